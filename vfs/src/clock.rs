@@ -1,0 +1,13 @@
+//! Time that passes, for timeouts and intervals. Timestamps of transactions come from elsewhere.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// A clock that never goes back.
+pub trait Clock: Debug + Send + Sync {
+    /// Time since some moment that stays the same for the life of the clock.
+    fn now(&self) -> Duration;
+
+    /// Blocks the calling thread for about `duration`.
+    fn sleep(&self, duration: Duration);
+}

@@ -1,0 +1,25 @@
+//! Everything that Braid asks of the world outside its process: files, time, randomness and threads.
+//!
+//! The engine sees these as traits only. Three families stand behind them: the real ones ([`Env::real`]), files
+//! that live in memory ([`memory`]), and a layer that makes any of them fail on demand ([`faulty`]).
+//!
+//! [`sync`] holds the locks, atomics and threads that the other crates use, so that the same code runs under
+//! `shuttle` and `loom`.
+
+mod clock;
+mod env;
+pub mod faulty;
+mod file;
+mod filesystem;
+pub mod memory;
+mod random;
+mod real;
+mod spawn;
+pub mod sync;
+
+pub use clock::Clock;
+pub use env::Env;
+pub use file::{File, LockAttempt, LockKind, LogMapping};
+pub use filesystem::{FileIdentity, FileSystem, OpenMode, OpenOptions};
+pub use random::Random;
+pub use spawn::{Spawn, Task};
