@@ -1,0 +1,312 @@
+//! What can go wrong, in the words of the caller: each variant is something that callers branch on.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use braid_mvstore::Timestamp;
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a transaction lost, or could not get its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConflictKind {
+    /// Another transaction committed a change of a row that this one also changed.
+    WriteWrite,
+    /// Another transaction committed a change of a row that this `Serializable` one read.
+    ReadWrite,
+    /// Another transaction committed a row inside a key range that this `Serializable` one read.
+    Range,
+    /// Another transaction dropped a table that this one wrote to.
+    Schema,
+    /// The turn of this transaction did not come within its `busy_timeout`.
+    Locked,
+}
+
+impl fmt::Display for ConflictKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WriteWrite => "write-write",
+            Self::ReadWrite => "read-write",
+            Self::Range => "range",
+            Self::Schema => "schema",
+            Self::Locked => "locked",
+        })
+    }
+}
+
+/// The conflict that a transaction lost: which row, against whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Why.
+    pub kind: ConflictKind,
+    /// The table's name; `None` for [`ConflictKind::Locked`].
+    pub table: Option<String>,
+    /// The key of the row, or of the first changed row of the range; `None` where no row is to blame.
+    pub key: Option<Vec<u8>>,
+    /// The snapshot that the loser read at.
+    pub begin_ts: Timestamp,
+    /// The commit that won; `None` for [`ConflictKind::Locked`].
+    pub winner_ts: Option<Timestamp>,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, &self.table, &self.key, self.winner_ts) {
+            (ConflictKind::Locked, ..) => {
+                f.write_str("another writer holds the database and busy_timeout has passed; try again")
+            }
+            (ConflictKind::Schema, Some(table), ..) => {
+                write!(f, "table `{table}` was dropped by another transaction; begin a new transaction")
+            }
+            (kind, table, key, winner) => {
+                write!(f, "{kind} conflict")?;
+                if let Some(table) = table {
+                    write!(f, " in table `{table}`")?;
+                }
+                if let Some(key) = key {
+                    write!(f, " on key {}", DisplayKey(key))?;
+                }
+                if let Some(winner) = winner {
+                    write!(f, ": changed at {winner}, after this transaction's snapshot at {}", self.begin_ts)?;
+                }
+                f.write_str("; begin a new transaction")
+            }
+        }
+    }
+}
+
+/// A key as a person can read it: text where it is printable, else hexadecimal; cut after 64 bytes.
+struct DisplayKey<'a>(&'a [u8]);
+
+impl fmt::Display for DisplayKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..64).unwrap_or(self.0);
+        match std::str::from_utf8(shown) {
+            Ok(text) if !text.chars().any(char::is_control) => write!(f, "`{text}`")?,
+            _ => {
+                f.write_str("0x")?;
+                for byte in shown {
+                    write!(f, "{byte:02x}")?;
+                }
+            }
+        }
+        if shown.len() < self.0.len() { write!(f, "… ({} bytes)", self.0.len()) } else { Ok(()) }
+    }
+}
+
+/// Everything that can go wrong.
+///
+/// [`is_retryable`](Error::is_retryable) answers the retry loop. Only [`Error::CommitUnknown`] leaves a commit's
+/// outcome open; after every other error of a commit nothing of the transaction was applied.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transaction lost a conflict, or did not get its turn in time. Begin a new one; [`crate::Database::transact`]
+    /// does so by itself.
+    #[error("busy: {0}")]
+    Busy(Box<Conflict>),
+
+    /// The history that this transaction would have to be validated against was given up under memory pressure.
+    /// Begin a new one.
+    #[error(
+        "busy: the snapshot at {begin_ts} is no longer held (history before {oldest_ts} is gone); begin a new transaction"
+    )]
+    BusySnapshot {
+        /// The snapshot of this transaction.
+        begin_ts: Timestamp,
+        /// The oldest snapshot that can still be validated.
+        oldest_ts: Timestamp,
+    },
+
+    /// The log could not be synced, so it is not known whether this commit would survive a power cut. The core is
+    /// poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
+    #[error("commit outcome unknown: {0}; close every handle of this database, reopen it and check")]
+    CommitUnknown(Arc<io::Error>),
+
+    /// An earlier sync failed; this core takes no more writes. Drop every handle and reopen.
+    #[error("the database takes no more writes after a failed sync; close every handle and reopen it")]
+    Poisoned,
+
+    /// The journal mode does not allow this call.
+    #[error("begin_concurrent needs journal mode Mvcc and the database is in Wal; call set_journal_mode(JournalMode::Mvcc), or begin_immediate()")]
+    JournalMode,
+
+    /// The journal mode cannot change while a write transaction is open.
+    #[error("the journal mode cannot change while {open} write transaction(s) are open; finish them and call again")]
+    WriteTransactionsOpen {
+        /// How many there are.
+        open: usize,
+    },
+
+    /// Another process, or an incompatible handle in this one, holds the file.
+    #[error("{} is locked{}; close it there first", path.display(), Holder(*holder))]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The process that holds it, where the system tells.
+        holder: Option<u32>,
+    },
+
+    /// The file is open in this process with other options.
+    #[error("{} is already open in this process with another {option}; use the same, or drop those handles first", path.display())]
+    OptionsConflict {
+        /// The file.
+        path: PathBuf,
+        /// The option that differs.
+        option: &'static str,
+    },
+
+    /// The handle is read-only.
+    #[error("the database was opened read-only; open it with Database::open to write")]
+    ReadOnly,
+
+    /// There is no such file, and the call does not create one.
+    #[error("there is no database at {}", .0.display())]
+    NotFound(PathBuf),
+
+    /// The file is something else.
+    #[error("{} is not a Braid database: {reason}", path.display())]
+    NotABraidDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+
+    /// The file was written by a newer version.
+    #[error("{} has format version {found}, newer than {supported}; open it with a newer version of braid", path.display())]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest that this build reads.
+        supported: u32,
+    },
+
+    /// Damage was found. Nothing was changed.
+    #[error("corrupt: {0}; restore a backup, or save what is readable with `braid salvage`")]
+    Corrupt(String),
+
+    /// The files do not belong together: the log is missing, foreign, or of another age than the database file.
+    #[error("mismatch: {0}; put back the files that belong together")]
+    Mismatch(String),
+
+    /// The disk, or a quota, is full. Nothing of the failed call was applied.
+    #[error("no space left: {0}; free space and call again")]
+    NoSpace(Arc<io::Error>),
+
+    /// The system refused something else.
+    #[error("I/O error: {context}: {source}")]
+    Io {
+        /// What was being done.
+        context: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+
+    /// `insert` found the key.
+    #[error("key {} already exists in table `{table}`; use put to overwrite", DisplayKey(key))]
+    KeyExists {
+        /// The table.
+        table: String,
+        /// The key.
+        key: Vec<u8>,
+    },
+
+    /// The table was dropped, or never existed.
+    #[error("there is no table `{0}`")]
+    NoSuchTable(String),
+
+    /// The table handle belongs to another database.
+    #[error("table `{0}` belongs to another database; open it through this one")]
+    ForeignTable(String),
+
+    /// A name, key, value or option is outside its documented limits.
+    #[error("{what} is {actual}, and the limit is {limit}")]
+    Limit {
+        /// What is too large, small or many.
+        what: &'static str,
+        /// What it is.
+        actual: u64,
+        /// What it may be.
+        limit: u64,
+    },
+
+    /// The transaction does not fit. Nothing was written.
+    #[error("the transaction holds {bytes} bytes and the limit is {limit}; split it, or raise Options::max_transaction_bytes")]
+    TransactionTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+
+    /// The transaction this belongs to is committed or rolled back.
+    #[error("the transaction is over; begin a new one")]
+    TransactionClosed,
+
+    /// A counter of 64 bits has run out.
+    #[error("the {0} counter is exhausted; copy the data into a new database with backup")]
+    Exhausted(&'static str),
+
+    /// The process is a fork of the one that opened the database.
+    #[error("the database was opened before a fork; open it anew in the child")]
+    Forked,
+
+    /// What the caller's closure returned to give up: passed through by `transact` without another attempt.
+    #[error("{0}")]
+    Aborted(String),
+}
+
+/// "by process 17", where it is known.
+struct Holder(Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |pid| write!(f, " by process {pid}"))
+    }
+}
+
+impl Error {
+    /// Whether the same work in a new transaction may succeed: exactly [`Error::Busy`] and [`Error::BusySnapshot`].
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::BusySnapshot { .. })
+    }
+
+    /// The conflict that this transaction lost, if that is what happened.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&Conflict> {
+        match self {
+            Self::Busy(conflict) => Some(conflict),
+            _ => None,
+        }
+    }
+
+    /// Wraps what the system said while `context` was being done; a full disk becomes [`Error::NoSpace`].
+    pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::NoSpace(Arc::new(source))
+            }
+            _ => Self::Io { context: context.into(), source: Arc::new(source) },
+        }
+    }
+
+    /// The turn did not come in time.
+    pub(crate) fn locked_out(begin_ts: Timestamp) -> Self {
+        Self::Busy(Box::new(Conflict {
+            kind: ConflictKind::Locked,
+            table: None,
+            key: None,
+            begin_ts,
+            winner_ts: None,
+        }))
+    }
+}

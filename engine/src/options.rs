@@ -1,0 +1,144 @@
+//! What a database and a transaction can be told. Defaults are safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::PageCache;
+
+/// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum JournalMode {
+    /// One writer at a time, which waits for its turn and never conflicts.
+    #[default]
+    Wal,
+    /// Any number of concurrent writers; the commit finds conflicts row by row.
+    Mvcc,
+}
+
+/// What a successful commit promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// The commit is on the disk when it returns: it survives a power cut.
+    #[default]
+    Sync,
+    /// The commit is in the log when it returns: it survives the death of the process. A background sync bounds what a
+    /// power cut can take to [`Options::deferred_sync_interval`]; what it takes is always a suffix of the history.
+    Deferred,
+}
+
+/// Which anomalies a transaction is protected from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Snapshot isolation, first committer wins: no lost update, no dirty read, no read skew; write skew may happen.
+    #[default]
+    Snapshot,
+    /// What the transaction read is validated too, key by key and range by range as far as it was really consumed:
+    /// histories are serializable among the writers that ask for it.
+    Serializable,
+}
+
+/// How a database is opened.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// use braid::{Database, Durability, Options};
+///
+/// let options = Options { durability: Durability::Deferred, cache_bytes: 16 << 20, ..Options::default() };
+/// let db = Database::in_memory_with(options)?;
+/// # drop(db); Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
+    pub durability: Durability,
+    /// How long a transaction waits for its turn before `Busy(Locked)`. Default: 5 seconds.
+    pub busy_timeout: Duration,
+    /// Bytes of tree pages kept in memory, shared by all handles of the file. Default: 64 MiB.
+    pub cache_bytes: usize,
+    /// Bytes of recent row versions kept in memory; when they are used up writers are slowed down to the speed of
+    /// the checkpoint. Default: 64 MiB; at least 64 KiB.
+    pub row_store_bytes: usize,
+    /// Bytes of log after which a checkpoint starts even if the row store has room. Default: 256 MiB.
+    pub log_bytes: u64,
+    /// The largest log segment. Default: 32 MiB; at least 64 KiB.
+    pub log_segment_bytes: u64,
+    /// The most that one transaction may write, keys and values together. Default: 1 GiB.
+    pub max_transaction_bytes: usize,
+    /// The most transactions and snapshots open at once. Default: 65,536.
+    pub max_snapshots: usize,
+    /// How often commits with [`Durability::Deferred`] are synced in the background. Default: 100 ms.
+    pub deferred_sync_interval: Duration,
+    /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
+    pub page_bytes: usize,
+    /// Whether the log is appended through a memory map where the file system allows it. Default: true.
+    pub map_log: bool,
+    /// A page cache to use instead of the built-in one; it then decides its own size.
+    pub page_cache: Option<Arc<dyn PageCache>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            busy_timeout: Duration::from_secs(5),
+            cache_bytes: 64 << 20,
+            row_store_bytes: 64 << 20,
+            log_bytes: 256 << 20,
+            log_segment_bytes: 32 << 20,
+            max_transaction_bytes: 1 << 30,
+            max_snapshots: 1 << 16,
+            deferred_sync_interval: Duration::from_millis(100),
+            page_bytes: 4096,
+            map_log: true,
+            page_cache: None,
+        }
+    }
+}
+
+/// How a write transaction is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Admission {
+    /// Optimistic, beside any number of others; needs [`JournalMode::Mvcc`].
+    Concurrent,
+    /// Exclusive: waits for its turn, then cannot lose.
+    Immediate,
+    /// `Concurrent` in [`JournalMode::Mvcc`], `Immediate` in [`JournalMode::Wal`].
+    ByMode,
+}
+
+/// What one write transaction is told.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// use braid::{Database, Durability, TransactionOptions};
+///
+/// let db = Database::in_memory()?;
+/// let tx = db.begin_with(TransactionOptions { durability: Some(Durability::Deferred), ..Default::default() })?;
+/// # tx.rollback(); Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransactionOptions {
+    /// How it is admitted. Default: [`Admission::ByMode`].
+    pub admission: Admission,
+    /// Its isolation. Default: [`Isolation::Snapshot`].
+    pub isolation: Isolation,
+    /// What its commit promises; `None`: what the database was opened with.
+    pub durability: Option<Durability>,
+    /// How long it waits for its turn; `None`: what the database was opened with.
+    pub busy_timeout: Option<Duration>,
+    /// A name, for statistics and traces.
+    pub name: Option<Arc<str>>,
+}
+
+impl Default for TransactionOptions {
+    fn default() -> Self {
+        Self {
+            admission: Admission::ByMode,
+            isolation: Isolation::Snapshot,
+            durability: None,
+            busy_timeout: None,
+            name: None,
+        }
+    }
+}
