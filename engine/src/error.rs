@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use braid_mvstore::Timestamp;
+use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, RecoveryError};
+
+use crate::base::BaseError;
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -296,6 +299,82 @@ impl Error {
                 Self::NoSpace(Arc::new(source))
             }
             _ => Self::Io { context: context.into(), source: Arc::new(source) },
+        }
+    }
+
+    /// Wraps what the base met while `context` was being done.
+    pub(crate) fn from_base(error: BaseError, context: &'static str) -> Self {
+        let sentence = error.to_string();
+        match error {
+            BaseError::Io { doing, source } => Self::io(format!("{context}: {doing}"), source),
+            BaseError::NoSpace { source } => Self::NoSpace(Arc::new(source)),
+            BaseError::SyncFailed { .. } | BaseError::Poisoned => Self::Poisoned,
+            BaseError::ReadOnly => Self::ReadOnly,
+            BaseError::Exhausted { what } => Self::Exhausted(what),
+            BaseError::Caller(source) => match source.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(source) => Self::io(context, io::Error::other(source)),
+            },
+            BaseError::Corrupt { .. } | BaseError::CorruptHead { .. } => Self::Corrupt(sentence),
+            _ => Self::io(context, io::Error::other(sentence)),
+        }
+    }
+
+    /// Wraps what the base met while the file at `path` was being opened.
+    pub(crate) fn from_opening(error: BaseError, path: &Path) -> Self {
+        match error {
+            BaseError::NewerFormat { found, supported } => {
+                Self::NewerFormat { path: path.to_owned(), found, supported }
+            }
+            BaseError::NotABraidFile => Self::NotABraidDatabase {
+                path: path.to_owned(),
+                reason: "its first bytes are something else".to_owned(),
+            },
+            BaseError::Corrupt { .. } | BaseError::CorruptHead { .. } => {
+                Self::Corrupt(format!("{}: {error}", path.display()))
+            }
+            other => Self::from_base(other, "opening the database file"),
+        }
+    }
+
+    /// Wraps what the log met while `context` was being done.
+    pub(crate) fn from_log(error: LogError, context: &'static str) -> Self {
+        match error {
+            LogError::Io { action, path, source } => {
+                Self::io(format!("{context}: could not {action} {}", path.display()), source)
+            }
+            LogError::Append(error) => Self::from_append(error),
+            LogError::Sync(_) | LogError::Poisoned => Self::Poisoned,
+            LogError::Exhausted => Self::Exhausted("log position"),
+            LogError::AlreadyExists { .. } | LogError::Changed { .. } => Self::Mismatch(error.to_string()),
+            other => Self::io(context, io::Error::other(other)),
+        }
+    }
+
+    /// Wraps why a record was not appended.
+    pub(crate) fn from_append(error: AppendError) -> Self {
+        match error {
+            AppendError::TooLarge { bytes, limit } => Self::TransactionTooLarge { bytes, limit },
+            AppendError::Io(source) => Self::io("appending to the log", source),
+            AppendError::Exhausted => Self::Exhausted("log position"),
+            _ => Self::Poisoned,
+        }
+    }
+
+    /// Wraps why the log of the database at `path` cannot be replayed.
+    pub(crate) fn from_recovery(error: RecoveryError, path: &Path) -> Self {
+        match error {
+            RecoveryError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+            RecoveryError::Missing { .. } | RecoveryError::Mismatch { .. } => Self::Mismatch(error.to_string()),
+            RecoveryError::NewerFormat { version, .. } => Self::NewerFormat {
+                path: path.to_owned(),
+                found: version,
+                supported: LOG_FORMAT_VERSION,
+            },
+            RecoveryError::Io { action, path, source } => {
+                Self::io(format!("could not {action} {}", path.display()), source)
+            }
+            other => Self::io("replaying the log", io::Error::other(other)),
         }
     }
 

@@ -1,0 +1,178 @@
+//! The default cache: sets of eight slots, found by a hash of the page id, with CLOCK eviction.
+//!
+//! A slot is an [`ArcSwap`]: a hit is a scan of eight tags that share a cache line, one load that is protected by a
+//! slot of the reading thread, and a comparison. No lock and no reference count. Nothing here takes a lock: a miss
+//! that brings a page in swaps it into a slot, and eviction swaps an empty page into others, from a hand that all
+//! threads push.
+//!
+//! Invariants:
+//! 1. A slot's page is what counts; its tag is a hint. Every reader compares the page's own id and generation, so a tag
+//!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else.
+//! 2. `resident` changes by exactly what a swap put in and took out, so it is the sum over all slots at rest.
+//! 3. The table has about two slots for every page that the limit allows, so a set is rarely full; its memory, 16 bytes a
+//!    slot, is bounded by the limit and not by the size of the file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crossbeam_utils::CachePadded;
+
+use super::{CachedPage, Page, PageCache};
+use crate::base::ids::{PageGeneration, PageId};
+
+const WAYS: usize = 8;
+/// The tag of an empty slot: no page has this id.
+const NO_PAGE: u32 = u32::MAX;
+/// Room is made for pages of this size; larger ones only leave slots unused.
+const SMALLEST_PAGE: usize = 4096;
+
+#[repr(align(64))]
+struct Set {
+    tags: [AtomicU32; WAYS],
+    pages: [ArcSwap<Page>; WAYS],
+}
+
+/// The default [`PageCache`]: bounded in bytes, lock-free, CLOCK eviction.
+pub struct ClockCache {
+    sets: Box<[Set]>,
+    /// Stands in every slot that holds no page.
+    nothing: Arc<Page>,
+    capacity: usize,
+    resident: CachePadded<AtomicUsize>,
+    hand: CachePadded<AtomicUsize>,
+    evictions: CachePadded<AtomicU64>,
+}
+
+impl ClockCache {
+    /// A cache that keeps at most `capacity_bytes` of pages. Any limit works, even one that no page fits in.
+    #[must_use]
+    pub fn new(capacity_bytes: usize) -> Self {
+        let pages = (capacity_bytes / SMALLEST_PAGE).clamp(WAYS, 1 << 30);
+        let sets = (pages * 2 / WAYS).next_power_of_two();
+        let nothing = Arc::new(Page::nothing());
+        let set = || Set {
+            tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
+            pages: std::array::from_fn(|_| ArcSwap::new(Arc::clone(&nothing))),
+        };
+        Self {
+            sets: (0..sets).map(|_| set()).collect(),
+            nothing,
+            capacity: capacity_bytes,
+            resident: CachePadded::new(AtomicUsize::new(0)),
+            hand: CachePadded::new(AtomicUsize::new(0)),
+            evictions: CachePadded::new(AtomicU64::new(0)),
+        }
+    }
+
+    fn set(&self, page: PageId) -> &Set {
+        // Neighbours go to different sets, and so do pages that lie a power of two apart.
+        let hash = u64::from(page.0).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let mask = self.sets.len() - 1;
+        &self.sets[usize::try_from(hash).unwrap_or(0) & mask]
+    }
+
+    /// Puts a page, or nothing, into a slot; whether this drove a page out.
+    fn swap(&self, slot: &ArcSwap<Page>, page: Arc<Page>) -> Option<Arc<Page>> {
+        if page.id().0 != NO_PAGE {
+            self.resident.fetch_add(page.memory_bytes(), Ordering::Relaxed);
+        }
+        let old = slot.swap(page);
+        if old.id().0 == NO_PAGE {
+            return None;
+        }
+        self.resident.fetch_sub(old.memory_bytes(), Ordering::Relaxed);
+        Some(old)
+    }
+
+    /// Where in its set a page goes: where it is, where nothing is, or where the page longest unused is.
+    fn way(&self, set: &Set, page: PageId) -> usize {
+        let tag_at = |tag: u32| set.tags.iter().position(|at| at.load(Ordering::Relaxed) == tag);
+        tag_at(page.0).or_else(|| tag_at(NO_PAGE)).unwrap_or_else(|| {
+            let start = self.hand.load(Ordering::Relaxed);
+            let ways = (0..WAYS).map(|n| (start + n) % WAYS);
+            ways.clone().find(|way| !set.pages[*way].load().take_used()).unwrap_or(start % WAYS)
+        })
+    }
+
+    fn make_room(&self) {
+        // Two rounds clear every mark and then find whatever is there; other threads may be at it as well.
+        for _ in 0..2 * self.sets.len() * WAYS {
+            if self.resident.load(Ordering::Relaxed) <= self.capacity {
+                return;
+            }
+            let at = self.hand.fetch_add(1, Ordering::Relaxed);
+            let set = &self.sets[at / WAYS % self.sets.len()];
+            let slot = &set.pages[at % WAYS];
+            let page = slot.load();
+            if page.id().0 == NO_PAGE || page.take_used() {
+                continue;
+            }
+            drop(page);
+            if self.swap(slot, Arc::clone(&self.nothing)).is_some() {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
+            set.tags[at % WAYS].store(NO_PAGE, Ordering::Relaxed);
+        }
+    }
+}
+
+impl PageCache for ClockCache {
+    fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage> {
+        let set = self.set(page);
+        for (tag, slot) in set.tags.iter().zip(&set.pages) {
+            if tag.load(Ordering::Relaxed) == page.0 {
+                let found = slot.load();
+                if found.id() == page && found.generation() == generation {
+                    found.mark_used();
+                    return Some(found.into());
+                }
+            }
+        }
+        None
+    }
+
+    fn insert(&self, page: Arc<Page>) {
+        let id = page.id();
+        let set = self.set(id);
+        let way = self.way(set, id);
+        let old = self.swap(&set.pages[way], page);
+        set.tags[way].store(id.0, Ordering::Relaxed);
+        if old.is_some_and(|old| old.id() != id) {
+            self.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.make_room();
+    }
+
+    fn remove(&self, page: PageId) {
+        let set = self.set(page);
+        for (tag, slot) in set.tags.iter().zip(&set.pages) {
+            if tag.load(Ordering::Relaxed) == page.0 && slot.load().id() == page {
+                self.swap(slot, Arc::clone(&self.nothing));
+                tag.store(NO_PAGE, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.capacity
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.resident.load(Ordering::Relaxed)
+    }
+
+    fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for ClockCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClockCache")
+            .field("capacity_bytes", &self.capacity)
+            .field("resident_bytes", &self.resident_bytes())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+//! A place in a tree that can be moved.
+
+use std::sync::{Arc, OnceLock};
+
+use super::error::Result;
+use super::ids::TreeId;
+use super::overflow::OverflowValue;
+use super::page::{Expected, Page, Value};
+use super::store::{Base, BaseStore};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    BeforeFirst,
+    Row,
+    AfterLast,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// A cursor over one tree of one base. It owns what it reads from, so it may live as long as anybody likes.
+///
+/// Each move says whether the cursor stands on a row now. Past either end it stays there: a step back comes to the last
+/// row, or the first. A new cursor stands before the first row. After an error it stands there too.
+#[derive(Debug)]
+pub(crate) struct BaseCursor {
+    store: Arc<BaseStore>,
+    base: Arc<Base>,
+    tree: TreeId,
+    place: Place,
+    /// The branches above the leaf, each with the child taken.
+    path: Vec<(Arc<Page>, usize)>,
+    leaf: Option<Arc<Page>>,
+    row: usize,
+    key: Vec<u8>,
+    /// The row's value, if it is a long one and was asked for.
+    long_value: OnceLock<OverflowValue>,
+}
+
+impl BaseCursor {
+    /// A cursor before the first row of a tree, which may have no rows.
+    pub(crate) fn new(store: Arc<BaseStore>, base: Arc<Base>, tree: TreeId) -> Self {
+        Self {
+            store,
+            base,
+            tree,
+            place: Place::BeforeFirst,
+            path: Vec::new(),
+            leaf: None,
+            row: 0,
+            key: Vec::new(),
+            long_value: OnceLock::new(),
+        }
+    }
+
+    /// Whether the cursor stands on a row.
+    pub(crate) fn is_on_row(&self) -> bool {
+        self.place == Place::Row
+    }
+
+    /// The row's key; empty when the cursor stands on none.
+    pub(crate) fn key(&self) -> &[u8] {
+        if self.is_on_row() { &self.key } else { &[] }
+    }
+
+    /// The row's value; empty when the cursor stands on none. A long value is read at the first call and kept until the
+    /// cursor moves.
+    ///
+    /// # Errors
+    /// `Corrupt`, and what reading gives.
+    pub(crate) fn value(&self) -> Result<&[u8]> {
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.is_on_row()) else { return Ok(&[]) };
+        match leaf.value(self.row) {
+            Value::Inline(value) => Ok(value),
+            Value::Overflow(run) => {
+                if let Some(read) = self.long_value.get() {
+                    return Ok(read.value());
+                }
+                let read = self.store.read_overflow(self.tree, &run)?;
+                Ok(self.long_value.get_or_init(|| read).value())
+            }
+        }
+    }
+
+    /// Moves to the first row.
+    ///
+    /// # Errors
+    /// `Corrupt`, and what reading gives; so for all moves.
+    pub(crate) fn first(&mut self) -> Result<bool> {
+        self.to_edge(Direction::Forward)
+    }
+
+    /// Moves to the last row.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn last(&mut self) -> Result<bool> {
+        self.to_edge(Direction::Backward)
+    }
+
+    /// Moves to the first row whose key is not less than `key`.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        let (Ok(row) | Err(row)) = match self.find(key)? {
+            Some(found) => found,
+            None => return Ok(false),
+        };
+        self.settle_forward(row)
+    }
+
+    /// Moves to the first row whose key is greater than `key`.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn seek_gt(&mut self, key: &[u8]) -> Result<bool> {
+        let row = match self.find(key)? {
+            Some(Ok(row)) => row + 1,
+            Some(Err(row)) => row,
+            None => return Ok(false),
+        };
+        self.settle_forward(row)
+    }
+
+    /// Moves to the last row whose key is not greater than `key`.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn seek_le(&mut self, key: &[u8]) -> Result<bool> {
+        let end = match self.find(key)? {
+            Some(Ok(row)) => row + 1,
+            Some(Err(row)) => row,
+            None => return Ok(false),
+        };
+        self.settle_backward(end)
+    }
+
+    /// Moves to the last row whose key is less than `key`.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
+        let (Ok(end) | Err(end)) = match self.find(key)? {
+            Some(found) => found,
+            None => return Ok(false),
+        };
+        self.settle_backward(end)
+    }
+
+    /// Moves to the next row.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn next(&mut self) -> Result<bool> {
+        match self.place {
+            Place::Row => self.settle_forward(self.row + 1),
+            Place::BeforeFirst => self.first(),
+            Place::AfterLast => Ok(false),
+        }
+    }
+
+    /// Moves to the row before.
+    ///
+    /// # Errors
+    /// See [`first`](Self::first).
+    pub(crate) fn prev(&mut self) -> Result<bool> {
+        match self.place {
+            Place::Row => self.settle_backward(self.row),
+            Place::AfterLast => self.last(),
+            Place::BeforeFirst => Ok(false),
+        }
+    }
+
+    /// Stands on a row of the leaf, or on the first row of the next leaf.
+    fn settle_forward(&mut self, row: usize) -> Result<bool> {
+        match &self.leaf {
+            Some(leaf) if row < leaf.entries() => self.stand_on(row),
+            _ => self.next_leaf(Direction::Forward),
+        }
+    }
+
+    /// Stands on the row before `end` of the leaf, or on the last row of the leaf before.
+    fn settle_backward(&mut self, end: usize) -> Result<bool> {
+        match end.checked_sub(1) {
+            Some(row) => self.stand_on(row),
+            None => self.next_leaf(Direction::Backward),
+        }
+    }
+
+    fn stand_on(&mut self, row: usize) -> Result<bool> {
+        self.long_value.take();
+        if let Some(leaf) = &self.leaf {
+            leaf.copy_key(row, &mut self.key);
+        }
+        self.row = row;
+        self.place = Place::Row;
+        Ok(true)
+    }
+
+    fn leave(&mut self, place: Place) -> Result<bool> {
+        self.long_value.take();
+        self.place = place;
+        self.path.clear();
+        self.leaf = None;
+        Ok(false)
+    }
+
+    fn to_edge(&mut self, direction: Direction) -> Result<bool> {
+        self.leave(Place::BeforeFirst)?;
+        match self.base.top(self.tree) {
+            Some(top) => self.descend_to_edge(top, direction),
+            None => Ok(false),
+        }
+    }
+
+    /// Goes down from a page to its first row, or to its last.
+    fn descend_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
+        let pick = |entries: usize| if direction == Direction::Forward { 0 } else { entries - 1 };
+        loop {
+            let page = self.read(&at)?;
+            let index = pick(page.entries());
+            if page.is_leaf() {
+                self.leaf = Some(page);
+                return self.stand_on(index);
+            }
+            at = Expected { tree: self.tree, child: page.child(index), level: at.level - 1 };
+            self.path.push((page, index));
+        }
+    }
+
+    /// Goes to the edge of the leaf after, or before.
+    fn next_leaf(&mut self, direction: Direction) -> Result<bool> {
+        while let Some((page, index)) = self.path.pop() {
+            let next = match direction {
+                Direction::Forward => Some(index + 1).filter(|next| *next < page.entries()),
+                Direction::Backward => index.checked_sub(1),
+            };
+            if let Some(next) = next {
+                let child = Expected { tree: self.tree, child: page.child(next), level: page.level() - 1 };
+                self.path.push((page, next));
+                return self.descend_to_edge(child, direction);
+            }
+        }
+        self.leave(match direction {
+            Direction::Forward => Place::AfterLast,
+            Direction::Backward => Place::BeforeFirst,
+        })
+    }
+
+    /// Goes to the leaf where a key belongs, and finds its row or its place; `None` when the tree has no rows.
+    fn find(&mut self, key: &[u8]) -> Result<Option<std::result::Result<usize, usize>>> {
+        if let Some(leaf) = self.leaf.as_ref().filter(|_| self.is_on_row()) {
+            // Between two rows of this leaf there is nothing elsewhere.
+            let found = leaf.find_row(key);
+            if found.is_ok() || found.is_err_and(|place| 0 < place && place < leaf.entries()) {
+                return Ok(Some(found));
+            }
+        }
+        self.leave(Place::BeforeFirst)?;
+        let Some(mut at) = self.base.top(self.tree) else { return Ok(None) };
+        loop {
+            let page = self.read(&at)?;
+            if page.is_leaf() {
+                let found = page.find_row(key);
+                self.leaf = Some(page);
+                return Ok(Some(found));
+            }
+            let index = page.find_child(key);
+            at = Expected { tree: self.tree, child: page.child(index), level: at.level - 1 };
+            self.path.push((page, index));
+        }
+    }
+
+    fn read(&mut self, at: &Expected) -> Result<Arc<Page>> {
+        self.store.count_lookups(1);
+        match self.store.page(at) {
+            Ok(page) => Ok(page.into_shared()),
+            Err(error) => {
+                self.leave(Place::BeforeFirst)?;
+                Err(error)
+            }
+        }
+    }
+}

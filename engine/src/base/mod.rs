@@ -1,0 +1,47 @@
+//! The base: the database file, with a copy-on-write B+tree for every table.
+//!
+//! [`BaseStore`] is the file; [`Base`] is all trees as one checkpoint left them, immutable and shared. A checkpoint
+//! ([`BaseStore::fold`]) takes a stream of changes and makes the next base; readers of older ones are not disturbed.
+//!
+//! ```text
+//!  get, count, cursor ──► Base (roots) ──► page cache ──► file
+//!  fold, compact ──► Checkpoint ──► new pages, free list ─ sync ─► meta block ─ sync ─► next Base
+//! ```
+//!
+//! `docs/file-format.md` describes the file, `docs/page-cache.md` the cache.
+
+mod bytes;
+mod cache;
+mod check;
+mod compact;
+mod cursor;
+mod error;
+mod fold;
+mod ids;
+mod meta;
+mod open;
+mod overflow;
+mod page;
+mod page_set;
+mod read;
+mod refs;
+mod salvage;
+mod space;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use cache::{CacheStats, CachedPage, ClockCache, Page, PageCache};
+pub(crate) use check::{CheckReport, Finding, OnProgress};
+pub(crate) use compact::Compacted;
+pub(crate) use cursor::BaseCursor;
+pub(crate) use error::{BaseError, Result};
+pub(crate) use fold::{Change, ChangeSource};
+pub(crate) use ids::TreeId;
+pub use ids::{PageGeneration, PageId};
+pub(crate) use meta::{EngineState, FORMAT_VERSION};
+pub(crate) use open::{CreateParams, Opened, OpenedBase};
+pub(crate) use salvage::{Loss, OnRow};
+pub(crate) use space::Extent;
+pub(crate) use store::{Base, BaseStore, SpaceStats};

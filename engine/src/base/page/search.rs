@@ -1,0 +1,62 @@
+//! Binary search within a page.
+
+use std::cmp::Ordering;
+
+use super::view::Page;
+use super::SLOT_BYTES;
+
+/// The first four bytes as a number that orders as they do; missing ones count as zero.
+pub(super) fn head(suffix: &[u8]) -> u32 {
+    match suffix.first_chunk::<4>() {
+        Some(bytes) => u32::from_be_bytes(*bytes),
+        None => {
+            let mut bytes = [0; 4];
+            for (to, from) in bytes.iter_mut().zip(suffix) {
+                *to = *from;
+            }
+            u32::from_be_bytes(bytes)
+        }
+    }
+}
+
+impl Page {
+    /// The first slot whose key is not less than `key`, and whether it is equal.
+    fn search_slots(&self, key: &[u8]) -> Result<usize, usize> {
+        let (slots, _) = self.bytes[self.slots.clone()].as_chunks::<SLOT_BYTES>();
+        let prefix = self.prefix();
+        let suffix = match key.get(..prefix.len()) {
+            Some(start) if start == prefix => &key[prefix.len()..],
+            _ if key < prefix => return Err(0),
+            _ => return Err(slots.len()),
+        };
+        let wanted = head(suffix);
+        let (mut low, mut high) = (0, slots.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            let [a, b, c, d, ..] = slots[middle];
+            let order = match u32::from_be_bytes([a, b, c, d]).cmp(&wanted) {
+                Ordering::Equal => self.suffix(middle).cmp(suffix),
+                different => different,
+            };
+            match order {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
+    }
+
+    /// A leaf's row with this key, or where it would be.
+    pub(crate) fn find_row(&self, key: &[u8]) -> Result<usize, usize> {
+        self.search_slots(key)
+    }
+
+    /// The child of a branch below which this key is, if anywhere.
+    pub(crate) fn find_child(&self, key: &[u8]) -> usize {
+        match self.search_slots(key) {
+            Ok(slot) => slot + 1,
+            Err(slot) => slot,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What bytes must satisfy before they count as a page.
+//!
+//! Order: identity and checksum first, so that damage is told from a hostile file; then the structure, complete, since
+//! a checksum proves nothing about bytes that somebody made up.
+
+use braid_vfs::sync::atomic::AtomicBool;
+
+use super::header::{HEADER_BYTES, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, stored_checksum};
+use super::search::head;
+use super::view::{Page, Value};
+use super::{MAX_LEVEL, sealed_checksum};
+use crate::base::bytes::{get_u16, get_u32, get_u64};
+use crate::base::error::{BaseError, Result};
+use crate::base::ids::{PageGeneration, PageId, TreeId};
+use crate::base::refs::ChildRef;
+
+/// What a reader knows of a page before it reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) tree: TreeId,
+    pub(crate) child: ChildRef,
+    pub(crate) level: u8,
+}
+
+impl Expected {
+    fn corrupt<T>(&self, what: &'static str) -> Result<T> {
+        Err(BaseError::Corrupt { page: self.child.page, what })
+    }
+}
+
+impl Page {
+    /// Whether this is the page that a reader expects.
+    pub(crate) fn is(&self, expected: &Expected) -> bool {
+        self.reference == expected.child && self.level == expected.level && self.tree == expected.tree
+    }
+
+    /// Checks bytes read from the file against all that is known.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn check(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+        if bytes.len() != page_size.bytes() {
+            return expected.corrupt("its length is not the page size");
+        }
+        let child = expected.child;
+        if get_u32(&bytes, at::PAGE) != child.page.0 {
+            return expected.corrupt("it says that it is another page");
+        }
+        if get_u64(&bytes, at::GENERATION) != child.generation.0 {
+            return expected.corrupt("another checkpoint wrote it");
+        }
+        if stored_checksum(&bytes) != child.checksum {
+            return expected.corrupt("its checksum is not the one that its parent has");
+        }
+        if sealed_checksum(&bytes) != child.checksum {
+            return expected.corrupt("its bytes do not have its checksum");
+        }
+        if get_u32(&bytes, at::TREE) != expected.tree.0 {
+            return expected.corrupt("it belongs to another tree");
+        }
+        if bytes[at::LEVEL] != expected.level || expected.level > MAX_LEVEL {
+            return expected.corrupt("its level does not follow from its parent's");
+        }
+        let page = Self::parse(bytes, expected, page_size)?;
+        if page.is_leaf() {
+            page.check_rows(expected, page_size)?;
+        } else {
+            page.check_children(expected, page_size)?;
+        }
+        Ok(page)
+    }
+
+    /// Takes a page that this process has just built.
+    pub(crate) fn built(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+        Self::parse(bytes, expected, page_size)
+    }
+
+    fn parse(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+        let kind = if expected.level == 0 { PageKind::Leaf } else { PageKind::Branch };
+        if bytes[at::KIND] != kind as u8 {
+            return expected.corrupt("it is of another type");
+        }
+        let entries = usize::from(get_u16(&bytes, at::ENTRIES));
+        if entries == 0 {
+            return expected.corrupt("it is empty");
+        }
+        if get_u16(&bytes, at::ZERO) != 0 {
+            return expected.corrupt("a reserved field is not zero");
+        }
+        let end = get_u32(&bytes, at::END) as usize;
+        if end > page_size.usable() {
+            return expected.corrupt("its entries reach beyond its end");
+        }
+        let prefix = HEADER_BYTES..HEADER_BYTES + usize::from(get_u16(&bytes, at::PREFIX));
+        let slot_count = if kind == PageKind::Leaf { entries } else { entries - 1 };
+        let slots = prefix.end..prefix.end + slot_count * SLOT_BYTES;
+        let children = if kind == PageKind::Leaf { 0 } else { entries * ChildRef::BYTES };
+        if slots.end + children > end {
+            return expected.corrupt("its entries do not fit in it");
+        }
+        Ok(Self {
+            reference: expected.child,
+            tree: expected.tree,
+            level: expected.level,
+            used: AtomicBool::new(true),
+            entries,
+            children_at: slots.end,
+            prefix,
+            slots,
+            end,
+            bytes,
+        })
+    }
+
+    /// Keys lie between `from` and the end one after the other, and ascend.
+    fn check_keys(&self, expected: &Expected, page_size: PageSize, from: usize) -> Result<()> {
+        let mut free_from = from;
+        let mut last: Option<&[u8]> = None;
+        for slot in 0..self.slots.len() / SLOT_BYTES {
+            let range = self.suffix_range(slot);
+            if range.start < free_from || range.end > self.end {
+                return expected.corrupt("a key lies outside its place");
+            }
+            if self.prefix.len() + range.len() > page_size.max_key() {
+                return expected.corrupt("a key is too long");
+            }
+            let suffix = &self.bytes[range.clone()];
+            let at = self.slots.start + slot * SLOT_BYTES;
+            if self.bytes[at..at + 4] != head(suffix).to_be_bytes() {
+                return expected.corrupt("the head of a key is not the key's");
+            }
+            if last.is_some_and(|last| last >= suffix) {
+                return expected.corrupt("its keys do not ascend");
+            }
+            last = Some(suffix);
+            free_from = range.end;
+        }
+        Ok(())
+    }
+
+    fn check_rows(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
+        self.check_keys(expected, page_size, self.slots.end)?;
+        let mut overflow = false;
+        for row in 0..self.entries {
+            let (range, is_reference) = self.body_range(row);
+            if is_reference && range.len() != crate::base::refs::OverflowRef::BYTES {
+                return expected.corrupt("a reference to a long value has the wrong length");
+            }
+            if let Value::Overflow(run) = self.value(row) {
+                overflow = true;
+                if overflow_pages(run.len, page_size) != Some(run.pages)
+                    || run.page.0.checked_add(run.pages).is_none()
+                    || u32::try_from(run.len).is_err()
+                {
+                    return expected.corrupt("a reference to a long value contradicts itself");
+                }
+            }
+        }
+        if self.entries as u64 != expected.child.rows || overflow != expected.child.overflow {
+            return expected.corrupt("its parent counts its rows otherwise");
+        }
+        Ok(())
+    }
+
+    fn check_children(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
+        self.check_keys(expected, page_size, self.children_at + self.entries * ChildRef::BYTES)?;
+        let mut rows = 0_u64;
+        let mut overflow = false;
+        for index in 0..self.entries {
+            let child = self.child(index);
+            if child.rows == 0 || child.generation == PageGeneration(0) || child.page == PageId(u32::MAX) {
+                return expected.corrupt("a reference to a child cannot be");
+            }
+            if child.generation > expected.child.generation {
+                return expected.corrupt("a child is newer than its parent");
+            }
+            let Some(sum) = rows.checked_add(child.rows) else {
+                return expected.corrupt("its children have more rows than can be");
+            };
+            rows = sum;
+            overflow |= child.overflow;
+        }
+        if rows != expected.child.rows || overflow != expected.child.overflow {
+            return expected.corrupt("its parent counts its rows otherwise");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! A page in memory: bytes that were checked, and what its header says.
+
+use std::ops::Range;
+
+use braid_vfs::sync::atomic::{AtomicBool, Ordering};
+
+use super::header::SLOT_BYTES;
+use crate::base::ids::{PageGeneration, PageId, TreeId};
+use crate::base::refs::{ChildRef, OverflowRef};
+
+const OVERFLOW_FLAG: u16 = 1 << 15;
+
+/// A checked, immutable page of the database file.
+#[derive(Debug)]
+pub struct Page {
+    pub(super) reference: ChildRef,
+    pub(super) tree: TreeId,
+    pub(super) level: u8,
+    /// Whether it was used since the cache last looked.
+    pub(super) used: AtomicBool,
+    /// Rows of a leaf, children of a branch.
+    pub(super) entries: usize,
+    pub(super) prefix: Range<usize>,
+    pub(super) slots: Range<usize>,
+    /// Where the references to children start, in a branch.
+    pub(super) children_at: usize,
+    pub(super) end: usize,
+    pub(super) bytes: Box<[u8]>,
+}
+
+/// A value as its leaf has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    Inline(&'a [u8]),
+    Overflow(OverflowRef),
+}
+
+impl Page {
+    /// The page's number in the file.
+    #[must_use]
+    pub fn id(&self) -> PageId {
+        self.reference.page
+    }
+
+    /// The checkpoint that wrote it. A page id is used again in time; the two together name one content for ever.
+    #[must_use]
+    pub fn generation(&self) -> PageGeneration {
+        self.reference.generation
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.len() + size_of::<Self>() + 2 * size_of::<usize>()
+    }
+
+    /// Remembers that the page was used. It writes to memory only when that was not known.
+    pub fn mark_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets that the page was used, and says whether it was.
+    pub fn take_used(&self) -> bool {
+        let was = self.used.load(Ordering::Relaxed);
+        if was {
+            self.used.store(false, Ordering::Relaxed);
+        }
+        was
+    }
+
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.level == 0
+    }
+
+    pub(crate) fn level(&self) -> u8 {
+        self.level
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    pub(crate) fn reference(&self) -> ChildRef {
+        self.reference
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes that header, prefix and entries fill.
+    pub(crate) fn filled(&self) -> usize {
+        self.end
+    }
+
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.bytes[self.prefix.clone()]
+    }
+
+    fn slot(&self, slot: usize) -> (usize, usize, bool) {
+        let at = self.slots.start + slot * SLOT_BYTES;
+        let bytes = &self.bytes[at..at + SLOT_BYTES];
+        let offset = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+        let len = u16::from_le_bytes([bytes[6], bytes[7]]);
+        (offset, usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    }
+
+    /// Where the key of a slot is, without the prefix.
+    pub(super) fn suffix_range(&self, slot: usize) -> Range<usize> {
+        let (offset, len, _) = self.slot(slot);
+        offset..offset + len
+    }
+
+    /// The key of a slot, without the prefix.
+    pub(crate) fn suffix(&self, slot: usize) -> &[u8] {
+        &self.bytes[self.suffix_range(slot)]
+    }
+
+    /// Puts the prefix and a slot's key into `key`.
+    pub(crate) fn copy_key(&self, slot: usize, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(self.prefix());
+        key.extend_from_slice(self.suffix(slot));
+    }
+
+    /// Where a row's value is, and whether it is a reference to an overflow run.
+    pub(super) fn body_range(&self, row: usize) -> (Range<usize>, bool) {
+        let (offset, len, overflow) = self.slot(row);
+        let end = if row + 1 < self.entries { self.slot(row + 1).0 } else { self.end };
+        (offset + len..end, overflow)
+    }
+
+    /// A row's value or reference as bytes, and whether it is a reference.
+    pub(crate) fn body(&self, row: usize) -> (&[u8], bool) {
+        let (range, overflow) = self.body_range(row);
+        (&self.bytes[range], overflow)
+    }
+
+    /// A row's value.
+    pub(crate) fn value(&self, row: usize) -> Value<'_> {
+        match self.body(row) {
+            (body, false) => Value::Inline(body),
+            (body, true) => Value::Overflow(OverflowRef::decode(body)),
+        }
+    }
+
+    /// A branch's reference to a child.
+    pub(crate) fn child(&self, index: usize) -> ChildRef {
+        let at = self.children_at + index * ChildRef::BYTES;
+        ChildRef::decode(&self.bytes[at..at + ChildRef::BYTES])
+    }
+
+    /// Where a branch's reference to a child is.
+    pub(crate) fn child_at(&self, index: usize) -> usize {
+        self.children_at + index * ChildRef::BYTES
+    }
+
+    /// Where a row's reference to an overflow run is, if it has one.
+    pub(crate) fn overflow_at(&self, row: usize) -> Option<usize> {
+        let (range, overflow) = self.body_range(row);
+        overflow.then_some(range.start)
+    }
+
+    /// Puts the separator before a child into `key`. The first child has none.
+    pub(crate) fn copy_separator(&self, child: usize, key: &mut Vec<u8>) {
+        debug_assert!(child > 0, "the first child has no separator of its own");
+        self.copy_key(child - 1, key);
+    }
+}
+
+impl Page {
+    /// What stands in a cache's slot that holds no page: its id is no page's.
+    pub(crate) fn nothing() -> Self {
+        let page = PageId(u32::MAX);
+        let generation = PageGeneration(0);
+        Self {
+            reference: ChildRef { page, checksum: 0, generation, rows: 0, overflow: false },
+            tree: TreeId::DIRECTORY,
+            level: 0,
+            used: AtomicBool::new(false),
+            entries: 0,
+            prefix: 0..0,
+            slots: 0..0,
+            children_at: 0,
+            end: 0,
+            bytes: Box::default(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which pages of the file are free.
+//!
+//! A page is live (the newest base reaches it), withheld (an older base that somebody holds reaches it), or free.
+//! Invariants:
+//! 1. The list stored with a meta block holds everything that the base of that block does not reach, withheld pages
+//!    too, so a crash leaks nothing.
+//! 2. A page born at generation b and freed at f may be written again only when the meta block of f is durable and no
+//!    live base has a generation g with b <= g < f. So a long reader pins the pages of its own tree and no others.
+
+mod extents;
+mod free_list;
+mod withheld;
+
+pub(crate) use extents::{Extent, Extents};
+pub(crate) use free_list::{FreeListRef, extents_per_page, read_free_list, write_free_list};
+pub(crate) use withheld::{Freed, Withheld};
+
+use super::error::{BaseError, Result};
+use super::ids::{PageGeneration, PageId};
+
+/// Ids below this one exist; the last is kept to mean "none".
+pub(crate) const MAX_PAGES: u32 = u32::MAX - 1;
+
+/// The free space of a file, in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    free: Extents,
+    withheld: Withheld,
+    /// Pages of checkpoints whose meta block could not be written: it may be in the file all the same, so they wait
+    /// for the next meta block, which takes its place.
+    limbo: Vec<Extent>,
+    /// Pages of the file: ids below this one may be in use.
+    end: u32,
+}
+
+impl Space {
+    pub(crate) fn new(free: Extents, end: u32) -> Self {
+        Self { free, end, ..Self::default() }
+    }
+
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
+    pub(crate) fn free_pages(&self) -> u32 {
+        self.free.pages()
+    }
+
+    pub(crate) fn withheld_pages(&self) -> u32 {
+        self.withheld.pages() + self.limbo.iter().map(|extent| extent.pages).sum::<u32>()
+    }
+
+    /// Takes `pages` neighbouring pages: the lowest that fit, or new ones at the end of the file.
+    pub(crate) fn allocate(&mut self, pages: u32) -> Result<PageId> {
+        if let Some(start) = self.free.take(pages) {
+            return Ok(PageId(start));
+        }
+        let tail = self.free.tail_before(self.end);
+        let start = tail.map_or(self.end, |tail| tail.start);
+        let end = start.checked_add(pages).filter(|end| *end <= MAX_PAGES);
+        let Some(end) = end else { return Err(BaseError::Exhausted { what: "page ids" }) };
+        if let Some(tail) = tail {
+            self.free.remove(tail);
+        }
+        self.end = end;
+        Ok(PageId(start))
+    }
+
+    /// Takes `pages` neighbouring pages that all lie below `limit`, if there are such.
+    pub(crate) fn allocate_below(&mut self, pages: u32, limit: u32) -> Option<PageId> {
+        let start = self.free.take(pages)?;
+        if start.saturating_add(pages) <= limit {
+            return Some(PageId(start));
+        }
+        self.free.add(Extent { start, pages });
+        None
+    }
+
+    /// Gives back pages that no meta block ever named.
+    pub(crate) fn give_back(&mut self, extents: impl IntoIterator<Item = Extent>) {
+        for extent in extents {
+            self.free.add(extent);
+        }
+    }
+
+    /// Keeps pages of a checkpoint whose meta block may or may not be in the file.
+    pub(crate) fn keep_in_limbo(&mut self, extents: impl IntoIterator<Item = Extent>) {
+        self.limbo.extend(extents);
+    }
+
+    /// Everything that is free as of a meta block that frees `freed`, joined.
+    ///
+    /// # Errors
+    /// `Corrupt` when a page would be free twice: then two pages or rows of the file named it as theirs.
+    pub(crate) fn free_with(&self, freed: &[Freed]) -> Result<Extents> {
+        let mut all = self.free.clone();
+        for extent in self.limbo.iter().chain(self.withheld.extents()).chain(freed.iter().map(|f| &f.extent)) {
+            if extent.end() > self.end || !all.add(*extent) {
+                return Err(BaseError::Corrupt { page: PageId(extent.start), what: "it is freed twice" });
+            }
+        }
+        Ok(all)
+    }
+
+    /// The meta block of `generation` is durable: what it freed may go as soon as no live base needs it.
+    pub(crate) fn published(&mut self, generation: PageGeneration, freed: Vec<Freed>, live: &[PageGeneration]) {
+        for extent in self.limbo.drain(..) {
+            self.free.add(extent);
+        }
+        for extent in self.withheld.add(generation, freed, live) {
+            self.free.add(extent);
+        }
+        self.release(live);
+    }
+
+    /// Frees what was withheld only for bases that live no more.
+    pub(crate) fn release(&mut self, live: &[PageGeneration]) {
+        for extent in self.withheld.release(live) {
+            self.free.add(extent);
+        }
+    }
+
+    /// Where the file could end: after the last page that is neither free nor beyond the end.
+    pub(crate) fn needed_end(&self) -> u32 {
+        self.free.tail_before(self.end).map_or(self.end, |tail| tail.start)
+    }
+
+    /// Ends the file at [`needed_end`](Self::needed_end); the pages given back.
+    pub(crate) fn trim(&mut self) -> u32 {
+        match self.free.tail_before(self.end) {
+            Some(tail) => {
+                self.free.remove(tail);
+                self.end = tail.start;
+                tail.pages
+            }
+            None => 0,
+        }
+    }
+}

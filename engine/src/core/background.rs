@@ -1,0 +1,218 @@
+//! The two background threads of a core.
+//!
+//! * The *checkpointer* folds when asked to, and frees what only old snapshots held.
+//! * The *log keeper* prepares the next segment ahead of need, bounds what a power cut can take from `Deferred` commits by
+//!   a sync at intervals, and marks an idle log as durable to its end.
+//!
+//! Both sleep while there is nothing to do: an idle database wakes nobody. They hold the core, and are stopped and joined
+//! before its last handle lets go.
+
+use std::io;
+use std::time::Duration;
+
+use braid_mvstore::Generation;
+use braid_vfs::Task;
+use braid_vfs::sync::atomic::{AtomicBool, Ordering};
+use braid_vfs::sync::{Arc, Condvar, Mutex};
+use braid_wal::{Appender, Log, SyncError};
+
+use super::shared::{Core, Writer};
+
+/// How often the checkpointer looks whether the last reader of a folded generation is gone.
+const REAP_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the checkpointer rests after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+struct Wishes {
+    checkpoint: bool,
+    settle: bool,
+    segment: bool,
+    stop: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Background {
+    wishes: Mutex<Wishes>,
+    checkpointer: Condvar,
+    log_keeper: Condvar,
+    /// Mirrors of the wishes, so that a commit asks without a lock.
+    checkpoint_asked: AtomicBool,
+    settle_asked: AtomicBool,
+    segment_asked: AtomicBool,
+    /// Folded generations, kept here so that their memory is freed by the checkpointer and not by a reader's drop.
+    buried: Mutex<Vec<Arc<Generation>>>,
+    tasks: Mutex<Vec<Box<dyn Task>>>,
+}
+
+impl Background {
+    /// Wakes the checkpointer, once until it begins.
+    pub(super) fn request_checkpoint(&self) {
+        if first_to_ask(&self.checkpoint_asked) {
+            self.wishes.lock().checkpoint = true;
+            self.checkpointer.notify_one();
+        }
+    }
+
+    /// Has the log settled within an interval from now; for one who has just appended to it.
+    pub(super) fn request_log_care(&self, log: &Log) {
+        if first_to_ask(&self.settle_asked) {
+            self.wishes.lock().settle = true;
+            self.log_keeper.notify_one();
+        }
+        if log.wants_preparation() && first_to_ask(&self.segment_asked) {
+            self.wishes.lock().segment = true;
+            self.log_keeper.notify_one();
+        }
+    }
+
+    /// Takes folded generations, to free them when the last snapshot lets go.
+    pub(super) fn bury(&self, folded: &[Arc<Generation>]) {
+        self.buried.lock().extend(folded.iter().cloned());
+        self.checkpointer.notify_one();
+    }
+
+    /// Frees what nobody holds any more; whether something is left.
+    fn reap(&self) -> bool {
+        let (free, held): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *self.buried.lock()).into_iter().partition(|one| Arc::strong_count(one) == 1);
+        drop(free);
+        let mut buried = self.buried.lock();
+        buried.extend(held);
+        !buried.is_empty()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.wishes.lock().stop
+    }
+
+    /// Stops both threads and waits for them.
+    pub(super) fn stop(&self) {
+        self.wishes.lock().stop = true;
+        self.checkpointer.notify_all();
+        self.log_keeper.notify_all();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.join();
+        }
+    }
+}
+
+impl Core {
+    /// Starts the background threads of a core that writes.
+    pub(super) fn start_background(self: &Arc<Self>) -> io::Result<()> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let core = Arc::clone(self);
+        let checkpointer = self.env.spawn.spawn(
+            "braid-checkpoint",
+            Box::new(move || {
+                if let Some(writer) = &core.writer {
+                    core.run_checkpointer(writer);
+                }
+            }),
+        )?;
+        writer.background.tasks.lock().push(checkpointer);
+        let core = Arc::clone(self);
+        let log_keeper = self.env.spawn.spawn(
+            "braid-log",
+            Box::new(move || {
+                if let Some(writer) = &core.writer {
+                    core.run_log_keeper(writer);
+                }
+            }),
+        )?;
+        writer.background.tasks.lock().push(log_keeper);
+        Ok(())
+    }
+
+    fn run_checkpointer(&self, writer: &Writer) {
+        let background = &writer.background;
+        let mut something_buried = false;
+        loop {
+            {
+                let mut wishes = background.wishes.lock();
+                while !wishes.checkpoint && !wishes.stop {
+                    if something_buried {
+                        if background.checkpointer.wait_for(&mut wishes, REAP_INTERVAL) {
+                            break;
+                        }
+                    } else {
+                        background.checkpointer.wait(&mut wishes);
+                        something_buried = true;
+                    }
+                }
+                if wishes.stop {
+                    return;
+                }
+                if !std::mem::take(&mut wishes.checkpoint) {
+                    drop(wishes);
+                    something_buried = background.reap();
+                    continue;
+                }
+            }
+            // Before the checkpoint, so that a wish that comes while it runs is not lost.
+            background.checkpoint_asked.store(false, Ordering::SeqCst);
+            if self.checkpoint().is_err() && !background.is_stopping() {
+                let mut wishes = background.wishes.lock();
+                background.checkpointer.wait_for(&mut wishes, RETRY_INTERVAL);
+            }
+            something_buried = background.reap();
+        }
+    }
+
+    fn run_log_keeper(&self, writer: &Writer) {
+        let background = &writer.background;
+        let mut settle_at: Option<Duration> = None;
+        while !writer.log.is_poisoned() {
+            let now = self.env.clock.now();
+            if settle_at.is_some_and(|at| now >= at) {
+                settle_at = None;
+                // Before looking, so that a wish that comes meanwhile is not lost; so below.
+                background.settle_asked.store(false, Ordering::SeqCst);
+                background.segment_asked.store(false, Ordering::SeqCst);
+                if self.settle_log(writer).is_err() {
+                    return;
+                }
+            }
+            let mut wishes = background.wishes.lock();
+            if wishes.stop {
+                return;
+            }
+            if std::mem::take(&mut wishes.segment) {
+                drop(wishes);
+                match writer.log.prepare(0) {
+                    Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
+                    // Asked again after the next interval; a commit that needs the segment makes it itself.
+                    Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
+                }
+            } else if std::mem::take(&mut wishes.settle) {
+                settle_at.get_or_insert(now + self.options.deferred_sync_interval);
+            } else if let Some(at) = settle_at {
+                background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
+            } else {
+                background.log_keeper.wait(&mut wishes);
+            }
+        }
+    }
+
+    /// Bounds what a power cut can take; then lets the log tell that it is durable to its end, so that damage there can be
+    /// told from a torn write.
+    fn settle_log(&self, writer: &Writer) -> Result<(), SyncError> {
+        let log = &writer.log;
+        log.sync_through(log.appended())?;
+        let watermark = {
+            let mut section = writer.section.lock();
+            match section.appender.as_mut().map(Appender::append_watermark) {
+                Some(Ok(watermark)) => watermark,
+                // A full segment is no reason to begin the next one: its first record will tell the same.
+                Some(Err(_)) | None => None,
+            }
+        };
+        watermark.map_or(Ok(()), |end| log.sync_through(end))
+    }
+}
+
+fn first_to_ask(asked: &AtomicBool) -> bool {
+    !asked.load(Ordering::Relaxed) && !asked.swap(true, Ordering::SeqCst)
+}

@@ -1,0 +1,221 @@
+//! The checkpoint: seal the active generation, fold what is sealed into the base, let the log before it go.
+//!
+//! Order, which is what makes it safe:
+//!
+//! 1. Seal, in the commit section: every commit up to `seal_ts` is in the sealed generations and in the log before
+//!    `seal_lsn`; every later one is in the new generation and after it.
+//! 2. Make the log durable through `seal_lsn`: the base never holds what the log could still lose.
+//! 3. Fold: new pages into free space, sync, the older meta page, sync. Readers and writers go on.
+//! 4. Publish the view with the new base; only then is the log before `seal_lsn` recycled.
+
+use std::time::Duration;
+
+use braid_mvstore::{Direction, FoldIter, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
+use braid_vfs::sync::Arc;
+use braid_wal::Lsn;
+
+use super::clock::timestamp;
+use super::shared::{Core, Writer};
+use super::tables::TABLES;
+use super::view::View;
+use crate::base::{self, Base, BaseError, BaseStore, ChangeSource, EngineState, TreeId};
+use crate::error::{Error, Result};
+use crate::record::encode_mode;
+
+/// A step of a compaction holds checkpoints back: it is to be short.
+const COMPACTION_STEP_PAGES: u32 = 1024;
+
+/// What a checkpoint did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// Everything committed up to here is in the base.
+    pub timestamp: Timestamp,
+    /// Rows written or deleted.
+    pub rows: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What a seal fixed.
+struct Sealed {
+    view: Arc<View>,
+    lsn: Lsn,
+    state: EngineState,
+}
+
+impl Core {
+    /// Folds everything committed so far.
+    pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
+        let writer = self.writer()?;
+        let one_at_a_time = writer.checkpoint.lock();
+        let result = self.checkpoint_alone(writer);
+        drop(one_at_a_time);
+        writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
+        if let Err(error) = &result {
+            tracing::warn!(%error, "checkpoint failed");
+        }
+        result
+    }
+
+    fn checkpoint_alone(&self, writer: &Writer) -> Result<CheckpointReport> {
+        writer.check()?;
+        let began = self.env.clock.now();
+        let sealed = self.seal(writer);
+        let seal_ts = timestamp(sealed.state.checkpoint_ts);
+        if sealed.view.sealed.is_empty() && sealed.view.base.state().checkpoint_lsn == sealed.state.checkpoint_lsn {
+            return Ok(CheckpointReport { timestamp: seal_ts, ..CheckpointReport::default() });
+        }
+        tracing::info!(timestamp = %seal_ts, generations = sealed.view.sealed.len(), "checkpoint begins");
+        writer.log.sync_through(sealed.lsn).map_err(|_| Error::Poisoned)?;
+        self.raise_acked(seal_ts);
+        let (base, rows) = self.fold(writer, &sealed)?;
+        self.publish_fold(writer, base, &sealed.view.sealed);
+        if let Err(error) = writer.log.release_before(sealed.lsn) {
+            // The space comes back at the next open at the latest.
+            tracing::warn!(%error, "a log segment could not be recycled");
+        }
+        let duration = self.env.clock.now().saturating_sub(began);
+        self.counters.checkpoints.add(1);
+        self.counters.last_checkpoint_micros.set(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        tracing::info!(timestamp = %seal_ts, rows, ?duration, "checkpoint ends");
+        Ok(CheckpointReport { timestamp: seal_ts, rows, duration })
+    }
+
+    /// One step of a compaction, as a checkpoint of its own.
+    pub(crate) fn compact_step(&self) -> Result<base::Compacted> {
+        let writer = self.writer()?;
+        let _one_at_a_time = writer.checkpoint.lock();
+        writer.check()?;
+        let from = Arc::clone(&self.current_view().base);
+        let step = self
+            .base
+            .compact_step(&from, COMPACTION_STEP_PAGES, &|| self.keep_on(writer))
+            .map_err(|error| self.base_failed(writer, error))?;
+        if !Arc::ptr_eq(&step.base, &from) {
+            self.publish_fold(writer, Arc::clone(&step.base), &[]);
+        }
+        Ok(step)
+    }
+
+    fn keep_on(&self, writer: &Writer) -> Result<(), BaseError> {
+        if writer.log.is_poisoned() || writer.is_closing() { Err(BaseError::Aborted) } else { Ok(()) }
+    }
+
+    fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
+        if matches!(error, BaseError::SyncFailed { .. }) {
+            tracing::error!(%error, "poisoned: the database file could not be synced");
+            writer.log.poison();
+        }
+        Error::from_base(error, "folding into the database file")
+    }
+
+    /// Step 1.
+    fn seal(&self, writer: &Writer) -> Sealed {
+        let mut section = writer.section.lock();
+        let section = &mut *section;
+        let last = self.installed_ts();
+        if !section.view.active.is_empty() {
+            let (active, rights) = Generation::new(last);
+            let view = section.view.sealed_under(active);
+            // Before the view: nobody installs into the new generation until this section is left.
+            section.rights = rights;
+            self.publish(section, view);
+        }
+        let lsn = writer.log.appended();
+        Sealed {
+            view: Arc::clone(&section.view),
+            lsn,
+            state: EngineState {
+                checkpoint_ts: last.get(),
+                checkpoint_lsn: lsn.get(),
+                log_durable: lsn.get(),
+                clock_reserved: section.clock.reserved_end().get(),
+                journal_mode: encode_mode(section.mode),
+                next_table_id: self.tables.next_id(),
+                ..EngineState::default()
+            },
+        }
+    }
+
+    /// Step 3. The number of rows folded comes along.
+    fn fold(&self, writer: &Writer, sealed: &Sealed) -> Result<(Arc<Base>, u64)> {
+        fold(&self.base, &sealed.view.base, &sealed.view.sealed, sealed.state, &|| self.keep_on(writer))
+            .map_err(|error| self.base_failed(writer, error))
+    }
+
+    /// Step 4.
+    fn publish_fold(&self, writer: &Writer, base: Arc<Base>, folded: &[Arc<Generation>]) {
+        let oldest_writer = self.oldest_writer();
+        let view = {
+            let mut section = writer.section.lock();
+            let view = section.view.folded_into(base, folded, oldest_writer, self.options.row_store_bytes);
+            self.publish(&mut section, view)
+        };
+        writer.background.bury(folded);
+        self.registry.sweep_stale(view.id, drop);
+    }
+}
+
+/// Folds generations, given newest first, into a base; with the number of rows written or deleted.
+pub(super) fn fold(
+    store: &BaseStore,
+    base: &Arc<Base>,
+    generations: &[Arc<Generation>],
+    state: EngineState,
+    keep_on: &dyn Fn() -> Result<(), BaseError>,
+) -> Result<(Arc<Base>, u64), BaseError> {
+    let dropped = dropped_tables(generations);
+    let trees: Vec<_> = dropped.iter().copied().map(TreeId::from).collect();
+    let rows = FoldIter::new(generations, timestamp(state.checkpoint_ts)).without(dropped);
+    let mut changes = Changes { rows, count: 0 };
+    let base = store.fold(base, &mut changes, &trees, state, keep_on)?;
+    Ok((base, changes.count))
+}
+
+/// The tables that the generations drop: those whose row in the catalog is deleted. Ascending.
+fn dropped_tables(generations: &[Arc<Generation>]) -> Vec<TableId> {
+    let mut dropped = Vec::new();
+    for generation in generations {
+        let scan = Scan {
+            table: TABLES,
+            from: std::ops::Bound::Unbounded,
+            to: std::ops::Bound::Unbounded,
+            direction: Direction::Forward,
+            at: Timestamp::MAX,
+            limit: ScanLimit { rows: 1024, bytes: 64 << 10 },
+        };
+        let mut batch = ScanBatch::new();
+        generation.scan(&scan, &mut batch, &pin());
+        loop {
+            let deleted = batch.iter().filter(|row| row.value.value().is_none());
+            dropped.extend(deleted.filter_map(|row| Some(TableId(u32::from_be_bytes(row.key.try_into().ok()?)))));
+            if !generation.scan_more(&scan, &mut batch, &pin()) {
+                break;
+            }
+        }
+    }
+    dropped.sort_unstable();
+    dropped.dedup();
+    dropped
+}
+
+/// The newest version of every row, counted.
+struct Changes {
+    rows: FoldIter,
+    count: u64,
+}
+
+impl ChangeSource for Changes {
+    fn next(&mut self) -> Result<Option<base::Change<'_>>, BaseError> {
+        let Some(row) = self.rows.next() else { return Ok(None) };
+        self.count += 1;
+        Ok(Some(base::Change { tree: row.table.into(), key: row.key, value: row.value.value() }))
+    }
+}
+
+impl From<TableId> for TreeId {
+    fn from(table: TableId) -> Self {
+        Self(table.0)
+    }
+}

@@ -1,0 +1,30 @@
+//! What all handles of one file share.
+
+mod background;
+mod budget;
+mod checkpoint;
+mod clock;
+mod commit;
+mod exclusive;
+mod gate;
+mod journal_mode;
+mod open;
+mod publish;
+mod recovery;
+mod schema;
+mod shared;
+mod stats;
+mod tables;
+mod view;
+
+pub use checkpoint::CheckpointReport;
+pub(crate) use clock::timestamp;
+pub use commit::Commit;
+pub(crate) use commit::CommitRequest;
+pub(crate) use exclusive::Exclusive;
+pub(crate) use open::{OpenRequest, new_uuid, open};
+pub(crate) use recovery::log_dir;
+pub(crate) use shared::Core;
+pub(crate) use schema::SchemaChange;
+pub(crate) use tables::{FIRST_USER_TABLE, MAX_NAME_BYTES, NAMES, TABLES, TableInfo};
+pub(crate) use view::View;

@@ -1,0 +1,348 @@
+//! Opening and closing a core.
+//!
+//! A new database is made in this order, so that a crash leaves nothing, or something that the next open finishes:
+//!
+//! 1. the empty file, locked;
+//! 2. its meta pages, which say that there is no log yet (`checkpoint_lsn` 0), synced with the directory;
+//! 3. the log's directory and first segment, synced;
+//! 4. a meta page that says where the log begins.
+//!
+//! A log that lies beside an empty file belongs to a database that is no longer there: it is refused, not overwritten.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::sync::Arc;
+use braid_vfs::sync::atomic::{AtomicU64, Ordering};
+use braid_vfs::{Env, File, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
+
+use super::clock::{CommitClock, RESERVATION, timestamp};
+use super::commit::append_outside_section;
+use super::recovery::{self, Replayed, log_dir};
+use super::shared::{Core, Parts, Writer, WriterParts};
+use super::tables::{NAMES, Tables};
+use super::view::View;
+use crate::base::{Base, BaseStore, ClockCache, CreateParams, EngineState, Opened};
+use crate::error::{Error, Result};
+use crate::options::{JournalMode, Options};
+use crate::record::{self, kind};
+
+static NEXT_CORE: AtomicU64 = AtomicU64::new(1);
+
+/// What to open, and how.
+#[derive(Debug)]
+pub(crate) struct OpenRequest {
+    pub(crate) env: Env,
+    /// Resolved: no symbolic link in it.
+    pub(crate) path: PathBuf,
+    /// Whether the path means anything outside this process.
+    pub(crate) named: bool,
+    pub(crate) options: Options,
+    pub(crate) read_only: bool,
+}
+
+/// Opens the core of a file, making the file a database if it is empty.
+pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
+    validate(&request.options)?;
+    let began = request.env.clock.now();
+    let lock = lock(&request)?;
+    let (store, base) = open_store(&request)?;
+    let core = if request.read_only {
+        open_read_only(request, store, base, lock)?
+    } else {
+        open_read_write(request, store, base, lock)?
+    };
+    let core = Arc::new(core);
+    if let Err(error) = core.start_background() {
+        core.shut_down()?;
+        return Err(Error::io("starting the background threads", error));
+    }
+    tracing::info!(
+        path = ?core.path,
+        read_only = core.writer.is_none(),
+        last_commit = %core.installed_ts(),
+        duration = ?core.env.clock.now().saturating_sub(began),
+        "opened"
+    );
+    Ok(core)
+}
+
+fn validate(options: &Options) -> Result<()> {
+    let at_least = |what, actual: u64, limit: u64| {
+        if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
+    };
+    at_least("Options::row_store_bytes", options.row_store_bytes as u64, 64 << 10)?;
+    at_least("Options::log_segment_bytes", options.log_segment_bytes, 64 << 10)?;
+    at_least("Options::max_snapshots", options.max_snapshots as u64, 1)?;
+    if !options.page_bytes.is_power_of_two() || !(512..=65_536).contains(&options.page_bytes) {
+        return Err(Error::Limit {
+            what: "Options::page_bytes (a power of two from 512)",
+            actual: options.page_bytes as u64,
+            limit: 65_536,
+        });
+    }
+    Ok(())
+}
+
+/// Takes the file's lock, on an open file of its own that is closed with the core.
+fn lock(request: &OpenRequest) -> Result<Arc<dyn File>> {
+    let (mode, kind) = if request.read_only {
+        (OpenMode::ReadOnly, LockKind::Shared)
+    } else {
+        (OpenMode::ReadWrite, LockKind::Exclusive)
+    };
+    let context = || format!("opening {}", request.path.display());
+    let file = request.env.files.open(&request.path, OpenOptions::new(mode)).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::NotFound(request.path.clone())
+        } else {
+            Error::io(context(), error)
+        }
+    })?;
+    match file.try_lock(kind).map_err(|error| Error::io(context(), error))? {
+        LockAttempt::Acquired => Ok(file),
+        LockAttempt::HeldBy(holder) => Err(Error::Locked { path: request.path.clone(), holder }),
+    }
+}
+
+fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
+    let path = &request.path;
+    let from_base = |error| Error::from_opening(error, path);
+    let mode = if request.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
+    let file = request
+        .env
+        .files
+        .open(path, OpenOptions::new(mode))
+        .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+    let cache = request
+        .options
+        .page_cache
+        .clone()
+        .unwrap_or_else(|| Arc::new(ClockCache::new(request.options.cache_bytes)));
+    match BaseStore::open(Arc::clone(&file), Arc::clone(&cache), request.read_only).map_err(from_base)? {
+        Opened::Ready(opened) => {
+            if opened.other_damaged {
+                tracing::warn!(path = %path.display(), "one of the two meta pages is damaged; the log tells if it matters");
+            }
+            Ok((opened.store, opened.base))
+        }
+        Opened::Unfinished if request.read_only => {
+            Err(Error::NotABraidDatabase { path: path.clone(), reason: "it is empty".to_owned() })
+        }
+        Opened::Unfinished => {
+            refuse_orphaned_log(request)?;
+            let params = CreateParams {
+                page_bytes: u32::try_from(request.options.page_bytes).unwrap_or(u32::MAX),
+                uuid: new_uuid(&request.env),
+                state: EngineState {
+                    journal_mode: record::encode_mode(JournalMode::default()),
+                    ..EngineState::default()
+                },
+            };
+            let created = BaseStore::create(file, cache, &params).map_err(from_base)?;
+            sync_parent(request)?;
+            Ok(created)
+        }
+    }
+}
+
+/// An identity that no other database has.
+pub(crate) fn new_uuid(env: &Env) -> [u8; 16] {
+    let high = u128::from(env.random.next_u64()) << 64;
+    (high | u128::from(env.random.next_u64())).to_le_bytes()
+}
+
+fn sync_parent(request: &OpenRequest) -> Result<()> {
+    let parent = request.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    request
+        .env
+        .files
+        .sync_dir(parent)
+        .map_err(|error| Error::io(format!("syncing the directory {}", parent.display()), error))
+}
+
+fn refuse_orphaned_log(request: &OpenRequest) -> Result<()> {
+    let dir = log_dir(&request.path);
+    match request.env.files.read_dir(&dir) {
+        Ok(names) if names.is_empty() => Ok(()),
+        Ok(_) => Err(Error::Mismatch(format!(
+            "{} is empty but {} holds the log of another database",
+            request.path.display(),
+            dir.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("reading {}", dir.display()), error)),
+    }
+}
+
+fn log_options(options: &Options, permissions: u32) -> LogOptions {
+    LogOptions {
+        max_segment_bytes: options.log_segment_bytes,
+        mapping: if options.map_log { MapPolicy::Auto } else { MapPolicy::Never },
+        permissions,
+        ..LogOptions::default()
+    }
+}
+
+fn open_read_only(
+    request: OpenRequest,
+    store: Arc<BaseStore>,
+    base: Arc<Base>,
+    lock: Arc<dyn File>,
+) -> Result<Core> {
+    let replayed = if has_log(&base) {
+        let options = log_options(&request.options, 0o600);
+        recovery::replay(&*request.env.files, &store, base, &request.path, &options, None)?.0
+    } else {
+        Replayed::nothing_after(base, &request.path)?
+    };
+    join(request, store, lock, replayed, None)
+}
+
+fn open_read_write(
+    request: OpenRequest,
+    store: Arc<BaseStore>,
+    base: Arc<Base>,
+    lock: Arc<dyn File>,
+) -> Result<Core> {
+    let permissions = lock.mode().map_err(|error| Error::io("reading the file's permissions", error))?;
+    let options = log_options(&request.options, permissions);
+    let from_log = |error| Error::from_log(error, "starting the log");
+    let (replayed, (log, appender)) = if has_log(&base) {
+        let fold_at = request.options.row_store_bytes / 2;
+        let (replayed, recovered) =
+            recovery::replay(&*request.env.files, &store, base, &request.path, &options, Some(fold_at))?;
+        (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
+    } else {
+        remove_unfinished_log(&request, &store, &options)?;
+        let started = Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
+        let lsn = started.0.appended().get();
+        let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
+        let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
+            .map_err(|error| Error::from_opening(error, &request.path))?;
+        (Replayed::nothing_after(base, &request.path)?, started)
+    };
+    let (appender, clock) = reserve(&replayed, &log, appender)?;
+    join(request, store, lock, replayed, Some((log, appender, clock)))
+}
+
+/// Whether the base says where its log begins. A new database, and a backup, have none yet.
+fn has_log(base: &Base) -> bool {
+    base.state().checkpoint_lsn != 0
+}
+
+/// Removes the log of a creation that was cut short. It holds no commit; a log that is not this database's is refused.
+fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<()> {
+    let files = &*request.env.files;
+    let dir = log_dir(&request.path);
+    let mut records = 0;
+    let scanned = Recovery::scan(files, &dir, store.uuid(), Lsn::FIRST, Lsn::ZERO, options, |_| {
+        records += 1;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    if records > 0 || matches!(scanned, Err(ScanError::Recovery(RecoveryError::Mismatch { .. }))) {
+        return Err(Error::Mismatch(format!(
+            "{} has no log of its own yet, but {} holds one",
+            request.path.display(),
+            dir.display()
+        )));
+    }
+    Log::remove(files, &dir).map_err(|error| Error::from_log(error, "removing an unfinished log"))
+}
+
+/// Reserves the first timestamps to come, durably.
+fn reserve(replayed: &Replayed, log: &Log, mut appender: Appender) -> Result<(Appender, CommitClock)> {
+    let last = replayed.clock_floor;
+    let reserved = timestamp(last.get().saturating_add(RESERVATION));
+    let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(reserved));
+    let end = append_outside_section(log, &mut appender, &mut record, replayed.last_ts)?;
+    log.sync_through(end).map_err(|_| Error::Poisoned)?;
+    Ok((appender, CommitClock::new(last, reserved)))
+}
+
+fn join(
+    request: OpenRequest,
+    store: Arc<BaseStore>,
+    lock: Arc<dyn File>,
+    replayed: Replayed,
+    writer: Option<(Arc<Log>, Appender, CommitClock)>,
+) -> Result<Core> {
+    if replayed.commits > 0 {
+        tracing::info!(path = %request.path.display(), commits = replayed.commits, "replayed the log");
+    }
+    let id = NEXT_CORE.fetch_add(1, Ordering::Relaxed);
+    let view = View {
+        id: 1,
+        active: replayed.generation,
+        sealed: Vec::new(),
+        base: replayed.base,
+        retired: Vec::new(),
+        validation_floor: Timestamp::ZERO,
+    };
+    let rights = replayed.rights;
+    let core = Core::new(Parts {
+        id,
+        env: request.env,
+        path: request.named.then_some(request.path),
+        options: request.options,
+        base: store,
+        lock,
+        tables: Tables::new(id),
+        mode: replayed.mode,
+        view,
+        last_ts: replayed.last_ts,
+        writer: writer.map(|(log, appender, clock)| WriterParts { log, appender, clock, rights }),
+    });
+    core.tables.reserve_ids(replayed.next_table_id);
+    core.load_catalog()?;
+    Ok(core)
+}
+
+impl Core {
+    /// Fills the map of tables from their rows.
+    fn load_catalog(&self) -> Result<()> {
+        let view = self.current_view();
+        let mut rows = crate::transaction::Layers::over(&self.base, &view, NAMES, self.installed_ts());
+        while rows.step(None, Direction::Forward)? {
+            let Some((name, id)) = rows.row()? else { break };
+            let (Ok(name), Ok(id)) = (std::str::from_utf8(name), id.try_into()) else {
+                return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
+            };
+            self.tables.insert(TableId(u32::from_le_bytes(id)), name);
+        }
+        Ok(())
+    }
+
+    /// Ends the core: background threads joined, log closed, lock released. Nothing is written by a fork of the process
+    /// that opened it, nor after a failed sync.
+    pub(crate) fn shut_down(&self) -> Result<()> {
+        if self.check_process().is_err() {
+            return Ok(());
+        }
+        let closed = match &self.writer {
+            Some(writer) if !writer.closed.swap(true, Ordering::AcqRel) => self.close_log(writer),
+            _ => Ok(()),
+        };
+        self.release_lock();
+        closed
+    }
+
+    fn close_log(&self, writer: &Writer) -> Result<()> {
+        writer.background.stop();
+        let mut section = writer.section.lock();
+        let last = section.clock.last();
+        let Some(mut appender) = section.appender.take() else { return Ok(()) };
+        drop(section);
+        if writer.log.is_poisoned() {
+            return Ok(());
+        }
+        let mut exact = record::of_kind(kind::CLOCK_EXACT, &record::encode_timestamp(last));
+        append_outside_section(&writer.log, &mut appender, &mut exact, last)?;
+        writer.log.close(appender).map_err(|error| Error::from_log(error, "closing the log"))?;
+        tracing::info!(path = ?self.path, last_commit = %last, "closed");
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Where snapshots come from, and how a new view becomes the one they begin with.
+
+use braid_mvstore::{SnapshotKind, SnapshotSource, Timestamp};
+use braid_vfs::sync::Arc;
+use braid_vfs::sync::atomic::Ordering;
+
+use super::shared::{Core, Section};
+use super::view::View;
+
+impl SnapshotSource<View> for Core {
+    fn view_id(&self) -> u64 {
+        self.view_id.load(Ordering::SeqCst)
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    fn read_point(&self, kind: SnapshotKind) -> Timestamp {
+        match kind {
+            SnapshotKind::ReadOnly => self.acked_ts(),
+            SnapshotKind::ReadWrite => self.installed_ts(),
+        }
+    }
+}
+
+impl Core {
+    /// Makes `view` the current one. In the commit section, so that no commit is installed into a generation that the
+    /// current view does not hold, and none is validated against half of the history.
+    pub(super) fn publish(&self, section: &mut Section, view: View) -> Arc<View> {
+        let view = Arc::new(view);
+        section.view = Arc::clone(&view);
+        self.view.store(Arc::clone(&view));
+        self.view_id.store(view.id, Ordering::SeqCst);
+        view
+    }
+
+    /// The oldest version that a chain in a generation which starts at `start` must keep readable.
+    pub(super) fn trim_watermark(&self, start: Timestamp) -> Timestamp {
+        // Read before the registry is looked through: a snapshot that begins meanwhile begins at this or later.
+        let acked = self.acked_ts();
+        self.registry.watermark_since(start, acked)
+    }
+
+    /// The oldest snapshot of a live read-write transaction, or the one that the next would get.
+    pub(super) fn oldest_writer(&self) -> Timestamp {
+        let installed = self.installed_ts();
+        self.registry.oldest_read_write(installed)
+    }
+}

@@ -1,0 +1,53 @@
+//! What a commit does to the catalog, and the check that the tables it wrote to still stand.
+
+use braid_mvstore::{TableId, Timestamp};
+
+use super::commit::CommitRequest;
+use super::shared::Core;
+use super::tables::{FIRST_USER_TABLE, Tables};
+use crate::error::{Conflict, ConflictKind, Error, Result};
+
+/// One change of the catalog. Its rows are in the write set like any other.
+#[derive(Clone, Debug)]
+pub(crate) enum SchemaChange {
+    /// A table came to be.
+    Create(TableId, String),
+    /// A table ceased to be.
+    Drop(TableId),
+}
+
+impl SchemaChange {
+    /// In the commit section, with the rows.
+    pub(super) fn apply(self, tables: &Tables, ts: Timestamp) {
+        match self {
+            Self::Create(id, name) => tables.insert(id, &name),
+            Self::Drop(id) => tables.remove(id, ts),
+        }
+    }
+}
+
+impl Core {
+    /// In the commit section: a table that was dropped after the transaction began takes no more rows.
+    pub(super) fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
+        if !self.tables.any_dropped_after(request.begin_ts) {
+            return Ok(());
+        }
+        for &table in request.writes.tables() {
+            if table.0 < FIRST_USER_TABLE {
+                continue;
+            }
+            let info = self.tables.by_id(table);
+            let dropped_at = info.as_ref().and_then(|info| info.dropped_at());
+            if info.is_none() || dropped_at.is_some() {
+                return Err(Error::Busy(Box::new(Conflict {
+                    kind: ConflictKind::Schema,
+                    table: Some(self.tables.name_of(table)),
+                    key: None,
+                    begin_ts: request.begin_ts,
+                    winner_ts: dropped_at,
+                })));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! The core: one per open file, shared by its handles, its transactions and its background threads.
+//!
+//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the commit section, the catalog map.
+//! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for.
+
+use std::path::PathBuf;
+
+use arc_swap::ArcSwap;
+use braid_mvstore::{InstallRights, SnapshotRegistry, Timestamp};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::{Arc, Mutex};
+use braid_vfs::{Env, File, ProcessMark};
+use braid_wal::{Appender, Log, Lsn};
+use crossbeam_utils::CachePadded;
+
+use super::background::Background;
+use super::budget::Budget;
+use super::clock::{CommitClock, timestamp};
+use super::gate::Gate;
+use super::journal_mode::ModeCell;
+use super::stats::Counters;
+use super::tables::Tables;
+use super::view::View;
+use crate::base::BaseStore;
+use crate::error::{Error, Result};
+use crate::options::{JournalMode, Options};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// Tells the cores of a process apart.
+    pub(crate) id: u64,
+    pub(crate) env: Env,
+    /// `None` for a database in memory.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) options: Options,
+    pub(crate) base: Arc<BaseStore>,
+    pub(crate) tables: Tables,
+    pub(crate) registry: SnapshotRegistry<View>,
+    pub(crate) counters: Counters,
+    pub(crate) mode: ModeCell,
+    /// `None` when the file is open read-only.
+    pub(super) writer: Option<Writer>,
+    pub(super) view: ArcSwap<View>,
+    /// The id of `view`, stored after it.
+    pub(super) view_id: CachePadded<AtomicU64>,
+    /// The newest commit that read-write transactions see.
+    pub(super) installed_ts: CachePadded<AtomicU64>,
+    /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
+    pub(super) acked_ts: CachePadded<AtomicU64>,
+    /// The locked file, until the core is shut down.
+    lock: Mutex<Option<Arc<dyn File>>>,
+    process: ProcessMark,
+}
+
+/// The half of a core that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(super) log: Arc<Log>,
+    pub(super) gate: Gate,
+    pub(super) section: Mutex<Section>,
+    pub(super) budget: Budget,
+    pub(super) background: Background,
+    /// Held by the one checkpoint that runs.
+    pub(super) checkpoint: Mutex<()>,
+    pub(super) closed: AtomicBool,
+}
+
+/// The commit section: what exactly one commit at a time may touch.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Taken out at the close.
+    pub(super) appender: Option<Appender>,
+    pub(super) clock: CommitClock,
+    /// The end of the newest commit that asked for a sync: what a later commit must see durable before it returns.
+    pub(super) last_sync_end: Lsn,
+    /// The journal mode that the log tells so far.
+    pub(super) mode: JournalMode,
+    /// The current view.
+    pub(super) view: Arc<View>,
+    /// The right to install into the view's active generation.
+    pub(super) rights: InstallRights,
+}
+
+/// What a core needs to write.
+#[derive(Debug)]
+pub(super) struct WriterParts {
+    pub(super) log: Arc<Log>,
+    pub(super) appender: Appender,
+    pub(super) clock: CommitClock,
+    pub(super) rights: InstallRights,
+}
+
+/// What [`Core::new`] joins.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) id: u64,
+    pub(super) env: Env,
+    pub(super) path: Option<PathBuf>,
+    pub(super) options: Options,
+    pub(super) base: Arc<BaseStore>,
+    pub(super) lock: Arc<dyn File>,
+    pub(super) tables: Tables,
+    pub(super) mode: JournalMode,
+    pub(super) view: View,
+    pub(super) last_ts: Timestamp,
+    /// `None` to open read-only.
+    pub(super) writer: Option<WriterParts>,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        let view = Arc::new(parts.view);
+        let writer = parts.writer.map(|WriterParts { log, appender, clock, rights }| Writer {
+            gate: Gate::default(),
+            section: Mutex::new(Section {
+                appender: Some(appender),
+                clock,
+                last_sync_end: log.durable(),
+                mode: parts.mode,
+                view: Arc::clone(&view),
+                rights,
+            }),
+            budget: Budget::new(parts.options.row_store_bytes),
+            background: Background::default(),
+            checkpoint: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            log,
+        });
+        Self {
+            id: parts.id,
+            env: parts.env,
+            path: parts.path,
+            registry: SnapshotRegistry::new(parts.options.max_snapshots),
+            options: parts.options,
+            base: parts.base,
+            tables: parts.tables,
+            counters: Counters::default(),
+            mode: ModeCell::new(parts.mode),
+            writer,
+            view_id: CachePadded::new(AtomicU64::new(view.id)),
+            view: ArcSwap::new(view),
+            installed_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
+            acked_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
+            lock: Mutex::new(Some(parts.lock)),
+            process: ProcessMark::current(),
+        }
+    }
+
+    /// The writing half, or why there is none.
+    pub(crate) fn writer(&self) -> Result<&Writer> {
+        self.writer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    /// Lets other processes have the file.
+    pub(super) fn release_lock(&self) {
+        self.lock.lock().take();
+    }
+
+    /// Refuses a process that is a fork of the one that opened the file.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.process.is_current() { Ok(()) } else { Err(Error::Forked) }
+    }
+
+    /// The newest timestamp that stands.
+    pub(crate) fn acked_ts(&self) -> Timestamp {
+        timestamp(self.acked_ts.load(Ordering::SeqCst))
+    }
+
+    /// The newest commit that writers see.
+    pub(crate) fn installed_ts(&self) -> Timestamp {
+        timestamp(self.installed_ts.load(Ordering::SeqCst))
+    }
+
+    /// The clock in nanoseconds, for ages.
+    pub(crate) fn now_nanos(&self) -> u64 {
+        u64::try_from(self.env.clock.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The view that a snapshot would begin with now.
+    pub(crate) fn current_view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+}
+
+impl Writer {
+    /// Whether the core is being shut down: work in the background is not worth finishing.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Refuses to write when it could not be made to last.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.log.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
+    }
+}

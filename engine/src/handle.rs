@@ -1,0 +1,98 @@
+//! Handles and the path registry: how every open of one file in a process comes to share one core.
+//!
+//! The registry is keyed by the file's identity (device and inode), so that another spelling, a symbolic link or a hard
+//! link leads to the same core. Each file has an entry with a lock of its own: an open that replays a long log holds back
+//! only opens of the same file.
+//!
+//! Invariant: an entry is `Live` from before the file lock is taken until after it is released. Who finds the core of a
+//! live entry gone waits until its close is done, and then opens afresh: it never meets the lock of a core of its own
+//! process.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use braid_vfs::FileIdentity;
+use braid_vfs::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+
+use crate::core::Core;
+use crate::error::Result;
+
+/// What all handles, transactions and cursors of one open file share; the last one to go closes the core.
+pub(crate) struct Handle {
+    core: Arc<Core>,
+    entry: Option<Arc<Entry>>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("path", &self.core.path).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// A handle of a core that nobody else can find.
+    pub(crate) fn private(core: Arc<Core>) -> Arc<Self> {
+        Arc::new(Self { core, entry: None })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.core.shut_down() {
+            tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
+        }
+        if let Some(entry) = &self.entry {
+            *entry.state.lock() = State::Vacant;
+            entry.closed.notify_all();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Vacant,
+    Live(Weak<Handle>),
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    state: Mutex<State>,
+    closed: Condvar,
+}
+
+static ENTRIES: OnceLock<Mutex<HashMap<FileIdentity, Arc<Entry>>>> = OnceLock::new();
+
+/// The handle that is open for the file, or the one that `open` makes of a core.
+pub(crate) fn share(
+    identity: FileIdentity,
+    open: impl FnOnce() -> Result<Arc<Core>>,
+    attach: impl FnOnce(&Core) -> Result<()>,
+) -> Result<Arc<Handle>> {
+    let entry = {
+        let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
+        entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !matches!(*entry.state.lock(), State::Vacant));
+        Arc::clone(entries.entry(identity).or_default())
+    };
+    let mut state = entry.state.lock();
+    loop {
+        match &*state {
+            State::Vacant => break,
+            State::Live(handle) => {
+                if let Some(handle) = handle.upgrade() {
+                    drop(state);
+                    attach(&handle.core)?;
+                    return Ok(handle);
+                }
+                entry.closed.wait(&mut state);
+            }
+        }
+    }
+    let handle = Arc::new(Handle { core: open()?, entry: Some(Arc::clone(&entry)) });
+    *state = State::Live(Arc::downgrade(&handle));
+    Ok(handle)
+}

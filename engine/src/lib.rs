@@ -1,0 +1,65 @@
+//! Braid: an embedded MVCC storage engine. Many writers, one history.
+//!
+//! Writers run optimistic transactions, each on its own snapshot; the commit checks for conflicts row by row, and the
+//! loser gets a typed, retryable [`Error::Busy`]. Readers never wait and never block. It lives in one process, in one file
+//! and its log.
+//!
+//! ```
+//! # fn main() -> braid::Result<()> {
+//! use braid::{Database, JournalMode};
+//!
+//! let db = Database::in_memory()?; // or Database::open("stock.braid")?
+//! db.set_journal_mode(JournalMode::Mvcc)?;
+//! let stock = db.table("stock")?;
+//!
+//! let mut first = db.begin_concurrent()?;
+//! let mut second = db.begin_concurrent()?;
+//! first.put(&stock, "apples", "3")?;
+//! second.put(&stock, "apples", "5")?;
+//!
+//! first.commit()?;
+//! let lost = second.commit().unwrap_err();
+//! assert!(lost.is_retryable());
+//! assert_eq!(lost.conflict().and_then(|conflict| conflict.key.as_deref()), Some(&b"apples"[..]));
+//! # Ok(()) }
+//! ```
+//!
+//! | you want to | look at |
+//! | --- | --- |
+//! | open a file | [`Database::open`], [`Options`] |
+//! | write beside others | [`Database::begin_concurrent`], [`Database::transact`] |
+//! | write alone | [`Database::begin_immediate`] |
+//! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
+//! | know what went wrong | [`Error`], [`Conflict`] |
+//! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
+
+mod base;
+mod core;
+mod database;
+mod error;
+mod handle;
+mod limits;
+mod maintenance;
+mod opening;
+mod options;
+mod record;
+mod retry;
+mod schema;
+mod statistics;
+mod table;
+mod transaction;
+
+pub use base::{CachedPage, ClockCache, Page, PageCache, PageGeneration, PageId};
+pub use braid_mvstore::Timestamp;
+pub use braid_vfs as vfs;
+pub use core::{CheckpointReport, Commit};
+pub use database::Database;
+pub use error::{Conflict, ConflictKind, Error, Result};
+pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage};
+pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
+pub use retry::{Outcome, RetryPolicy};
+pub use statistics::{
+    CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,
+};
+pub use table::Table;
+pub use transaction::{Cursor, Range, Snapshot, Transaction};

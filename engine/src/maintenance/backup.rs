@@ -1,0 +1,157 @@
+//! Backup: a consistent copy while writers run.
+//!
+//! A snapshot is written, table by table and in key order, into a new file. The copy is compact, has an identity of its own
+//! and no log yet: its first open makes one. It is written under a temporary name and takes its final one when it is
+//! complete and synced.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::sync::Arc;
+use braid_vfs::{OpenMode, OpenOptions};
+
+use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
+use crate::core::{Core, NAMES, TABLES, View, log_dir, new_uuid};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::record::encode_mode;
+use crate::transaction::{Layers, begin_snapshot};
+
+/// The copy is written once and not read: a small cache does.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// What a backup wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// The moment that the copy shows.
+    pub timestamp: Timestamp,
+    /// Rows.
+    pub rows: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Bytes of the copy.
+    pub bytes: u64,
+}
+
+/// Copies the database to `path`, which must not exist.
+pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
+    let core = handle.core();
+    let files = &core.env.files;
+    let io = |doing: &str, path: &Path| {
+        let context = format!("{doing} {}", path.display());
+        move |error| Error::io(context, error)
+    };
+    let path = files.resolve(path).map_err(io("resolving", path))?;
+    let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+    if files.identity(&path).map_err(io("looking at", &path))?.is_some() {
+        return Err(io("writing a backup to", &path)(exists));
+    }
+    let log = log_dir(&path);
+    if files.identity(&log).map_err(io("looking at", &log))?.is_some() {
+        return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
+    }
+    let temporary = temporary_name(&path);
+    let written = write(handle, &temporary).and_then(|report| {
+        files.rename(&temporary, &path).map_err(io("renaming a backup to", &path))?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        files.sync_dir(parent).map_err(io("syncing the directory", parent))?;
+        Ok(report)
+    });
+    if written.is_err()
+        && let Err(error) = files.remove_file(&temporary)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, path = %temporary.display(), "an unfinished backup could not be removed");
+    }
+    written
+}
+
+fn temporary_name(path: &Path) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+fn write(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
+    let core = handle.core();
+    let file = core
+        .env
+        .files
+        .open(path, OpenOptions::new(OpenMode::CreateNew))
+        .map_err(|error| Error::io(format!("creating {}", path.display()), error))?;
+    let snapshot = begin_snapshot(handle, Some("backup"))?;
+    let view = snapshot.view()?;
+    let timestamp = snapshot.timestamp();
+    let state = EngineState {
+        checkpoint_ts: timestamp.get(),
+        checkpoint_lsn: 0,
+        log_durable: 0,
+        clock_reserved: timestamp.get(),
+        next_table_id: core.tables.next_id(),
+        journal_mode: encode_mode(core.journal_mode()),
+        ..EngineState::default()
+    };
+    let params = CreateParams { page_bytes: core.base.page_bytes(), uuid: new_uuid(&core.env), state };
+    let writing = |error| Error::from_base(error, "writing the backup");
+    let cache = Arc::new(ClockCache::new(CACHE_BYTES));
+    let (store, empty) = BaseStore::create(file, cache, &params).map_err(writing)?;
+    let mut rows = Rows::new(core, view, timestamp)?;
+    let tables = rows.tables.len().saturating_sub(2) as u64;
+    store.fold(&empty, &mut rows, &[], state, &|| Ok(())).map_err(writing)?;
+    let bytes = store.file().len().map_err(|error| Error::io("asking for the length of the backup", error))?;
+    Ok(BackupReport { timestamp, rows: rows.count, tables, bytes })
+}
+
+/// Every row that a snapshot sees, by table and key.
+struct Rows<'a> {
+    core: &'a Core,
+    view: &'a View,
+    at: Timestamp,
+    /// The tables to come, the next one last.
+    tables: Vec<TableId>,
+    current: Option<(TableId, Layers)>,
+    count: u64,
+}
+
+impl<'a> Rows<'a> {
+    fn new(core: &'a Core, view: &'a View, at: Timestamp) -> Result<Self> {
+        let mut tables = vec![NAMES, TABLES];
+        let mut catalog = Layers::over(&core.base, view, TABLES, at);
+        while catalog.step(None, Direction::Forward)? {
+            let id = catalog.key().and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
+            tables.push(TableId(
+                id.ok_or_else(|| Error::Corrupt("a row of the catalog is malformed".to_owned()))?,
+            ));
+        }
+        tables.reverse();
+        Ok(Self { core, view, at, tables, current: None, count: 0 })
+    }
+
+    /// Goes to the next row; whether there is one.
+    fn advance(&mut self) -> Result<bool> {
+        loop {
+            if let Some((_, rows)) = &mut self.current
+                && rows.step(None, Direction::Forward)?
+            {
+                return Ok(true);
+            }
+            let Some(table) = self.tables.pop() else { return Ok(false) };
+            self.current = Some((table, Layers::over(&self.core.base, self.view, table, self.at)));
+        }
+    }
+}
+
+impl ChangeSource for Rows<'_> {
+    fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
+        let caller = |error: Error| BaseError::Caller(Box::new(error));
+        if !self.advance().map_err(caller)? {
+            return Ok(None);
+        }
+        let Some((table, rows)) = &self.current else { return Ok(None) };
+        self.count += u64::from(table.0 >= crate::core::FIRST_USER_TABLE);
+        let row = rows.row().map_err(caller)?;
+        Ok(row.map(|(key, value)| Change { tree: (*table).into(), key, value: Some(value) }))
+    }
+}

@@ -1,0 +1,109 @@
+//! The integrity check: the file page by page, then the catalog against it.
+
+use std::collections::BTreeSet;
+
+use braid_mvstore::{Direction, TableId};
+use braid_vfs::sync::Arc;
+
+use crate::base::{BaseError, TreeId};
+use crate::core::{Core, FIRST_USER_TABLE, NAMES, TABLES, View};
+use crate::error::{Error, Result};
+use crate::transaction::Layers;
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// What is wrong, a sentence each: nothing, one hopes.
+    pub findings: Vec<String>,
+    /// How much more is wrong than `findings` keeps.
+    pub more_findings: u64,
+    /// Pages read.
+    pub pages: u64,
+    /// Rows of the database file; what is newer is in the log and was checked at the open.
+    pub rows: u64,
+    /// Tables.
+    pub tables: u64,
+}
+
+impl CheckReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+impl Core {
+    /// Checks the newest base, which the check holds meanwhile; readers and writers go on.
+    pub(crate) fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
+        self.check_process()?;
+        let view = self.current_view();
+        let mut on_progress = |done, total| -> Result<(), BaseError> {
+            progress(done, total);
+            Ok(())
+        };
+        let found = self
+            .base
+            .check(&view.base, &mut on_progress)
+            .map_err(|error| Error::from_base(error, "checking the database file"))?;
+        let mut report = CheckReport {
+            findings: found.findings.iter().map(ToString::to_string).collect(),
+            more_findings: found.more_findings,
+            pages: found.pages,
+            rows: found.rows,
+            tables: 0,
+        };
+        if report.is_ok() {
+            self.check_catalog(&view, &mut report)?;
+        }
+        tracing::info!(pages = report.pages, findings = report.findings.len(), "checked");
+        Ok(report)
+    }
+
+    /// Names and ids must tell of the same tables, and every tree must be a table's.
+    fn check_catalog(&self, view: &Arc<View>, report: &mut CheckReport) -> Result<()> {
+        let at = self.acked_ts();
+        let by_name = self.catalog_rows(view, NAMES, at)?;
+        let by_id = self.catalog_rows(view, TABLES, at)?;
+        let mut ids = BTreeSet::new();
+        for (name, id) in &by_name {
+            let id: Option<[u8; 4]> = id.as_slice().try_into().ok();
+            let Some(id) = id.map(u32::from_le_bytes) else {
+                report.findings.push(format!("the catalog gives {name:?} no table id"));
+                continue;
+            };
+            ids.insert(id);
+            if !by_id.iter().any(|(key, value)| key[..] == id.to_be_bytes() && value == name) {
+                report.findings.push(format!("table {id} is in the catalog by name only"));
+            }
+        }
+        if by_id.len() != by_name.len() {
+            report.findings.push(format!("the catalog has {} names and {} ids", by_name.len(), by_id.len()));
+        }
+        for TreeId(tree) in view.base.trees() {
+            // A tree outlives its table until the checkpoint that folds the drop.
+            let dropped = view.base.state().checkpoint_ts < at.get();
+            if tree >= FIRST_USER_TABLE && !ids.contains(&tree) && !dropped {
+                report.findings.push(format!("tree {tree} belongs to no table"));
+            }
+        }
+        report.tables = by_name.len() as u64;
+        Ok(())
+    }
+
+    fn catalog_rows(
+        &self,
+        view: &View,
+        table: TableId,
+        at: braid_mvstore::Timestamp,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = Layers::over(&self.base, view, table, at);
+        let mut all = Vec::new();
+        while rows.step(None, Direction::Forward)? {
+            let Some((key, value)) = rows.row()? else { break };
+            all.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(all)
+    }
+}

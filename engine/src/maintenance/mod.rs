@@ -1,0 +1,13 @@
+//! Looking after a database: checking, compacting, copying, saving what is left.
+
+mod backup;
+mod check;
+mod compact;
+mod salvage;
+
+pub use backup::BackupReport;
+pub use check::CheckReport;
+pub use compact::CompactReport;
+pub use salvage::{SalvageReport, salvage};
+
+pub(crate) use backup::backup;

@@ -1,0 +1,268 @@
+//! Salvage: everything readable of a damaged database, into a new one, with a list of what was not.
+//!
+//! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then the
+//! whole records of the log, in order, on top. What comes after a gap in the log may build on what is missing: the new
+//! database is what can be had, not a moment of the old one's history.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use braid_mvstore::TableId;
+use braid_vfs::sync::Arc;
+use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_wal::{LogOptions, Lsn, Recovery, Salvage, ScanError};
+
+use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, TreeId};
+use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, log_dir};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::options::{Durability, Options};
+use crate::record::{changes, kind};
+use crate::table::Table;
+use crate::transaction::Transaction;
+
+const CACHE_BYTES: usize = 16 << 20;
+/// Rows are written to the new database in transactions of about this size.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What a salvage kept, and what it could not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SalvageReport {
+    /// Tables in the new database.
+    pub tables: u64,
+    /// Rows read from the database file.
+    pub rows: u64,
+    /// Transactions read from the log.
+    pub commits: u64,
+    /// Rows of the database file that are known to be lost.
+    pub lost_rows: u64,
+    /// What could not be read, a sentence each.
+    pub losses: Vec<String>,
+}
+
+/// Saves what is readable of the database at `path` into a new one at `out`, which must not exist.
+///
+/// # Errors
+/// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.
+pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
+    let (env, path, out) = (Env::real(), path.as_ref(), out.as_ref());
+    let path = env.files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
+    let opening = |error| Error::io(format!("opening {}", path.display()), error);
+    if env.files.identity(&path).map_err(opening)?.is_none() {
+        return Err(Error::NotFound(path));
+    }
+    let file = env.files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(opening)?;
+    if let LockAttempt::HeldBy(holder) = file.try_lock(LockKind::Shared).map_err(opening)? {
+        return Err(Error::Locked { path, holder });
+    }
+    let cache = Arc::new(ClockCache::new(CACHE_BYTES));
+    let (opened, losses) =
+        BaseStore::open_damaged(file, cache).map_err(|error| Error::from_opening(error, &path))?;
+
+    let out = env.files.resolve(out).map_err(|error| Error::io(format!("resolving {}", out.display()), error))?;
+    // It must be new: nothing is salvaged into a database that somebody uses.
+    drop(
+        env.files
+            .open(&out, OpenOptions::new(OpenMode::CreateNew))
+            .map_err(|error| Error::io(format!("creating {}", out.display()), error))?,
+    );
+    let options = Options { durability: Durability::Deferred, ..Options::default() };
+    let mut rescue = Rescue {
+        target: Database::open_with(&out, options)?,
+        names: BTreeMap::new(),
+        tables: BTreeMap::new(),
+        batch: None,
+        report: SalvageReport::default(),
+    };
+    for loss in losses {
+        rescue.lose(&loss);
+    }
+    rescue.read_names(&opened.store, &opened.base)?;
+    rescue.read_trees(&opened.store, &opened.base)?;
+    rescue.read_log(&env, &path, &opened.store, &opened.base)?;
+    rescue.finish()
+}
+
+struct Rescue {
+    target: Database,
+    names: BTreeMap<TableId, String>,
+    tables: BTreeMap<TableId, Table>,
+    batch: Option<(Transaction, usize)>,
+    report: SalvageReport,
+}
+
+impl Rescue {
+    fn lose(&mut self, loss: &Loss) {
+        self.report.lost_rows = self.report.lost_rows.saturating_add(loss.rows);
+        let table = self.name(TableId(loss.tree.0));
+        let upper = loss.upper.as_ref().map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
+        self.report.losses.push(format!(
+            "table {table}: {} row(s) from \"{}\" to \"{upper}\": {}",
+            loss.rows,
+            loss.lower.escape_ascii(),
+            loss.error
+        ));
+    }
+
+    /// The names of tables, as far as the catalog can be read; others are called by their number.
+    fn read_names(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
+        let mut losses = Vec::new();
+        let names = &mut self.names;
+        store
+            .salvage(
+                base,
+                TABLES.into(),
+                &mut |key, name| {
+                    if let (Ok(id), Ok(name)) = (key.try_into(), std::str::from_utf8(name)) {
+                        names.insert(TableId(u32::from_be_bytes(id)), name.to_owned());
+                    }
+                    Ok(())
+                },
+                &mut |loss| losses.push(loss),
+            )
+            .map_err(reading)?;
+        losses.iter().for_each(|loss| self.lose(loss));
+        // A table without rows has no tree.
+        let ids: Vec<_> = self.names.keys().copied().collect();
+        ids.into_iter().try_for_each(|id| self.table(id).map(drop))
+    }
+
+    fn read_trees(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
+        for tree in base.trees().filter(|TreeId(tree)| *tree >= FIRST_USER_TABLE) {
+            let table = TableId(tree.0);
+            let mut losses = Vec::new();
+            store
+                .salvage(
+                    base,
+                    tree,
+                    &mut |key, value| {
+                        self.report.rows += 1;
+                        self.put(table, key, Some(value)).map_err(|error| BaseError::Caller(Box::new(error)))
+                    },
+                    &mut |loss| losses.push(loss),
+                )
+                .map_err(reading)?;
+            losses.iter().for_each(|loss| self.lose(loss));
+        }
+        Ok(())
+    }
+
+    fn read_log(&mut self, env: &Env, path: &Path, store: &BaseStore, base: &Base) -> Result<()> {
+        let start = Lsn::new(base.state().checkpoint_lsn);
+        if start == Lsn::ZERO {
+            return Ok(());
+        }
+        let dir = log_dir(path);
+        let salvaged =
+            Recovery::salvage(&*env.files, &dir, store.uuid(), start, &LogOptions::default(), |piece| {
+                match piece {
+                    Salvage::Record(record) if record.kind == kind::COMMIT => self.replay(record.payload)?,
+                    Salvage::Record(_) => {}
+                    Salvage::Skipped { segment, offset, bytes } => self.report.losses.push(format!(
+                        "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
+                    )),
+                    Salvage::SkippedSegment { segment } => {
+                        self.report.losses.push(format!("log segment {segment:016x}: nothing could be read"));
+                    }
+                    _ => {}
+                }
+                Ok(())
+            });
+        match salvaged {
+            Ok(_) => Ok(()),
+            Err(ScanError::Stopped(error)) => Err(error),
+            Err(ScanError::Recovery(error)) => {
+                self.report.losses.push(format!("the log: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn replay(&mut self, payload: &[u8]) -> Result<()> {
+        self.report.commits += 1;
+        for change in changes(payload) {
+            let Ok(change) = change else {
+                self.report.losses.push("a log record is malformed".to_owned());
+                break;
+            };
+            match (change.table, change.value) {
+                (TABLES, Some(name)) => {
+                    if let (Ok(id), Ok(name)) = (change.key.try_into(), std::str::from_utf8(name)) {
+                        let id = TableId(u32::from_be_bytes(id));
+                        self.names.insert(id, name.to_owned());
+                        self.table(id)?;
+                    }
+                }
+                (TABLES, None) => {
+                    if let Ok(id) = change.key.try_into() {
+                        self.drop_table(TableId(u32::from_be_bytes(id)))?;
+                    }
+                }
+                (NAMES, _) => {}
+                (table, value) => self.put(table, change.key, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, id: TableId) -> String {
+        self.names.get(&id).cloned().unwrap_or_else(|| format!("table-{id}"))
+    }
+
+    fn table(&mut self, id: TableId) -> Result<Table> {
+        if let Some(table) = self.tables.get(&id) {
+            return Ok(table.clone());
+        }
+        // Making a table is a transaction of its own, and the database takes one at a time.
+        self.flush()?;
+        let table = self.target.table(&self.name(id))?;
+        self.tables.insert(id, table.clone());
+        Ok(table)
+    }
+
+    fn drop_table(&mut self, id: TableId) -> Result<()> {
+        self.flush()?;
+        if let Some(table) = self.tables.remove(&id) {
+            self.target.drop_table(table.name())?;
+        }
+        self.names.remove(&id);
+        Ok(())
+    }
+
+    fn put(&mut self, id: TableId, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let table = self.table(id)?;
+        let (tx, bytes) = match &mut self.batch {
+            Some(batch) => batch,
+            empty => empty.insert((self.target.begin_immediate()?, 0)),
+        };
+        match value {
+            Some(value) => tx.put(&table, key, value)?,
+            None => tx.delete(&table, key)?,
+        }
+        *bytes += key.len() + value.map_or(0, <[u8]>::len);
+        if *bytes >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if let Some((tx, _)) = self.batch.take() {
+            tx.commit()?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<SalvageReport> {
+        self.flush()?;
+        self.report.tables = self.target.tables()?.len() as u64;
+        self.tables.clear();
+        self.target.close()?;
+        Ok(self.report)
+    }
+}
+
+fn reading(error: BaseError) -> Error {
+    Error::from_base(error, "reading the damaged database file")
+}

@@ -1,0 +1,107 @@
+//! From a path to a handle: resolve the name, find out which file it is, share its core or open one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use braid_vfs::sync::Arc;
+use braid_vfs::{Env, OpenMode, OpenOptions};
+
+use crate::core::{self, Core, OpenRequest};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::handle::{Handle, share};
+use crate::options::Options;
+
+/// The file of a database in memory, in a file system of its own.
+const IN_MEMORY: &str = "/memory.braid";
+
+/// Opens for writing. `options` are compared with those of a core that is open already; `None` takes it as it is.
+pub(crate) fn open(env: Env, path: &Path, options: Option<Options>) -> Result<Database> {
+    let path = resolve(&env, path)?;
+    let context = || format!("opening {}", path.display());
+    // Makes the file if there is none: only then has it an identity.
+    let file = env
+        .files
+        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate))
+        .map_err(|error| Error::io(context(), error))?;
+    let identity = file.identity().map_err(|error| Error::io(context(), error))?;
+    drop(file);
+    let request = OpenRequest {
+        env,
+        path: path.clone(),
+        named: true,
+        options: options.clone().unwrap_or_default(),
+        read_only: false,
+    };
+    let attach = |core: &Core| {
+        if core.writer().is_err() {
+            return Err(Error::OptionsConflict { path: path.clone(), option: "access mode (read-only)" });
+        }
+        match options.as_ref().and_then(|wanted| difference(wanted, &core.options)) {
+            Some(option) => Err(Error::OptionsConflict { path: path.clone(), option }),
+            None => Ok(()),
+        }
+    };
+    let handle = share(identity, || core::open(request), attach)?;
+    Ok(Database::new(handle, false))
+}
+
+/// Opens for reading; a core that is open for writing is shared and not written through.
+pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
+    let path = resolve(&env, path)?;
+    let identity = env
+        .files
+        .identity(&path)
+        .map_err(|error| Error::io(format!("opening {}", path.display()), error))?
+        .ok_or_else(|| Error::NotFound(path.clone()))?;
+    let request =
+        OpenRequest { env, path, named: true, options: Options::default(), read_only: true };
+    let handle = share(identity, || core::open(request), |_| Ok(()))?;
+    Ok(Database::new(handle, true))
+}
+
+/// Opens on memory that nobody else can reach.
+pub(crate) fn in_memory(options: Options) -> Result<Database> {
+    let env = Env::in_memory();
+    let path = PathBuf::from(IN_MEMORY);
+    env.files
+        .open(&path, OpenOptions::new(OpenMode::CreateNew))
+        .map_err(|error| Error::io("making a file in memory", error))?;
+    let core = core::open(OpenRequest { env, path, named: false, options, read_only: false })?;
+    Ok(Database::new(Handle::private(core), false))
+}
+
+fn resolve(env: &Env, path: &Path) -> Result<PathBuf> {
+    env.files.resolve(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::NotFound(path.to_owned())
+        } else {
+            Error::io(format!("resolving {}", path.display()), error)
+        }
+    })
+}
+
+/// The first option in which two sets differ.
+fn difference(wanted: &Options, open: &Options) -> Option<&'static str> {
+    let same_cache = match (&wanted.page_cache, &open.page_cache) {
+        (None, None) => true,
+        (Some(wanted), Some(open)) => Arc::ptr_eq(wanted, open),
+        _ => false,
+    };
+    [
+        ("durability", wanted.durability == open.durability),
+        ("busy_timeout", wanted.busy_timeout == open.busy_timeout),
+        ("cache_bytes", wanted.cache_bytes == open.cache_bytes),
+        ("row_store_bytes", wanted.row_store_bytes == open.row_store_bytes),
+        ("log_bytes", wanted.log_bytes == open.log_bytes),
+        ("log_segment_bytes", wanted.log_segment_bytes == open.log_segment_bytes),
+        ("max_transaction_bytes", wanted.max_transaction_bytes == open.max_transaction_bytes),
+        ("max_snapshots", wanted.max_snapshots == open.max_snapshots),
+        ("deferred_sync_interval", wanted.deferred_sync_interval == open.deferred_sync_interval),
+        ("page_bytes", wanted.page_bytes == open.page_bytes),
+        ("map_log", wanted.map_log == open.map_log),
+        ("page_cache", same_cache),
+    ]
+    .into_iter()
+    .find_map(|(name, same)| (!same).then_some(name))
+}

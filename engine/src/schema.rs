@@ -1,0 +1,49 @@
+//! Creating and dropping tables: ordinary transactions over the catalog's rows.
+
+use braid_mvstore::TableId;
+use braid_vfs::sync::Arc;
+
+use crate::core::{MAX_NAME_BYTES, NAMES, SchemaChange, TABLES};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::retry::{RetryPolicy, transact};
+use crate::table::Table;
+
+/// Makes a table, or finds the one that somebody else made first.
+pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        return Err(Error::Limit {
+            what: "the table name's length in bytes (at least 1)",
+            actual: name.len() as u64,
+            limit: MAX_NAME_BYTES as u64,
+        });
+    }
+    let tables = &handle.core().tables;
+    transact(handle, &RetryPolicy::default(), |tx| {
+        if tx.get_row(NAMES, name.as_bytes())?.is_some() {
+            return Ok(());
+        }
+        let id = tables.allocate_id()?;
+        tx.put_row(NAMES, name.as_bytes(), &id.0.to_le_bytes())?;
+        tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())?;
+        tx.set_schema_change(SchemaChange::Create(id, name.to_owned()));
+        Ok(())
+    })?;
+    tables.by_name(name).map(Table::new).ok_or_else(|| Error::NoSuchTable(name.to_owned()))
+}
+
+/// Drops a table; whether there was one.
+pub(crate) fn drop_table(handle: &Arc<Handle>, name: &str) -> Result<bool> {
+    let dropped = transact(handle, &RetryPolicy::default(), |tx| {
+        let Some(id) = tx.get_row(NAMES, name.as_bytes())? else { return Ok(false) };
+        let id = id
+            .try_into()
+            .map(u32::from_le_bytes)
+            .map_err(|_| Error::Corrupt("a row of the catalog is malformed".to_owned()))?;
+        tx.delete_row(NAMES, name.as_bytes())?;
+        tx.delete_row(TABLES, &id.to_be_bytes())?;
+        tx.set_schema_change(SchemaChange::Drop(TableId(id)));
+        Ok(true)
+    })?;
+    Ok(dropped.value)
+}

@@ -1,0 +1,231 @@
+//! What a core says about itself.
+
+use std::time::Duration;
+
+use braid_mvstore::{SnapshotKind, Timestamp};
+
+use crate::core::Core;
+
+/// Figures of one open database, shared by its handles. Each is right; they are not taken at one instant.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Commits that changed something and stand.
+    pub commits: u64,
+    /// Transactions that were rolled back by their owner.
+    pub rollbacks: u64,
+    /// Transactions that lost.
+    pub conflicts: ConflictStats,
+    /// Further attempts made by `transact`.
+    pub retries: u64,
+    /// Transactions that `transact` admitted exclusively after their losses.
+    pub escalations: u64,
+    /// The most attempts that one `transact` took.
+    pub max_attempts: u64,
+    /// Writers that had to wait for the checkpoint.
+    pub stalls: u64,
+    /// The log.
+    pub log: LogStats,
+    /// Recent row versions in memory.
+    pub row_store: RowStoreStats,
+    /// The page cache.
+    pub cache: CacheStats,
+    /// Checkpoints.
+    pub checkpoints: CheckpointStats,
+    /// The database file.
+    pub file: FileStats,
+    /// Open transactions and snapshots.
+    pub open_snapshots: u64,
+    /// The oldest of them.
+    pub oldest_snapshot: Option<OpenSnapshot>,
+    /// Tables.
+    pub tables: u64,
+}
+
+/// Lost transactions, by the kind of conflict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConflictStats {
+    /// See [`ConflictKind::WriteWrite`](crate::ConflictKind::WriteWrite).
+    pub write_write: u64,
+    /// See [`ConflictKind::ReadWrite`](crate::ConflictKind::ReadWrite).
+    pub read_write: u64,
+    /// See [`ConflictKind::Range`](crate::ConflictKind::Range).
+    pub range: u64,
+    /// See [`ConflictKind::Schema`](crate::ConflictKind::Schema).
+    pub schema: u64,
+    /// See [`ConflictKind::Locked`](crate::ConflictKind::Locked).
+    pub locked: u64,
+    /// See [`Error::BusySnapshot`](crate::Error::BusySnapshot).
+    pub snapshot: u64,
+}
+
+impl ConflictStats {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.write_write + self.read_write + self.range + self.schema + self.locked + self.snapshot
+    }
+}
+
+/// What the log did and holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Bytes appended.
+    pub bytes_appended: u64,
+    /// Bytes that the next checkpoint may let go.
+    pub retained_bytes: u64,
+    /// Syncs.
+    pub syncs: u64,
+    /// Commits for each sync; 0 before the first.
+    pub commits_per_sync: f64,
+    /// Whether a sync failed: see [`Error::Poisoned`](crate::Error::Poisoned).
+    pub poisoned: bool,
+}
+
+/// Recent row versions in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowStoreStats {
+    /// Generations that new snapshots read: the active one and the sealed ones.
+    pub generations: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// What they may grow to before writers wait.
+    pub budget_bytes: u64,
+    /// Generations kept for the validation of transactions that began before they were folded.
+    pub history_generations: u64,
+    /// Bytes of these.
+    pub history_bytes: u64,
+}
+
+/// The page cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Pages found.
+    pub hits: u64,
+    /// Pages read from the file.
+    pub misses: u64,
+    /// Pages given up for others.
+    pub evictions: u64,
+    /// Bytes of the pages it holds.
+    pub resident_bytes: u64,
+    /// What it may hold.
+    pub budget_bytes: u64,
+}
+
+/// Checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointStats {
+    /// How many have ended well since the open.
+    pub count: u64,
+    /// How long the last one took.
+    pub last_duration: Duration,
+    /// Everything up to here is in the database file.
+    pub timestamp: Timestamp,
+}
+
+/// The database file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileStats {
+    /// Bytes of its pages.
+    pub bytes: u64,
+    /// Of these, free for the next checkpoint.
+    pub free_bytes: u64,
+    /// Of these, freed but held for old snapshots.
+    pub withheld_bytes: u64,
+}
+
+/// An open transaction or snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenSnapshot {
+    /// What it reads.
+    pub begin_ts: Timestamp,
+    /// How long it has been open.
+    pub age: Duration,
+    /// Its name, if it was given one.
+    pub name: Option<String>,
+    /// Whether it may write.
+    pub writes: bool,
+}
+
+/// Asks a core.
+pub(crate) fn of(core: &Core) -> Stats {
+    let counters = &core.counters;
+    let view = core.current_view();
+    let bytes = |generations: &[std::sync::Arc<braid_mvstore::Generation>]| {
+        generations.iter().map(|generation| generation.bytes() as u64).sum::<u64>()
+    };
+    let space = core.base.space_stats();
+    let page_bytes = u64::from(space.page_bytes);
+    let cache = core.base.cache_stats();
+    let (open_snapshots, oldest_snapshot) = snapshots(core);
+    let commits = counters.commits.get();
+    Stats {
+        commits,
+        rollbacks: counters.rollbacks.get(),
+        conflicts: ConflictStats {
+            write_write: counters.write_write.get(),
+            read_write: counters.read_write.get(),
+            range: counters.range.get(),
+            schema: counters.schema.get(),
+            locked: counters.locked.get(),
+            snapshot: counters.snapshot.get(),
+        },
+        retries: counters.retries.get(),
+        escalations: counters.escalations.get(),
+        max_attempts: counters.max_attempts.get(),
+        stalls: counters.stalls.get(),
+        log: core.log_stats(commits),
+        row_store: RowStoreStats {
+            generations: 1 + view.sealed.len() as u64,
+            bytes: view.unfolded_bytes() as u64,
+            budget_bytes: core.options.row_store_bytes as u64,
+            history_generations: view.retired.len() as u64,
+            history_bytes: bytes(&view.retired),
+        },
+        cache: CacheStats {
+            hits: cache.hits,
+            misses: cache.misses,
+            evictions: cache.evictions,
+            resident_bytes: cache.resident_bytes,
+            budget_bytes: cache.capacity_bytes,
+        },
+        checkpoints: CheckpointStats {
+            count: counters.checkpoints.get(),
+            last_duration: Duration::from_micros(counters.last_checkpoint_micros.get()),
+            timestamp: crate::core::timestamp(view.base.state().checkpoint_ts),
+        },
+        file: FileStats {
+            bytes: u64::from(space.file_pages) * page_bytes,
+            free_bytes: u64::from(space.free_pages) * page_bytes,
+            withheld_bytes: u64::from(space.withheld_pages) * page_bytes,
+        },
+        open_snapshots,
+        oldest_snapshot,
+        tables: core.tables.len() as u64,
+    }
+}
+
+fn snapshots(core: &Core) -> (u64, Option<OpenSnapshot>) {
+    let now = core.now_nanos();
+    let mut count = 0;
+    let mut oldest: Option<OpenSnapshot> = None;
+    core.registry.for_each(|info| {
+        count += 1;
+        if oldest.as_ref().is_none_or(|oldest| info.begin_ts < oldest.begin_ts) {
+            oldest = Some(OpenSnapshot {
+                begin_ts: info.begin_ts,
+                age: Duration::from_nanos(now.saturating_sub(info.started_at)),
+                name: info.name.map(str::to_owned),
+                writes: info.kind == SnapshotKind::ReadWrite,
+            });
+        }
+    });
+    (count, oldest)
+}

@@ -1,0 +1,149 @@
+//! The cursor: a place in a table, moved at will.
+
+use std::ops::Bound;
+
+use braid_mvstore::Direction;
+use braid_vfs::sync::Arc;
+
+use super::inner::Inner;
+use super::layers::Layers;
+use crate::error::Result;
+use crate::table::Table;
+
+/// A place among the rows of one table, as one snapshot or transaction sees them.
+///
+/// It owns what it needs: it borrows nothing from its transaction, can be kept and sent to another thread, and survives
+/// the writes of its own transaction, which it sees as it comes by them. The row it stands on stays as it was when the
+/// cursor came to it. After the transaction's commit or rollback every move is
+/// [`Error::TransactionClosed`](crate::Error::TransactionClosed). As long as it lives it holds its snapshot.
+///
+/// A new cursor stands nowhere: `next` goes to the first row, `prev` to the last.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// let db = braid::Database::in_memory()?;
+/// let fruit = db.table("fruit")?;
+/// for name in ["apple", "cherry", "plum"] {
+///     db.put(&fruit, name, "")?;
+/// }
+/// let mut cursor = db.snapshot()?.cursor(&fruit)?;
+/// assert!(cursor.seek_ge(b"b")?);
+/// assert_eq!(cursor.key(), Some(&b"cherry"[..]));
+/// assert!(cursor.next()?);
+/// assert_eq!(cursor.key(), Some(&b"plum"[..]));
+/// assert!(!cursor.next()?);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Cursor {
+    inner: Arc<Inner>,
+    table: Table,
+    layers: Layers,
+}
+
+impl Cursor {
+    pub(super) fn new(inner: Arc<Inner>, table: &Table) -> Result<Self> {
+        inner.check(table.info())?;
+        let layers = Layers::over(&inner.core().base, inner.view()?, table.info().id, inner.begin_ts);
+        Ok(Self { inner, table: table.clone(), layers })
+    }
+
+    /// Goes to the first row with a key ≥ `key`; whether there is one.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    pub fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
+        self.seek(Bound::Included(key), Direction::Forward)
+    }
+
+    /// Goes to the last row with a key ≤ `key`; whether there is one.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    pub fn seek_le(&mut self, key: &[u8]) -> Result<bool> {
+        self.seek(Bound::Included(key), Direction::Backward)
+    }
+
+    /// Goes to the first row; whether there is one.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    pub fn first(&mut self) -> Result<bool> {
+        self.seek(Bound::Unbounded, Direction::Forward)
+    }
+
+    /// Goes to the last row; whether there is one.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    pub fn last(&mut self) -> Result<bool> {
+        self.seek(Bound::Unbounded, Direction::Backward)
+    }
+
+    /// Goes to the next row in key order; whether there is one. Beyond the last row it stays.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "what it stands on is borrowed from it")]
+    pub fn next(&mut self) -> Result<bool> {
+        self.step(Direction::Forward)
+    }
+
+    /// Goes to the row before in key order; whether there is one. Before the first row it stays.
+    ///
+    /// # Errors
+    /// When the transaction is over or the file cannot be read.
+    pub fn prev(&mut self) -> Result<bool> {
+        self.step(Direction::Backward)
+    }
+
+    /// The key of the row that it stands on.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.layers.key()
+    }
+
+    /// The value of the row that it stands on. A large value is read here and not before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn value(&self) -> Result<Option<&[u8]>> {
+        self.layers.value()
+    }
+
+    /// Key and value of the row that it stands on.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
+        self.layers.row()
+    }
+
+    pub(super) fn seek(&mut self, from: Bound<&[u8]>, direction: Direction) -> Result<bool> {
+        self.inner.check(self.table.info())?;
+        let found = self.layers.seek(Some(&self.inner), from, direction)?;
+        self.track(from, direction);
+        Ok(found)
+    }
+
+    pub(super) fn step(&mut self, direction: Direction) -> Result<bool> {
+        self.inner.check(self.table.info())?;
+        if self.inner.reads().is_none() {
+            return self.layers.step(Some(&self.inner), direction);
+        }
+        let before = self.layers.key().map(<[u8]>::to_vec);
+        let found = self.layers.step(Some(&self.inner), direction)?;
+        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction);
+        Ok(found)
+    }
+
+    /// For `Serializable`: notes everything from where a move began to where it ended as read.
+    fn track(&self, from: Bound<&[u8]>, direction: Direction) {
+        let Some(mut reads) = self.inner.reads() else { return };
+        let reached = self.layers.key().map_or(Bound::Unbounded, Bound::Included);
+        match direction {
+            Direction::Forward => reads.span(self.table.info().id, from, reached),
+            Direction::Backward => reads.span(self.table.info().id, reached, from),
+        }
+    }
+}

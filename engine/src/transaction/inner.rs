@@ -1,0 +1,142 @@
+//! What a snapshot or transaction shares with the cursors that were opened on it.
+
+use std::fmt;
+
+use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::{Arc, Mutex, MutexGuard};
+
+use super::read_set::ReadSet;
+use crate::core::{Core, TableInfo, View};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+
+/// See the module. The last holder lets the snapshot go.
+pub(crate) struct Inner {
+    pub(super) handle: Arc<Handle>,
+    pub(super) begin_ts: Timestamp,
+    /// Given back at the end.
+    registration: Option<Registration<View>>,
+    /// Private writes; unused by a snapshot.
+    writes: Mutex<WriteSet>,
+    /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
+    writes_version: AtomicU64,
+    /// What was read, for `Serializable`.
+    reads: Option<Mutex<ReadSet>>,
+    /// Committed or rolled back.
+    over: AtomicBool,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("begin_ts", &self.begin_ts).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn new(
+        handle: Arc<Handle>,
+        registration: Registration<View>,
+        track_reads: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            handle,
+            begin_ts: registration.begin_ts(),
+            registration: Some(registration),
+            writes: Mutex::new(WriteSet::new()),
+            writes_version: AtomicU64::new(0),
+            reads: track_reads.then(Mutex::default),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        self.handle.core()
+    }
+
+    /// The view, which is there until the drop.
+    pub(super) fn view(&self) -> Result<&Arc<View>> {
+        self.registration.as_ref().map(Registration::view).ok_or(Error::TransactionClosed)
+    }
+
+    /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
+    pub(super) fn check(&self, table: &TableInfo) -> Result<()> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(Error::TransactionClosed);
+        }
+        let core = self.core();
+        core.check_process()?;
+        if table.core != core.id {
+            return Err(Error::ForeignTable(table.name.to_string()));
+        }
+        if table.is_gone_at(self.begin_ts) {
+            return Err(Error::NoSuchTable(table.name.to_string()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
+        self.writes.lock()
+    }
+
+    /// Changes the write set.
+    pub(super) fn write(&self, change: impl FnOnce(&mut WriteSet)) -> usize {
+        let mut writes = self.writes.lock();
+        change(&mut writes);
+        self.writes_version.store(writes.version(), Ordering::Release);
+        writes.bytes()
+    }
+
+    /// Changes with every write; 0 before the first.
+    pub(super) fn writes_version(&self) -> u64 {
+        self.writes_version.load(Ordering::Acquire)
+    }
+
+    pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
+        self.reads.as_ref().map(Mutex::lock)
+    }
+
+    /// Looks a row up: own writes, generations from the newest, base.
+    pub(super) fn get<R>(
+        &self,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        if self.writes_version() != 0
+            && let Some(found) = self.writes.lock().get(table, key)
+        {
+            return Ok(found.value().map(read));
+        }
+        if let Some(mut reads) = self.reads() {
+            reads.key(table, key);
+        }
+        let view = self.view()?;
+        for generation in view.generations() {
+            if !generation.may_hold(self.begin_ts) {
+                continue;
+            }
+            let guard = pin();
+            if let Some(found) = generation.get(table, key, self.begin_ts, &guard) {
+                return Ok(found.value().map(read));
+            }
+        }
+        let core = self.core();
+        core.base
+            .get(&view.base, table.into(), key, read)
+            .map_err(|error| Error::from_base(error, "reading the database file"))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            let core = self.handle.core();
+            drop(core.registry.end(registration, &**core));
+        }
+    }
+}

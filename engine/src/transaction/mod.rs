@@ -1,0 +1,21 @@
+//! Transactions and snapshots: what a program reads and writes through.
+
+mod begin;
+mod count;
+mod cursor;
+mod inner;
+mod layers;
+mod overlay;
+mod range;
+mod read_set;
+mod snapshot;
+mod write;
+
+pub use cursor::Cursor;
+pub use range::Range;
+pub use snapshot::Snapshot;
+pub use write::Transaction;
+
+pub(crate) use begin::{begin, begin_snapshot};
+pub(crate) use layers::Layers;
+pub(crate) use read_set::ReadSet;

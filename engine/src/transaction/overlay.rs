@@ -1,0 +1,127 @@
+//! The layers above the base, as a cursor walks them: one position in each.
+
+use std::ops::Bound;
+
+use braid_mvstore::{Direction, Found, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
+use braid_vfs::sync::Arc;
+
+use super::inner::Inner;
+
+/// The first batch after a seek is small, as many seeks want one row; each further one is four times as large.
+const FIRST_BATCH_ROWS: usize = 4;
+const MAX_BATCH_ROWS: usize = 256;
+const MAX_BATCH_BYTES: usize = 64 << 10;
+
+/// A position in one generation. Rows are read a batch at a time: what a snapshot sees of a generation does not change.
+#[derive(Debug)]
+pub(super) struct GenerationLayer {
+    generation: Arc<Generation>,
+    batch: ScanBatch,
+    index: usize,
+    batch_rows: usize,
+}
+
+impl GenerationLayer {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        Self { generation, batch: ScanBatch::new(), index: 0, batch_rows: FIRST_BATCH_ROWS }
+    }
+
+    /// Goes to the first row from `from` on, in `direction`.
+    pub(super) fn seek(&mut self, table: TableId, from: Bound<&[u8]>, direction: Direction, at: Timestamp) {
+        self.batch_rows = FIRST_BATCH_ROWS;
+        self.index = 0;
+        let scan = self.scan(table, from, direction, at);
+        self.generation.scan(&scan, &mut self.batch, &pin());
+        self.fill(table, direction, at);
+    }
+
+    pub(super) fn advance(&mut self, table: TableId, direction: Direction, at: Timestamp) {
+        self.index += 1;
+        self.fill(table, direction, at);
+    }
+
+    /// Reads on until there is a row at the position, or none left.
+    fn fill(&mut self, table: TableId, direction: Direction, at: Timestamp) {
+        while self.index >= self.batch.len() {
+            self.batch_rows = (self.batch_rows * 4).min(MAX_BATCH_ROWS);
+            let scan = self.scan(table, Bound::Unbounded, direction, at);
+            if !self.generation.scan_more(&scan, &mut self.batch, &pin()) {
+                return;
+            }
+            self.index = 0;
+        }
+    }
+
+    fn scan<'a>(
+        &self,
+        table: TableId,
+        start: Bound<&'a [u8]>,
+        direction: Direction,
+        at: Timestamp,
+    ) -> Scan<'a> {
+        let (from, to) = match direction {
+            Direction::Forward => (start, Bound::Unbounded),
+            Direction::Backward => (Bound::Unbounded, start),
+        };
+        let limit = ScanLimit { rows: self.batch_rows, bytes: MAX_BATCH_BYTES };
+        Scan { table, from, to, direction, at, limit }
+    }
+
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.batch.row(self.index).map(|row| row.key)
+    }
+
+    pub(super) fn found(&self) -> Option<Found<'_>> {
+        self.batch.row(self.index).map(|row| row.value)
+    }
+}
+
+/// A position in the transaction's own writes, as a copy of the row there: the writes go on under the cursor.
+#[derive(Debug, Default)]
+pub(super) struct OwnLayer {
+    present: bool,
+    key: Vec<u8>,
+    /// `None`: deleted.
+    value: Option<Vec<u8>>,
+    /// The version of the write set that the position was found in.
+    version: u64,
+}
+
+impl OwnLayer {
+    /// Goes to the first row from `from` on, in `direction`.
+    pub(super) fn seek(
+        &mut self,
+        own: Option<&Inner>,
+        table: TableId,
+        from: Bound<&[u8]>,
+        direction: Direction,
+    ) {
+        self.present = false;
+        let Some(own) = own.filter(|own| own.writes_version() != 0) else { return };
+        let writes = own.writes();
+        self.version = writes.version();
+        let row = match direction {
+            Direction::Forward => writes.range(table, from, Bound::Unbounded).next(),
+            Direction::Backward => writes.range(table, Bound::Unbounded, from).next_back(),
+        };
+        if let Some(row) = row {
+            self.present = true;
+            self.key.clear();
+            self.key.extend_from_slice(row.key);
+            self.value = row.value.value().map(<[u8]>::to_vec);
+        }
+    }
+
+    /// Whether the transaction wrote since the position was found.
+    pub(super) fn is_stale(&self, own: Option<&Inner>) -> bool {
+        own.is_some_and(|own| own.writes_version() != self.version)
+    }
+
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.present.then_some(&*self.key)
+    }
+
+    pub(super) fn found(&self) -> Option<Found<'_>> {
+        self.present.then(|| self.value.as_deref().map_or(Found::Tombstone, Found::Value))
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading at one moment.
+
+use std::ops::{Bound, RangeBounds};
+
+use braid_mvstore::Timestamp;
+use braid_vfs::sync::Arc;
+
+use super::cursor::Cursor;
+use super::inner::Inner;
+use super::range::Range;
+use crate::core::View;
+use crate::error::Result;
+use crate::table::Table;
+
+/// The database as it stood at one moment, for as long as this lives. It never waits, never blocks anybody and is never
+/// `Busy`.
+///
+/// It sees every commit that was acknowledged before it began and no other. A [`Transaction`](crate::Transaction) reads
+/// through one too, with its own writes on top. Clones are the same snapshot.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// let db = braid::Database::in_memory()?;
+/// let fruit = db.table("fruit")?;
+/// db.put(&fruit, "apple", "green")?;
+/// let before = db.snapshot()?;
+/// db.put(&fruit, "apple", "red")?;
+/// assert_eq!(before.get(&fruit, "apple")?.as_deref(), Some(&b"green"[..]));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl Snapshot {
+    pub(crate) fn view(&self) -> Result<&Arc<View>> {
+        self.inner.view()
+    }
+
+    /// The moment: every commit up to here is seen.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.inner.begin_ts
+    }
+
+    /// The value of a row, or `None` where there is no such row.
+    ///
+    /// # Errors
+    /// When the table is not there, the transaction is over, or the file cannot be read.
+    pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.get_with(table, key, <[u8]>::to_vec)
+    }
+
+    /// Hands the value of a row to `read` without copying it; `None` where there is no such row. `read` should be brief:
+    /// it runs while the row is pinned in memory.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn get_with<R>(
+        &self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.inner.check(table.info())?;
+        self.inner.get(table.info().id, key.as_ref(), read)
+    }
+
+    /// Whether there is a row.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn contains(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get_with(table, key, |_| ())?.is_some())
+    }
+
+    /// The rows of a key range, in key order and from either end.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// # let fruit = db.table("fruit")?;
+    /// # db.put(&fruit, "apple", "")?; db.put(&fruit, "plum", "")?;
+    /// let to_m: Vec<_> = db.snapshot()?.range(&fruit, "a".."m")?.collect::<Result<_, _>>()?;
+    /// assert_eq!(to_m.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the table is not there or the transaction is over; what reading meets comes as an item.
+    pub fn range<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<Range> {
+        let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
+        Range::new(&self.inner, table, owned(keys.start_bound()), owned(keys.end_bound()))
+    }
+
+    /// All rows of a table, in key order and from either end.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub fn scan(&self, table: &Table) -> Result<Range> {
+        Range::new(&self.inner, table, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// A place in a table, to be moved at will.
+    ///
+    /// # Errors
+    /// When the table is not there or the transaction is over.
+    pub fn cursor(&self, table: &Table) -> Result<Cursor> {
+        Cursor::new(Arc::clone(&self.inner), table)
+    }
+
+    /// How many rows a table has: exact, and without reading them. What it costs grows with the changes since the last
+    /// checkpoint, not with the table.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn count(&self, table: &Table) -> Result<u64> {
+        self.inner.check(table.info())?;
+        if let Some(mut reads) = self.inner.reads() {
+            reads.span(table.info().id, Bound::Unbounded, Bound::Unbounded);
+        }
+        self.inner.count(table.info().id)
+    }
+}

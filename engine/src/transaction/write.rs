@@ -1,0 +1,236 @@
+//! Write transactions.
+
+use std::ops::{Bound, Deref, RangeBounds};
+use std::time::Duration;
+
+use braid_mvstore::{Direction, TableId};
+use braid_vfs::sync::Arc;
+
+use super::cursor::Cursor;
+use super::snapshot::Snapshot;
+use crate::core::{Commit, CommitRequest, Exclusive, SchemaChange};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::options::Durability;
+use crate::table::Table;
+
+/// How a transaction was admitted.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// The gate, if the transaction holds it.
+    pub(super) exclusive: Option<Exclusive>,
+    pub(super) durability: Durability,
+    pub(super) busy_timeout: Duration,
+}
+
+/// A write transaction: a [`Snapshot`] with private writes on top, which the commit makes everybody's, or nobody's.
+///
+/// Its reads, which it has from [`Snapshot`], see its own writes. Dropping it rolls back. It can be sent to another
+/// thread; it keeps the database open.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// let db = braid::Database::in_memory()?;
+/// db.set_journal_mode(braid::JournalMode::Mvcc)?;
+/// let stock = db.table("stock")?;
+/// let mut tx = db.begin_concurrent()?;
+/// tx.put(&stock, "apple", "3")?;
+/// assert_eq!(tx.get(&stock, "apple")?.as_deref(), Some(&b"3"[..]));
+/// match tx.commit() {
+///     Ok(commit) => println!("committed at {}", commit.timestamp),
+///     Err(error) if error.is_retryable() => println!("lost: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Transaction {
+    snapshot: Snapshot,
+    admitted: Admitted,
+    schema: Option<SchemaChange>,
+    over: bool,
+}
+
+impl Deref for Transaction {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl Transaction {
+    pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
+        Self { snapshot, admitted, schema: None, over: false }
+    }
+
+    /// Whether it was admitted exclusively, and so cannot lose.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.admitted.exclusive.is_some()
+    }
+
+    /// Writes a row, whether it exists or not.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a key or value that is too long, [`Error::TransactionTooLarge`], or a table that is not there.
+    pub fn put(&mut self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.snapshot.inner.check(table.info())?;
+        self.put_row(table.info().id, key.as_ref(), value.as_ref())
+    }
+
+    /// Writes a row that must not exist yet.
+    ///
+    /// # Errors
+    /// [`Error::KeyExists`], and as for [`put`](Self::put).
+    pub fn insert(&mut self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let key = key.as_ref();
+        if self.contains(table, key)? {
+            return Err(Error::KeyExists { table: table.name().to_owned(), key: key.to_vec() });
+        }
+        self.put(table, key, value)
+    }
+
+    /// Deletes a row, whether it exists or not.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub fn delete(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
+        self.snapshot.inner.check(table.info())?;
+        self.delete_row(table.info().id, key.as_ref())
+    }
+
+    /// Deletes every row of a key range that the transaction sees, and says how many. Rows that others insert into the
+    /// range meanwhile stay, unless the transaction is `Serializable`: then one of the two commits is `Busy`.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put), and when the file cannot be read.
+    pub fn delete_range<K: AsRef<[u8]>>(&mut self, table: &Table, keys: impl RangeBounds<K>) -> Result<u64> {
+        let as_bytes = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
+        let (from, to) = (as_bytes(keys.start_bound()), as_bytes(keys.end_bound()));
+        let mut cursor = Cursor::new(Arc::clone(&self.snapshot.inner), table)?;
+        let mut found = cursor.seek(from.as_ref().map(Vec::as_slice), Direction::Forward)?;
+        let mut deleted = 0;
+        while found {
+            let Some(key) = cursor.key().map(<[u8]>::to_vec) else { break };
+            let inside = match &to {
+                Bound::Unbounded => true,
+                Bound::Included(to) => key <= *to,
+                Bound::Excluded(to) => key < *to,
+            };
+            if !inside {
+                break;
+            }
+            self.delete_row(table.info().id, &key)?;
+            deleted += 1;
+            found = cursor.next()?;
+        }
+        Ok(deleted)
+    }
+
+    /// Validates, writes to the log, and returns when the commit has the durability that was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] and [`Error::BusySnapshot`] when the transaction lost: nothing was applied, begin anew.
+    /// [`Error::CommitUnknown`] when the log could not be synced. Every other error: nothing was applied.
+    pub fn commit(mut self) -> Result<Commit> {
+        self.over = true;
+        let inner = Arc::clone(&self.snapshot.inner);
+        let core = inner.core();
+        core.check_process()?;
+        let mut writes = inner.writes();
+        if writes.is_empty() {
+            drop(writes);
+            drop(self);
+            return core.acknowledge_reads(inner.begin_ts);
+        }
+        let installed = {
+            let reads = inner.reads();
+            core.install(&mut CommitRequest {
+                begin_ts: inner.begin_ts,
+                exclusive: self.admitted.exclusive.is_some(),
+                durability: self.admitted.durability,
+                busy_timeout: self.admitted.busy_timeout,
+                writes: &mut writes,
+                reads: reads.as_deref(),
+                schema: self.schema.take(),
+            })
+        };
+        writes.clear();
+        drop(writes);
+        let installed = installed.inspect_err(|error| core.counters.lost(error))?;
+        // The gate opens here, before the wait, so that the next writer shares the sync.
+        drop(self);
+        let commit = core.acknowledge(installed)?;
+        core.counters.commits.add(1);
+        Ok(commit)
+    }
+
+    /// Ends the transaction; nothing of it was ever visible to others. The same as dropping it.
+    pub fn rollback(self) {}
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.snapshot.inner.handle
+    }
+
+    pub(crate) fn put_row(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check_limits(key, value)?;
+        let bytes = self.snapshot.inner.write(|writes| writes.put(table, key, value));
+        self.check_size(bytes)
+    }
+
+    pub(crate) fn delete_row(&mut self, table: TableId, key: &[u8]) -> Result<()> {
+        self.check_limits(key, &[])?;
+        let bytes = self.snapshot.inner.write(|writes| writes.delete(table, key));
+        self.check_size(bytes)
+    }
+
+    /// A row of a system table.
+    pub(crate) fn get_row(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.snapshot.inner.get(table, key, <[u8]>::to_vec)
+    }
+
+    /// What the commit does to the catalog beside its rows.
+    pub(crate) fn set_schema_change(&mut self, change: SchemaChange) {
+        self.schema = Some(change);
+    }
+
+    fn check_limits(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let core = self.snapshot.inner.core();
+        let limit = core.base.max_key_bytes();
+        if key.len() > limit {
+            return Err(Error::Limit {
+                what: "the key's length in bytes",
+                actual: key.len() as u64,
+                limit: limit as u64,
+            });
+        }
+        let limit = crate::limits::MAX_VALUE_BYTES;
+        if value.len() as u64 > limit {
+            return Err(Error::Limit {
+                what: "the value's length in bytes",
+                actual: value.len() as u64,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// The transaction stays usable for a rollback only: its commit would be refused too.
+    fn check_size(&self, bytes: usize) -> Result<()> {
+        let limit = self.snapshot.inner.core().options.max_transaction_bytes;
+        if bytes > limit {
+            return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.snapshot.inner.close();
+        if !self.over {
+            self.snapshot.inner.core().counters.rollbacks.add(1);
+        }
+    }
+}

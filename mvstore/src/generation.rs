@@ -1,0 +1,249 @@
+//! Generations: a slice of the row store between two checkpoints.
+//!
+//! A generation maps row keys to version chains. While it is active, one committer at a time adds versions to it
+//! ([`InstallRights`]); once it is sealed, it does not change any more; and it goes as a whole. Nothing is ever removed
+//! from its index, so a chain that was found stays where it is.
+//!
+//! Reading takes an epoch guard and no lock, and changes no memory that others read: no reference counts.
+//!
+//! Invariants
+//! 1. Every version in it is later than `start_ts`.
+//! 2. Versions come in commit order: `last_ts` is that of the newest one, and only rises.
+//! 3. A key may have an empty chain (its transaction is still committing, or failed): nobody sees it.
+
+use std::fmt;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use braid_vfs::sync::Arc;
+use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
+use crossbeam_epoch::{Guard, default_collector};
+use crossbeam_skiplist::base::{RefEntry, SkipList};
+use crossbeam_utils::CachePadded;
+
+use crate::chain::{Chain, Pending, Pushed, Version};
+use crate::key::{Probe, RowKey};
+use crate::{Found, TableId, Timestamp};
+
+/// What a key costs beside its bytes: a node of the index with a tower of the mean height, and its allocation.
+const NODE_BYTES: usize = size_of::<RowKey>() + size_of::<Chain>() + 3 * size_of::<usize>() + 8;
+
+/// Freed versions wait in the thread that trimmed them; from so many bytes on they are handed over at once.
+const FLUSH_BYTES: usize = 256 << 10;
+
+/// No version is this early or late: stands for "none" in `first_ts`.
+const NONE: u64 = u64::MAX;
+
+/// A slice of the row store.
+pub struct Generation {
+    start_ts: Timestamp,
+    /// The first commit in it, [`NONE`] as long as there is none. Written once, so that readers that ask whether
+    /// they can skip it keep it in their caches.
+    first_ts: AtomicU64,
+    pub(crate) index: SkipList<RowKey, Chain>,
+    counters: CachePadded<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    /// Memory of keys; anybody who prepares a commit adds to it.
+    key_bytes: AtomicUsize,
+    // The rest is written by the holder of the install rights alone.
+    last_ts: AtomicU64,
+    version_bytes: AtomicUsize,
+    rows: AtomicUsize,
+}
+
+/// The right to add versions to one generation. There is one per generation; the commit section keeps it.
+#[derive(Debug)]
+pub struct InstallRights {
+    generation: Arc<Generation>,
+}
+
+impl InstallRights {
+    /// The generation that it is for.
+    #[must_use]
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// Ends the generation: with its rights gone, it never changes again. Returns it.
+    #[must_use]
+    pub fn seal(self) -> Arc<Generation> {
+        self.generation
+    }
+
+    /// Adds one row of a log record at recovery, and drops the row's older versions: nobody reads yet.
+    ///
+    /// Records must come in commit order.
+    pub fn replay(
+        &mut self,
+        table: TableId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        commit_ts: Timestamp,
+        guard: &Guard,
+    ) {
+        let generation = &*self.generation;
+        let row = generation.find_or_create(&RowKey::new(table, key), guard);
+        let mut tally = Tally::default();
+        tally.push(row.value(), &mut Pending::new(value), commit_ts, guard);
+        let trimmed = row.value().trim(commit_ts, guard);
+        tally.freed += trimmed.bytes;
+        row.release(guard);
+        generation.count(&tally, commit_ts, guard);
+    }
+}
+
+/// What one installation did to the counters.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) added: usize,
+    pub(crate) freed: usize,
+    pub(crate) rows: usize,
+}
+
+impl Tally {
+    /// Pushes one version. Returns whether the chain asks to be trimmed.
+    pub(crate) fn push(
+        &mut self,
+        chain: &Chain,
+        pending: &mut Pending,
+        commit_ts: Timestamp,
+        guard: &Guard,
+    ) -> bool {
+        let Pushed { bytes, first, trim_due } = chain.push(pending, commit_ts, guard);
+        self.added += bytes;
+        self.rows += usize::from(first);
+        trim_due
+    }
+}
+
+impl Generation {
+    /// An empty generation for commits later than `start_ts`, and the right to install them.
+    #[must_use]
+    pub fn new(start_ts: Timestamp) -> (Arc<Self>, InstallRights) {
+        let generation = Arc::new(Self {
+            start_ts,
+            first_ts: AtomicU64::new(NONE),
+            index: SkipList::new(default_collector().clone()),
+            counters: CachePadded::default(),
+        });
+        let rights = InstallRights { generation: Arc::clone(&generation) };
+        (generation, rights)
+    }
+
+    /// Every version in it is later than this.
+    #[must_use]
+    pub fn start_ts(&self) -> Timestamp {
+        self.start_ts
+    }
+
+    /// The newest commit in it, or `start_ts` when there is none.
+    #[must_use]
+    pub fn last_ts(&self) -> Timestamp {
+        self.start_ts.max(Timestamp::from_stored(self.counters.last_ts.load(Acquire)))
+    }
+
+    /// About how much memory it occupies.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.counters.key_bytes.load(Relaxed) + self.counters.version_bytes.load(Relaxed)
+    }
+
+    /// How many rows have a version in it; tombstones count.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.counters.rows.load(Relaxed)
+    }
+
+    /// Whether nothing was installed in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first_ts.load(Acquire) == NONE
+    }
+
+    /// Whether a snapshot at `at` can see anything of it. Costs a load of memory that hardly ever changes.
+    ///
+    /// A snapshot at `at` follows the publication of every commit up to `at`, so it cannot miss the first one here.
+    #[must_use]
+    #[inline]
+    pub fn may_hold(&self, at: Timestamp) -> bool {
+        self.first_ts.load(Acquire) <= at.get()
+    }
+
+    /// What a snapshot at `at` sees of a row here.
+    pub fn get<'g>(
+        &'g self,
+        table: TableId,
+        key: &[u8],
+        at: Timestamp,
+        guard: &'g Guard,
+    ) -> Option<Found<'g>> {
+        if !self.may_hold(at) {
+            return None;
+        }
+        let row = self.index.get(&Probe::new(table, key), guard)?;
+        row.value().read(at, guard).map(Version::found)
+    }
+
+    /// When a row was last changed here: what a commit validates against. Also true of a sealed generation outside
+    /// the commit section.
+    pub fn newest(&self, table: TableId, key: &[u8], guard: &Guard) -> Option<Timestamp> {
+        if self.is_empty() {
+            return None;
+        }
+        self.index.get(&Probe::new(table, key), guard)?.value().newest(guard).map(Version::commit_ts)
+    }
+
+    /// The chain of a key, with a reference that is to be released.
+    pub(crate) fn find_or_create(&self, key: &RowKey, guard: &Guard) -> RefEntry<'_, RowKey, Chain> {
+        let mut created = false;
+        let row = self.index.get_or_insert_with(
+            key.clone(),
+            || {
+                created = true;
+                Chain::new()
+            },
+            guard,
+        );
+        if created {
+            // Two threads that create one key at the same time count it twice; the sum is an estimate.
+            self.counters.key_bytes.fetch_add(NODE_BYTES + key.heap_bytes(), Relaxed);
+        }
+        row
+    }
+
+    /// Takes an installation into the counters. Only the holder of the install rights calls it.
+    pub(crate) fn count(&self, tally: &Tally, commit_ts: Timestamp, guard: &Guard) {
+        debug_assert!(commit_ts > self.start_ts, "a commit goes into the generation after its predecessors'");
+        let counters = &*self.counters;
+        let bytes = counters.version_bytes.load(Relaxed) + tally.added;
+        counters.version_bytes.store(bytes.saturating_sub(tally.freed), Relaxed);
+        if tally.rows > 0 {
+            counters.rows.store(counters.rows.load(Relaxed) + tally.rows, Relaxed);
+        }
+        debug_assert!(counters.last_ts.load(Relaxed) <= commit_ts.get(), "commits come in order");
+        counters.last_ts.store(commit_ts.get(), Release);
+        if self.first_ts.load(Relaxed) == NONE {
+            self.first_ts.store(commit_ts.get(), Release);
+        }
+        if tally.freed >= FLUSH_BYTES {
+            guard.flush();
+        }
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("start_ts", &self.start_ts)
+            .field("last_ts", &self.last_ts())
+            .field("rows", &self.rows())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;

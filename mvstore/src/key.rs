@@ -1,0 +1,256 @@
+//! Row keys: a table and bytes, in that order.
+//!
+//! A search in the row store compares some twenty keys, so a comparison must not miss the cache twice. A [`RowKey`]
+//! is 32 bytes: keys of up to [`INLINE`] bytes lie in it, longer ones keep their first eight bytes beside the
+//! pointer, which decide most comparisons.
+//!
+//! Lookups use a [`Probe`], which may borrow its bytes. `RowKey` wraps `Probe<'static>`, and a `Probe<'static>` is a
+//! `Probe<'a>` for any `'a`; hence `RowKey: Borrow<Probe<'a>>` is safe code, allocates nothing and calls nothing
+//! through a pointer.
+//!
+//! Short keys are padded with zeros and compared as big-endian words. Where two padded keys differ, either both
+//! bytes are real, or the padding (0) meets a later byte of a longer key (not 0), and the shorter key is its prefix:
+//! in both cases the words order them as their bytes do. Where the words are equal, the lengths decide.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A table's number. Small, and it lasts for the life of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u32);
+
+impl fmt::Display for TableId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The longest key that lies within a [`RowKey`].
+pub(crate) const INLINE: usize = 24;
+
+const PREFIX: usize = 8;
+
+const _: () = assert!(size_of::<RowKey>() == 32);
+
+/// A table and key bytes, ordered by table and then by bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey(Probe<'static>);
+
+/// A [`RowKey`] that may borrow its bytes.
+#[derive(Clone)]
+pub(crate) enum Probe<'a> {
+    /// Invariant: `bytes[len..]` is zero.
+    Inline {
+        table: TableId,
+        len: u8,
+        bytes: [u8; INLINE],
+    },
+    Heap {
+        table: TableId,
+        prefix: [u8; PREFIX],
+        bytes: Box<[u8]>,
+    },
+    Borrowed {
+        table: TableId,
+        prefix: [u8; PREFIX],
+        bytes: &'a [u8],
+    },
+}
+
+impl RowKey {
+    /// The key of a row. Allocates when `key` is longer than 24 bytes.
+    #[must_use]
+    pub fn new(table: TableId, key: &[u8]) -> Self {
+        Self(match inline(table, key) {
+            Some(short) => short,
+            None => Probe::Heap { table, prefix: prefix(key), bytes: key.into() },
+        })
+    }
+
+    /// Its table.
+    #[must_use]
+    pub fn table(&self) -> TableId {
+        self.0.table()
+    }
+
+    /// Its bytes within the table.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
+
+    /// Bytes that it occupies outside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Probe::Heap { bytes, .. } => bytes.len(),
+            Probe::Inline { .. } | Probe::Borrowed { .. } => 0,
+        }
+    }
+}
+
+impl<'a> Probe<'a> {
+    #[inline]
+    pub(crate) fn new(table: TableId, key: &'a [u8]) -> Self {
+        match inline(table, key) {
+            Some(short) => short,
+            None => Self::Borrowed { table, prefix: prefix(key), bytes: key },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> TableId {
+        match self {
+            Self::Inline { table, .. } | Self::Heap { table, .. } | Self::Borrowed { table, .. } => *table,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline { len, bytes, .. } => &bytes[..usize::from(*len)],
+            Self::Heap { bytes, .. } => bytes,
+            Self::Borrowed { bytes, .. } => bytes,
+        }
+    }
+
+    /// The first eight bytes, padded with zeros, as a number that orders like them.
+    #[inline]
+    fn prefix(&self) -> u64 {
+        match self {
+            Self::Inline { bytes, .. } => word(bytes, 0),
+            Self::Heap { prefix, .. } | Self::Borrowed { prefix, .. } => u64::from_be_bytes(*prefix),
+        }
+    }
+
+    /// Orders two keys of one table and one prefix.
+    #[inline]
+    fn cmp_tail(&self, other: &Probe<'_>) -> Ordering {
+        match (self, other) {
+            (Self::Inline { len, bytes, .. }, Probe::Inline { len: other_len, bytes: other_bytes, .. }) => {
+                word(bytes, 1)
+                    .cmp(&word(other_bytes, 1))
+                    .then_with(|| word(bytes, 2).cmp(&word(other_bytes, 2)))
+                    .then_with(|| len.cmp(other_len))
+            }
+            _ => self.bytes().cmp(other.bytes()),
+        }
+    }
+}
+
+#[inline]
+fn inline(table: TableId, key: &[u8]) -> Option<Probe<'static>> {
+    let mut bytes = [0; INLINE];
+    bytes.get_mut(..key.len())?.copy_from_slice(key);
+    // The length fits: it is at most INLINE.
+    Some(Probe::Inline { table, len: u8::try_from(key.len()).ok()?, bytes })
+}
+
+#[inline]
+fn prefix(key: &[u8]) -> [u8; PREFIX] {
+    key.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [0; PREFIX];
+        padded[..key.len()].copy_from_slice(key);
+        padded
+    })
+}
+
+#[inline]
+fn word(bytes: &[u8; INLINE], index: usize) -> u64 {
+    let mut word = [0; PREFIX];
+    word.copy_from_slice(&bytes[index * PREFIX..(index + 1) * PREFIX]);
+    u64::from_be_bytes(word)
+}
+
+impl Ord for Probe<'_> {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.table()
+            .cmp(&other.table())
+            .then_with(|| self.prefix().cmp(&other.prefix()))
+            .then_with(|| self.cmp_tail(other))
+    }
+}
+
+impl PartialOrd for Probe<'_> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Probe<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Probe<'_> {}
+
+impl<'a> Borrow<Probe<'a>> for RowKey {
+    #[inline]
+    fn borrow(&self) -> &Probe<'a> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Probe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.table(), self.bytes().escape_ascii())
+    }
+}
+
+impl fmt::Debug for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+
+    /// Short alphabets and shared prefixes make ties, zeros and length differences likely.
+    fn random_key(rng: &mut Rng) -> (TableId, Vec<u8>) {
+        let table = TableId(rng.below(3_u32));
+        let mut key = vec![rng.below(2_u8); rng.below(30_usize)];
+        key.extend((0..rng.below(12)).map(|_| [0, 0, 1, 255][rng.below(4_usize)]));
+        (table, key)
+    }
+
+    #[test]
+    fn keys_order_by_table_and_then_by_bytes() {
+        let mut rng = Rng::new(1);
+        let mut equal = 0;
+        for _ in 0..50_000 {
+            let a = random_key(&mut rng);
+            let mut b = if rng.below(2) == 0 { a.clone() } else { random_key(&mut rng) };
+            match rng.below(3) {
+                0 => b.1.truncate(rng.below(40_usize)),
+                1 => b.1.push(rng.below(2_u8)),
+                _ => {}
+            }
+            let expected = a.cmp(&b);
+            equal += usize::from(expected.is_eq());
+            let (left, right) = (RowKey::new(a.0, &a.1), RowKey::new(b.0, &b.1));
+            assert_eq!(left.cmp(&right), expected, "{left:?} {right:?}");
+            assert_eq!(left == right, expected.is_eq());
+            let stored: &Probe<'_> = left.borrow();
+            assert_eq!(stored.cmp(&Probe::new(b.0, &b.1)), expected, "{left:?} {right:?}");
+        }
+        assert!(equal > 100, "the generator must produce ties, it made {equal}");
+    }
+
+    #[test]
+    fn a_key_gives_back_its_parts() {
+        for len in 0..=60 {
+            let bytes: Vec<u8> = (0..len).collect();
+            let key = RowKey::new(TableId(7), &bytes);
+            assert_eq!((key.table(), key.bytes()), (TableId(7), &*bytes));
+            assert_eq!(key.heap_bytes(), if bytes.len() > INLINE { bytes.len() } else { 0 });
+        }
+    }
+}

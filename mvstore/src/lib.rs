@@ -1,0 +1,38 @@
+//! Braid's versioned row store: timestamps, version chains, generations, write sets and the registry of snapshots.
+//!
+//! It does no I/O, and knows nothing of the log or of pages. The engine puts it together:
+//!
+//! - a transaction begins in the [`SnapshotRegistry`], which pins what it reads, and collects its changes in a
+//!   [`WriteSet`];
+//! - it reads [`Generation`]s with an epoch guard ([`pin`]) and without locks, by [`Generation::get`] and
+//!   [`Generation::scan`];
+//! - its commit finds the rows' chains ([`Generation::prepare`]), and in the commit section looks for conflicts and
+//!   installs ([`Prepared`]), with the [`InstallRights`] that this section keeps;
+//! - a checkpoint seals a generation and reads it with a [`FoldIter`].
+
+mod chain;
+mod commit;
+mod fold;
+mod found;
+mod generation;
+mod key;
+mod registry;
+mod scan;
+#[cfg(test)]
+mod testing;
+mod timestamp;
+mod write_set;
+
+pub use crossbeam_epoch::{Guard, pin};
+
+pub use commit::{Conflict, Prepared};
+pub use fold::FoldIter;
+pub use found::Found;
+pub use generation::{Generation, InstallRights};
+pub use key::{RowKey, TableId};
+pub use registry::{
+    Registration, SnapshotInfo, SnapshotKind, SnapshotRegistry, SnapshotSource, TooManySnapshots,
+};
+pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
+pub use timestamp::Timestamp;
+pub use write_set::{WriteRow, WriteSet};

@@ -1,0 +1,318 @@
+//! The registry of live snapshots: which moments of the history somebody may still read.
+//!
+//! A transaction is registered in a slot, which holds its *pin*: one word with its begin_ts and its kind. Slots are cache
+//! lines of their own, claimed by one compare-exchange that publishes the pin at the same time; a thread comes back to
+//! the slot that it used last, so begins on different cores share nothing that is written.
+//!
+//! # Begin pins first, reads second
+//!
+//! A begin takes a view and a timestamp that must fit: base_ts ≤ begin_ts ≤ last timestamp of the view. Two orders break
+//! that:
+//!
+//! ```text
+//! timestamp first                           view first
+//!   begin        checkpoint, commits          begin        checkpoint, commits
+//!   reads ts 5                                takes view 1
+//!                commit 6                                  seals view 1's generation at 5,
+//!                folds up to 6                             publishes view 2
+//!                publishes view 2                          commits 6 into view 2's generation
+//!   takes view 2                              reads ts 6
+//!   at 5, over a base that holds 6:           at 6, over generations that end at 5:
+//!   sees too much                             misses a commit
+//! ```
+//!
+//! So a begin publishes a lower bound of its begin_ts as a *tentative* pin, then takes the view, then the timestamp,
+//! then looks whether the view is still current, and if not takes both anew. A current view has not been sealed, and its
+//! base is not later than what was acknowledged before it was published, so the pair fits. Last, the pin is raised to
+//! begin_ts.
+//!
+//! # A trim against a begin
+//!
+//! Whoever trims reads the horizon `acked` *first* and looks at the pins *after* that ([`SnapshotRegistry::watermark`]).
+//!
+//! ```text
+//!   begin                      trim                     if it sees the pin      if it does not
+//!   B1 publishes the pin       T1 reads acked = A       the watermark is at     then T2 comes before B1, so
+//!   B2 reads begin_ts          T2 looks at the pin      most the lower bound    T1 comes before B2, and
+//!                              T3 trims to min(A, pin)  ≤ begin_ts              A ≤ begin_ts: it only rises
+//! ```
+//!
+//! Either way the watermark is not later than begin_ts, so the race is harmless. All four accesses are sequentially
+//! consistent, which is what "comes before" hangs on. A pin that is seen late after it was raised or given up is lower
+//! than need be: versions live a little longer.
+//!
+//! # Pins and generations
+//!
+//! A pin that has settled at or before a generation's start sees nothing of it and need not be kept for there
+//! ([`SnapshotRegistry::watermark_since`]), so a long reader does not stop the trimming of what came later. A tentative
+//! pin may settle anywhere from its lower bound on, so it counts for every generation.
+//!
+//! # Cached views
+//!
+//! A slot keeps the `Arc` of the view that its last transaction read. While that view is current, a begin moves it out
+//! of the slot and the end moves it back: nobody counts references, which would be one cache line that all cores
+//! fight for. A view that has been replaced must not stay in an idle slot, for it holds generations and pages. The
+//! publisher bumps the view's id and then takes stale views out of all slots; an end puts its view back and then looks at
+//! the id: one of the two sees the other.
+
+mod pin;
+mod slot;
+mod slots;
+mod source;
+
+use braid_vfs::sync::Arc;
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+
+use self::pin::Pin;
+use self::slots::Slots;
+pub use self::source::{SnapshotKind, SnapshotSource};
+use crate::Timestamp;
+
+/// Every live snapshot of a database. `V` is the engine's view.
+pub struct SnapshotRegistry<V> {
+    slots: Slots<V>,
+}
+
+/// A live snapshot, registered until [`SnapshotRegistry::end`] takes it back.
+///
+/// It holds its view but not the registry, so that beginning counts no references: whoever wraps it in a guard has the
+/// registry at hand already.
+#[derive(Debug)]
+#[must_use = "a registration that is dropped stays registered for good"]
+pub struct Registration<V> {
+    slot: usize,
+    kind: SnapshotKind,
+    begin_ts: Timestamp,
+    view: Arc<V>,
+}
+
+/// As many snapshots are open as the database allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{limit} transactions are open, which is the limit; end some of them, or raise the limit on open transactions"
+)]
+pub struct TooManySnapshots {
+    /// The limit.
+    pub limit: usize,
+}
+
+/// A live snapshot, for statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotInfo<'a> {
+    /// What it may do.
+    pub kind: SnapshotKind,
+    /// Its timestamp; a lower bound of it while it begins.
+    pub begin_ts: Timestamp,
+    /// The id of the view that it reads.
+    pub view_id: u64,
+    /// When it began, as its `begin` was told.
+    pub started_at: u64,
+    /// The name that it was given.
+    pub name: Option<&'a str>,
+}
+
+impl<V> Registration<V> {
+    /// What it may do.
+    #[must_use]
+    pub fn kind(&self) -> SnapshotKind {
+        self.kind
+    }
+
+    /// The snapshot's timestamp.
+    #[must_use]
+    pub fn begin_ts(&self) -> Timestamp {
+        self.begin_ts
+    }
+
+    /// The snapshot's view.
+    #[must_use]
+    pub fn view(&self) -> &Arc<V> {
+        &self.view
+    }
+}
+
+impl<V> SnapshotRegistry<V> {
+    /// An empty registry for at most `limit` snapshots at a time (4,194,240 at most).
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { slots: Slots::new(limit) }
+    }
+
+    /// Begins a snapshot. `started_at` is for [`for_each`](Self::for_each), in whatever unit the caller likes.
+    ///
+    /// # Errors
+    /// When as many are open as may be.
+    pub fn begin(
+        &self,
+        kind: SnapshotKind,
+        source: &impl SnapshotSource<V>,
+        started_at: u64,
+    ) -> Result<Registration<V>, TooManySnapshots> {
+        let bound = source.lower_bound(kind);
+        let (index, slot) = self.slots.claim(Pin::tentative(kind, bound))?;
+        let mut view_id = source.view_id();
+        let cached = slot.take_view();
+        let mut view = match cached {
+            Some(view) if slot.view_id.load(Relaxed) == view_id => view,
+            // A stale view is dropped here; the publisher's sweep leaves hardly any.
+            _ => source.view(),
+        };
+        let begin_ts = loop {
+            let begin_ts = source.read_point(kind);
+            let current = source.view_id();
+            if current == view_id {
+                break begin_ts;
+            }
+            view_id = current;
+            view = source.view();
+        };
+        debug_assert!(begin_ts >= bound, "the horizons only rise");
+        slot.view_id.store(view_id, Relaxed);
+        slot.started_at.store(started_at, Relaxed);
+        slot.settle(Pin::settled(kind, begin_ts));
+        Ok(Registration { slot: index, kind, begin_ts, view })
+    }
+
+    /// Ends a snapshot. Gives back its view when that is not current any more: dropping it may free generations, so the
+    /// caller chooses where.
+    #[must_use = "dropping a replaced view may take long"]
+    pub fn end(&self, registration: Registration<V>, source: &impl SnapshotSource<V>) -> Option<Arc<V>> {
+        let slot = self.slots.get(registration.slot)?;
+        let view_id = slot.view_id.load(Relaxed);
+        slot.clear_name();
+        if source.view_id() != view_id {
+            slot.release();
+            return Some(registration.view);
+        }
+        // The slot is still ours, so nobody but a sweep looks into it.
+        slot.put_view(registration.view);
+        slot.release();
+        // A sweep that took out what was there before we put the view back has bumped the id before: we see that.
+        if source.view_id() == view_id { None } else { slot.take_view() }
+    }
+
+    /// The watermark: no snapshot that is open, or begins from now on, reads before it.
+    ///
+    /// `acked` is acked_ts, and must have been read (`SeqCst`) before this call.
+    #[must_use]
+    pub fn watermark(&self, acked: Timestamp) -> Timestamp {
+        self.pins().map(Pin::timestamp).fold(acked, Timestamp::min)
+    }
+
+    /// The watermark for a generation that starts at `start_ts`: as [`watermark`](Self::watermark), but passing over the
+    /// snapshots that are too old to see anything of it.
+    #[must_use]
+    pub fn watermark_since(&self, start_ts: Timestamp, acked: Timestamp) -> Timestamp {
+        self.pins()
+            .filter_map(|pin| match (pin.is_tentative(), pin.timestamp()) {
+                // It may settle anywhere later.
+                (true, bound) => Some(bound.max(start_ts)),
+                (false, begin_ts) => (begin_ts > start_ts).then_some(begin_ts),
+            })
+            .fold(acked, Timestamp::min)
+    }
+
+    /// The oldest snapshot at `ts` or later; one that is beginning counts as if it were at `ts`, if its lower bound is
+    /// before that.
+    #[must_use]
+    pub fn oldest_at_or_after(&self, ts: Timestamp) -> Option<Timestamp> {
+        self.pins()
+            .filter_map(|pin| match (pin.is_tentative(), pin.timestamp()) {
+                (true, bound) => Some(bound.max(ts)),
+                (false, begin_ts) => (begin_ts >= ts).then_some(begin_ts),
+            })
+            .min()
+    }
+
+    /// The second watermark: no read-write snapshot that is open, or begins from now on, began before it.
+    ///
+    /// `installed` is installed_ts, and must have been read (`SeqCst`) before this call.
+    #[must_use]
+    pub fn oldest_read_write(&self, installed: Timestamp) -> Timestamp {
+        self.pins()
+            .filter(|pin| pin.kind() == SnapshotKind::ReadWrite)
+            .map(Pin::timestamp)
+            .fold(installed, Timestamp::min)
+    }
+
+    /// Whether a read-write snapshot is open.
+    #[must_use]
+    pub fn has_read_write(&self) -> bool {
+        self.pins().any(|pin| pin.kind() == SnapshotKind::ReadWrite)
+    }
+
+    /// How many snapshots are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pins().count()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pins().next().is_none()
+    }
+
+    /// Gives a snapshot a name for [`for_each`](Self::for_each).
+    pub fn set_name(&self, registration: &Registration<V>, name: &str) {
+        if let Some(slot) = self.slots.get(registration.slot) {
+            slot.set_name(name);
+        }
+    }
+
+    /// Lists the open snapshots, for statistics: one that begins or ends meanwhile may be missed, or described in part
+    /// by the one before it in its slot.
+    pub fn for_each(&self, mut visit: impl FnMut(SnapshotInfo<'_>)) {
+        for slot in self.slots.iter() {
+            let pin = slot.pin();
+            if pin.is_idle() {
+                continue;
+            }
+            slot.with_name(|name| {
+                visit(SnapshotInfo {
+                    kind: pin.kind(),
+                    begin_ts: pin.timestamp(),
+                    view_id: slot.view_id.load(Relaxed),
+                    started_at: slot.started_at.load(Relaxed),
+                    name,
+                });
+            });
+        }
+    }
+
+    /// Takes every cached view that is not `current_id` out of its slot. The publisher calls it after it has stored the
+    /// new id; `dropped` gets the views, whose last references they may be.
+    pub fn sweep_stale(&self, current_id: u64, mut dropped: impl FnMut(Arc<V>)) {
+        for slot in self.slots.iter() {
+            // A slot with the current id holds the current view, or none. In one with another id, a snapshot may just
+            // be beginning and leave the current view there: to take that costs it a reference count.
+            if slot.view_id.load(Relaxed) != current_id
+                && let Some(view) = slot.take_view()
+            {
+                dropped(view);
+            }
+        }
+    }
+
+    /// Every snapshot that is open.
+    fn pins(&self) -> impl Iterator<Item = Pin> {
+        self.slots.iter().map(slot::Slot::pin).filter(|pin| !pin.is_idle())
+    }
+}
+
+impl<V> fmt::Debug for SnapshotRegistry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.pins()).finish()
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+#[cfg(shuttle)]
+mod protocol_tests;
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;

@@ -1,0 +1,80 @@
+//! The word in which a snapshot is registered.
+//!
+//! ```text
+//! bit  63         62           61 … 0
+//!      tentative  read-write   timestamp      all ones: idle
+//! ```
+
+use std::fmt;
+
+use super::SnapshotKind;
+use crate::Timestamp;
+
+const TENTATIVE: u64 = 1 << 63;
+const READ_WRITE: u64 = 1 << 62;
+const TIMESTAMP: u64 = Timestamp::MAX.get();
+const IDLE: u64 = u64::MAX;
+
+/// What a slot holds for one moment: nothing, or a snapshot's kind and timestamp.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pin(u64);
+
+impl Pin {
+    pub(super) const IDLE: Self = Self(IDLE);
+
+    /// A snapshot that is beginning, at `bound` or later.
+    #[inline]
+    pub(super) fn tentative(kind: SnapshotKind, bound: Timestamp) -> Self {
+        // Idle is not a pin: no snapshot of the last timestamp begins, for one before it is enough of a bound.
+        let bound = bound.get().min(TIMESTAMP - 1);
+        Self(TENTATIVE | flag(kind) | bound)
+    }
+
+    /// A snapshot that reads at `begin_ts`.
+    #[inline]
+    pub(super) fn settled(kind: SnapshotKind, begin_ts: Timestamp) -> Self {
+        Self(flag(kind) | begin_ts.get())
+    }
+
+    pub(super) const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    pub(super) const fn word(self) -> u64 {
+        self.0
+    }
+
+    pub(super) const fn is_idle(self) -> bool {
+        self.0 == IDLE
+    }
+
+    pub(super) const fn is_tentative(self) -> bool {
+        self.0 & TENTATIVE != 0
+    }
+
+    pub(super) const fn kind(self) -> SnapshotKind {
+        if self.0 & READ_WRITE == 0 { SnapshotKind::ReadOnly } else { SnapshotKind::ReadWrite }
+    }
+
+    /// Its timestamp, or the lower bound of it.
+    pub(super) const fn timestamp(self) -> Timestamp {
+        Timestamp::from_stored(self.0 & TIMESTAMP)
+    }
+}
+
+const fn flag(kind: SnapshotKind) -> u64 {
+    match kind {
+        SnapshotKind::ReadOnly => 0,
+        SnapshotKind::ReadWrite => READ_WRITE,
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_idle() {
+            return f.write_str("idle");
+        }
+        let from = if self.is_tentative() { " or later" } else { "" };
+        write!(f, "{:?} at {}{from}", self.kind(), self.timestamp())
+    }
+}

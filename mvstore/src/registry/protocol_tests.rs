@@ -1,0 +1,70 @@
+//! The begin protocol against seals, folds, commits, trims and sweeps, under many schedules.
+
+use braid_vfs::sync::{Arc, thread};
+
+use super::SnapshotKind::{ReadOnly, ReadWrite};
+use super::model::Core;
+
+fn run(core: &Arc<Core>, threads: &[fn(&Core)]) {
+    let start = |work: &fn(&Core)| {
+        let (core, work) = (Arc::clone(core), *work);
+        thread::spawn(move || work(&core))
+    };
+    let threads: Vec<_> = threads.iter().map(start).collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    core.check_quiet();
+}
+
+fn everything_at_once() {
+    run(
+        &Arc::new(Core::new()),
+        &[
+            |core| (0..4).for_each(|_| core.commit()),
+            |core| (0..2).for_each(|_| core.commit()),
+            |core| (0..2).for_each(|_| core.checkpoint()),
+            |core| (0..3).for_each(|_| core.read(ReadOnly, thread::yield_now)),
+            |core| (0..3).for_each(|_| core.read(ReadWrite, thread::yield_now)),
+        ],
+    );
+}
+
+/// A begin whose lower bound is where the generation starts, against commits that trim.
+fn a_begin_and_trims() {
+    let core = Arc::new(Core::new());
+    core.commit();
+    core.checkpoint();
+    run(
+        &core,
+        &[
+            |core| (0..3).for_each(|_| core.commit()),
+            |core| (0..2).for_each(|_| core.commit()),
+            |core| core.read(ReadOnly, || {}),
+        ],
+    );
+}
+
+/// An end puts its view back while that is replaced.
+fn an_end_and_a_publication() {
+    let core = Arc::new(Core::new());
+    run(&core, &[|core| core.checkpoint(), |core| core.read(ReadOnly, || {})]);
+}
+
+#[test]
+fn every_snapshot_reads_its_own_moment() {
+    shuttle::check_random(everything_at_once, 2000);
+    shuttle::check_pct(everything_at_once, 2000, 3);
+}
+
+#[test]
+fn no_trim_takes_what_a_beginning_snapshot_will_read() {
+    shuttle::check_random(a_begin_and_trims, 5000);
+    shuttle::check_pct(a_begin_and_trims, 20_000, 5);
+}
+
+#[test]
+fn no_replaced_view_stays_in_an_idle_slot() {
+    shuttle::check_random(an_end_and_a_publication, 2000);
+    shuttle::check_pct(an_end_and_a_publication, 2000, 2);
+}

@@ -1,0 +1,90 @@
+//! One place for one live snapshot.
+
+use std::fmt;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64};
+use braid_vfs::sync::{Arc, Mutex, schedule_point};
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::pin::Pin;
+
+/// A slot. Whoever has claimed it writes to it alone, save for `view`, out of which a sweep may take.
+pub(super) struct Slot<V> {
+    pin: AtomicU64,
+    /// The id of the view that its snapshot reads, or of the one that its last snapshot left in `view`.
+    pub(super) view_id: AtomicU64,
+    pub(super) started_at: AtomicU64,
+    named: AtomicBool,
+    view: AtomicCell<Option<Arc<V>>>,
+    name: Mutex<Option<Box<str>>>,
+}
+
+const _: () = assert!(AtomicCell::<Option<Arc<u8>>>::is_lock_free(), "a view is moved by one instruction");
+
+impl<V> Slot<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            pin: AtomicU64::new(Pin::IDLE.word()),
+            view_id: AtomicU64::new(0),
+            started_at: AtomicU64::new(0),
+            named: AtomicBool::new(false),
+            view: AtomicCell::new(None),
+            name: Mutex::new(None),
+        }
+    }
+
+    /// Claims the slot and publishes the pin, both at once.
+    pub(super) fn claim(&self, pin: Pin) -> bool {
+        self.pin.load(Relaxed) == Pin::IDLE.word()
+            && self.pin.compare_exchange(Pin::IDLE.word(), pin.word(), SeqCst, Relaxed).is_ok()
+    }
+
+    /// Raises the pin to its final place.
+    pub(super) fn settle(&self, pin: Pin) {
+        self.pin.store(pin.word(), Release);
+    }
+
+    /// Gives the slot up. Release: what its snapshot has read, it has read before.
+    pub(super) fn release(&self) {
+        self.pin.store(Pin::IDLE.word(), Release);
+    }
+
+    pub(super) fn pin(&self) -> Pin {
+        Pin::from_word(self.pin.load(SeqCst))
+    }
+
+    /// Leaves a view for the next snapshot.
+    pub(super) fn put_view(&self, view: Arc<V>) {
+        schedule_point();
+        self.view.store(Some(view));
+    }
+
+    /// Takes out the view that was left, if it is still there.
+    pub(super) fn take_view(&self) -> Option<Arc<V>> {
+        schedule_point();
+        self.view.take()
+    }
+
+    pub(super) fn set_name(&self, name: &str) {
+        *self.name.lock() = Some(name.into());
+        self.named.store(true, Relaxed);
+    }
+
+    pub(super) fn clear_name(&self) {
+        if self.named.load(Relaxed) {
+            self.named.store(false, Relaxed);
+            *self.name.lock() = None;
+        }
+    }
+
+    pub(super) fn with_name<R>(&self, read: impl FnOnce(Option<&str>) -> R) -> R {
+        if self.named.load(Relaxed) { read(self.name.lock().as_deref()) } else { read(None) }
+    }
+}
+
+impl<V> fmt::Debug for Slot<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pin().fmt(f)
+    }
+}

@@ -1,0 +1,235 @@
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::SnapshotKind::{ReadOnly, ReadWrite};
+use super::model::Core;
+use super::*;
+use crate::testing::ts;
+
+/// Horizons and a view that a test moves by hand.
+struct Source {
+    acked: AtomicU64,
+    installed: AtomicU64,
+    view: std::sync::Mutex<Arc<u64>>,
+    fetched: AtomicU64,
+}
+
+impl Source {
+    fn new(acked: u64, installed: u64) -> Self {
+        Self {
+            acked: acked.into(),
+            installed: installed.into(),
+            view: std::sync::Mutex::new(Arc::new(1)),
+            fetched: AtomicU64::new(0),
+        }
+    }
+
+    fn publish(&self, view: u64) -> std::sync::Weak<u64> {
+        Arc::downgrade(&std::mem::replace(&mut *self.view.lock().unwrap(), Arc::new(view)))
+    }
+}
+
+impl SnapshotSource<u64> for Source {
+    fn view_id(&self) -> u64 {
+        **self.view.lock().unwrap()
+    }
+
+    fn view(&self) -> Arc<u64> {
+        self.fetched.fetch_add(1, SeqCst);
+        Arc::clone(&self.view.lock().unwrap())
+    }
+
+    fn read_point(&self, kind: SnapshotKind) -> Timestamp {
+        ts(match kind {
+            ReadOnly => self.acked.load(SeqCst),
+            ReadWrite => self.installed.load(SeqCst),
+        })
+    }
+}
+
+#[test]
+fn a_snapshot_pins_its_begin_ts_until_it_ends() {
+    let source = Source::new(5, 8);
+    let registry = SnapshotRegistry::new(10);
+    assert_eq!(registry.watermark(ts(5)), ts(5));
+    let reader = registry.begin(ReadOnly, &source, 0).unwrap();
+    let writer = registry.begin(ReadWrite, &source, 0).unwrap();
+    assert_eq!((reader.begin_ts(), reader.kind(), **reader.view()), (ts(5), ReadOnly, 1));
+    assert_eq!((writer.begin_ts(), writer.kind()), (ts(8), ReadWrite));
+    assert_eq!(registry.watermark(ts(20)), ts(5));
+    assert_eq!(registry.watermark(ts(3)), ts(3), "a snapshot may begin at acked_ts");
+    assert_eq!(registry.oldest_read_write(ts(20)), ts(8));
+    assert!(registry.has_read_write());
+    assert_eq!(registry.len(), 2);
+    assert!(registry.end(writer, &source).is_none());
+    assert!(!registry.has_read_write());
+    assert_eq!(registry.oldest_read_write(ts(20)), ts(20));
+    assert_eq!(registry.watermark(ts(20)), ts(5));
+    assert!(registry.end(reader, &source).is_none());
+    assert!(registry.is_empty());
+    assert_eq!(registry.watermark(ts(20)), ts(20));
+}
+
+#[test]
+fn an_old_reader_does_not_hold_back_later_generations() {
+    let source = Source::new(5, 5);
+    let registry = SnapshotRegistry::new(10);
+    let old = registry.begin(ReadOnly, &source, 0).unwrap();
+    source.acked.store(12, SeqCst);
+    let young = registry.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!(registry.watermark_since(ts(4), ts(20)), ts(5));
+    assert_eq!(registry.watermark_since(ts(5), ts(20)), ts(12), "a snapshot at its start sees nothing of it");
+    assert_eq!(registry.watermark_since(ts(10), ts(20)), ts(12));
+    assert_eq!(registry.watermark_since(ts(10), ts(11)), ts(11));
+    assert_eq!(registry.watermark_since(ts(12), ts(20)), ts(20));
+    assert_eq!(registry.oldest_at_or_after(ts(5)), Some(ts(5)));
+    assert_eq!(registry.oldest_at_or_after(ts(6)), Some(ts(12)));
+    assert_eq!(registry.oldest_at_or_after(ts(13)), None);
+    drop((registry.end(old, &source), registry.end(young, &source)));
+}
+
+/// Looks at the registry in the middle of a begin, when the pin is only a lower bound.
+struct Spy<'a> {
+    registry: &'a SnapshotRegistry<u64>,
+    source: &'a Source,
+}
+
+impl SnapshotSource<u64> for Spy<'_> {
+    fn lower_bound(&self, _: SnapshotKind) -> Timestamp {
+        ts(5)
+    }
+
+    fn view_id(&self) -> u64 {
+        self.source.view_id()
+    }
+
+    fn view(&self) -> Arc<u64> {
+        self.source.view()
+    }
+
+    fn read_point(&self, _: SnapshotKind) -> Timestamp {
+        assert_eq!(self.registry.watermark(ts(20)), ts(5));
+        assert_eq!(self.registry.watermark_since(ts(9), ts(20)), ts(9), "it may settle anywhere after 9");
+        assert_eq!(self.registry.watermark_since(ts(3), ts(20)), ts(5));
+        assert_eq!(self.registry.oldest_at_or_after(ts(9)), Some(ts(9)));
+        assert_eq!(self.registry.oldest_read_write(ts(20)), ts(5));
+        ts(11)
+    }
+}
+
+#[test]
+fn a_begin_in_progress_counts_for_every_generation() {
+    let source = Source::new(0, 0);
+    let registry = SnapshotRegistry::new(10);
+    let spy = Spy { registry: &registry, source: &source };
+    let snapshot = registry.begin(ReadWrite, &spy, 0).unwrap();
+    assert_eq!(registry.watermark_since(ts(9), ts(20)), ts(11));
+    drop(registry.end(snapshot, &source));
+}
+
+#[test]
+fn a_current_view_is_reused_and_a_replaced_one_is_given_up() {
+    let source = Source::new(1, 1);
+    let registry = SnapshotRegistry::new(10);
+    for _ in 0..5 {
+        let snapshot = registry.begin(ReadOnly, &source, 0).unwrap();
+        assert!(registry.end(snapshot, &source).is_none());
+    }
+    assert_eq!(source.fetched.load(SeqCst), 1, "one thread comes back to its slot, and its view with it");
+
+    // Replaced while idle: the sweep gets it.
+    let old = source.publish(2);
+    assert!(old.upgrade().is_some());
+    let mut swept = Vec::new();
+    registry.sweep_stale(2, |view| swept.push(*view));
+    assert_eq!(swept, [1]);
+    assert!(old.upgrade().is_none());
+
+    // Replaced while in use: the end gives it back.
+    let snapshot = registry.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!(**snapshot.view(), 2);
+    let old = source.publish(3);
+    registry.sweep_stale(3, |_| panic!("the slot is empty"));
+    assert_eq!(registry.end(snapshot, &source).as_deref(), Some(&2));
+    assert!(old.upgrade().is_none());
+
+    let snapshot = registry.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!(**snapshot.view(), 3);
+    drop(registry.end(snapshot, &source));
+}
+
+#[test]
+fn slots_grow_by_chunks_up_to_the_limit_and_are_used_again() {
+    const LIMIT: usize = 300;
+    let source = Source::new(1, 1);
+    let registry = SnapshotRegistry::new(LIMIT);
+    let begin = || registry.begin(ReadOnly, &source, 0);
+    let mut open: Vec<_> = (0..LIMIT).map(|_| begin().unwrap()).collect();
+    assert_eq!(registry.len(), LIMIT);
+    assert_eq!(begin().unwrap_err(), TooManySnapshots { limit: LIMIT });
+    let mut slots: Vec<_> = open.iter().map(|snapshot| snapshot.slot).collect();
+    slots.sort_unstable();
+    slots.dedup();
+    assert_eq!(slots.len(), LIMIT, "each has its own");
+
+    let freed = open.swap_remove(17);
+    let slot = freed.slot;
+    drop(registry.end(freed, &source));
+    let again = begin().unwrap();
+    assert_eq!(again.slot, slot);
+    open.push(again);
+    for snapshot in open {
+        drop(registry.end(snapshot, &source));
+    }
+    assert!(registry.is_empty());
+    let snapshot = begin().unwrap();
+    assert!(snapshot.slot < LIMIT);
+    drop(registry.end(snapshot, &source));
+}
+
+#[test]
+fn live_snapshots_are_listed() {
+    let source = Source::new(3, 4);
+    let registry = SnapshotRegistry::new(10);
+    let reader = registry.begin(ReadOnly, &source, 70).unwrap();
+    let writer = registry.begin(ReadWrite, &source, 80).unwrap();
+    registry.set_name(&writer, "import");
+    let list = || {
+        let mut list = Vec::new();
+        registry.for_each(|live| {
+            let name = live.name.map(str::to_owned);
+            list.push((live.kind, live.begin_ts, live.view_id, live.started_at, name));
+        });
+        list.sort_by_key(|live| live.3);
+        list
+    };
+    let import = (ReadWrite, ts(4), 1, 80, Some("import".to_owned()));
+    assert_eq!(list(), [(ReadOnly, ts(3), 1, 70, None), import]);
+    drop(registry.end(writer, &source));
+    let unnamed = registry.begin(ReadWrite, &source, 90).unwrap();
+    assert_eq!(list(), [(ReadOnly, ts(3), 1, 70, None), (ReadWrite, ts(4), 1, 90, None)]);
+    drop((registry.end(reader, &source), registry.end(unnamed, &source)));
+}
+
+#[test]
+fn the_limit_is_said_in_words() {
+    assert_eq!(
+        TooManySnapshots { limit: 3 }.to_string(),
+        "3 transactions are open, which is the limit; end some of them, or raise the limit on open transactions"
+    );
+}
+
+#[test]
+fn every_snapshot_reads_its_own_moment() {
+    let core = Core::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..3000).for_each(|_| core.commit()));
+        scope.spawn(|| (0..3000).for_each(|_| core.commit()));
+        scope.spawn(|| (0..300).for_each(|_| core.checkpoint()));
+        for kind in [ReadOnly, ReadWrite] {
+            let core = &core;
+            scope.spawn(move || (0..5000).for_each(|_| core.read(kind, std::thread::yield_now)));
+        }
+    });
+    core.check_quiet();
+}

@@ -1,0 +1,297 @@
+//! Range reads, a batch at a time.
+//!
+//! A batch copies rows into one buffer, so a cursor holds no guard between batches and its rows live as long as it
+//! wants. That is sound because what a snapshot sees of a generation never changes: new versions are later, and a trim
+//! keeps what a registered snapshot reads. A cursor goes on behind the last key of its batch.
+
+use std::borrow::Borrow as _;
+use std::ops::Bound;
+
+use crossbeam_epoch::Guard;
+use crossbeam_skiplist::base::Entry;
+
+use crate::chain::{Chain, Version};
+use crate::key::{Probe, RowKey};
+use crate::write_set::table_bounds;
+use crate::{Found, Generation, TableId, Timestamp};
+
+/// How many keys that a snapshot does not see a call passes over for each row it may deliver, and at least.
+const PASS_PER_ROW: usize = 4;
+const PASS_AT_LEAST: usize = 256;
+
+type Row<'a, 'g> = Entry<'a, 'g, RowKey, Chain>;
+
+/// Which way a scan goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending keys.
+    Forward,
+    /// Descending keys. Each step costs a search of the index, some ten times a step forward.
+    Backward,
+}
+
+/// How much one call may deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanLimit {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes of keys and values, after which it delivers no further row. The first row may exceed them.
+    pub bytes: usize,
+}
+
+/// What to scan.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// The table.
+    pub table: TableId,
+    /// The lower end, whatever the direction.
+    pub from: Bound<&'a [u8]>,
+    /// The upper end.
+    pub to: Bound<&'a [u8]>,
+    /// Where it starts, and where it goes.
+    pub direction: Direction,
+    /// The snapshot.
+    pub at: Timestamp,
+    /// How far one call goes.
+    pub limit: ScanLimit,
+}
+
+/// One row of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanRow<'a> {
+    /// The row's table.
+    pub table: TableId,
+    /// The row's key.
+    pub key: &'a [u8],
+    /// What the snapshot sees of it here. A tombstone hides what older layers hold of the row.
+    pub value: Found<'a>,
+}
+
+/// Rows of a scan, in its order: a buffer to use again and again.
+#[derive(Debug, Default)]
+pub struct ScanBatch {
+    /// Keys and values, end to end.
+    bytes: Vec<u8>,
+    rows: Vec<Span>,
+    /// The key where the call stopped, when it did before the end.
+    stopped_at: Option<TableId>,
+    stop_key: Vec<u8>,
+}
+
+/// Where a row lies in the buffer: its key from the end of the row before to `key_end`, then its value to `end`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    table: TableId,
+    tombstone: bool,
+    key_end: usize,
+    end: usize,
+}
+
+impl ScanBatch {
+    /// An empty batch. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many rows it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it holds no row. There may be more behind it all the same: see [`resume_key`](Self::resume_key).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The row at a place in the scan's order.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
+        let span = *self.rows.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.end);
+        let value = &self.bytes[span.key_end..span.end];
+        Some(ScanRow {
+            table: span.table,
+            key: &self.bytes[start..span.key_end],
+            value: if span.tombstone { Found::Tombstone } else { Found::Value(value) },
+        })
+    }
+
+    /// The rows in the scan's order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ScanRow<'_>> {
+        let mut start = 0;
+        self.rows.iter().map(move |span| {
+            let key = &self.bytes[start..span.key_end];
+            let value = &self.bytes[span.key_end..span.end];
+            start = span.end;
+            let value = if span.tombstone { Found::Tombstone } else { Found::Value(value) };
+            ScanRow { table: span.table, key, value }
+        })
+    }
+
+    /// The last key that the call has dealt with, when it stopped before the end of the range: the scan goes on behind
+    /// it, with [`Generation::scan_more`] or as the excluded lower end (upper, if backward) of another scan. `None` when
+    /// the scan is complete.
+    #[must_use]
+    pub fn resume_key(&self) -> Option<&[u8]> {
+        self.stopped_at.map(|_| &*self.stop_key)
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.stop_key.clear();
+        self.stopped_at = None;
+    }
+
+    /// Takes the key where the call stopped.
+    pub(crate) fn take_stop(&mut self) -> Option<(TableId, Vec<u8>)> {
+        self.stopped_at.take().map(|table| (table, std::mem::take(&mut self.stop_key)))
+    }
+
+    /// Adds the rows that a snapshot sees, from an entry of the index on and as long as they are `inside`.
+    fn fill<'a: 'g, 'g>(
+        &mut self,
+        start: Option<Row<'a, 'g>>,
+        step: impl Fn(&Row<'a, 'g>) -> Option<Row<'a, 'g>>,
+        inside: impl Fn(&RowKey) -> bool,
+        at: Timestamp,
+        limit: ScanLimit,
+        guard: &'g Guard,
+    ) {
+        let mut to_pass = limit.rows.saturating_mul(PASS_PER_ROW).max(PASS_AT_LEAST);
+        let mut next = start;
+        while let Some(row) = next.filter(|row| inside(row.key())) {
+            let full = match row.value().read(at, guard) {
+                Some(version) => {
+                    self.push(row.key(), version);
+                    self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
+                }
+                None => {
+                    to_pass -= 1;
+                    to_pass == 0
+                }
+            };
+            if full {
+                self.stopped_at = Some(row.key().table());
+                self.stop_key.extend_from_slice(row.key().bytes());
+                return;
+            }
+            next = step(&row);
+        }
+    }
+
+    fn push(&mut self, key: &RowKey, version: &Version) {
+        self.bytes.extend_from_slice(key.bytes());
+        let key_end = self.bytes.len();
+        let value = version.found().value();
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.rows.push(Span {
+            table: key.table(),
+            tombstone: value.is_none(),
+            key_end,
+            end: self.bytes.len(),
+        });
+    }
+}
+
+impl Generation {
+    /// Replaces the batch by the first rows of a scan, tombstones included.
+    ///
+    /// A call visits at most `limit.rows` + max(4 × `limit.rows`, 256) keys, for it may meet many that the snapshot does
+    /// not see; so it may deliver few rows, or none, before the end of the range.
+    pub fn scan(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
+        batch.clear();
+        if !self.may_hold(scan.at) {
+            return;
+        }
+        let (from, to) = table_bounds(scan.table, scan.from, scan.to);
+        match scan.direction {
+            Direction::Forward => {
+                let start = self.index.lower_bound(from.as_ref(), guard);
+                batch.fill(start, Entry::next, |key| is_below(key, &to), scan.at, scan.limit, guard);
+            }
+            Direction::Backward => {
+                let start = self.index.upper_bound(to.as_ref(), guard);
+                batch.fill(start, Entry::prev, |key| is_above(key, &from), scan.at, scan.limit, guard);
+            }
+        }
+    }
+
+    /// Replaces the batch by the rows that follow it in the same scan, or says `false`: there are none.
+    pub fn scan_more(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) -> bool {
+        let Some((_, last)) = batch.take_stop() else { return false };
+        let mut rest = *scan;
+        match scan.direction {
+            Direction::Forward => rest.from = Bound::Excluded(&last),
+            Direction::Backward => rest.to = Bound::Excluded(&last),
+        }
+        self.scan(&rest, batch, guard);
+        true
+    }
+
+    /// Replaces the batch by the next rows of the whole generation behind a key, ascending by table and key.
+    pub(crate) fn scan_tables(
+        &self,
+        behind: Bound<&Probe<'_>>,
+        at: Timestamp,
+        limit: ScanLimit,
+        batch: &mut ScanBatch,
+        guard: &Guard,
+    ) {
+        batch.clear();
+        let start = self.index.lower_bound(behind, guard);
+        batch.fill(start, Entry::next, |_| true, at, limit, guard);
+    }
+
+    /// The first row within bounds that was changed after `since`, and when: what the commit of a serializable
+    /// transaction asks for each range that it has read. Visits every row of the range at worst.
+    pub fn newest_in_range<'g>(
+        &'g self,
+        table: TableId,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        since: Timestamp,
+        guard: &'g Guard,
+    ) -> Option<(&'g [u8], Timestamp)> {
+        if self.last_ts() <= since {
+            return None;
+        }
+        let (from, to) = table_bounds(table, from, to);
+        let mut next = self.index.lower_bound(from.as_ref(), guard);
+        while let Some(row) = next.filter(|row| is_below(row.key(), &to)) {
+            if let Some(version) = row.value().newest(guard)
+                && version.commit_ts() > since
+            {
+                return Some((row.key().bytes(), version.commit_ts()));
+            }
+            next = row.next();
+        }
+        None
+    }
+}
+
+fn is_below(key: &RowKey, to: &Bound<Probe<'_>>) -> bool {
+    let key: &Probe<'_> = key.borrow();
+    match to {
+        Bound::Unbounded => true,
+        Bound::Included(to) => key <= to,
+        Bound::Excluded(to) => key < to,
+    }
+}
+
+fn is_above(key: &RowKey, from: &Bound<Probe<'_>>) -> bool {
+    let key: &Probe<'_> = key.borrow();
+    match from {
+        Bound::Unbounded => true,
+        Bound::Included(from) => key >= from,
+        Bound::Excluded(from) => key > from,
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;

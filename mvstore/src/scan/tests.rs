@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+
+use crossbeam_epoch::pin;
+
+use super::*;
+use crate::testing::{Rng, commit, ts};
+
+/// A row's commits, oldest first.
+type History = Vec<(u64, Option<Vec<u8>>)>;
+
+fn collect(generation: &Generation, scan: &Scan<'_>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut batch = ScanBatch::new();
+    let mut rows = Vec::new();
+    generation.scan(scan, &mut batch, &pin());
+    loop {
+        assert!(batch.len() <= scan.limit.rows);
+        for (index, row) in batch.iter().enumerate() {
+            assert_eq!(row.table, scan.table);
+            assert_eq!(batch.row(index), Some(row));
+            rows.push((row.key.to_vec(), row.value.value().map(<[u8]>::to_vec)));
+        }
+        assert_eq!(batch.row(batch.len()), None);
+        if !generation.scan_more(scan, &mut batch, &pin()) {
+            return rows;
+        }
+    }
+}
+
+fn bound(rng: &mut Rng) -> Bound<Vec<u8>> {
+    let key = rng.below(70_u64).to_be_bytes().to_vec();
+    match rng.below(3) {
+        0 => Unbounded,
+        1 => Included(key),
+        _ => Excluded(key),
+    }
+}
+
+fn inside(key: &[u8], from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
+    (match from {
+        Unbounded => true,
+        Included(from) => key >= &**from,
+        Excluded(from) => key > &**from,
+    }) && match to {
+        Unbounded => true,
+        Included(to) => key <= &**to,
+        Excluded(to) => key < &**to,
+    }
+}
+
+#[test]
+fn scans_agree_with_a_model_both_ways_and_across_batches() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let mut rng = Rng::new(4);
+    // What every timestamp sees: table and key, then commits in order.
+    let mut model: BTreeMap<(TableId, Vec<u8>), History> = BTreeMap::new();
+    for commit_ts in 1..=300_u64 {
+        let table = [TableId(0), TableId(7), TableId(u32::MAX)][rng.below(3_usize)];
+        let key = rng.below(70_u64).to_be_bytes().to_vec();
+        let value = (rng.below(4) > 0).then(|| vec![1; rng.below(40_usize)]);
+        commit(&mut rights, commit_ts, 0, |writes| match &value {
+            Some(value) => writes.put(table, &key, value),
+            None => writes.delete(table, &key),
+        });
+        model.entry((table, key)).or_default().push((commit_ts, value));
+    }
+    for _ in 0..1500 {
+        let table = [TableId(0), TableId(7), TableId(8), TableId(u32::MAX)][rng.below(4_usize)];
+        let (from, to) = (bound(&mut rng), bound(&mut rng));
+        let at = rng.below(310);
+        let mut expected: Vec<_> = model
+            .iter()
+            .filter(|((t, key), _)| *t == table && inside(key, &from, &to))
+            .filter_map(|((_, key), versions)| {
+                let seen = versions.iter().rev().find(|(commit_ts, _)| *commit_ts <= at)?;
+                Some((key.clone(), seen.1.clone()))
+            })
+            .collect();
+        let mut scan = Scan {
+            table,
+            from: from.as_ref().map(|key| &**key),
+            to: to.as_ref().map(|key| &**key),
+            direction: Direction::Forward,
+            at: ts(at),
+            limit: ScanLimit { rows: 1 + rng.below(20_usize), bytes: 1 + rng.below(300_usize) },
+        };
+        assert_eq!(collect(&generation, &scan), expected, "{scan:?}");
+        scan.direction = Direction::Backward;
+        expected.reverse();
+        assert_eq!(collect(&generation, &scan), expected, "{scan:?}");
+    }
+}
+
+#[test]
+fn one_call_passes_over_a_bounded_number_of_unseen_keys() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    commit(&mut rights, 1, 0, |writes| {
+        writes.put(TableId(1), &0_u64.to_be_bytes(), b"first");
+        writes.put(TableId(1), &9999_u64.to_be_bytes(), b"last");
+    });
+    commit(&mut rights, 2, 0, |writes| {
+        for key in 1..3000_u64 {
+            writes.put(TableId(1), &key.to_be_bytes(), b"later");
+        }
+    });
+    let limit = ScanLimit { rows: 10, bytes: 1000 };
+    let scan = Scan {
+        table: TableId(1),
+        from: Unbounded,
+        to: Unbounded,
+        direction: Direction::Forward,
+        at: ts(1),
+        limit,
+    };
+    let mut batch = ScanBatch::new();
+    generation.scan(&scan, &mut batch, &pin());
+    assert_eq!(batch.len(), 1);
+    let stop = PASS_AT_LEAST.max(10 * PASS_PER_ROW) as u64;
+    assert_eq!(batch.resume_key(), Some(&stop.to_be_bytes()[..]));
+    assert_eq!(collect(&generation, &scan).len(), 2);
+    let backward = Scan { direction: Direction::Backward, ..scan };
+    assert_eq!(collect(&generation, &backward).len(), 2);
+}
+
+#[test]
+fn ranges_know_their_newest_change() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let t = TableId(3);
+    commit(&mut rights, 4, 0, |writes| writes.put(t, b"b", b""));
+    commit(&mut rights, 6, 0, |writes| writes.delete(t, b"d"));
+    let guard = pin();
+    let newest = |from: &[u8], to: &[u8], since| {
+        generation.newest_in_range(t, Included(from), Excluded(to), ts(since), &guard)
+    };
+    assert_eq!(newest(b"a", b"z", 3), Some((&b"b"[..], ts(4))));
+    assert_eq!(newest(b"a", b"z", 4), Some((&b"d"[..], ts(6))));
+    assert_eq!(newest(b"a", b"z", 6), None);
+    assert_eq!(newest(b"a", b"d", 4), None);
+    assert_eq!(newest(b"c", b"d", 0), None);
+    assert_eq!(generation.newest_in_range(TableId(2), Unbounded, Unbounded, ts(0), &guard), None);
+}

@@ -1,0 +1,45 @@
+//! What tests share.
+
+/// A small deterministic generator (xorshift64*).
+#[cfg(not(shuttle))]
+pub(crate) struct Rng(u64);
+
+#[cfg(not(shuttle))]
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number below `end`, of its type.
+    pub(crate) fn below<T: TryFrom<u64> + TryInto<u64>>(&mut self, end: T) -> T {
+        let end = end.try_into().ok().expect("the end is positive");
+        ((self.next() >> 11) % end).try_into().ok().expect("it is below something of the type")
+    }
+}
+
+/// A timestamp of that number.
+pub(crate) fn ts(raw: u64) -> crate::Timestamp {
+    crate::Timestamp::new(raw).expect("tests use small timestamps")
+}
+
+/// Commits what `write` puts into a write set, without validation.
+#[cfg(not(shuttle))]
+pub(crate) fn commit(
+    rights: &mut crate::InstallRights,
+    commit_ts: u64,
+    watermark: u64,
+    write: impl FnOnce(&mut crate::WriteSet),
+) {
+    let mut writes = crate::WriteSet::new();
+    write(&mut writes);
+    let generation = std::sync::Arc::clone(rights.generation());
+    let guard = crate::pin();
+    generation.prepare(&writes, &guard).install(rights, &mut writes, ts(commit_ts), || ts(watermark));
+}

@@ -1,0 +1,63 @@
+//! The one logical clock's values.
+
+use std::fmt;
+
+/// A moment in the history of commits. [`Timestamp::ZERO`] is before everything.
+///
+/// The two highest bits are never set, so that a word can carry a timestamp and two flags (the pins of
+/// [`SnapshotRegistry`](crate::SnapshotRegistry) do). At a billion commits a second the range lasts 146 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// Before every commit.
+    pub const ZERO: Self = Self(0);
+
+    /// The last moment there is.
+    pub const MAX: Self = Self((1 << 62) - 1);
+
+    /// The timestamp with this number, or `None` past [`Timestamp::MAX`]: numbers read from disk come in here.
+    #[must_use]
+    pub const fn new(raw: u64) -> Option<Self> {
+        if raw <= Self::MAX.0 { Some(Self(raw)) } else { None }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The moment after this one, or `None` when there is no more.
+    #[must_use]
+    pub const fn checked_next(self) -> Option<Self> {
+        Self::new(self.0 + 1)
+    }
+
+    /// A number that this crate stored itself.
+    pub(crate) const fn from_stored(raw: u64) -> Self {
+        debug_assert!(raw <= Self::MAX.0);
+        Self(raw)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_ends_with_an_answer_instead_of_a_wrap() {
+        assert_eq!(Timestamp::ZERO.checked_next().map(Timestamp::get), Some(1));
+        assert_eq!(Timestamp::MAX.checked_next(), None);
+        assert_eq!(Timestamp::new(Timestamp::MAX.get()), Some(Timestamp::MAX));
+        assert_eq!(Timestamp::new(Timestamp::MAX.get() + 1), None);
+        assert_eq!(Timestamp::new(u64::MAX), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! The rows of a write set, in order.
+//!
+//! Most transactions write a few rows, or many in ascending order: a sorted array serves both, and the first two rows
+//! lie in the set itself. A set that has grown and then meets a key out of order becomes a tree, for good.
+
+use std::collections::{BTreeMap, btree_map};
+use std::mem;
+use std::ops::Bound;
+use std::slice;
+
+use smallvec::SmallVec;
+
+use super::WriteRow;
+use crate::chain::Pending;
+use crate::key::{Probe, RowKey};
+use crate::{Found, TableId};
+
+/// Up to this many rows a key out of order is put into the array by moving the ones after it.
+const ARRAY_MAX: usize = 64;
+
+pub(super) type Entry = (RowKey, Pending);
+
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// Sorted by key.
+    Array(SmallVec<[Entry; 2]>),
+    Tree(BTreeMap<RowKey, Pending>),
+}
+
+/// One row as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) key: &'a RowKey,
+    pub(crate) value: &'a Pending,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn public(self) -> Option<WriteRow<'a>> {
+        let value = self.value.version()?.found();
+        Some(WriteRow { table: self.key.table(), key: self.key.bytes(), value })
+    }
+
+    pub(super) fn found(self) -> Option<Found<'a>> {
+        Some(self.value.version()?.found())
+    }
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Array(SmallVec::new())
+    }
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Array(rows) => rows.len(),
+            Self::Tree(rows) => rows.len(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &Probe<'_>) -> Option<Row<'_>> {
+        match self {
+            Self::Array(rows) => {
+                let (key, value) = &rows[search(rows, key).ok()?];
+                Some(Row { key, value })
+            }
+            Self::Tree(rows) => rows.get_key_value(key).map(|(key, value)| Row { key, value }),
+        }
+    }
+
+    /// Sets a row's value and gives back the one that it had.
+    pub(super) fn replace(&mut self, table: TableId, key: &[u8], value: Pending) -> Option<Pending> {
+        let probe = Probe::new(table, key);
+        if let Self::Array(rows) = self {
+            let place = match search(rows, &probe) {
+                Ok(found) => return Some(mem::replace(&mut rows[found].1, value)),
+                Err(place) => place,
+            };
+            if place == rows.len() || rows.len() < ARRAY_MAX {
+                rows.insert(place, (RowKey::new(table, key), value));
+                return None;
+            }
+            *self = Self::Tree(mem::take(rows).into_iter().collect());
+        }
+        let Self::Tree(rows) = self else { return None };
+        if let Some(old) = rows.get_mut(&probe) {
+            return Some(mem::replace(old, value));
+        }
+        rows.insert(RowKey::new(table, key), value)
+    }
+
+    pub(super) fn range(&self, from: Bound<Probe<'_>>, to: Bound<Probe<'_>>) -> Iter<'_> {
+        match self {
+            Self::Array(rows) => {
+                let start = match &from {
+                    Bound::Unbounded => 0,
+                    Bound::Included(key) => rows.partition_point(|row| probe(row) < key),
+                    Bound::Excluded(key) => rows.partition_point(|row| probe(row) <= key),
+                };
+                let end = match &to {
+                    Bound::Unbounded => rows.len(),
+                    Bound::Included(key) => rows.partition_point(|row| probe(row) <= key),
+                    Bound::Excluded(key) => rows.partition_point(|row| probe(row) < key),
+                };
+                Iter::Array(rows.get(start..end).unwrap_or_default().iter())
+            }
+            Self::Tree(_) if cross(&from, &to) => Iter::Array([].iter()),
+            Self::Tree(rows) => Iter::Tree(rows.range::<Probe<'_>, _>((from, to))),
+        }
+    }
+
+    pub(super) fn for_each_value(&mut self, mut take: impl FnMut(&mut Pending)) {
+        match self {
+            Self::Array(rows) => rows.iter_mut().for_each(|(_, value)| take(value)),
+            Self::Tree(rows) => rows.values_mut().for_each(take),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Array(rows) if rows.capacity() <= ARRAY_MAX => rows.clear(),
+            Self::Array(_) | Self::Tree(_) => *self = Self::default(),
+        }
+    }
+}
+
+fn probe<'a>(row: &'a Entry) -> &'a Probe<'a> {
+    std::borrow::Borrow::borrow(&row.0)
+}
+
+/// Where the key is, or where it belongs. Looks at the end first: most keys come in order.
+fn search(rows: &[Entry], key: &Probe<'_>) -> Result<usize, usize> {
+    match rows.last() {
+        Some(last) if probe(last) >= key => rows.binary_search_by(|row| probe(row).cmp(key)),
+        _ => Err(rows.len()),
+    }
+}
+
+/// Whether a tree would refuse these bounds.
+fn cross(from: &Bound<Probe<'_>>, to: &Bound<Probe<'_>>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Excluded(from), Bound::Excluded(to)) => from >= to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+            from > to
+        }
+    }
+}
+
+pub(super) enum Iter<'a> {
+    Array(slice::Iter<'a, Entry>),
+    Tree(btree_map::Range<'a, RowKey, Pending>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        match self {
+            Self::Array(rows) => rows.next().map(|(key, value)| Row { key, value }),
+            Self::Tree(rows) => rows.next().map(|(key, value)| Row { key, value }),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Array(rows) => rows.size_hint(),
+            Self::Tree(_) => (0, None),
+        }
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Array(rows) => rows.next_back().map(|(key, value)| Row { key, value }),
+            Self::Tree(rows) => rows.next_back().map(|(key, value)| Row { key, value }),
+        }
+    }
+}

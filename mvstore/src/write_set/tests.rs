@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+
+use super::*;
+use crate::testing::Rng;
+
+type Model = BTreeMap<(TableId, Vec<u8>), Option<Vec<u8>>>;
+
+fn key(rng: &mut Rng, spread: u64) -> (TableId, Vec<u8>) {
+    let number = rng.below(spread);
+    let mut key = number.to_be_bytes().to_vec();
+    if number.is_multiple_of(3) {
+        key.extend([1; 30]);
+    }
+    (TableId(rng.below(3_u32)), key)
+}
+
+fn bound(rng: &mut Rng, spread: u64) -> Bound<Vec<u8>> {
+    match rng.below(3) {
+        0 => Unbounded,
+        1 => Included(key(rng, spread).1),
+        _ => Excluded(key(rng, spread).1),
+    }
+}
+
+fn pair<'a>(row: &WriteRow<'a>) -> (TableId, &'a [u8], Option<&'a [u8]>) {
+    (row.table, row.key, row.value.value())
+}
+
+fn contains(bound: (&Bound<Vec<u8>>, &Bound<Vec<u8>>), key: &[u8]) -> bool {
+    let above = match bound.0 {
+        Unbounded => true,
+        Included(from) => key >= &**from,
+        Excluded(from) => key > &**from,
+    };
+    above
+        && match bound.1 {
+            Unbounded => true,
+            Included(to) => key <= &**to,
+            Excluded(to) => key < &**to,
+        }
+}
+
+#[test]
+fn it_behaves_like_a_map() {
+    let mut rng = Rng::new(3);
+    for round in 0..300 {
+        // Small sets stay arrays, large ones become trees.
+        let (spread, writes) = if round % 3 == 0 { (400, 300) } else { (20, 40) };
+        let mut set = WriteSet::new();
+        let mut model = Model::new();
+        for _ in 0..rng.below(writes) {
+            let (table, key) = key(&mut rng, spread);
+            let value = (rng.below(4) > 0).then(|| vec![5; rng.below(50_usize)]);
+            let before = set.version();
+            match &value {
+                Some(value) => set.put(table, &key, value),
+                None => set.delete(table, &key),
+            }
+            assert!(set.version() > before);
+            model.insert((table, key), value);
+        }
+        assert_eq!(set.len(), model.len());
+        assert_eq!(set.is_empty(), model.is_empty());
+        let expected: Vec<_> = model.iter().map(|((t, k), v)| (*t, &**k, v.as_deref())).collect();
+        assert_eq!(set.iter().map(|row| pair(&row)).collect::<Vec<_>>(), expected);
+        let bytes: usize = model.iter().map(|((_, k), v)| k.len() + v.as_ref().map_or(0, Vec::len)).sum();
+        assert_eq!(set.bytes(), bytes + model.len() * ROW_OVERHEAD);
+        let mut tables: Vec<_> = model.keys().map(|(table, _)| *table).collect();
+        tables.dedup();
+        assert_eq!(set.tables(), tables);
+        for _ in 0..50 {
+            let (table, key) = key(&mut rng, spread);
+            let expected = model.get(&(table, key.clone())).map(|value| value.as_deref());
+            assert_eq!(set.get(table, &key).map(Found::value), expected);
+
+            let (from, to) = (bound(&mut rng, spread), bound(&mut rng, spread));
+            let mut expected: Vec<_> = model
+                .iter()
+                .filter(|((t, k), _)| *t == table && contains((&from, &to), k))
+                .map(|((t, k), v)| (*t, &**k, v.as_deref()))
+                .collect();
+            let range = || set.range(table, from.as_ref().map(|key| &**key), to.as_ref().map(|key| &**key));
+            assert_eq!(range().map(|row| pair(&row)).collect::<Vec<_>>(), expected, "{from:?}..{to:?}");
+            expected.reverse();
+            assert_eq!(range().rev().map(|row| pair(&row)).collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[test]
+fn the_last_table_has_an_end() {
+    let mut set = WriteSet::new();
+    let last = TableId(u32::MAX);
+    set.put(last, b"\xff\xff", b"x");
+    set.put(TableId(u32::MAX - 1), b"a", b"y");
+    assert_eq!(set.range(last, Unbounded, Unbounded).count(), 1);
+}
+
+#[test]
+fn a_cleared_set_is_empty_and_can_be_used_again() {
+    for rows in [3_u64, 500] {
+        let mut set = WriteSet::new();
+        for row in (0..rows).rev() {
+            set.put(TableId(1), &row.to_be_bytes(), b"x");
+        }
+        assert!(set.bytes() > 0);
+        let version = set.version();
+        set.clear();
+        assert!(set.version() > version, "a cursor notices");
+        assert!(set.is_empty() && set.bytes() == 0 && set.tables().is_empty() && set.iter().next().is_none());
+        set.put(TableId(2), b"k", b"v");
+        assert_eq!(set.get(TableId(2), b"k"), Some(Found::Value(b"v")));
+        assert_eq!(set.get(TableId(1), &0_u64.to_be_bytes()), None);
+    }
+}

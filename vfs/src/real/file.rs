@@ -1,0 +1,83 @@
+//! One open file of the operating system.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::mapping::RealMapping;
+use super::platform;
+use crate::{File, FileIdentity, LockAttempt, LockKind, LogMapping};
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct RealFile {
+    open: Arc<OpenFile>,
+}
+
+/// The descriptor, shared by the file and its mappings.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) file: std::fs::File,
+    /// How many mappings live. While one does, the file is not cut: a store behind the end would kill the process.
+    pub(super) mappings: Mutex<usize>,
+}
+
+impl RealFile {
+    pub(super) fn new(file: std::fs::File) -> Self {
+        Self { open: Arc::new(OpenFile { file, mappings: Mutex::new(0) }) }
+    }
+
+    fn file(&self) -> &std::fs::File {
+        &self.open.file
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        platform::read_at(self.file(), buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        platform::write_at(self.file(), buf, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file().metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mappings = self.open.mappings.lock();
+        if *mappings > 0 && len < self.len()? {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "the file is mapped; drop its mappings before cutting it",
+            ));
+        }
+        self.file().set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file().sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file().sync_all()
+    }
+
+    fn identity(&self) -> io::Result<FileIdentity> {
+        platform::identity(&self.file().metadata()?)
+    }
+
+    fn mode(&self) -> io::Result<u32> {
+        Ok(platform::mode(&self.file().metadata()?))
+    }
+
+    fn try_lock(&self, kind: LockKind) -> io::Result<LockAttempt> {
+        platform::try_lock(self.file(), kind)
+    }
+
+    fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
+        Ok(RealMapping::new(&self.open, len)?.map(|mapping| Box::new(mapping) as Box<dyn LogMapping>))
+    }
+}

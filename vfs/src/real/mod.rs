@@ -1,0 +1,24 @@
+//! The world as the operating system has it.
+
+mod clock;
+mod env;
+mod file;
+mod filesystem;
+#[cfg(target_os = "linux")]
+mod lock_holder;
+mod mapping;
+#[cfg(target_os = "linux")]
+mod mapping_support;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(not(unix))]
+#[path = "other.rs"]
+mod platform;
+mod random;
+mod spawn;
+
+pub use self::{clock::RealClock, filesystem::RealFileSystem, random::OsRandom, spawn::ThreadSpawn};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! The locks, atomics and threads that every crate of the workspace uses.
+//!
+//! The same names stand for three things, chosen at compile time: `parking_lot` and the standard library normally,
+//! `shuttle` under `--cfg shuttle`, `loom` under `--cfg loom`. Code written against the common subset below needs no
+//! `cfg` of its own:
+//!
+//! | type | what may be used |
+//! | --- | --- |
+//! | [`Mutex`] | `new`, `lock`, `try_lock` (an `Option`), `get_mut`, `into_inner` |
+//! | [`RwLock`] | `new`, `read`, `write`, `try_read`, `try_write`, `get_mut`, `into_inner` |
+//! | [`Condvar`] | `new`, `wait(&mut guard)`, `wait_for(&mut guard, timeout) -> timed out`, `notify_one`, `notify_all` |
+//! | [`OnceLock`] | `new`, `get`, `set`, `get_or_init` |
+//! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |
+//! | [`atomic`] | the types, `Ordering` and `fence` |
+//! | [`thread`], [`hint`] | what these modules name |
+//!
+//! No lock poisons. Only `OnceLock::new` is `const` everywhere, so a static is a `OnceLock` of a lock; a checker's
+//! lock lives for one run of it, which is why a static one is of no use in a checked scenario.
+
+#[cfg(any(shuttle, loom))]
+mod checked;
+#[cfg(not(any(shuttle, loom)))]
+mod native;
+#[cfg(any(shuttle, loom))]
+mod once;
+
+pub use std::sync::{Arc, Weak};
+
+#[cfg(not(any(shuttle, loom)))]
+pub use self::native::{
+    Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,
+    schedule_point, thread, thread_local,
+};
+#[cfg(any(shuttle, loom))]
+pub use self::{
+    checked::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, schedule_point,
+        thread, thread_local,
+    },
+    once::OnceLock,
+};
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests;

@@ -1,0 +1,14 @@
+//! The running log: one appender, one group of waiters, and the segments behind them.
+
+mod appender;
+mod fresh;
+mod segments;
+mod shared;
+mod stats;
+
+pub use appender::Appender;
+pub(crate) use fresh::{Copier, FreshSegment, Plan};
+pub(crate) use segments::LiveSegment;
+pub use shared::Log;
+pub(crate) use shared::{Start, failed};
+pub use stats::LogStats;

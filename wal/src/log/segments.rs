@@ -1,0 +1,64 @@
+//! Which segments hold the log, and which are ready to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use braid_vfs::{File, LogMapping};
+
+use crate::segment::SegmentFile;
+
+/// A segment in use. The last one takes the appends.
+#[derive(Debug)]
+pub(crate) struct LiveSegment {
+    pub(crate) sequence: u64,
+    pub(crate) base: u64,
+    /// Where it ends; `u64::MAX` while it takes the appends.
+    pub(crate) end: u64,
+    pub(crate) bytes: u64,
+    /// What to sync, and what may be used again. `None` for one that recovery found: all that it holds is durable,
+    /// and as it may have a cut tail it is never used again.
+    pub(crate) file: Option<Arc<dyn File>>,
+    /// The mapping, once the appender is done with it.
+    pub(crate) mapping: Option<Box<dyn LogMapping>>,
+}
+
+/// Both, in order. Held for moments only and never across I/O, as appends and syncs pass through here.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    pub(crate) live: VecDeque<LiveSegment>,
+    /// Ready for use, in order of their sequence numbers, which are all after those of `live`.
+    pub(crate) spares: VecDeque<SegmentFile>,
+}
+
+impl Segments {
+    /// The files with something in `from..through`, oldest first.
+    pub(crate) fn files_between(&self, from: u64, through: u64) -> Vec<Arc<dyn File>> {
+        let count = self.live.iter().rev().take_while(|segment| segment.end > from).count();
+        self.live
+            .iter()
+            .skip(self.live.len() - count)
+            .filter(|segment| segment.base < through)
+            .filter_map(|segment| segment.file.clone())
+            .collect()
+    }
+
+    /// Takes out the segments that end at or before `lsn`.
+    pub(crate) fn take_released(&mut self, lsn: u64) -> Vec<LiveSegment> {
+        let count = self.live.iter().take_while(|segment| segment.end <= lsn).count();
+        self.live.drain(..count).collect()
+    }
+
+    /// Takes out the spares at the front that are shorter than `bytes`, which would keep longer ones from use.
+    pub(crate) fn take_shorter(&mut self, bytes: u64) -> Vec<SegmentFile> {
+        let count = self.spares.iter().take_while(|spare| spare.bytes < bytes).count();
+        self.spares.drain(..count).collect()
+    }
+
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live.iter().map(|segment| segment.bytes).sum()
+    }
+
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        self.spares.iter().map(|spare| spare.bytes).sum()
+    }
+}

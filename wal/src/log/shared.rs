@@ -1,0 +1,381 @@
+//! What every thread sees of the log.
+//!
+//! # Locks
+//!
+//! `making` is held across the I/O that makes segments ready or removes them; `segments` for moments. Who holds both
+//! took `making` first. Neither is ever held while the other side waits for a sync.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use braid_vfs::sync::Mutex;
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::{Env, FileSystem, Random};
+
+use super::segments::{LiveSegment, Segments};
+use super::stats::Counters;
+use super::{Appender, FreshSegment, LogStats};
+use crate::bytes::round_up;
+use crate::group::{GroupCommit, SyncTarget};
+use crate::record::{HEADER_SIZE, HeaderKey};
+use crate::segment::{BLOCK_BYTES, SEGMENT_SUFFIX, TEMPORARY_SUFFIX, SegmentFile, path_of, prepare, recycle, sequence_of};
+use crate::{LogError, LogOptions, Lsn, SyncError};
+
+/// A log that is open for appends, shared by every thread that waits for it or looks after it.
+#[derive(Debug)]
+pub struct Log {
+    files: Arc<dyn FileSystem>,
+    random: Arc<dyn Random>,
+    dir: PathBuf,
+    pub(super) uuid: [u8; 16],
+    pub(super) key: HeaderKey,
+    pub(super) options: LogOptions,
+    pub(super) group: GroupCommit,
+    pub(super) appended: AtomicU64,
+    /// Past this position the current segment is more than half full.
+    pub(super) half_full: AtomicU64,
+    pub(super) has_spare: AtomicBool,
+    pub(super) segments: Mutex<Segments>,
+    making: Mutex<Making>,
+    pub(super) counters: Counters,
+}
+
+/// The next segment to create.
+#[derive(Debug)]
+struct Making {
+    sequence: u64,
+    bytes: u64,
+}
+
+/// What a log starts with: a fresh segment, and what recovery found before it.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) dir: PathBuf,
+    pub(crate) uuid: [u8; 16],
+    pub(crate) options: LogOptions,
+    pub(crate) fresh: FreshSegment,
+    pub(crate) before: Vec<LiveSegment>,
+}
+
+impl Log {
+    /// Creates the log of a new database in `dir`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// [`LogError::AlreadyExists`] where the directory holds segments; [`LogError::Io`].
+    pub fn create(
+        env: &Env,
+        dir: &Path,
+        uuid: [u8; 16],
+        options: LogOptions,
+    ) -> Result<(Arc<Self>, Appender), LogError> {
+        let options = options.normalized();
+        // Whoever may read a file of the directory may search it.
+        let permissions = options.permissions | 0o100 | (options.permissions & 0o044) >> 2;
+        match env.files.create_dir(dir, permissions) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed("create", dir)(error));
+            }
+            _ => {}
+        }
+        for name in env.files.read_dir(dir).map_err(failed("list", dir))? {
+            if sequence_of(&name, SEGMENT_SUFFIX).is_some() {
+                return Err(LogError::AlreadyExists { path: dir.to_path_buf() });
+            }
+            if sequence_of(&name, TEMPORARY_SUFFIX).is_some() {
+                let path = dir.join(name);
+                env.files.remove_file(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            env.files.sync_dir(parent).map_err(failed("sync", parent))?;
+        }
+        let fresh = FreshSegment::first(env, dir, uuid, &options)?;
+        Self::start(env, Start { dir: dir.to_path_buf(), uuid, options, fresh, before: Vec::new() })
+    }
+
+    /// Removes every segment in `dir`, and the directory if nothing else is in it: for a database whose creation was
+    /// cut short, or that is to be deleted. Does nothing where there is no directory.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn remove(files: &dyn FileSystem, dir: &Path) -> Result<(), LogError> {
+        let names = match files.read_dir(dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed("list", dir)(error)),
+        };
+        let mut others = false;
+        for name in names {
+            if sequence_of(&name, SEGMENT_SUFFIX).or(sequence_of(&name, TEMPORARY_SUFFIX)).is_some() {
+                let path = dir.join(name);
+                files.remove_file(&path).map_err(failed("remove", &path))?;
+            } else {
+                others = true;
+            }
+        }
+        files.sync_dir(dir).map_err(failed("sync", dir))?;
+        if others { Ok(()) } else { files.remove_dir(dir).map_err(failed("remove", dir)) }
+    }
+
+    pub(crate) fn start(env: &Env, start: Start) -> Result<(Arc<Self>, Appender), LogError> {
+        let Start { dir, uuid, options, fresh, before } = start;
+        let end = fresh.end;
+        let next = Making {
+            sequence: fresh.segment.sequence.checked_add(1).ok_or(LogError::Exhausted)?,
+            bytes: options.first_segment_bytes.saturating_mul(2).min(options.max_segment_bytes),
+        };
+        let log = Arc::new(Self {
+            files: Arc::clone(&env.files),
+            random: Arc::clone(&env.random),
+            dir,
+            uuid,
+            key: HeaderKey::new(&uuid),
+            options,
+            group: GroupCommit::new(end),
+            appended: AtomicU64::new(end.get()),
+            half_full: AtomicU64::new(0),
+            has_spare: AtomicBool::new(false),
+            segments: Mutex::new(Segments { live: before.into(), ..Segments::default() }),
+            making: Mutex::new(next),
+            counters: Counters::default(),
+        });
+        log.counters.created.add(1);
+        let appender = Appender::new(Arc::clone(&log), fresh)?;
+        Ok((log, appender))
+    }
+
+    /// The end, exclusive, of what has been appended.
+    #[must_use]
+    pub fn appended(&self) -> Lsn {
+        Lsn::new(self.appended.load(Ordering::Acquire))
+    }
+
+    /// The end, exclusive, of what is known to be on the disk.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.group.durable()
+    }
+
+    /// Returns once everything before `lsn`, the answer of an append, is on the disk. One sync serves all threads
+    /// that wait.
+    ///
+    /// # Errors
+    /// [`SyncError`]; then it is not known whether the records are on the disk, and the log is poisoned.
+    pub fn sync_through(&self, lsn: Lsn) -> Result<(), SyncError> {
+        self.group.sync_through(self, lsn)
+    }
+
+    /// [`sync_through`](Self::sync_through) the present end; costs nothing when that is durable.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn sync_now(&self) -> Result<(), SyncError> {
+        self.sync_through(self.appended())
+    }
+
+    /// Whether a sync failed, or [`poison`](Self::poison) was called. It never ends.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.group.is_poisoned()
+    }
+
+    /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails.
+    pub fn poison(&self) {
+        if self.group.poison() {
+            tracing::error!(dir = %self.dir.display(), durable = %self.durable(), "log poisoned by its owner");
+        }
+    }
+
+    /// Poisons because of a write of which it is not known how much arrived.
+    pub(super) fn poison_after(&self, error: &io::Error) {
+        if self.group.poison() {
+            tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed write");
+        }
+    }
+
+    /// Whether [`prepare`](Self::prepare) would spare an append the wait: the current segment is more than half full
+    /// and no other is ready. Two loads, cheap enough to ask after every append.
+    #[must_use]
+    pub fn wants_preparation(&self) -> bool {
+        !self.has_spare.load(Ordering::Relaxed)
+            && self.appended.load(Ordering::Relaxed) > self.half_full.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that a segment is ready that takes a record of `bytes` bytes: what
+    /// [`AppendError::SegmentNeeded`] asks for, or 0 in the background. Not for the commit section: it writes and
+    /// syncs a file.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], with nothing left behind; [`LogError::Poisoned`]; [`LogError::Exhausted`].
+    pub fn prepare(&self, bytes: u64) -> Result<(), LogError> {
+        let needed = bytes
+            .checked_add(BLOCK_BYTES + HEADER_SIZE)
+            .and_then(|needed| round_up(needed, BLOCK_BYTES))
+            .ok_or(LogError::Exhausted)?;
+        let mut making = self.making.lock();
+        if self.is_poisoned() {
+            return Err(LogError::Poisoned);
+        }
+        let (short, ready) = {
+            let mut segments = self.segments.lock();
+            let short = segments.take_shorter(needed);
+            let ready = !segments.spares.is_empty();
+            self.has_spare.store(ready, Ordering::Relaxed);
+            (short, ready)
+        };
+        for spare in short {
+            self.remove_segment(spare.sequence)?;
+        }
+        if ready {
+            return Ok(());
+        }
+        let sequence = making.sequence;
+        let length = making.bytes.max(needed);
+        making.sequence = sequence.checked_add(1).ok_or(LogError::Exhausted)?;
+        let path = path_of(&self.dir, sequence, SEGMENT_SUFFIX);
+        let spare = prepare(&*self.files, &self.dir, sequence, length, &self.options)
+            .map_err(failed("prepare", &path))?;
+        making.bytes = making.bytes.saturating_mul(2).min(self.options.max_segment_bytes);
+        self.counters.created.add(1);
+        self.add_spare(spare);
+        Ok(())
+    }
+
+    /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: one or two
+    /// are made ready for use again, the others removed. Nothing that is not durable is given up.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]; the segments are given up nevertheless, and their files go at the next open.
+    pub fn release_before(&self, lsn: Lsn) -> Result<(), LogError> {
+        let mut making = self.making.lock();
+        let (released, current_bytes) = {
+            let mut segments = self.segments.lock();
+            let released = segments.take_released(lsn.min(self.durable()).get());
+            (released, segments.live.back().map_or(0, |segment| segment.bytes))
+        };
+        let mut outcome = Ok(());
+        for segment in released {
+            let LiveSegment { sequence, bytes, file, mapping, .. } = segment;
+            let fits = (current_bytes..=self.options.max_segment_bytes).contains(&bytes);
+            let wanted = fits && !self.is_poisoned() && self.spare_count() < self.options.max_spares;
+            let done = match file {
+                Some(file) if wanted => {
+                    self.reuse(&mut making, SegmentFile { sequence, bytes, file, mapping, recycled: true })
+                }
+                _ => self.remove_segment(sequence),
+            };
+            outcome = outcome.and(done);
+        }
+        outcome
+    }
+
+    /// Bytes of the segment files that hold what is not yet released: what a checkpoint can give back.
+    #[must_use]
+    pub fn retained_bytes(&self) -> u64 {
+        self.segments.lock().live_bytes()
+    }
+
+    /// Counts since the open, and sizes now.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let segments = self.segments.lock();
+        LogStats {
+            records: self.counters.records.get(),
+            bytes: self.counters.bytes.get(),
+            syncs: self.counters.syncs.get(),
+            rotations: self.counters.rotations.get(),
+            created: self.counters.created.get(),
+            recycled: self.counters.recycled.get(),
+            removed: self.counters.removed.get(),
+            live_segments: segments.live.len() as u64,
+            spare_segments: segments.spares.len() as u64,
+            file_bytes: segments.live_bytes() + segments.spare_bytes(),
+        }
+    }
+
+    /// Ends the log in good order: syncs it, adds the record that says so, syncs that, and removes spare segments.
+    ///
+    /// The closing record is written only after everything before it is on the disk, so that it proves this even if
+    /// it was itself only in the page cache when the process died.
+    ///
+    /// # Errors
+    /// [`LogError::Sync`] or [`LogError::Append`]; recovery then treats the log as after a crash.
+    pub fn close(&self, mut appender: Appender) -> Result<(), LogError> {
+        self.sync_now()?;
+        let end = appender.append_close()?;
+        self.sync_through(end)?;
+        let _making = self.making.lock();
+        let spares = std::mem::take(&mut self.segments.lock().spares);
+        self.has_spare.store(false, Ordering::Relaxed);
+        for spare in spares {
+            // The log is closed whether or not the space comes back now; the next open removes what is left.
+            let _ = self.remove_segment(spare.sequence);
+        }
+        Ok(())
+    }
+
+    pub(super) fn random(&self) -> u64 {
+        self.random.next_u64()
+    }
+
+    fn spare_count(&self) -> usize {
+        self.segments.lock().spares.len()
+    }
+
+    fn add_spare(&self, spare: SegmentFile) {
+        self.segments.lock().spares.push_back(spare);
+        self.has_spare.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes a released segment a spare; removes it where that fails.
+    fn reuse(&self, making: &mut Making, old: SegmentFile) -> Result<(), LogError> {
+        let (from, to) = (old.sequence, making.sequence);
+        making.sequence = to.checked_add(1).ok_or(LogError::Exhausted)?;
+        match recycle(&*self.files, &self.dir, old, to) {
+            Ok(spare) => {
+                self.counters.recycled.add(1);
+                self.add_spare(spare);
+                Ok(())
+            }
+            Err(error) => {
+                // Either name may be the one that exists now.
+                let path = path_of(&self.dir, from, SEGMENT_SUFFIX);
+                let _ = self.files.remove_file(&path);
+                let _ = self.files.remove_file(&path_of(&self.dir, to, SEGMENT_SUFFIX));
+                Err(failed("recycle", &path)(error))
+            }
+        }
+    }
+
+    fn remove_segment(&self, sequence: u64) -> Result<(), LogError> {
+        let path = path_of(&self.dir, sequence, SEGMENT_SUFFIX);
+        self.files.remove_file(&path).map_err(failed("remove", &path))?;
+        self.counters.removed.add(1);
+        Ok(())
+    }
+}
+
+impl SyncTarget for Log {
+    fn appended(&self) -> Lsn {
+        Self::appended(self)
+    }
+
+    fn sync(&self, through: Lsn) -> io::Result<()> {
+        let files = self.segments.lock().files_between(self.durable().get(), through.get());
+        for file in files {
+            self.counters.syncs.add(1);
+            file.sync_data().inspect_err(|error| {
+                tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed sync");
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Wraps what the system said about `path`.
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LogError + use<> {
+    let path = path.to_path_buf();
+    move |source| LogError::Io { action, path, source }
+}
+

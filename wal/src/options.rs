@@ -1,0 +1,68 @@
+//! What a caller may choose about a log.
+
+use crate::bytes::round_up;
+use crate::segment::BLOCK_BYTES;
+
+/// Whether appends go through a mapping of the segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapPolicy {
+    /// Mapped where the file system offers it, plain writes elsewhere.
+    #[default]
+    Auto,
+    /// Plain writes always, for file systems that copy on write.
+    Never,
+}
+
+/// Sizes, permissions and the way of appending. The format is the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Length in bytes of the first segment after an open; each further one is twice as long as the one before.
+    pub first_segment_bytes: u64,
+    /// Length in bytes at which segments stop growing. A record that does not fit gets a longer one of its own.
+    pub max_segment_bytes: u64,
+    /// The longest payload in bytes that is accepted, by append and by recovery. At most `u32::MAX - 64`.
+    pub max_record_bytes: u64,
+    /// How many unused segments are kept ready; released ones beyond that are removed.
+    pub max_spares: usize,
+    /// How appends reach the file.
+    pub mapping: MapPolicy,
+    /// Permission bits of segment files (those of the database file).
+    pub permissions: u32,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            first_segment_bytes: 1 << 20,
+            max_segment_bytes: 32 << 20,
+            max_record_bytes: 1 << 30,
+            max_spares: 1,
+            mapping: MapPolicy::Auto,
+            permissions: 0o600,
+        }
+    }
+}
+
+impl LogOptions {
+    /// The shortest segment: the header block and one block of records.
+    const MIN_SEGMENT_BYTES: u64 = 2 * BLOCK_BYTES;
+
+    /// The longest payload that the record header can describe.
+    const MAX_RECORD_BYTES: u64 = u32::MAX as u64 - 64;
+
+    /// The same with every size within what the format can hold, in whole blocks.
+    pub(crate) fn normalized(self) -> Self {
+        let blocks = |bytes: u64| {
+            let bytes = bytes.clamp(Self::MIN_SEGMENT_BYTES, 1 << 40);
+            round_up(bytes, BLOCK_BYTES).unwrap_or(Self::MIN_SEGMENT_BYTES)
+        };
+        let first_segment_bytes = blocks(self.first_segment_bytes);
+        Self {
+            first_segment_bytes,
+            max_segment_bytes: blocks(self.max_segment_bytes).max(first_segment_bytes),
+            max_record_bytes: self.max_record_bytes.min(Self::MAX_RECORD_BYTES),
+            max_spares: self.max_spares.max(1),
+            ..self
+        }
+    }
+}

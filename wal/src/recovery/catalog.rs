@@ -1,0 +1,143 @@
+//! What lies in the log's directory, and which of it is the log.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use braid_vfs::{FileSystem, OpenMode, OpenOptions};
+
+use super::reader::{Identity, Window};
+use crate::RecoveryError;
+use crate::segment::{
+    HEADER_FIELD_BYTES, HeaderState, SEGMENT_SUFFIX, SegmentHeader, TEMPORARY_SUFFIX, sequence_of,
+};
+
+/// A segment file and its header.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    /// The header where it is whole.
+    pub(super) header: Option<SegmentHeader>,
+    /// Not whole, and not that of a segment that was never used either.
+    pub(super) damaged: bool,
+}
+
+/// Every segment file, in order of the sequence numbers.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    pub(super) entries: Vec<Entry>,
+    /// What a recovery that was cut short left behind.
+    pub(super) temporaries: Vec<PathBuf>,
+    /// The highest sequence number in any name.
+    pub(super) last_sequence: u64,
+}
+
+/// A segment that is part of the log, up to where the next one takes over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    /// Index of the entry.
+    pub(super) entry: usize,
+    pub(super) identity: Identity,
+    pub(super) durable: u64,
+    pub(super) recycled: bool,
+    /// Where the next segment of the log starts; `u64::MAX` in the last one.
+    pub(super) limit: u64,
+}
+
+impl Catalog {
+    pub(super) fn load(files: &dyn FileSystem, dir: &Path, uuid: &[u8; 16]) -> Result<Self, RecoveryError> {
+        Self::load_with(files, dir, |path, sequence| Entry::load(files, path, sequence, uuid))
+    }
+
+    /// The same, with segments that are foreign or newer taken for damaged ones.
+    pub(super) fn load_lenient(
+        files: &dyn FileSystem,
+        dir: &Path,
+        uuid: &[u8; 16],
+    ) -> Result<Self, RecoveryError> {
+        Self::load_with(files, dir, |path, sequence| match Entry::load(files, path, sequence, uuid) {
+            Err(RecoveryError::NewerFormat { path, .. } | RecoveryError::Mismatch { path }) => {
+                Ok(Entry { sequence, path, bytes: 0, header: None, damaged: true })
+            }
+            entry => entry,
+        })
+    }
+
+    fn load_with(
+        files: &dyn FileSystem,
+        dir: &Path,
+        entry: impl Fn(PathBuf, u64) -> Result<Entry, RecoveryError>,
+    ) -> Result<Self, RecoveryError> {
+        let names = match files.read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(read_failed("list", dir))?,
+        };
+        let mut catalog = Self { entries: Vec::new(), temporaries: Vec::new(), last_sequence: 0 };
+        for name in names {
+            if let Some(sequence) = sequence_of(&name, SEGMENT_SUFFIX) {
+                catalog.last_sequence = catalog.last_sequence.max(sequence);
+                catalog.entries.push(entry(dir.join(&name), sequence)?);
+            } else if let Some(sequence) = sequence_of(&name, TEMPORARY_SUFFIX) {
+                catalog.last_sequence = catalog.last_sequence.max(sequence);
+                catalog.temporaries.push(dir.join(&name));
+            }
+        }
+        catalog.entries.sort_unstable_by_key(|entry| entry.sequence);
+        Ok(catalog)
+    }
+
+    /// The segments that are the log, oldest first. Where one starts, everything of those before it ends: recovery
+    /// starts a new segment in the middle of an old one, and what the old one holds past there is void.
+    pub(super) fn chain(&self) -> Vec<Link> {
+        let mut chain = Vec::new();
+        let mut limit = u64::MAX;
+        for (index, entry) in self.entries.iter().enumerate().rev() {
+            if let Some(header) = entry.header.filter(|header| header.base < limit) {
+                let identity = Identity { base: header.base, salt: header.salt };
+                let (durable, recycled) = (header.durable, header.recycled);
+                chain.push(Link { entry: index, identity, durable, recycled, limit });
+                limit = header.base;
+            }
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// Whether there is a file of this sequence number.
+    pub(super) fn holds(&self, sequence: u64) -> bool {
+        self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).is_ok()
+    }
+}
+
+impl Entry {
+    fn load(
+        files: &dyn FileSystem,
+        path: PathBuf,
+        sequence: u64,
+        uuid: &[u8; 16],
+    ) -> Result<Self, RecoveryError> {
+        let file = files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", &path))?;
+        let mut window = Window::small(file).map_err(read_failed("read", &path))?;
+        let bytes = window.len();
+        let block = window.get(0, HEADER_FIELD_BYTES).map_err(read_failed("read", &path))?;
+        // A file too short for a header was never finished, or has lost its contents; what follows decides.
+        let state =
+            block.and_then(|block| block.first_chunk()).map_or(HeaderState::Damaged, SegmentHeader::decode);
+        let (header, damaged) = match state {
+            HeaderState::Newer(version) => return Err(RecoveryError::NewerFormat { path, version }),
+            HeaderState::Valid(header) if header.uuid != *uuid => return Err(RecoveryError::Mismatch { path }),
+            HeaderState::Valid(header) if header.sequence == sequence => (Some(header), false),
+            // A segment under another's name is none.
+            HeaderState::Valid(_) | HeaderState::Damaged => (None, true),
+            HeaderState::Unused => (None, false),
+        };
+        Ok(Self { sequence, path, bytes, header, damaged })
+    }
+}
+
+/// Wraps what the system said about `path`.
+pub(super) fn read_failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError + use<> {
+    let path = path.to_path_buf();
+    move |source| RecoveryError::Io { action, path, source }
+}

@@ -1,0 +1,160 @@
+//! From what a scan found to a log that takes records again.
+//!
+//! What was read past the last proof of a sync may be in the page cache alone: a killed process leaves that, and so
+//! does a failed sync, after which the system takes the pages for clean. So it is copied: the fresh segment starts
+//! with the first record that is not proven, at the same positions, under its own salt, and is synced before it
+//! counts. The old segments keep what is proven; what they hold past that is void from then on, whatever it is, as
+//! the fresh segment says where they end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use braid_vfs::Env;
+
+use super::reader::{Found, Identity, SegmentReader};
+use crate::log::{Appender, Copier, FreshSegment, LiveSegment, Log, Plan, Start, failed};
+use crate::record::HeaderKey;
+use crate::{LogError, LogOptions, Lsn, RecoveryError};
+
+/// What a scan found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Where the scan began.
+    pub start: Lsn,
+    /// The end, exclusive, of the last whole record.
+    pub end: Lsn,
+    /// The end, exclusive, of what is proven to have been synced. The rest may be in the page cache alone until
+    /// [`into_log`](Self::into_log) has returned.
+    pub durable: Lsn,
+    /// The torn tail, if there was one.
+    pub cut: Option<CutTail>,
+    /// Whether the log was closed in good order.
+    pub clean_close: bool,
+    /// Records delivered.
+    pub records: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    pub(super) dir: PathBuf,
+    pub(super) uuid: [u8; 16],
+    pub(super) parts: Vec<Part>,
+    pub(super) last_sequence: u64,
+    pub(super) temporaries: Vec<PathBuf>,
+    pub(super) files: Vec<(u64, PathBuf)>,
+}
+
+/// A tail that was not whole, and of which nothing says that it was ever synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutTail {
+    /// The segment that was cut.
+    pub segment: u64,
+    /// Where in its file.
+    pub offset: u64,
+    /// How far the furthest record that was started would have reached, in this segment or a later one.
+    pub reached: Lsn,
+}
+
+/// A segment that the scan read, up to where.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) sequence: u64,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) identity: Identity,
+    pub(super) end: u64,
+}
+
+impl Recovered {
+    /// Starts the log in a fresh segment. Once this returns, everything that the scan delivered is on the disk, a cut
+    /// tail cannot come back, and files that are no part of the log are gone. A crash on the way leaves a log that a
+    /// scan finds the same in.
+    ///
+    /// # Errors
+    /// [`LogError`]; the log is as it was, and another scan may be tried.
+    pub fn into_log(self, env: &Env, options: LogOptions) -> Result<(Arc<Log>, Appender), LogError> {
+        let options = options.normalized();
+        let base = self.durable.clamp(self.start, self.end).get();
+        let kept = self.parts.iter().take_while(|part| part.identity.base < base).count();
+        let (before, void) = self.parts.split_at(kept);
+        let plan = Plan {
+            dir: &self.dir,
+            uuid: self.uuid,
+            options: &options,
+            sequence: self.last_sequence.checked_add(1).ok_or(LogError::Exhausted)?,
+            previous: before.last().map_or(0, |part| part.sequence),
+            base,
+            copied_end: self.end.get(),
+        };
+        let copied = before.last().into_iter().chain(void);
+        let fresh = FreshSegment::write(env, &plan, |copier| self.copy(env, &options, copied, base, copier))?;
+        tracing::info!(
+            dir = %self.dir.display(), segment = plan.sequence, base, end = fresh.end.get(),
+            "log goes on in a fresh segment"
+        );
+        self.remove_strays(env, before);
+        let before = before
+            .iter()
+            .map(|part| LiveSegment {
+                sequence: part.sequence,
+                base: part.identity.base,
+                end: part.end.min(base),
+                bytes: part.bytes,
+                file: None,
+                mapping: None,
+            })
+            .collect();
+        Log::start(env, Start { dir: self.dir, uuid: self.uuid, options, fresh, before })
+    }
+
+    /// Copies the records from `from` to the end.
+    fn copy<'p>(
+        &self,
+        env: &Env,
+        options: &LogOptions,
+        parts: impl Iterator<Item = &'p Part>,
+        from: u64,
+        copier: &mut Copier<'_>,
+    ) -> Result<(), LogError> {
+        let key = HeaderKey::new(&self.uuid);
+        let changed = || LogError::Changed { path: self.dir.clone() };
+        let mut lsn = from;
+        for part in parts.filter(|part| part.end > from) {
+            let limit = options.max_record_bytes;
+            let mut reader =
+                SegmentReader::open(&*env.files, &part.path, &key, limit).map_err(|error| reread(error, changed))?;
+            while lsn < part.end {
+                match reader.record(part.identity, lsn).map_err(|error| reread(error, changed))? {
+                    Found::Record(header, padded) => {
+                        copier.copy(&header, padded).map_err(failed("copy", &part.path))?;
+                        lsn = header.end().ok_or(LogError::Exhausted)?;
+                    }
+                    _ => return Err(changed()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files that are no longer part of the log. They do no harm if they stay.
+    fn remove_strays(&self, env: &Env, kept: &[Part]) {
+        let strays = self
+            .files
+            .iter()
+            .filter(|(sequence, _)| !kept.iter().any(|part| part.sequence == *sequence))
+            .map(|(_, path)| path);
+        for path in strays.chain(&self.temporaries) {
+            if let Err(error) = env.files.remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "a stray log segment could not be removed");
+            }
+        }
+    }
+}
+
+/// A failure to read again what a scan has read.
+fn reread(error: RecoveryError, changed: impl FnOnce() -> LogError) -> LogError {
+    match error {
+        RecoveryError::Io { action, path, source } => LogError::Io { action, path, source },
+        _ => changed(),
+    }
+}

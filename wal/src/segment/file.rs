@@ -1,0 +1,139 @@
+//! A segment file made ready ahead of use: every block written, synced, its name synced, mapped where possible.
+//!
+//! A file is filled by writes of one block each. Filling by large writes leaves large folios in the page cache, and
+//! then every later sync writes back a whole folio for the one block that an append touched.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use braid_vfs::{File, FileSystem, LogMapping, OpenMode, OpenOptions};
+
+use super::{BLOCK_BYTES, SEGMENT_SUFFIX, path_of};
+use crate::{LogOptions, MapPolicy};
+
+const BLOCK: usize = BLOCK_BYTES as usize;
+
+/// A segment file that is open for appends.
+#[derive(Debug)]
+pub(crate) struct SegmentFile {
+    pub(crate) sequence: u64,
+    pub(crate) bytes: u64,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) mapping: Option<Box<dyn LogMapping>>,
+    /// The file was another segment before and holds its stale bytes.
+    pub(crate) recycled: bool,
+}
+
+/// Creates segment `sequence`, `bytes` long, a multiple of the block size. Nothing is left behind on failure.
+pub(crate) fn prepare(
+    files: &dyn FileSystem,
+    dir: &Path,
+    sequence: u64,
+    bytes: u64,
+    options: &LogOptions,
+) -> io::Result<SegmentFile> {
+    let path = path_of(dir, sequence, SEGMENT_SUFFIX);
+    let file = files.open(&path, OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions))?;
+    let ready = (|| {
+        let mut writer = BlockWriter::new(&*file);
+        writer.fill_to(bytes)?;
+        writer.finish()?;
+        file.sync_all()?;
+        files.sync_dir(dir)?;
+        open_mapping(&*file, bytes, options)
+    })();
+    match ready {
+        Ok(mapping) => Ok(SegmentFile { sequence, bytes, file, mapping, recycled: false }),
+        Err(error) => {
+            // The file is not in use, so the first error is the one to report.
+            let _ = files.remove_file(&path);
+            Err(error)
+        }
+    }
+}
+
+/// Makes a released segment ready under a new number. The header goes first, so that a file of the new name never
+/// has an old header, whatever a crash leaves.
+pub(crate) fn recycle(
+    files: &dyn FileSystem,
+    dir: &Path,
+    old: SegmentFile,
+    sequence: u64,
+) -> io::Result<SegmentFile> {
+    old.file.write_all_at(&[0; BLOCK], 0)?;
+    old.file.sync_data()?;
+    files.rename(&path_of(dir, old.sequence, SEGMENT_SUFFIX), &path_of(dir, sequence, SEGMENT_SUFFIX))?;
+    files.sync_dir(dir)?;
+    Ok(SegmentFile { sequence, recycled: true, ..old })
+}
+
+/// The mapping that appends go through, or `None` for plain writes.
+pub(crate) fn open_mapping(
+    file: &dyn File,
+    bytes: u64,
+    options: &LogOptions,
+) -> io::Result<Option<Box<dyn LogMapping>>> {
+    match (options.mapping, usize::try_from(bytes)) {
+        (MapPolicy::Auto, Ok(len)) => {
+            let mapping = file.map_for_append(len)?;
+            // A mapping that is too short would turn an append into a panic.
+            Ok(mapping.filter(|mapping| mapping.len() >= len))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Writes a file from its start, in order, one block at a time.
+pub(crate) struct BlockWriter<'a> {
+    file: &'a dyn File,
+    block: [u8; BLOCK],
+    filled: usize,
+    offset: u64,
+}
+
+impl<'a> BlockWriter<'a> {
+    pub(crate) fn new(file: &'a dyn File) -> Self {
+        Self { file, block: [0; BLOCK], filled: 0, offset: 0 }
+    }
+
+    /// Adds `bytes`.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = self.block.get_mut(self.filled..).unwrap_or_default();
+            let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+            if let Some(place) = room.get_mut(..now.len()) {
+                place.copy_from_slice(now);
+            }
+            self.filled += now.len();
+            bytes = later;
+            if self.filled == BLOCK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds zeros until the file would be `bytes` long.
+    pub(crate) fn fill_to(&mut self, bytes: u64) -> io::Result<()> {
+        while self.offset + (self.filled as u64) < bytes {
+            let missing = bytes - self.offset - self.filled as u64;
+            let now = missing.min((BLOCK - self.filled) as u64);
+            self.write([0; BLOCK].get(..usize::try_from(now).unwrap_or(BLOCK)).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the last, partial block.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let block = self.block.get(..self.filled).unwrap_or_default();
+        self.file.write_all_at(block, self.offset)?;
+        self.offset += self.filled as u64;
+        self.filled = 0;
+        Ok(())
+    }
+}

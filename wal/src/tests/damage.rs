@@ -1,0 +1,227 @@
+//! Every bit, every length: damage is either refused, or is a tail of which nothing was proven.
+
+use std::convert::Infallible;
+
+use super::crash_fs::CrashFs;
+use super::helpers::*;
+use crate::{Damage, Log, Lsn, Recovery, RecoveryError, Salvage};
+
+/// Records of a few bytes in one segment, the first `synced` of them proven so by those after them.
+fn tiny(fs: &CrashFs, synced: u64, after: u64) -> (Lsn, Lsn) {
+    let (log, mut appender) = Log::create(&env(fs, 1), dir(), UUID, small()).unwrap();
+    for tag in 0..synced {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+    }
+    log.sync_now().unwrap();
+    let proven = log.durable();
+    for tag in synced..synced + after {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+    }
+    (proven, log.appended())
+}
+
+#[test]
+fn no_flipped_bit_loses_a_proven_record_silently() {
+    let fs = CrashFs::new();
+    let (proven, end) = tiny(&fs, 4, 2);
+    let good = fs.read(&segment(1));
+    let mut refused = 0;
+    // With FIRST at 4096 a position in the first segment is its offset.
+    for byte in (0..128).chain(4096..end.get() as usize) {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[byte] ^= 1 << bit;
+            fs.put(&segment(1), &bad);
+            match scan(&fs, Lsn::FIRST, Lsn::ZERO) {
+                Ok((records, recovered)) => {
+                    assert_prefix(&records);
+                    assert!(byte as u64 >= proven.get(), "byte {byte} bit {bit} was synced");
+                    assert!(recovered.end >= proven);
+                    assert!(recovered.end <= end);
+                }
+                Err(RecoveryError::Corrupt { .. }) => refused += 1,
+                Err(error) => panic!("byte {byte} bit {bit}: {error}"),
+            }
+        }
+    }
+    // The damage to the header and to everything proven, and no other.
+    assert!(refused >= (128 + proven.get() - 4096) * 8);
+}
+
+#[test]
+fn with_the_callers_proof_or_a_close_no_bit_is_lost() {
+    for close in [false, true] {
+        let fs = CrashFs::new();
+        let (log, appender) = filled(&fs, small(), 6, |_| false);
+        log.sync_now().unwrap();
+        let end = log.durable();
+        let proven = if close {
+            log.close(appender).unwrap();
+            Lsn::ZERO
+        } else {
+            end
+        };
+        let good = fs.read(&segment(1));
+        for byte in 4096..end.get() as usize {
+            let mut bad = good.clone();
+            bad[byte] ^= 0x10;
+            fs.put(&segment(1), &bad);
+            let error = scan(&fs, Lsn::FIRST, proven).unwrap_err();
+            assert!(matches!(error, RecoveryError::Corrupt { .. }), "byte {byte}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_watermark_proves_what_an_idle_sync_covered() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = filled(&fs, small(), 3, |_| false);
+    assert_eq!(appender.append_watermark().unwrap(), None, "nothing new is durable");
+    log.sync_now().unwrap();
+    let end = log.durable();
+    assert!(appender.append_watermark().unwrap().is_some());
+    log.sync_now().unwrap();
+    assert_eq!(appender.append_watermark().unwrap(), None, "it is said already");
+    let mut bad = fs.read(&segment(1));
+    bad[end.get() as usize - 8] ^= 1;
+    fs.put(&segment(1), &bad);
+    let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    let RecoveryError::Corrupt { what: Damage::ProvenByLog { durable }, .. } = error else { panic!("{error}") };
+    assert_eq!(durable, end);
+}
+
+#[test]
+fn cut_at_every_byte_the_log_is_a_prefix_or_refused() {
+    let fs = CrashFs::new();
+    let (proven, end) = tiny(&fs, 3, 3);
+    let good = fs.read(&segment(1));
+    for len in 0..=end.get() as usize {
+        // Cut short, and overwritten with zeros from there on.
+        let mut zeroed = good[..len].to_vec();
+        fs.put(&segment(1), &zeroed);
+        let shorter = scan(&fs, Lsn::FIRST, Lsn::ZERO);
+        zeroed.resize(good.len(), 0);
+        fs.put(&segment(1), &zeroed);
+        for outcome in [shorter, scan(&fs, Lsn::FIRST, Lsn::ZERO)] {
+            match outcome {
+                Ok((records, recovered)) => {
+                    assert_prefix(&records);
+                    assert!(recovered.end.get() <= len as u64 || len < 4200);
+                }
+                Err(RecoveryError::Missing { .. } | RecoveryError::Corrupt { .. }) => assert!(len < 4096 + 48),
+                Err(error) => panic!("length {len}: {error}"),
+            }
+        }
+        let outcome = scan(&fs, Lsn::FIRST, proven);
+        assert_eq!(outcome.is_err(), (len as u64) < proven.get() - 7 && outcome.is_err(), "length {len}");
+    }
+}
+
+#[test]
+fn damage_in_an_old_segment_is_proven_by_the_ones_after_it() {
+    let fs = CrashFs::new();
+    let (log, _appender) = filled(&fs, small(), 200, |tag| tag % 10 == 0);
+    let last = log.stats().live_segments;
+    assert!(last >= 3);
+    for sequence in 1..last {
+        let good = fs.read(&segment(sequence));
+        for offset in [0, 20, 4096, 4100, 4096 + 60, 6000] {
+            let mut bad = good.clone();
+            bad[offset] ^= 4;
+            fs.put(&segment(sequence), &bad);
+            let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+            assert!(matches!(error, RecoveryError::Corrupt { .. }), "{sequence} {offset}: {error}");
+        }
+        // A header lost whole: the records behind it still speak.
+        let mut bad = good.clone();
+        bad[..4096].fill(0);
+        fs.put(&segment(sequence), &bad);
+        scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+        fs.put(&segment(sequence), &good);
+    }
+    scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+}
+
+#[test]
+fn a_fresh_segment_without_its_header_is_damage() {
+    let fs = CrashFs::new();
+    let (log, appender) = filled(&fs, small(), 5, |_| true);
+    log.close(appender).unwrap();
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let (log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    append(&mut appender, 5, b"acknowledged").unwrap();
+    log.sync_now().unwrap();
+    for fill in [0, 0xFF] {
+        let mut bad = fs.read(&segment(2));
+        bad[..4096].fill(fill);
+        fs.put(&segment(2), &bad);
+        let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+        assert!(matches!(error, RecoveryError::Corrupt { .. }), "{error}");
+    }
+}
+
+#[test]
+fn hostile_lengths_and_links_end_in_an_answer() {
+    use crate::record::{HeaderKey, RecordHeader, RecordKind};
+    let fs = CrashFs::new();
+    let (log, appender) = filled(&fs, small(), 3, |_| true);
+    drop(appender);
+    let (good, end) = (fs.read(&segment(1)), log.appended());
+    let salt = crate::bytes::u64_at(&good, 48);
+    for (payload_len, durable, kind) in [
+        (u32::MAX, 0, KIND),
+        (u32::MAX - 100, end.get(), KIND),
+        (1 << 20, 0, KIND),
+        (0, 0, RecordKind::ROTATE),
+        (0, u64::MAX, KIND),
+    ] {
+        let header =
+            RecordHeader { payload_len, lsn: end.get(), durable, salt, tag: 1, payload_crc: 0, kind };
+        let mut bad = good.clone();
+        bad[end.get() as usize..][..48].copy_from_slice(&header.encode(&HeaderKey::new(&UUID)));
+        fs.put(&segment(1), &bad);
+        if let Ok((records, recovered)) = scan(&fs, Lsn::FIRST, Lsn::ZERO) {
+            assert_eq!(records.len(), 3);
+            assert!(recovered.end >= end);
+        }
+    }
+}
+
+#[test]
+fn salvage_gives_what_is_whole_and_names_what_is_not() {
+    let fs = CrashFs::new();
+    let (log, _appender) = filled(&fs, small(), 200, |_| true);
+    let salvage = |fs: &CrashFs| {
+        let (mut tags, mut skips) = (Vec::new(), Vec::new());
+        let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
+            match piece {
+                Salvage::Record(record) => {
+                    assert_eq!(record.payload, payload(record.tag));
+                    tags.push(record.tag);
+                }
+                Salvage::Skipped { segment, offset, bytes } => skips.push((segment, offset, bytes)),
+                Salvage::SkippedSegment { segment } => skips.push((segment, 0, 0)),
+            }
+            Ok::<(), Infallible>(())
+        })
+        .unwrap();
+        assert_eq!(salvaged.records, tags.len() as u64);
+        assert_eq!(salvaged.skips, skips.len() as u64);
+        (tags, skips)
+    };
+    assert_eq!(salvage(&fs), ((0..200).collect(), vec![]));
+
+    let mut bad = fs.read(&segment(2));
+    bad[5000] ^= 1;
+    fs.put(&segment(2), &bad);
+    let (tags, skips) = salvage(&fs);
+    assert_eq!(tags.len(), 199);
+    assert_eq!(skips.len(), 1);
+    assert_eq!(skips[0].0, 2);
+
+    let mut bad = fs.read(&segment(3));
+    bad[0] ^= 1;
+    fs.put(&segment(3), &bad);
+    assert_eq!(salvage(&fs).0.len(), 199, "a lost segment header costs no record");
+    assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
+}

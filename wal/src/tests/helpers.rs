@@ -1,0 +1,101 @@
+//! What the scenarios share.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use braid_vfs::Env;
+use braid_vfs::memory::SeededRandom;
+
+use super::crash_fs::CrashFs;
+use crate::{
+    AppendError, Appender, EncodedRecord, Log, LogError, LogOptions, Lsn, MapPolicy, RecordKind, Recovered,
+    Recovery, RecoveryError, ScanError,
+};
+
+pub(super) const UUID: [u8; 16] = *b"0123456789abcdef";
+pub(super) const KIND: RecordKind = RecordKind::user::<7>();
+
+pub(super) fn dir() -> &'static Path {
+    Path::new("/db-log")
+}
+
+/// Segments of two and four blocks.
+pub(super) fn small() -> LogOptions {
+    LogOptions { first_segment_bytes: 8192, max_segment_bytes: 16384, ..LogOptions::default() }
+}
+
+pub(super) fn plain() -> LogOptions {
+    LogOptions { mapping: MapPolicy::Never, ..small() }
+}
+
+pub(super) fn env(fs: &CrashFs, seed: u64) -> Env {
+    Env { random: Arc::new(SeededRandom::new(seed)), ..Env::with_files(Arc::new(fs.clone())) }
+}
+
+/// The payload that the record with this tag has; lengths vary, most not multiples of eight.
+pub(super) fn payload(tag: u64) -> Vec<u8> {
+    (0..(tag * 37) % 300).map(|index| (index as u8).wrapping_mul(31).wrapping_add(tag as u8)).collect()
+}
+
+/// Appends, preparing a segment where one is needed.
+pub(super) fn append(appender: &mut Appender, tag: u64, payload: &[u8]) -> Result<Lsn, LogError> {
+    let mut record = EncodedRecord::new();
+    record.begin(KIND);
+    record.extend_from_slice(payload);
+    record.finish();
+    match appender.append(&mut record, tag) {
+        Err(AppendError::SegmentNeeded { bytes }) => {
+            let log = Arc::clone(appender.log());
+            log.prepare(bytes)?;
+            Ok(appender.append(&mut record, tag)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Tags and payloads, as they were recovered.
+pub(super) type Records = Vec<(u64, Vec<u8>)>;
+
+pub(super) fn scan(fs: &CrashFs, start: Lsn, proven: Lsn) -> Result<(Records, Recovered), RecoveryError> {
+    let mut records = Records::new();
+    let recovered = Recovery::scan(fs, dir(), UUID, start, proven, &small(), |record| {
+        assert_eq!(record.kind, KIND);
+        records.push((record.tag, record.payload.to_vec()));
+        Ok::<(), Infallible>(())
+    });
+    match recovered {
+        Ok(recovered) => Ok((records, recovered)),
+        Err(ScanError::Recovery(error)) => Err(error),
+        Err(ScanError::Stopped(never)) => match never {},
+    }
+}
+
+/// Asserts that the records are those with tags `0, 1, ...` and have the payloads that belong to these.
+pub(super) fn assert_prefix(records: &Records) {
+    for (index, (tag, bytes)) in records.iter().enumerate() {
+        assert_eq!(*tag, index as u64, "records are a prefix of what was appended");
+        assert_eq!(*bytes, payload(*tag), "record {tag} is whole");
+    }
+}
+
+/// A log of `count` records, synced after each one that `synced` picks.
+pub(super) fn filled(
+    fs: &CrashFs,
+    options: LogOptions,
+    count: u64,
+    synced: impl Fn(u64) -> bool,
+) -> (Arc<Log>, Appender) {
+    let (log, mut appender) = Log::create(&env(fs, 1), dir(), UUID, options).unwrap();
+    for tag in 0..count {
+        let end = append(&mut appender, tag, &payload(tag)).unwrap();
+        if synced(tag) {
+            log.sync_through(end).unwrap();
+        }
+    }
+    (log, appender)
+}
+
+pub(super) fn segment(sequence: u64) -> PathBuf {
+    dir().join(format!("{sequence:016x}.seg"))
+}

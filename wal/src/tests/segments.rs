@@ -1,0 +1,240 @@
+//! Round trips, rotation, reuse, sizes.
+
+use std::sync::Arc;
+
+use super::crash_fs::CrashFs;
+use super::helpers::*;
+use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
+
+#[test]
+fn what_was_appended_is_recovered_over_many_segments() {
+    for options in [small(), plain()] {
+        let fs = CrashFs::new();
+        let (log, appender) = filled(&fs, options, 300, |tag| tag % 7 == 0);
+        assert!(log.stats().rotations > 3, "the log has several segments");
+        log.sync_now().unwrap();
+        assert_eq!(log.durable(), log.appended());
+        drop(appender);
+        fs.forbid_writes();
+        let (records, recovered) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+        assert_eq!(records.len(), 300);
+        assert_prefix(&records);
+        assert_eq!(recovered.end, log.appended());
+        assert_eq!(recovered.cut, None);
+        assert!(!recovered.clean_close);
+    }
+}
+
+#[test]
+fn plain_writes_leave_the_same_bytes_as_a_mapping() {
+    let (mapped, written) = (CrashFs::new(), CrashFs::new());
+    for (fs, options) in [(&mapped, small()), (&written, plain())] {
+        let (log, appender) = filled(fs, options, 100, |tag| tag % 9 == 0);
+        log.close(appender).unwrap();
+    }
+    assert_eq!(mapped.paths(), written.paths());
+    for path in mapped.paths() {
+        assert!(mapped.read(&path) == written.read(&path), "{} differs", path.display());
+    }
+}
+
+#[test]
+fn a_record_longer_than_a_segment_gets_one_of_its_own() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    log.prepare(0).unwrap();
+    append(&mut appender, 0, b"before").unwrap();
+    let long = vec![0xA5; 100_000];
+    append(&mut appender, 1, &long).unwrap();
+    append(&mut appender, 2, b"after").unwrap();
+    log.sync_now().unwrap();
+    let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+    assert_eq!(records, [(0, b"before".to_vec()), (1, long), (2, b"after".to_vec())]);
+    log.prepare(0).unwrap();
+    log.release_before(log.durable()).unwrap();
+    assert!(log.stats().file_bytes <= 3 * 100_000, "short spares went when a long one was made");
+}
+
+#[test]
+fn an_append_without_room_changes_nothing() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    let mut record = EncodedRecord::new();
+    record.begin(KIND);
+    record.extend_from_slice(&[1; 9000]);
+    let (end, bytes) = (log.appended(), fs.read(&segment(1)));
+    let refused = appender.append(&mut record, 0);
+    assert!(matches!(refused, Err(AppendError::SegmentNeeded { bytes: 9048 })), "{refused:?}");
+    assert_eq!(log.appended(), end);
+    assert_eq!(fs.read(&segment(1)), bytes);
+    let limits = LogOptions { max_record_bytes: 9000, ..small() };
+    drop((log, appender));
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let (log, mut appender) = recovered.into_log(&env(&fs, 2), limits).unwrap();
+    log.prepare(9048).unwrap();
+    appender.append(&mut record, 0).unwrap();
+    record.push(1);
+    let refused = appender.append(&mut record, 0);
+    assert!(matches!(refused, Err(AppendError::TooLarge { bytes: 9001, limit: 9000 })), "{refused:?}");
+}
+
+#[test]
+fn released_segments_are_reused_and_their_stale_records_stay_dead() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    let (mut tag, mut start, mut after) = (0, Lsn::FIRST, 0);
+    while log.stats().recycled < 20 {
+        let end = append(&mut appender, tag, &payload(tag)).unwrap();
+        tag += 1;
+        if log.wants_preparation() {
+            log.sync_now().unwrap();
+            log.release_before(end).unwrap();
+            (start, after) = (end, tag);
+            log.prepare(0).unwrap();
+        }
+        assert!(log.retained_bytes() <= 3 * 16384, "the log stays small");
+        if tag % 5 == 0 {
+            let (records, recovered) = scan(&fs, start, log.durable()).unwrap();
+            let tags: Vec<_> = records.iter().map(|(tag, _)| *tag).collect();
+            assert_eq!(tags, (after..tag).collect::<Vec<_>>());
+            assert_eq!(recovered.end, log.appended());
+            assert_eq!(recovered.cut, None, "stale bytes are no tail");
+        }
+    }
+    assert!(tag > 500);
+}
+
+#[test]
+fn nothing_that_is_not_durable_is_released() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    for tag in 0..200 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+    }
+    let live = log.stats().live_segments;
+    assert!(live > 2);
+    log.release_before(log.appended()).unwrap();
+    assert_eq!(log.stats().live_segments, live);
+    log.sync_now().unwrap();
+    log.release_before(log.appended()).unwrap();
+    assert_eq!(log.stats().live_segments, 1);
+    assert!(fs.paths().len() <= 2, "one in use and one spare: {:?}", fs.paths());
+}
+
+#[test]
+fn a_closed_log_says_so_and_goes_on() {
+    let fs = CrashFs::new();
+    let mut options = small();
+    for round in 0..6 {
+        let (log, mut appender) = if round == 0 {
+            Log::create(&env(&fs, 1), dir(), UUID, options).unwrap()
+        } else {
+            let (records, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+            assert_prefix(&records);
+            assert_eq!(records.len(), round * 10);
+            assert!(recovered.clean_close);
+            recovered.into_log(&env(&fs, 1 + round as u64), options).unwrap()
+        };
+        options = if round % 2 == 0 { plain() } else { small() };
+        for tag in round as u64 * 10..round as u64 * 10 + 10 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+        }
+        log.close(appender).unwrap();
+    }
+}
+
+#[test]
+fn a_start_after_the_first_record_skips_what_is_before() {
+    let fs = CrashFs::new();
+    let (log, mut appender) = filled(&fs, small(), 150, |_| true);
+    let middle = log.durable();
+    append(&mut appender, 150, b"last").unwrap();
+    let (records, _) = scan(&fs, middle, middle).unwrap();
+    assert_eq!(records, [(150, b"last".to_vec())]);
+    let (records, recovered) = scan(&fs, log.appended(), Lsn::ZERO).unwrap();
+    assert_eq!((records.len(), recovered.end), (0, log.appended()));
+}
+
+#[test]
+fn missing_foreign_and_newer_logs_are_told_apart() {
+    let fs = CrashFs::new();
+    let missing = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(missing, RecoveryError::Missing { .. }), "{missing}");
+
+    let (log, _appender) = filled(&fs, small(), 100, |_| true);
+    let end = log.durable();
+    let beyond = scan(&fs, Lsn::new(end.get() + (1 << 30)), Lsn::ZERO).unwrap_err();
+    assert!(matches!(beyond, RecoveryError::Missing { .. }), "{beyond}");
+
+    let older = fs.killed();
+    older.remove(&segment(1));
+    let missing = scan(&older, Lsn::FIRST, end).unwrap_err();
+    assert!(matches!(missing, RecoveryError::Missing { .. }), "{missing}");
+
+    let middle = fs.killed();
+    middle.remove(&segment(2));
+    let corrupt = scan(&middle, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(corrupt, RecoveryError::Corrupt { .. }), "{corrupt}");
+
+    let mut foreign = fs.read(&segment(1));
+    foreign[16] ^= 1;
+    reseal(&mut foreign);
+    let other = fs.killed();
+    other.put(&segment(1), &foreign);
+    let mismatch = scan(&other, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(mismatch, RecoveryError::Mismatch { .. }), "{mismatch}");
+
+    let mut newer = fs.read(&segment(1));
+    newer[8] = 9;
+    reseal(&mut newer);
+    fs.put(&segment(1), &newer);
+    let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(refused, RecoveryError::NewerFormat { version: 9, .. }), "{refused}");
+}
+
+/// Computes a segment header's checksum anew.
+fn reseal(segment: &mut [u8]) {
+    segment[12..16].fill(0);
+    let checksum = crc32fast::hash(&segment[..128]);
+    segment[12..16].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn a_log_is_created_once_and_removed_whole() {
+    let fs = CrashFs::new();
+    let (log, appender) = filled(&fs, small(), 100, |_| true);
+    drop((log, appender));
+    let again = Log::create(&env(&fs, 2), dir(), UUID, small());
+    assert!(matches!(again, Err(LogError::AlreadyExists { .. })));
+    Log::remove(&fs, dir()).unwrap();
+    assert_eq!(fs.paths(), Vec::<std::path::PathBuf>::new());
+    Log::create(&env(&fs, 2), dir(), UUID, small()).unwrap();
+}
+
+#[test]
+fn one_sync_serves_many_threads() {
+    let fs = CrashFs::new();
+    let (log, appender) = Log::create(&env(&fs, 1), dir(), UUID, LogOptions::default()).unwrap();
+    let appender = Arc::new(braid_vfs::sync::Mutex::new(appender));
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let (log, appender) = (Arc::clone(&log), Arc::clone(&appender));
+            braid_vfs::sync::thread::spawn(move || {
+                for round in 0..100 {
+                    let end = append(&mut appender.lock(), thread * 1000 + round, b"payload").unwrap();
+                    log.sync_through(end).unwrap();
+                    assert!(log.durable() >= end);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let stats = log.stats();
+    assert_eq!(stats.records, 800);
+    assert!(stats.syncs <= 800);
+    let after = fs.cut(super::crash_fs::Cut::Nothing, &braid_vfs::memory::SeededRandom::new(1));
+    let (records, _) = scan(&after, Lsn::FIRST, log.durable()).unwrap();
+    assert_eq!(records.len(), 800, "every acknowledged record is on the disk");
+}
