@@ -75,7 +75,11 @@ impl fmt::Display for Conflict {
                     write!(f, " on key {}", DisplayKey(key))?;
                 }
                 if let Some(winner) = winner {
-                    write!(f, ": changed at {winner}, after this transaction's snapshot at {}", self.begin_ts)?;
+                    write!(
+                        f,
+                        ": changed at {winner}, after this transaction's snapshot at {}",
+                        self.begin_ts
+                    )?;
                 }
                 f.write_str("; begin a new transaction")
             }
@@ -136,11 +140,15 @@ pub enum Error {
     Poisoned,
 
     /// The journal mode does not allow this call.
-    #[error("begin_concurrent needs journal mode Mvcc and the database is in Wal; call set_journal_mode(JournalMode::Mvcc), or begin_immediate()")]
+    #[error(
+        "begin_concurrent needs journal mode Mvcc and the database is in Wal; call set_journal_mode(JournalMode::Mvcc), or begin_immediate()"
+    )]
     JournalMode,
 
     /// The journal mode cannot change while a write transaction is open.
-    #[error("the journal mode cannot change while {open} write transaction(s) are open; finish them and call again")]
+    #[error(
+        "the journal mode cannot change while {open} write transaction(s) are open; finish them and call again"
+    )]
     WriteTransactionsOpen {
         /// How many there are.
         open: usize,
@@ -242,7 +250,9 @@ pub enum Error {
     },
 
     /// The transaction does not fit. Nothing was written.
-    #[error("the transaction holds {bytes} bytes and the limit is {limit}; split it, or raise Options::max_transaction_bytes")]
+    #[error(
+        "the transaction holds {bytes} bytes and the limit is {limit}; split it, or raise Options::max_transaction_bytes"
+    )]
     TransactionTooLarge {
         /// Its size.
         bytes: u64,
@@ -365,12 +375,12 @@ impl Error {
     pub(crate) fn from_recovery(error: RecoveryError, path: &Path) -> Self {
         match error {
             RecoveryError::Corrupt { .. } => Self::Corrupt(error.to_string()),
-            RecoveryError::Missing { .. } | RecoveryError::Mismatch { .. } => Self::Mismatch(error.to_string()),
-            RecoveryError::NewerFormat { version, .. } => Self::NewerFormat {
-                path: path.to_owned(),
-                found: version,
-                supported: LOG_FORMAT_VERSION,
-            },
+            RecoveryError::Missing { .. } | RecoveryError::Mismatch { .. } => {
+                Self::Mismatch(error.to_string())
+            }
+            RecoveryError::NewerFormat { version, .. } => {
+                Self::NewerFormat { path: path.to_owned(), found: version, supported: LOG_FORMAT_VERSION }
+            }
             RecoveryError::Io { action, path, source } => {
                 Self::io(format!("could not {action} {}", path.display()), source)
             }

@@ -75,7 +75,8 @@ pub(crate) fn share(
 ) -> Result<Arc<Handle>> {
     let entry = {
         let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
-        entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !matches!(*entry.state.lock(), State::Vacant));
+        entries
+            .retain(|_, entry| Arc::strong_count(entry) > 1 || !matches!(*entry.state.lock(), State::Vacant));
         Arc::clone(entries.entry(identity).or_default())
     };
     let mut state = entry.state.lock();

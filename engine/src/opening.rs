@@ -54,8 +54,7 @@ pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
         .identity(&path)
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?
         .ok_or_else(|| Error::NotFound(path.clone()))?;
-    let request =
-        OpenRequest { env, path, named: true, options: Options::default(), read_only: true };
+    let request = OpenRequest { env, path, named: true, options: Options::default(), read_only: true };
     let handle = share(identity, || core::open(request), |_| Ok(()))?;
     Ok(Database::new(handle, true))
 }

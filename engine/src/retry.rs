@@ -46,7 +46,8 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// A wait with full jitter after so many losses.
     fn delay(&self, losses: u32, random: u64) -> Duration {
-        let longest = self.base_delay.saturating_mul(1 << losses.saturating_sub(1).min(20)).min(self.max_delay);
+        let longest =
+            self.base_delay.saturating_mul(1 << losses.saturating_sub(1).min(20)).min(self.max_delay);
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         // The high half of a product spreads a random number over a range without a division.
         let drawn = (u128::from(random) * u128::from(nanos)) >> 64;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Clock, FileSystem, Random, Spawn};
+use crate::{Clock, FileSystem, OsRandom, Random, RealClock, Spawn, ThreadSpawn};
 
 /// Files, time, randomness and threads: what a database is given at its open.
 #[derive(Clone, Debug)]
@@ -15,4 +15,17 @@ pub struct Env {
     pub random: Arc<dyn Random>,
     /// What runs background work.
     pub spawn: Arc<dyn Spawn>,
+}
+
+impl Env {
+    /// The given files; the operating system's time, randomness and threads.
+    #[must_use]
+    pub fn with_files(files: Arc<dyn FileSystem>) -> Self {
+        Self {
+            files,
+            clock: Arc::new(RealClock::new()),
+            random: Arc::new(OsRandom::new()),
+            spawn: Arc::new(ThreadSpawn),
+        }
+    }
 }

@@ -89,17 +89,22 @@ pub trait File: Debug + Send + Sync {
     fn mode(&self) -> io::Result<u32>;
 
     /// Tries to lock the whole file without waiting. The lock belongs to this open file and not to the process, so
-    /// that another open and close of the same file does not release it (`flock`, never POSIX record locks).
+    /// that another open and close of the same file does not release it (`flock`, never POSIX record locks). A mapping
+    /// keeps the file open and so the lock; a forked child does too, until it ends or starts another program.
+    ///
+    /// An open file that asks for the other kind gives up the one it has, and has none left when that is refused.
     ///
     /// # Errors
     /// Whatever the system says, other than that the lock is held.
     fn try_lock(&self, kind: LockKind) -> io::Result<LockAttempt>;
 
     /// Maps the first `len` bytes for writing, or `None` where that cannot be had. The caller has already written
-    /// every one of these bytes, so a store never meets a hole or a missing block.
+    /// every one of these bytes, so a store never meets a hole or a missing block; and while the mapping lives nobody
+    /// cuts the file, which this file's `set_len` refuses to do (`ResourceBusy`).
     ///
     /// # Errors
-    /// Whatever the system says, other than that mapping is not supported.
+    /// `InvalidInput` when the file is shorter; otherwise whatever the system says, other than that mapping is not
+    /// supported.
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>>;
 
     /// Fills `buf` from `offset`.

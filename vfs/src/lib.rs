@@ -7,6 +7,9 @@
 //! `shuttle` and `loom`.
 
 mod clock;
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod conformance;
 mod env;
 pub mod faulty;
 mod file;

@@ -46,8 +46,8 @@ pub use log::{Appender, Log, LogStats};
 pub use lsn::Lsn;
 pub use options::{LogOptions, MapPolicy};
 pub use record::{EncodedRecord, RecordKind};
-pub use segment::LOG_FORMAT_VERSION;
 pub use recovery::{CutTail, Recovered, RecoveredRecord, Recovery, Salvage, Salvaged};
+pub use segment::LOG_FORMAT_VERSION;
 
 #[cfg(test)]
 mod tests;

@@ -27,8 +27,9 @@ use crate::{AppendError, Lsn};
 pub(crate) const HEADER_BYTES: usize = 48;
 /// The same, as a distance in the log.
 pub(crate) const HEADER_SIZE: u64 = HEADER_BYTES as u64;
+const ALIGNMENT_BYTES: usize = 8;
 /// Every record starts at a multiple of this.
-pub(crate) const ALIGNMENT: u64 = 8;
+pub(crate) const ALIGNMENT: u64 = ALIGNMENT_BYTES as u64;
 
 /// What a record is to whoever wrote it. Kinds from `0xF0` up are the log's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -258,7 +259,7 @@ impl EncodedRecord {
             return;
         }
         self.payload_len = self.bytes.len() - HEADER_BYTES;
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT_BYTES), 0);
         self.payload_crc = payload_checksum(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
         self.finished = true;
     }

@@ -1,5 +1,7 @@
 //! Whole logs, on files that crash.
 
+#![expect(clippy::cast_possible_truncation, reason = "positions and lengths of these logs are small")]
+
 mod crash_fs;
 mod crashes;
 mod damage;

@@ -95,10 +95,10 @@ impl Moving<'_, '_> {
         if self.left == 0 || (at.level == 0 && !beyond && !at.child.overflow) {
             return Ok(None);
         }
-        self.visits_left = self
-            .visits_left
-            .checked_sub(1)
-            .ok_or(BaseError::Corrupt { page: at.child.page, what: "some page of its tree has two parents" })?;
+        self.visits_left = self.visits_left.checked_sub(1).ok_or(BaseError::Corrupt {
+            page: at.child.page,
+            what: "some page of its tree has two parents",
+        })?;
         (self.check)()?;
         let page = self.checkpoint.read(at)?;
         let mut patches: Vec<(usize, Vec<u8>)> = Vec::new();

@@ -90,7 +90,7 @@ impl BaseCursor {
     /// # Errors
     /// `Corrupt`, and what reading gives; so for all moves.
     pub(crate) fn first(&mut self) -> Result<bool> {
-        self.to_edge(Direction::Forward)
+        self.go_to_edge(Direction::Forward)
     }
 
     /// Moves to the last row.
@@ -98,7 +98,7 @@ impl BaseCursor {
     /// # Errors
     /// See [`first`](Self::first).
     pub(crate) fn last(&mut self) -> Result<bool> {
-        self.to_edge(Direction::Backward)
+        self.go_to_edge(Direction::Backward)
     }
 
     /// Moves to the first row whose key is not less than `key`.
@@ -106,10 +106,7 @@ impl BaseCursor {
     /// # Errors
     /// See [`first`](Self::first).
     pub(crate) fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        let (Ok(row) | Err(row)) = match self.find(key)? {
-            Some(found) => found,
-            None => return Ok(false),
-        };
+        let Some(Ok(row) | Err(row)) = self.find(key)? else { return Ok(false) };
         self.settle_forward(row)
     }
 
@@ -144,10 +141,7 @@ impl BaseCursor {
     /// # Errors
     /// See [`first`](Self::first).
     pub(crate) fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        let (Ok(end) | Err(end)) = match self.find(key)? {
-            Some(found) => found,
-            None => return Ok(false),
-        };
+        let Some(Ok(end) | Err(end)) = self.find(key)? else { return Ok(false) };
         self.settle_backward(end)
     }
 
@@ -209,16 +203,16 @@ impl BaseCursor {
         Ok(false)
     }
 
-    fn to_edge(&mut self, direction: Direction) -> Result<bool> {
+    fn go_to_edge(&mut self, direction: Direction) -> Result<bool> {
         self.leave(Place::BeforeFirst)?;
         match self.base.top(self.tree) {
-            Some(top) => self.descend_to_edge(top, direction),
+            Some(top) => self.descend_go_to_edge(top, direction),
             None => Ok(false),
         }
     }
 
     /// Goes down from a page to its first row, or to its last.
-    fn descend_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
+    fn descend_go_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
         let pick = |entries: usize| if direction == Direction::Forward { 0 } else { entries - 1 };
         loop {
             let page = self.read(&at)?;
@@ -242,7 +236,7 @@ impl BaseCursor {
             if let Some(next) = next {
                 let child = Expected { tree: self.tree, child: page.child(next), level: page.level() - 1 };
                 self.path.push((page, next));
-                return self.descend_to_edge(child, direction);
+                return self.descend_go_to_edge(child, direction);
             }
         }
         self.leave(match direction {

@@ -34,7 +34,9 @@ pub(crate) enum BaseError {
     #[error("an earlier sync of the database file failed: close the database and open it again")]
     Poisoned,
     /// A page does not hold what it must.
-    #[error("page {page} of the database file is damaged ({what}): restore a backup or salvage what is readable")]
+    #[error(
+        "page {page} of the database file is damaged ({what}): restore a backup or salvage what is readable"
+    )]
     Corrupt {
         /// The page.
         page: PageId,
@@ -48,7 +50,9 @@ pub(crate) enum BaseError {
         what: &'static str,
     },
     /// A newer version of Braid wrote the file.
-    #[error("the database file has format {found}, this version reads up to {supported}: use a newer version of Braid")]
+    #[error(
+        "the database file has format {found}, this version reads up to {supported}: use a newer version of Braid"
+    )]
     NewerFormat {
         /// The file's format.
         found: u32,

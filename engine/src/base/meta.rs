@@ -176,9 +176,8 @@ impl Meta {
             return corrupt("there is no generation 0");
         }
         let end = get_u32(bytes, 40);
-        let sound = |child: &ChildRef| {
-            child.page.0 < end && child.generation.0 > 0 && child.generation <= generation
-        };
+        let sound =
+            |child: &ChildRef| child.page.0 < end && child.generation.0 > 0 && child.generation <= generation;
         let directory = bytes.get(48..80).unwrap_or_default();
         let directory = if directory.iter().all(|b| *b == 0) {
             None

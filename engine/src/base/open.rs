@@ -120,7 +120,12 @@ impl BaseStore {
             return Err(BaseError::CorruptHead { what: "nothing was ever stored" });
         };
         let end = pages_within(&*file, meta.page_size)?.min(meta.end);
-        let store = Arc::new(Self::new(file, cache, true, writer(meta, slot, Space::new(Extents::default(), end), end)));
+        let store = Arc::new(Self::new(
+            file,
+            cache,
+            true,
+            writer(meta, slot, Space::new(Extents::default(), end), end),
+        ));
         let mut roots = Vec::new();
         let mut losses = Vec::new();
         if let Some(root) = meta.directory {
@@ -163,7 +168,9 @@ impl BaseStore {
             let top = Expected { tree: TreeId::DIRECTORY, child: root.child, level: root.level };
             store.for_each_row(&top, &mut |page, key, value| {
                 let root = directory_row(key, value).filter(|(_, root)| root.child.page.0 < meta.end);
-                roots.push(root.ok_or(BaseError::Corrupt { page, what: "a root in the directory cannot be" })?);
+                roots.push(
+                    root.ok_or(BaseError::Corrupt { page, what: "a root in the directory cannot be" })?,
+                );
                 Ok(())
             })?;
         }
@@ -205,7 +212,8 @@ enum Slots {
 
 /// Pages that a file is long enough for.
 fn pages_within(file: &dyn File, page_size: PageSize) -> Result<u32> {
-    let len = file.len().map_err(|source| BaseError::Io { doing: "asking for the length of the file", source })?;
+    let len =
+        file.len().map_err(|source| BaseError::Io { doing: "asking for the length of the file", source })?;
     let pages = len.saturating_sub(PAGES_AT) / u64::from(page_size.get());
     Ok(u32::try_from(pages).unwrap_or(super::space::MAX_PAGES))
 }

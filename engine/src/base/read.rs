@@ -7,6 +7,9 @@ use super::ids::{PageId, TreeId};
 use super::page::{Expected, Value};
 use super::store::{Base, BaseStore};
 
+/// Receives a row, with the page that it stands in.
+pub(super) type OnStoredRow<'a> = &'a mut dyn FnMut(PageId, &[u8], &[u8]) -> Result<()>;
+
 impl BaseStore {
     /// Gives a row's value to `f` where it lies; `None` when there is no such row.
     ///
@@ -95,11 +98,7 @@ impl BaseStore {
     }
 
     /// Gives every row below a page to `f`, in order, with the leaf it is in. Pages do not enter the cache.
-    pub(super) fn for_each_row(
-        &self,
-        top: &Expected,
-        f: &mut dyn FnMut(PageId, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn for_each_row(&self, top: &Expected, f: OnStoredRow<'_>) -> Result<()> {
         let page = self.read_page(top)?;
         if !page.is_leaf() {
             for index in 0..page.entries() {

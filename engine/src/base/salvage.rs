@@ -75,7 +75,8 @@ impl Salvage<'_> {
 
     fn page(&mut self, at: &Expected, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {
         if let Some(page) = self.seen.add(at.child.page.0, 1) {
-            let error = BaseError::Corrupt { page: PageId(page), what: "it has two parents or is outside the file" };
+            let error =
+                BaseError::Corrupt { page: PageId(page), what: "it has two parents or is outside the file" };
             self.lose(at, error, lower, upper, at.child.rows);
             return Ok(());
         }

@@ -63,7 +63,9 @@ impl Core {
         let began = self.env.clock.now();
         let sealed = self.seal(writer);
         let seal_ts = timestamp(sealed.state.checkpoint_ts);
-        if sealed.view.sealed.is_empty() && sealed.view.base.state().checkpoint_lsn == sealed.state.checkpoint_lsn {
+        if sealed.view.sealed.is_empty()
+            && sealed.view.base.state().checkpoint_lsn == sealed.state.checkpoint_lsn
+        {
             return Ok(CheckpointReport { timestamp: seal_ts, ..CheckpointReport::default() });
         }
         tracing::info!(timestamp = %seal_ts, generations = sealed.view.sealed.len(), "checkpoint begins");
@@ -189,7 +191,9 @@ fn dropped_tables(generations: &[Arc<Generation>]) -> Vec<TableId> {
         generation.scan(&scan, &mut batch, &pin());
         loop {
             let deleted = batch.iter().filter(|row| row.value.value().is_none());
-            dropped.extend(deleted.filter_map(|row| Some(TableId(u32::from_be_bytes(row.key.try_into().ok()?)))));
+            dropped.extend(
+                deleted.filter_map(|row| Some(TableId(u32::from_be_bytes(row.key.try_into().ok()?)))),
+            );
             if !generation.scan_more(&scan, &mut batch, &pin()) {
                 break;
             }

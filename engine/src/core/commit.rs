@@ -225,7 +225,9 @@ impl Core {
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append(section, record, timestamp)?;
         section.clock.advance(timestamp);
-        prepared.install(&mut section.rights, request.writes, timestamp, || self.trim_watermark(view.active.start_ts()));
+        prepared.install(&mut section.rights, request.writes, timestamp, || {
+            self.trim_watermark(view.active.start_ts())
+        });
         if let Some(change) = request.schema.take() {
             change.apply(&self.tables, timestamp);
         }
@@ -268,7 +270,12 @@ impl Core {
     }
 
     /// A `Serializable` transaction's reads against one generation.
-    fn validate_reads(&self, generation: &Generation, reads: &ReadSet, request: &CommitRequest<'_>) -> Result<()> {
+    fn validate_reads(
+        &self,
+        generation: &Generation,
+        reads: &ReadSet,
+        request: &CommitRequest<'_>,
+    ) -> Result<()> {
         let since = request.begin_ts;
         if generation.last_ts() <= since {
             return Ok(());

@@ -24,7 +24,7 @@ pub(crate) use commit::CommitRequest;
 pub(crate) use exclusive::Exclusive;
 pub(crate) use open::{OpenRequest, new_uuid, open};
 pub(crate) use recovery::log_dir;
-pub(crate) use shared::Core;
 pub(crate) use schema::SchemaChange;
+pub(crate) use shared::Core;
 pub(crate) use tables::{FIRST_USER_TABLE, MAX_NAME_BYTES, NAMES, TABLES, TableInfo};
 pub(crate) use view::View;

@@ -218,7 +218,8 @@ fn open_read_write(
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
         remove_unfinished_log(&request, &store, &options)?;
-        let started = Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
+        let started =
+            Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
         let lsn = started.0.appended().get();
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))

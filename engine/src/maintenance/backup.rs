@@ -100,7 +100,8 @@ fn write(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
     let mut rows = Rows::new(core, view, timestamp)?;
     let tables = rows.tables.len().saturating_sub(2) as u64;
     store.fold(&empty, &mut rows, &[], state, &|| Ok(())).map_err(writing)?;
-    let bytes = store.file().len().map_err(|error| Error::io("asking for the length of the backup", error))?;
+    let bytes =
+        store.file().len().map_err(|error| Error::io("asking for the length of the backup", error))?;
     Ok(BackupReport { timestamp, rows: rows.count, tables, bytes })
 }
 

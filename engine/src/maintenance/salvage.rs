@@ -47,7 +47,8 @@ pub struct SalvageReport {
 /// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.
 pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
     let (env, path, out) = (Env::real(), path.as_ref(), out.as_ref());
-    let path = env.files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
+    let path =
+        env.files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
     let opening = |error| Error::io(format!("opening {}", path.display()), error);
     if env.files.identity(&path).map_err(opening)?.is_none() {
         return Err(Error::NotFound(path));
@@ -60,7 +61,8 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
     let (opened, losses) =
         BaseStore::open_damaged(file, cache).map_err(|error| Error::from_opening(error, &path))?;
 
-    let out = env.files.resolve(out).map_err(|error| Error::io(format!("resolving {}", out.display()), error))?;
+    let out =
+        env.files.resolve(out).map_err(|error| Error::io(format!("resolving {}", out.display()), error))?;
     // It must be new: nothing is salvaged into a database that somebody uses.
     drop(
         env.files
@@ -96,7 +98,8 @@ impl Rescue {
     fn lose(&mut self, loss: &Loss) {
         self.report.lost_rows = self.report.lost_rows.saturating_add(loss.rows);
         let table = self.name(TableId(loss.tree.0));
-        let upper = loss.upper.as_ref().map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
+        let upper =
+            loss.upper.as_ref().map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
         self.report.losses.push(format!(
             "table {table}: {} row(s) from \"{}\" to \"{upper}\": {}",
             loss.rows,

@@ -75,11 +75,12 @@ fn register(
 ) -> Result<Arc<Inner>> {
     let core = handle.core();
     core.check_process()?;
-    let registration = core.registry.begin(kind, &**core, core.now_nanos()).map_err(|error| Error::Limit {
-        what: "the number of open transactions and snapshots",
-        actual: error.limit as u64 + 1,
-        limit: error.limit as u64,
-    })?;
+    let registration =
+        core.registry.begin(kind, &**core, core.now_nanos()).map_err(|error| Error::Limit {
+            what: "the number of open transactions and snapshots",
+            actual: error.limit as u64 + 1,
+            limit: error.limit as u64,
+        })?;
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }

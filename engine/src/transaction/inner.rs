@@ -34,11 +34,7 @@ impl fmt::Debug for Inner {
 }
 
 impl Inner {
-    pub(super) fn new(
-        handle: Arc<Handle>,
-        registration: Registration<View>,
-        track_reads: bool,
-    ) -> Arc<Self> {
+    pub(super) fn new(handle: Arc<Handle>, registration: Registration<View>, track_reads: bool) -> Arc<Self> {
         Arc::new(Self {
             handle,
             begin_ts: registration.begin_ts(),

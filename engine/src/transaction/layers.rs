@@ -130,7 +130,10 @@ impl Layers {
 
     /// Whether only the base has rows: then there is nothing to merge.
     fn is_base_alone(&self, own: Option<&Inner>) -> bool {
-        self.base.is_some() && self.generations.is_empty() && !self.own.is_stale(own) && self.own.key().is_none()
+        self.base.is_some()
+            && self.generations.is_empty()
+            && !self.own.is_stale(own)
+            && self.own.key().is_none()
     }
 
     fn remember_base_key(&mut self) {
@@ -202,9 +205,10 @@ impl Layers {
             .enumerate()
             .filter_map(|(index, generation)| Some((Layer::Generation(index), generation.key()?)));
         let base = self.base_key().map(|key| (Layer::Base, key));
-        own.into_iter().chain(generations).chain(base).reduce(|first, next| {
-            if next.1.cmp(first.1) == before { next } else { first }
-        })
+        own.into_iter()
+            .chain(generations)
+            .chain(base)
+            .reduce(|first, next| if next.1.cmp(first.1) == before { next } else { first })
     }
 
     fn found(&self, layer: Layer) -> Option<Found<'_>> {

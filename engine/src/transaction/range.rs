@@ -64,7 +64,9 @@ impl Range {
             Direction::Backward => (&mut self.back, &self.front),
         };
         let row = moving.advance().and_then(|found| {
-            let Some((key, value)) = (if found { moving.cursor.row()? } else { None }) else { return Ok(None) };
+            let Some((key, value)) = (if found { moving.cursor.row()? } else { None }) else {
+                return Ok(None);
+            };
             Ok(is_before(key, direction, other).then(|| (key.to_vec(), value.to_vec())))
         });
         self.over = !matches!(row, Ok(Some(_)));

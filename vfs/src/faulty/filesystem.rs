@@ -28,6 +28,14 @@ impl FaultyFileSystem {
         self.faults.clone()
     }
 
+    /// The file that a name stands for itself, and not by a symbolic link.
+    fn own_file(&self, path: &Path) -> Option<FileIdentity> {
+        let name = path.file_name()?;
+        let parent = self.inner.resolve(path.parent()?).ok()?;
+        let is_own = self.inner.resolve(path).is_ok_and(|resolved| resolved == parent.join(name));
+        if is_own { self.inner.identity(path).ok().flatten() } else { None }
+    }
+
     /// Takes a file whose last name went out of the bound. Where it has other names it counts again at its next open.
     fn forget(&self, file: Option<FileIdentity>) {
         if let Some(file) = file {
@@ -58,7 +66,7 @@ impl FileSystem for FaultyFileSystem {
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let verdict = self.faults.meet(Operation::Remove, path)?;
-        let file = self.inner.identity(path)?;
+        let file = self.own_file(path);
         self.inner.remove_file(path)?;
         self.forget(file);
         verdict.finish(Ok(()))
@@ -71,8 +79,7 @@ impl FileSystem for FaultyFileSystem {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let verdict = self.faults.meet(Operation::Rename, from)?;
-        let moved = self.inner.identity(from)?;
-        let replaced = self.inner.identity(to)?;
+        let (moved, replaced) = (self.own_file(from), self.own_file(to));
         self.inner.rename(from, to)?;
         if replaced != moved {
             self.forget(replaced);

@@ -5,26 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::MemoryFileSystem;
-use crate::real::{OsRandom, RealClock, ThreadSpawn};
 use crate::sync::thread;
-use crate::{Clock, Env, FileSystem, Random};
+use crate::{Clock, Env, Random};
 
 impl Env {
     /// Files in a memory of their own; real time, randomness and threads.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::with_files(Arc::new(MemoryFileSystem::new()))
-    }
-
-    /// The given files; real time, randomness and threads.
-    #[must_use]
-    pub fn with_files(files: Arc<dyn FileSystem>) -> Self {
-        Self {
-            files,
-            clock: Arc::new(RealClock::new()),
-            random: Arc::new(OsRandom::new()),
-            spawn: Arc::new(ThreadSpawn),
-        }
     }
 }
 

@@ -24,4 +24,5 @@ pub use self::{
 };
 
 #[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

@@ -8,6 +8,3 @@ mod fork_hook;
 mod mark;
 
 pub use mark::ProcessMark;
-
-#[cfg(all(test, unix, not(miri)))]
-mod tests;

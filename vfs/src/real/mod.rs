@@ -21,4 +21,5 @@ mod spawn;
 pub use self::{clock::RealClock, filesystem::RealFileSystem, random::OsRandom, spawn::ThreadSpawn};
 
 #[cfg(test)]
+#[cfg(not(any(shuttle, loom, miri)))]
 mod tests;

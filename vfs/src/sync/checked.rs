@@ -198,6 +198,9 @@ impl Condvar {
     }
 
     /// Releases the lock, waits for a notification, takes the lock again. May return without a notification.
+    ///
+    /// # Panics
+    /// Never: a guard holds its lock whenever a caller has it.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.held.take().expect(HELD);
         guard.held = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));

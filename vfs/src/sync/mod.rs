@@ -40,5 +40,12 @@ pub use self::{
     once::OnceLock,
 };
 
-#[cfg(all(test, not(any(shuttle, loom))))]
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_tests;
+#[cfg(test)]
+#[cfg(all(shuttle, not(loom)))]
+mod shuttle_tests;
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

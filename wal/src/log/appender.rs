@@ -236,7 +236,9 @@ fn activate(segment: SegmentFile, base: u64) -> (LiveSegment, Writer) {
 /// Puts a record at `offset`, where [`limit_of`] has made sure that it fits.
 fn store(writer: &mut Writer, offset: u64, record: &[u8]) -> Result<(), WriteFailure> {
     match writer {
-        Writer::Mapped(mapping) => store_mapped(&mut **mapping, offset, record).map_err(WriteFailure::Nothing),
+        Writer::Mapped(mapping) => {
+            store_mapped(&mut **mapping, offset, record).map_err(WriteFailure::Nothing)
+        }
         Writer::Plain(file) => {
             let (header, payload) = record.split_at(HEADER_BYTES.min(record.len()));
             if !payload.is_empty() {

@@ -11,11 +11,12 @@ use std::path::Path;
 use braid_vfs::{Env, OpenMode, OpenOptions};
 
 use super::shared::failed;
+use crate::bytes::round_up;
 use crate::record::{HEADER_SIZE, HeaderKey, RecordHeader, RecordKind, own_record};
 use crate::segment::{
-    BLOCK_BYTES, BlockWriter, SEGMENT_SUFFIX, SegmentFile, SegmentHeader, TEMPORARY_SUFFIX, open_mapping, path_of,
+    BLOCK_BYTES, BlockWriter, SEGMENT_SUFFIX, SegmentFile, SegmentHeader, TEMPORARY_SUFFIX, open_mapping,
+    path_of,
 };
-use crate::bytes::round_up;
 use crate::{LogError, LogOptions, Lsn};
 
 /// A fresh segment on the disk.
@@ -69,7 +70,12 @@ impl Copier<'_> {
 
 impl FreshSegment {
     /// The first segment of a new log.
-    pub(crate) fn first(env: &Env, dir: &Path, uuid: [u8; 16], options: &LogOptions) -> Result<Self, LogError> {
+    pub(crate) fn first(
+        env: &Env,
+        dir: &Path,
+        uuid: [u8; 16],
+        options: &LogOptions,
+    ) -> Result<Self, LogError> {
         let base = Lsn::FIRST.get();
         let plan = Plan { dir, uuid, options, sequence: 1, previous: 0, base, copied_end: base };
         Self::write(env, &plan, |_| Ok(()))

@@ -19,7 +19,9 @@ use super::{Appender, FreshSegment, LogStats};
 use crate::bytes::round_up;
 use crate::group::{GroupCommit, SyncTarget};
 use crate::record::{HEADER_SIZE, HeaderKey};
-use crate::segment::{BLOCK_BYTES, SEGMENT_SUFFIX, TEMPORARY_SUFFIX, SegmentFile, path_of, prepare, recycle, sequence_of};
+use crate::segment::{
+    BLOCK_BYTES, SEGMENT_SUFFIX, SegmentFile, TEMPORARY_SUFFIX, path_of, prepare, recycle, sequence_of,
+};
 use crate::{LogError, LogOptions, Lsn, SyncError};
 
 /// A log that is open for appends, shared by every thread that waits for it or looks after it.
@@ -378,4 +380,3 @@ pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
     let path = path.to_path_buf();
     move |source| LogError::Io { action, path, source }
 }
-

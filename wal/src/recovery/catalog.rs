@@ -117,7 +117,8 @@ impl Entry {
         sequence: u64,
         uuid: &[u8; 16],
     ) -> Result<Self, RecoveryError> {
-        let file = files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", &path))?;
+        let file =
+            files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", &path))?;
         let mut window = Window::small(file).map_err(read_failed("read", &path))?;
         let bytes = window.len();
         let block = window.get(0, HEADER_FIELD_BYTES).map_err(read_failed("read", &path))?;
@@ -126,7 +127,9 @@ impl Entry {
             block.and_then(|block| block.first_chunk()).map_or(HeaderState::Damaged, SegmentHeader::decode);
         let (header, damaged) = match state {
             HeaderState::Newer(version) => return Err(RecoveryError::NewerFormat { path, version }),
-            HeaderState::Valid(header) if header.uuid != *uuid => return Err(RecoveryError::Mismatch { path }),
+            HeaderState::Valid(header) if header.uuid != *uuid => {
+                return Err(RecoveryError::Mismatch { path });
+            }
             HeaderState::Valid(header) if header.sequence == sequence => (Some(header), false),
             // A segment under another's name is none.
             HeaderState::Valid(_) | HeaderState::Damaged => (None, true),
@@ -137,7 +140,10 @@ impl Entry {
 }
 
 /// Wraps what the system said about `path`.
-pub(super) fn read_failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError + use<> {
+pub(super) fn read_failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> RecoveryError + use<> {
     let path = path.to_path_buf();
     move |source| RecoveryError::Io { action, path, source }
 }

@@ -54,11 +54,7 @@ impl Search<'_> {
             // What a header says was known when it was written, whatever became of the records after it.
             self.evidence.durable = self.evidence.durable.max(header.durable);
             self.evidence.reached = self.evidence.reached.max(header.base);
-            return self.rest(
-                &mut reader,
-                Identity { base: header.base, salt: header.salt },
-                BLOCK_BYTES,
-            );
+            return self.rest(&mut reader, Identity { base: header.base, salt: header.salt }, BLOCK_BYTES);
         }
         // Without its header: a record is told from the stale ones of an earlier life by its position, as those were
         // released before the log came to where it is.

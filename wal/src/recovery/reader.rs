@@ -106,7 +106,8 @@ impl<'a> SegmentReader<'a> {
         key: &'a HeaderKey,
         max_record_bytes: u64,
     ) -> Result<Self, RecoveryError> {
-        let file = files.open(path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", path))?;
+        let file =
+            files.open(path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", path))?;
         let window = Window::new(file).map_err(read_failed("read", path))?;
         Ok(Self { path, window, key, max_record_bytes })
     }
@@ -149,7 +150,9 @@ impl<'a> SegmentReader<'a> {
         };
         let payload = self.window.get(offset + HEADER_SIZE, count).map_err(read_failed("read", self.path))?;
         Ok(match payload {
-            Some(payload) if payload_checksum(payload) == header.payload_crc => Found::Record(header, payload),
+            Some(payload) if payload_checksum(payload) == header.payload_crc => {
+                Found::Record(header, payload)
+            }
             _ => Found::BadPayload(header),
         })
     }

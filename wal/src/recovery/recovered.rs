@@ -121,8 +121,8 @@ impl Recovered {
         let mut lsn = from;
         for part in parts.filter(|part| part.end > from) {
             let limit = options.max_record_bytes;
-            let mut reader =
-                SegmentReader::open(&*env.files, &part.path, &key, limit).map_err(|error| reread(error, changed))?;
+            let mut reader = SegmentReader::open(&*env.files, &part.path, &key, limit)
+                .map_err(|error| reread(error, changed))?;
             while lsn < part.end {
                 match reader.record(part.identity, lsn).map_err(|error| reread(error, changed))? {
                     Found::Record(header, padded) => {

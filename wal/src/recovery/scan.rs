@@ -95,7 +95,13 @@ impl Recovery {
             clean_close, "log read"
         );
         if let Some(cut) = &cut {
-            tracing::warn!(segment = cut.segment, offset = cut.offset, end = halt.lsn, reached, "torn tail cut");
+            tracing::warn!(
+                segment = cut.segment,
+                offset = cut.offset,
+                end = halt.lsn,
+                reached,
+                "torn tail cut"
+            );
         }
         Ok(Recovered {
             start,
@@ -230,12 +236,7 @@ impl Scan<'_> {
     }
 
     /// Whether the log may end where reading stopped, and what was cut there; also how far what is cut reached.
-    fn judge(
-        &self,
-        halt: &Halt,
-        known: u64,
-        proven: Lsn,
-    ) -> Result<(Option<CutTail>, u64), RecoveryError> {
+    fn judge(&self, halt: &Halt, known: u64, proven: Lsn) -> Result<(Option<CutTail>, u64), RecoveryError> {
         let Halt { lsn, stop, link } = *halt;
         if proven.get() > lsn {
             return Err(self.corrupt(link, lsn, Damage::ProvenByCaller { durable: proven }));

@@ -9,10 +9,8 @@ use std::sync::Arc;
 
 use braid_vfs::{File, FileSystem, LogMapping, OpenMode, OpenOptions};
 
-use super::{BLOCK_BYTES, SEGMENT_SUFFIX, path_of};
+use super::{BLOCK, SEGMENT_SUFFIX, path_of};
 use crate::{LogOptions, MapPolicy};
-
-const BLOCK: usize = BLOCK_BYTES as usize;
 
 /// A segment file that is open for appends.
 #[derive(Debug)]
@@ -34,7 +32,8 @@ pub(crate) fn prepare(
     options: &LogOptions,
 ) -> io::Result<SegmentFile> {
     let path = path_of(dir, sequence, SEGMENT_SUFFIX);
-    let file = files.open(&path, OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions))?;
+    let file =
+        files.open(&path, OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions))?;
     let ready = (|| {
         let mut writer = BlockWriter::new(&*file);
         writer.fill_to(bytes)?;

@@ -22,8 +22,10 @@
 
 use crate::bytes::{put, u32_at, u64_at};
 
-/// Bytes of the header block; records start after it.
-pub(crate) const BLOCK_BYTES: u64 = 4096;
+/// Bytes of the header block, and of every write that fills a segment.
+pub(crate) const BLOCK: usize = 4096;
+/// The same, as a distance in the file: records start after the header block.
+pub(crate) const BLOCK_BYTES: u64 = BLOCK as u64;
 /// Bytes of the block that the checksum covers.
 pub(crate) const HEADER_FIELD_BYTES: usize = 128;
 
@@ -97,8 +99,10 @@ impl SegmentHeader {
             previous: u64_at(bytes, 64),
             recycled: flags == FLAG_RECYCLED,
         };
-        let plausible =
-            version == LOG_FORMAT_VERSION && flags <= FLAG_RECYCLED && header.base != 0 && header.base.is_multiple_of(8);
+        let plausible = version == LOG_FORMAT_VERSION
+            && flags <= FLAG_RECYCLED
+            && header.base != 0
+            && header.base.is_multiple_of(8);
         if plausible { HeaderState::Valid(header) } else { HeaderState::Damaged }
     }
 }

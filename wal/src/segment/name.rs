@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn other_names_are_not_segments() {
-        for name in ["1.seg", "000000000000000A.seg", "+00000000000000a.seg", "0000000000000001.seg~", ".seg"] {
+        for name in ["1.seg", "000000000000000A.seg", "+00000000000000a.seg", "0000000000000001.seg~", ".seg"]
+        {
             assert_eq!(sequence_of(OsStr::new(name), SEGMENT_SUFFIX), None, "{name}");
         }
     }

@@ -152,6 +152,13 @@ impl CrashFs {
         state.durable_names.insert(path.to_path_buf(), id);
     }
 
+    /// Changes a file's bytes in the page cache alone.
+    pub(super) fn overwrite(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.0.lock();
+        let id = state.names[path];
+        state.images[id].live = bytes.to_vec();
+    }
+
     pub(super) fn remove(&self, path: &Path) {
         let mut state = self.0.lock();
         state.names.remove(path);

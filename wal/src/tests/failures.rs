@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::crash_fs::{Cut, CrashFs};
+use super::crash_fs::{CrashFs, Cut};
 use super::helpers::*;
 use crate::{AppendError, EncodedRecord, Log, LogError, Lsn, SyncError};
 use braid_vfs::memory::SeededRandom;
@@ -40,7 +40,8 @@ fn after_a_failed_sync_reopening_does_not_trust_the_page_cache() {
     assert_eq!(records.len(), 6);
     assert!(recovered.durable < recovered.end);
     recovered.into_log(&env(&reopened, 2), small()).unwrap();
-    let (records, _) = scan(&reopened.cut(Cut::Nothing, &SeededRandom::new(1)), Lsn::FIRST, Lsn::ZERO).unwrap();
+    let (records, _) =
+        scan(&reopened.cut(Cut::Nothing, &SeededRandom::new(1)), Lsn::FIRST, Lsn::ZERO).unwrap();
     assert_eq!(records.len(), 6, "once recovery has shown a record, no power cut takes it back");
     assert_prefix(&records);
 }
@@ -86,8 +87,12 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
                 4
             }
             Err(AppendError::Poisoned) => {
+                // A part of the header arrived; whether the rest was zeros anyhow is not known until it is read.
                 assert!(log.is_poisoned());
-                3
+                let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+                assert_prefix(&records);
+                assert!((3..=4).contains(&records.len()));
+                continue;
             }
             Err(error) => panic!("{error}"),
         };

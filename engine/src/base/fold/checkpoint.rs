@@ -177,7 +177,8 @@ impl<'w> Checkpoint<'w> {
             } else {
                 let child = ChildRef::decode(entry.body);
                 let sum = rows.checked_add(child.rows);
-                rows = sum.ok_or(BaseError::Corrupt { page: child.page, what: "its rows cannot be so many" })?;
+                rows =
+                    sum.ok_or(BaseError::Corrupt { page: child.page, what: "its rows cannot be so many" })?;
                 overflow |= child.overflow;
             }
         }
@@ -319,10 +320,11 @@ impl<'w> Checkpoint<'w> {
         }
         let target = WriteTarget { file: &*self.store.file, physical_end: &self.physical_end };
         let buffer = &mut self.buffer;
-        let list = write_free_list(&free, &chain, self.generation, self.store.page_size, &mut |page, bytes| {
-            buffer.make_room(&target, page, bytes.len())?.extend_from_slice(bytes);
-            Ok(())
-        })?;
+        let list =
+            write_free_list(&free, &chain, self.generation, self.store.page_size, &mut |page, bytes| {
+                buffer.make_room(&target, page, bytes.len())?.extend_from_slice(bytes);
+                Ok(())
+            })?;
         self.buffer.flush(&target)?;
         if self.physical_end.get() < end {
             self.set_length(end)?;

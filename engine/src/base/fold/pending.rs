@@ -159,7 +159,8 @@ impl Pending {
             let (_, limit) = self.measure(start, self.items.len());
             let mut end = start;
             let mut taken = 0;
-            while end < limit && (end == start || pages <= 1 || taken + size(&self.items[end]) / 2 <= target) {
+            while end < limit && (end == start || pages <= 1 || taken + size(&self.items[end]) / 2 <= target)
+            {
                 taken += size(&self.items[end]);
                 end += 1;
             }

@@ -36,7 +36,8 @@ impl BaseStore {
         let mut directory = Directory::new(from);
         for tree in dropped {
             if let Some(root) = directory.set(*tree, None) {
-                checkpoint.free_tree(&Expected { tree: *tree, child: root.child, level: root.level }, check)?;
+                checkpoint
+                    .free_tree(&Expected { tree: *tree, child: root.child, level: root.level }, check)?;
             }
         }
         let mut reader = ChangeReader::new(changes, check)?;

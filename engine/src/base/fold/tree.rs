@@ -48,8 +48,10 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
             Some(root) => self.take_apart(root.child, root.level, &[], None)?,
             None => {
                 while self.changes.is_before(self.tree, None) {
-                    self.push_change(&[])?;
-                    self.appending = true;
+                    if self.changes.value().is_some() {
+                        self.push_change(&[])?;
+                        self.appending = true;
+                    }
                     self.changes.advance()?;
                 }
             }

@@ -28,7 +28,12 @@ impl WriteBuffer {
     }
 
     /// Gets ready to take `len` bytes for the pages from `page`; where to put them.
-    pub(super) fn make_room(&mut self, file: &WriteTarget<'_>, page: PageId, len: usize) -> Result<&mut Vec<u8>> {
+    pub(super) fn make_room(
+        &mut self,
+        file: &WriteTarget<'_>,
+        page: PageId,
+        len: usize,
+    ) -> Result<&mut Vec<u8>> {
         if self.end() != page.0 || self.bytes.len() + len > WRITE_BYTES {
             self.flush(file)?;
             self.start = page.0;

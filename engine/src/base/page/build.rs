@@ -129,7 +129,12 @@ impl PageBuilder {
     }
 
     /// Copies a page under another identity, after `patch` has changed its references; its checksum.
-    pub(crate) fn copy(&mut self, page: &[u8], identity: &PageIdentity, patch: impl FnOnce(&mut [u8])) -> u32 {
+    pub(crate) fn copy(
+        &mut self,
+        page: &[u8],
+        identity: &PageIdentity,
+        patch: impl FnOnce(&mut [u8]),
+    ) -> u32 {
         self.bytes.copy_from_slice(page);
         put_identity(&mut self.bytes, identity);
         patch(&mut self.bytes);

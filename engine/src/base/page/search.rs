@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::view::Page;
 use super::SLOT_BYTES;
+use super::view::Page;
 
 /// The first four bytes as a number that orders as they do; missing ones count as zero.
 pub(super) fn head(suffix: &[u8]) -> u32 {

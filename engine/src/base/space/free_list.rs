@@ -14,7 +14,9 @@ use super::{Extent, Extents};
 use crate::base::bytes::{get_u16, get_u32, get_u64, put};
 use crate::base::error::{BaseError, Result};
 use crate::base::ids::{PageGeneration, PageId, TreeId};
-use crate::base::page::{HEADER_BYTES, PageIdentity, PageKind, PageSize, at, put_header, seal, sealed_checksum};
+use crate::base::page::{
+    HEADER_BYTES, PageIdentity, PageKind, PageSize, at, put_header, seal, sealed_checksum,
+};
 use crate::base::refs::ChildRef;
 
 const EXTENTS_AT: usize = HEADER_BYTES + ChildRef::BYTES;
@@ -97,7 +99,8 @@ pub(crate) fn read_free_list(
         for n in 0..count {
             let start = get_u32(&bytes, EXTENTS_AT + n * EXTENT_BYTES);
             let pages = get_u32(&bytes, EXTENTS_AT + n * EXTENT_BYTES + 4);
-            let after = start.checked_add(pages).filter(|after| pages > 0 && start >= free_from && *after <= end);
+            let after =
+                start.checked_add(pages).filter(|after| pages > 0 && start >= free_from && *after <= end);
             let Some(after) = after else { return corrupt("its free pages do not ascend within the file") };
             extents.add(Extent { start, pages });
             free_from = after;

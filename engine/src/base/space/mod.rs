@@ -94,7 +94,8 @@ impl Space {
     /// `Corrupt` when a page would be free twice: then two pages or rows of the file named it as theirs.
     pub(crate) fn free_with(&self, freed: &[Freed]) -> Result<Extents> {
         let mut all = self.free.clone();
-        for extent in self.limbo.iter().chain(self.withheld.extents()).chain(freed.iter().map(|f| &f.extent)) {
+        for extent in self.limbo.iter().chain(self.withheld.extents()).chain(freed.iter().map(|f| &f.extent))
+        {
             if extent.end() > self.end || !all.add(*extent) {
                 return Err(BaseError::Corrupt { page: PageId(extent.start), what: "it is freed twice" });
             }
@@ -103,7 +104,12 @@ impl Space {
     }
 
     /// The meta block of `generation` is durable: what it freed may go as soon as no live base needs it.
-    pub(crate) fn published(&mut self, generation: PageGeneration, freed: Vec<Freed>, live: &[PageGeneration]) {
+    pub(crate) fn published(
+        &mut self,
+        generation: PageGeneration,
+        freed: Vec<Freed>,
+        live: &[PageGeneration],
+    ) {
         for extent in self.limbo.drain(..) {
             self.free.add(extent);
         }

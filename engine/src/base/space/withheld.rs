@@ -62,7 +62,9 @@ impl Withheld {
         let gone: Vec<_> =
             self.by_holder.keys().filter(|holder| live.binary_search(holder).is_err()).copied().collect();
         let mut free = Vec::new();
-        for entry in gone.iter().filter_map(|holder| self.by_holder.remove(holder)).flatten().collect::<Vec<_>>() {
+        for entry in
+            gone.iter().filter_map(|holder| self.by_holder.remove(holder)).flatten().collect::<Vec<_>>()
+        {
             self.pages -= entry.freed.extent.pages;
             self.place(entry, live, &mut free);
         }

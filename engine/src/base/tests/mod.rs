@@ -1,1 +1,12 @@
-//! Tests.
+//! Scenarios over the whole base.
+#![allow(clippy::cast_possible_truncation, reason = "test data is small")]
+
+mod damage;
+mod failing;
+mod file;
+mod hostile;
+mod kit;
+mod model;
+mod readers;
+mod space;
+mod speed;

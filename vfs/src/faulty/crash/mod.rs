@@ -22,4 +22,5 @@ mod restart;
 pub use self::{choice::CrashChoice, file::CrashFile, filesystem::CrashFileSystem};
 
 #[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

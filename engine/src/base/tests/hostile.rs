@@ -1,0 +1,141 @@
+//! Files made up by somebody: checksums are right, the rest is not.
+
+use super::file::TestFile;
+use super::kit::*;
+use crate::base::page::{Expected, Page, PageSize, seal};
+use crate::base::refs::ChildRef;
+use crate::base::*;
+
+/// Makes every checksum right from the leaves up, as far as the tree can be followed, so that only structure is wrong.
+fn reseal(image: &mut [u8], page_bytes: usize, at: &mut [u8], level: u8) {
+    let child = ChildRef::decode(at);
+    let start = 8192 + child.page.0 as usize * page_bytes;
+    let Some(mut page) = image.get(start..start + page_bytes).map(<[u8]>::to_vec) else { return };
+    if level > 0 {
+        let entries = usize::from(u16::from_le_bytes([page[6], page[7]]));
+        let prefix = usize::from(u16::from_le_bytes([page[24], page[25]]));
+        let children = 32 + prefix + entries.saturating_sub(1) * 8;
+        for index in 0..entries {
+            let at = children + index * ChildRef::BYTES;
+            let Some(mut child) = page.get(at..at + ChildRef::BYTES).map(<[u8]>::to_vec) else { break };
+            reseal(image, page_bytes, &mut child, level - 1);
+            page[at..at + ChildRef::BYTES].copy_from_slice(&child);
+        }
+    }
+    let checksum = seal(&mut page);
+    image[start..start + page_bytes].copy_from_slice(&page);
+    at[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn a_hostile_page_never_panics() {
+    let mut rng = Rng::new(9);
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1 << 16);
+    let shape = Shape { trees: 1, key_space: 600, max_key: 30, max_value: 900, deletes: 0 };
+    let base = fold(&store, &base, &random_changes(&shape, 500, &mut rng), &[]).unwrap();
+    let image = file.image();
+    let tree = TreeId(1);
+    let root = base.root(tree).unwrap();
+    assert!(root.level > 0);
+    let meta = store.writer.lock().current;
+    let mut accepted = 0;
+    for _ in 0..4000 {
+        let mut image = image.clone();
+        for _ in 0..=rng.below(3) {
+            let page = rng.below(store.space_stats().file_pages.into()) as usize;
+            // Mostly headers and slots, where the structure is.
+            let reach = if rng.below(3) == 0 { 508 } else { 80 };
+            let at = 8192 + page * 512 + 4 + rng.below(reach) as usize;
+            image[at] = match rng.below(4) {
+                0 => 0,
+                1 => 0xff,
+                2 => image[at].wrapping_add(1),
+                _ => rng.next() as u8,
+            };
+        }
+        let mut top = root.child.encode();
+        reseal(&mut image, 512, &mut top, root.level);
+        let opened = open_ready({
+            let mut clean = file.image();
+            clean.truncate(8192);
+            clean.extend_from_slice(&image[8192..]);
+            // The directory names the root with its new checksum.
+            let named = clean.windows(24).position(|bytes| bytes == root.child.encode());
+            let Some(place) = named else { continue };
+            clean[place..place + 24].copy_from_slice(&top);
+            let mut meta = meta;
+            let mut directory = meta.directory.unwrap();
+            let mut child = directory.child.encode();
+            reseal(&mut clean, 512, &mut child, directory.level);
+            directory.child = ChildRef::decode(&child);
+            meta.directory = Some(directory);
+            let slot = usize::from(meta.generation.get() % 2 == 1) * 4096;
+            clean[slot..slot + 4096].copy_from_slice(&meta.encode());
+            // Pages of the directory and of the free list are not what is tried here.
+            if open(clean.clone()).is_err() {
+                continue;
+            }
+            clean
+        });
+        let mut cursor = BaseCursor::new(opened.store.clone(), opened.base.clone(), tree);
+        let mut read = || -> Result<()> {
+            while cursor.next()? {
+                cursor.value()?;
+            }
+            while cursor.prev()? {
+                cursor.value()?;
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            assert!(error.is_corruption() || matches!(error, BaseError::OutOfMemory { .. }), "{error}");
+        } else {
+            accepted += 1;
+        }
+        drop(opened.store.check(&opened.base, &mut |_, _| Ok(())).unwrap());
+        let changes = random_changes(&shape, 10, &mut rng);
+        drop(fold(&opened.store, &opened.base, &changes, &[]));
+        drop(fold(&opened.store, &opened.base, &Changes::new(), &[tree]));
+        drop(opened.store.compact_step(&opened.base, 10, &|| Ok(())));
+    }
+    assert!(accepted < 3000);
+}
+
+#[test]
+fn random_bytes_are_no_page() {
+    let mut rng = Rng::new(4);
+    let size = PageSize::new(512).unwrap();
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let level = rng.below(2) as u8;
+        let mut bytes = vec![0; 512];
+        bytes[4] = level + 1;
+        bytes[5] = level;
+        bytes[6] = rng.below(6) as u8;
+        bytes[16] = 1;
+        bytes[24] = rng.below(4) as u8;
+        bytes[28..30].copy_from_slice(&(32 + rng.below(480) as u16).to_le_bytes());
+        for byte in &mut bytes[32..] {
+            *byte = if rng.below(3) == 0 { rng.next() as u8 } else { 0 };
+        }
+        let checksum = seal(&mut bytes);
+        let rows = u64::from(bytes[6]);
+        let child =
+            ChildRef { page: PageId(0), checksum, generation: PageGeneration(1), rows, overflow: false };
+        let expected = Expected { tree: TreeId(0), child, level };
+        if let Ok(page) = Page::check(bytes.into(), &expected, size) {
+            accepted += 1;
+            let mut key = Vec::new();
+            for row in 0..page.entries() {
+                if level == 0 {
+                    page.copy_key(row, &mut key);
+                    assert_eq!(page.find_row(&key), Ok(row));
+                    assert!(matches!(page.value(row), page::Value::Inline(_)));
+                }
+            }
+            assert!(page.find_child(b"abc") <= page.entries() && page.find_child(&[]) <= page.entries());
+        }
+    }
+    assert!(accepted < 10_000);
+}

@@ -1,0 +1,107 @@
+//! Readers of old and new bases while folds go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::file::TestFile;
+use super::kit::*;
+use crate::base::*;
+
+fn rows(value: u8) -> Changes {
+    (0..400_u32).map(|n| ((TreeId(1), n.to_be_bytes().to_vec()), Some(vec![value; 30]))).collect()
+}
+
+#[test]
+fn an_old_base_stays_readable_and_pins_only_its_own() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 4096);
+    let old = fold(&store, &base, &rows(1), &[]).unwrap();
+    let mut base = Arc::clone(&old);
+    let mut sizes = Vec::new();
+    for value in 2..80 {
+        base = fold(&store, &base, &rows(value), &[]).unwrap();
+        sizes.push(store.space_stats().file_pages);
+        if value % 10 == 0 {
+            assert_sound(&store, &base);
+            assert_sound(&store, &old);
+            assert!(rows_of(&store, &old, TreeId(1)).unwrap().values().all(|value| *value == [1; 30]));
+        }
+    }
+    // One tree for the reader, one that stands, one that is written; the pages freed meanwhile are used again.
+    assert!(sizes[70] <= sizes[5], "{sizes:?}");
+    drop(old);
+    base = fold(&store, &base, &rows(200), &[]).unwrap();
+    base = fold(&store, &base, &rows(201), &[]).unwrap();
+    assert_sound(&store, &base);
+    assert!(store.space_stats().withheld_pages < sizes[70] / 2, "{:?}", store.space_stats());
+}
+
+#[test]
+fn a_cursor_outlives_everything() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1024);
+    let mut base = fold(&store, &base, &rows(1), &[]).unwrap();
+    let mut cursor = BaseCursor::new(Arc::clone(&store), Arc::clone(&base), TreeId(1));
+    assert!(cursor.first().unwrap());
+    for n in 1..400_u32 {
+        if n % 20 == 0 {
+            base = fold(&store, &base, &rows((n / 20) as u8 + 1), &[]).unwrap();
+        }
+        assert!(cursor.next().unwrap());
+        assert_eq!((cursor.key(), cursor.value().unwrap()), (n.to_be_bytes().as_slice(), [1; 30].as_slice()));
+    }
+    assert!(!cursor.next().unwrap());
+}
+
+#[test]
+fn many_threads_read_while_folds_go_on() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 8 * 512);
+    let base = fold(&store, &base, &rows(1), &[]).unwrap();
+    let newest = arc_swap::ArcSwap::new(base);
+    let stop = AtomicBool::new(false);
+    let reads = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let (store, newest, stop, reads) = (&store, &newest, &stop, &reads);
+            scope.spawn(move || {
+                let mut rng = Rng::new(seed);
+                while !stop.load(Ordering::Relaxed) {
+                    let base = newest.load_full();
+                    let stamp = base.state().checkpoint_ts as u8;
+                    for _ in 0..20 {
+                        let key = (rng.below(400) as u32).to_be_bytes();
+                        let value = store.get(&base, TreeId(1), &key, <[u8]>::to_vec).unwrap().unwrap();
+                        assert_eq!(value, [stamp; 30]);
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if rng.below(4) == 0 {
+                        assert_eq!(rows_of(store, &base, TreeId(1)).unwrap().len(), 400);
+                    }
+                }
+            });
+        }
+        for value in 2..120 {
+            let base = newest.load_full();
+            newest.store(fold(&store, &base, &rows(value), &[]).unwrap());
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let stats = store.cache_stats();
+    assert!(reads.load(Ordering::Relaxed) > 100);
+    assert!(stats.hits > 0 && stats.misses > 0 && stats.evictions > 0, "{stats:?}");
+    assert!(stats.resident_bytes <= stats.capacity_bytes, "{stats:?}");
+    assert_sound(&store, &newest.load_full());
+}
+
+#[test]
+fn a_cached_page_is_not_read_again() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1 << 20);
+    let base = fold(&store, &base, &rows(1), &[]).unwrap();
+    let read_all = || rows_of(&store, &base, TreeId(1)).unwrap().len();
+    assert_eq!(read_all(), 400);
+    let reads = file.reads();
+    assert_eq!(read_all(), 400);
+    assert_eq!(file.reads(), reads);
+}

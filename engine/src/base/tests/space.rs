@@ -1,0 +1,130 @@
+//! Space that is freed is used again, or given back.
+
+use std::sync::Arc;
+
+use super::file::TestFile;
+use super::kit::*;
+use crate::base::space::{Extent, Extents};
+use crate::base::*;
+
+#[test]
+fn compaction_gives_back() {
+    for seed in 0..5 {
+        let mut rng = Rng::new(seed);
+        let file = TestFile::new();
+        let (store, mut base) = create(&file, 512, 1 << 16);
+        let shape = Shape { trees: 3, key_space: 3000, max_key: 20, max_value: 2000, deletes: 0 };
+        let mut model = Model::new();
+        for _ in 0..4 {
+            let changes = random_changes(&shape, 1500, &mut rng);
+            base = fold(&store, &base, &changes, &[]).unwrap();
+            apply(&mut model, &changes, &[]);
+        }
+        let gone: Changes = model
+            .iter()
+            .flat_map(|(tree, rows)| rows.keys().map(|key| (*tree, key.clone())))
+            .filter(|_| rng.below(10) > 0)
+            .map(|key| (key, None))
+            .collect();
+        base = fold(&store, &base, &gone, &[]).unwrap();
+        apply(&mut model, &gone, &[]);
+        let reader = Arc::clone(&base);
+        let before = file.image().len();
+        let mut steps = 0;
+        let compact = |base: &mut Arc<Base>, steps: &mut u32| loop {
+            let done = store.compact_step(base, 40, &|| Ok(())).unwrap();
+            *base = done.base;
+            assert_sound(&store, base);
+            *steps += 1;
+            assert!(*steps < 1000, "compaction does not end");
+            if done.moved_pages == 0 && done.returned_pages == 0 {
+                break done.held_pages;
+            }
+        };
+        let held = compact(&mut base, &mut steps);
+        assert!(held > 0, "the reader holds nothing");
+        assert!(content(&store, &reader).unwrap() == model);
+        drop(reader);
+        compact(&mut base, &mut steps);
+        assert!(content(&store, &base).unwrap() == model);
+        let after = file.image().len();
+        let stats = store.space_stats();
+        let in_use = (stats.file_pages - stats.free_pages - stats.withheld_pages) as usize * 512;
+        assert!(after * 3 < before, "from {before} to {after} with {in_use} in use");
+        assert!(after - 8192 < in_use * 5 / 4 + 40 * 512, "{after} for {in_use}");
+        let opened = open_ready(file.image());
+        assert!(content(&opened.store, &opened.base).unwrap() == model);
+    }
+}
+
+#[test]
+fn a_file_does_not_grow_under_steady_change() {
+    let mut rng = Rng::new(8);
+    let file = TestFile::new();
+    let (store, mut base) = create(&file, 512, 1 << 16);
+    let shape = Shape { trees: 2, key_space: 800, max_key: 20, max_value: 1200, deletes: 45 };
+    let mut largest_early = 0;
+    for round in 0..120 {
+        let changes = random_changes(&shape, 300, &mut rng);
+        base = fold(&store, &base, &changes, &[]).unwrap();
+        let pages = store.space_stats().file_pages;
+        if round < 30 {
+            largest_early = largest_early.max(pages);
+        } else {
+            assert!(pages < largest_early * 3 / 2, "{pages} pages in round {round}, {largest_early} early");
+        }
+    }
+    assert_sound(&store, &base);
+}
+
+#[test]
+fn dropping_a_tree_frees_it_all() {
+    let mut rng = Rng::new(2);
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1 << 16);
+    let shape = Shape { trees: 1, key_space: 3000, max_key: 20, max_value: 2000, deletes: 0 };
+    let mut base = fold(&store, &base, &random_changes(&shape, 1000, &mut rng), &[]).unwrap();
+    base = fold(&store, &base, &Changes::new(), &[TreeId(1), TreeId(1), TreeId(99)]).unwrap();
+    assert_sound(&store, &base);
+    // The free list of the first one lies behind what was dropped, and is held until its base is gone.
+    for _ in 0..2 {
+        base = fold(&store, &base, &Changes::new(), &[]).unwrap();
+        assert_sound(&store, &base);
+    }
+    assert!(store.space_stats().file_pages < 10, "{:?}", store.space_stats());
+}
+
+#[test]
+fn extents_join_and_give_the_lowest() {
+    let mut rng = Rng::new(6);
+    let mut extents = Extents::default();
+    let mut model = std::collections::BTreeSet::new();
+    for _ in 0..4000 {
+        if rng.below(2) == 0 {
+            let extent = Extent { start: rng.below(300) as u32, pages: 1 + rng.below(6) as u32 };
+            let fits = (extent.start..extent.end()).all(|page| !model.contains(&page));
+            assert_eq!(extents.add(extent), fits);
+            if fits {
+                model.extend(extent.start..extent.end());
+            }
+        } else {
+            let pages = 1 + rng.below(7) as u32;
+            let lowest = model
+                .iter()
+                .copied()
+                .filter(|start| (0..pages).all(|n| model.contains(&(start + n))))
+                // A run is taken from its start.
+                .find(|start| *start == 0 || !model.contains(&(start - 1)));
+            let taken = extents.take(pages);
+            assert_eq!(taken, lowest);
+            if let Some(start) = taken {
+                model.retain(|page| *page < start || *page >= start + pages);
+            }
+        }
+        assert_eq!(extents.pages() as usize, model.len());
+        let listed: Vec<u32> = extents.iter().flat_map(|extent| extent.start..extent.end()).collect();
+        assert!(listed.iter().eq(model.iter()));
+        let runs: Vec<Extent> = extents.iter().collect();
+        assert!(runs.windows(2).all(|pair| pair[0].end() < pair[1].start));
+    }
+}
