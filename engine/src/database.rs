@@ -61,8 +61,9 @@ impl Database {
     /// # Errors
     /// As for [`open`](Self::open); [`Error::OptionsConflict`] when it is open in this process with others, and
     /// [`Error::Limit`] for an option outside its range.
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        opening::open(Env::real(), path.as_ref(), Some(options))
+        opening::open(Env::real(), path.as_ref(), Some(&options))
     }
 
     /// Opens a database that exists, for reading. Not a byte is written: what the log holds is replayed in memory.
@@ -93,8 +94,9 @@ impl Database {
     ///
     /// # Errors
     /// As for [`open_with`](Self::open_with).
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn open_in(env: Env, path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        opening::open(env, path.as_ref(), Some(options))
+        opening::open(env, path.as_ref(), Some(&options))
     }
 
     /// Opens a database on any file layer, for reading.
@@ -226,9 +228,10 @@ impl Database {
     ///
     /// # Errors
     /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate).
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction> {
         self.writable()?;
-        transaction::begin(&self.handle, options)
+        transaction::begin(&self.handle, &options)
     }
 
     /// The database as it stands now: every acknowledged commit and no other. Never waits, never `Busy`.
@@ -283,6 +286,7 @@ impl Database {
     ///
     /// # Errors
     /// What `body` returned, or what the last attempt met.
+    #[expect(clippy::needless_pass_by_value, reason = "a policy is written where it is used")]
     pub fn transact<T>(
         &self,
         policy: RetryPolicy,

@@ -49,7 +49,7 @@ mod statistics;
 mod table;
 mod transaction;
 
-pub use base::{CachedPage, ClockCache, Page, PageCache, PageGeneration, PageId};
+pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::Timestamp;
 pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit};

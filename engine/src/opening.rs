@@ -16,7 +16,7 @@ use crate::options::Options;
 const IN_MEMORY: &str = "/memory.braid";
 
 /// Opens for writing. `options` are compared with those of a core that is open already; `None` takes it as it is.
-pub(crate) fn open(env: Env, path: &Path, options: Option<Options>) -> Result<Database> {
+pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
     let path = resolve(&env, path)?;
     let context = || format!("opening {}", path.display());
     // Makes the file if there is none: only then has it an identity.
@@ -30,14 +30,14 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<Options>) -> Result<Da
         env,
         path: path.clone(),
         named: true,
-        options: options.clone().unwrap_or_default(),
+        options: options.cloned().unwrap_or_default(),
         read_only: false,
     };
     let attach = |core: &Core| {
         if core.writer().is_err() {
             return Err(Error::OptionsConflict { path: path.clone(), option: "access mode (read-only)" });
         }
-        match options.as_ref().and_then(|wanted| difference(wanted, &core.options)) {
+        match options.and_then(|wanted| difference(wanted, &core.options)) {
             Some(option) => Err(Error::OptionsConflict { path: path.clone(), option }),
             None => Ok(()),
         }

@@ -89,7 +89,7 @@ pub(crate) fn transact<T>(
             options.admission = Admission::Immediate;
             core.counters.escalations.add(1);
         }
-        let error = match attempt(handle, options, &mut body) {
+        let error = match attempt(handle, &options, &mut body) {
             Ok((value, commit, exclusive)) => {
                 core.counters.max_attempts.raise(u64::from(attempts));
                 return Ok(Outcome { value, commit, attempts, exclusive, waited });
@@ -113,7 +113,7 @@ pub(crate) fn transact<T>(
 
 fn attempt<T>(
     handle: &Arc<Handle>,
-    options: TransactionOptions,
+    options: &TransactionOptions,
     body: &mut impl FnMut(&mut Transaction) -> Result<T>,
 ) -> Result<(T, Commit, bool), Error> {
     let mut tx = transaction::begin(handle, options)?;

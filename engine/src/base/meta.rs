@@ -33,7 +33,7 @@ pub(crate) const META_BYTES: usize = 4096;
 /// Where page 0 starts.
 pub(crate) const PAGES_AT: u64 = 2 * META_BYTES as u64;
 /// The format that this code writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"BRAIDDB\0";
 const CHECKSUM_AT: usize = META_BYTES - 4;

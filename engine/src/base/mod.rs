@@ -32,16 +32,15 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{CacheStats, CachedPage, ClockCache, Page, PageCache};
-pub(crate) use check::{CheckReport, Finding, OnProgress};
+pub use cache::{CachedPage, ClockCache, Page, PageCache};
 pub(crate) use compact::Compacted;
 pub(crate) use cursor::BaseCursor;
-pub(crate) use error::{BaseError, Result};
+pub(crate) use error::BaseError;
 pub(crate) use fold::{Change, ChangeSource};
 pub(crate) use ids::TreeId;
 pub use ids::{PageGeneration, PageId};
-pub(crate) use meta::{EngineState, FORMAT_VERSION};
-pub(crate) use open::{CreateParams, Opened, OpenedBase};
-pub(crate) use salvage::{Loss, OnRow};
-pub(crate) use space::Extent;
-pub(crate) use store::{Base, BaseStore, SpaceStats};
+pub(crate) use meta::EngineState;
+pub use meta::FORMAT_VERSION;
+pub(crate) use open::{CreateParams, Opened};
+pub(crate) use salvage::Loss;
+pub(crate) use store::{Base, BaseStore};

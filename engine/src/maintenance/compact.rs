@@ -1,7 +1,7 @@
 //! Compaction: the file gives back what it does not need.
 
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::statistics::OpenSnapshot;
 
 /// What a compaction did.
@@ -22,7 +22,7 @@ impl Core {
     /// Folds what is not folded yet, then moves pages from the end of the file into free ones before, step by step, until
     /// a step finds nothing more to give back.
     pub(crate) fn compact(&self) -> Result<CompactReport> {
-        let bytes_before = self.file_bytes();
+        let bytes_before = self.file_bytes()?;
         self.checkpoint()?;
         let mut held_pages;
         let mut idle_steps = 0;
@@ -38,7 +38,7 @@ impl Core {
         let stats = crate::statistics::of(self);
         let report = CompactReport {
             bytes_before,
-            bytes_after: self.file_bytes(),
+            bytes_after: self.file_bytes()?,
             held_bytes: u64::from(held_pages) * u64::from(self.base.page_bytes()),
             held_by: stats.oldest_snapshot.filter(|_| held_pages > 0),
         };
@@ -46,8 +46,7 @@ impl Core {
         Ok(report)
     }
 
-    fn file_bytes(&self) -> u64 {
-        let space = self.base.space_stats();
-        u64::from(space.file_pages) * u64::from(space.page_bytes)
+    fn file_bytes(&self) -> Result<u64> {
+        self.base.file().len().map_err(|error| Error::io("asking for the length of the file", error))
     }
 }

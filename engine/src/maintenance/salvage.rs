@@ -161,7 +161,6 @@ impl Rescue {
             Recovery::salvage(&*env.files, &dir, store.uuid(), start, &LogOptions::default(), |piece| {
                 match piece {
                     Salvage::Record(record) if record.kind == kind::COMMIT => self.replay(record.payload)?,
-                    Salvage::Record(_) => {}
                     Salvage::Skipped { segment, offset, bytes } => self.report.losses.push(format!(
                         "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
                     )),

@@ -18,7 +18,7 @@ pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result
 }
 
 /// Begins a write transaction.
-pub(crate) fn begin(handle: &Arc<Handle>, options: TransactionOptions) -> Result<Transaction> {
+pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Result<Transaction> {
     let core = handle.core();
     core.check_process()?;
     core.writer()?.check()?;

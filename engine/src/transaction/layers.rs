@@ -101,9 +101,8 @@ impl Layers {
     /// before that end, or nothing.
     pub(crate) fn step(&mut self, own: Option<&Inner>, direction: Direction) -> Result<bool> {
         match self.place {
-            Place::Nowhere => return self.seek(own, Bound::Unbounded, direction),
             Place::End if direction == self.direction => return Ok(false),
-            Place::End => return self.seek(own, Bound::Unbounded, direction),
+            Place::Nowhere | Place::End => return self.seek(own, Bound::Unbounded, direction),
             Place::Row(_) => {}
         }
         if direction != self.direction {

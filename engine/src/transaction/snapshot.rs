@@ -116,10 +116,22 @@ impl Snapshot {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn count(&self, table: &Table) -> Result<u64> {
+        self.count_between(table, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// How many rows a key range has: exact, and at the cost of [`count`](Self::count).
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn count_range<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<u64> {
+        self.count_between(table, keys.start_bound().map(K::as_ref), keys.end_bound().map(K::as_ref))
+    }
+
+    fn count_between(&self, table: &Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
         self.inner.check(table.info())?;
         if let Some(mut reads) = self.inner.reads() {
-            reads.span(table.info().id, Bound::Unbounded, Bound::Unbounded);
+            reads.span(table.info().id, from, to);
         }
-        self.inner.count(table.info().id)
+        self.inner.count(table.info().id, from, to)
     }
 }

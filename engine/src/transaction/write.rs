@@ -10,7 +10,6 @@ use super::cursor::Cursor;
 use super::snapshot::Snapshot;
 use crate::core::{Commit, CommitRequest, Exclusive, SchemaChange};
 use crate::error::{Error, Result};
-use crate::handle::Handle;
 use crate::options::Durability;
 use crate::table::Table;
 
@@ -168,10 +167,6 @@ impl Transaction {
 
     /// Ends the transaction; nothing of it was ever visible to others. The same as dropping it.
     pub fn rollback(self) {}
-
-    pub(crate) fn handle(&self) -> &Arc<Handle> {
-        &self.snapshot.inner.handle
-    }
 
     pub(crate) fn put_row(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<()> {
         self.check_limits(key, value)?;
