@@ -17,6 +17,7 @@ const IN_MEMORY: &str = "/memory.braid";
 
 /// Opens for writing. `options` are compared with those of a core that is open already; `None` takes it as it is.
 pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
+    options.map_or(Ok(()), Options::validate)?;
     let path = resolve(&env, path)?;
     let context = || format!("opening {}", path.display());
     // Makes the file if there is none: only then has it an identity.
@@ -61,6 +62,7 @@ pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
 
 /// Opens on memory that nobody else can reach.
 pub(crate) fn in_memory(options: Options) -> Result<Database> {
+    options.validate()?;
     let env = Env::in_memory();
     let path = PathBuf::from(IN_MEMORY);
     env.files

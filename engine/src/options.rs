@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::PageCache;
+use crate::error::{Error, Result};
 
 /// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,6 +94,26 @@ impl Default for Options {
             map_log: true,
             page_cache: None,
         }
+    }
+}
+
+impl Options {
+    /// Refuses what is outside its documented range.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let at_least = |what, actual: u64, limit: u64| {
+            if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
+        };
+        at_least("Options::row_store_bytes", self.row_store_bytes as u64, 64 << 10)?;
+        at_least("Options::log_segment_bytes", self.log_segment_bytes, 64 << 10)?;
+        at_least("Options::max_snapshots", self.max_snapshots as u64, 1)?;
+        if !self.page_bytes.is_power_of_two() || !(512..=65_536).contains(&self.page_bytes) {
+            return Err(Error::Limit {
+                what: "Options::page_bytes (a power of two from 512)",
+                actual: self.page_bytes as u64,
+                limit: 65_536,
+            });
+        }
+        Ok(())
     }
 }
 

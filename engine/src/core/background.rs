@@ -26,6 +26,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 struct Wishes {
     checkpoint: bool,
+    burial: bool,
     settle: bool,
     segment: bool,
     stop: bool,
@@ -70,6 +71,7 @@ impl Background {
     /// Takes folded generations, to free them when the last snapshot lets go.
     pub(super) fn bury(&self, folded: &[Arc<Generation>]) {
         self.buried.lock().extend(folded.iter().cloned());
+        self.wishes.lock().burial = true;
         self.checkpointer.notify_one();
     }
 
@@ -83,8 +85,12 @@ impl Background {
         !buried.is_empty()
     }
 
-    fn is_stopping(&self) -> bool {
-        self.wishes.lock().stop
+    /// Waits, unless it is time to stop.
+    fn rest(&self, duration: Duration) {
+        let mut wishes = self.wishes.lock();
+        if !wishes.stop {
+            self.checkpointer.wait_for(&mut wishes, duration);
+        }
     }
 
     /// Stops both threads and waits for them.
@@ -128,36 +134,31 @@ impl Core {
 
     fn run_checkpointer(&self, writer: &Writer) {
         let background = &writer.background;
-        let mut something_buried = false;
+        let mut something_is_buried = false;
         loop {
-            {
+            let wanted = {
                 let mut wishes = background.wishes.lock();
-                while !wishes.checkpoint && !wishes.stop {
-                    if something_buried {
-                        if background.checkpointer.wait_for(&mut wishes, REAP_INTERVAL) {
-                            break;
-                        }
-                    } else {
+                while !wishes.checkpoint && !wishes.stop && !wishes.burial {
+                    if !something_is_buried {
                         background.checkpointer.wait(&mut wishes);
-                        something_buried = true;
+                    } else if background.checkpointer.wait_for(&mut wishes, REAP_INTERVAL) {
+                        break;
                     }
                 }
                 if wishes.stop {
                     return;
                 }
-                if !std::mem::take(&mut wishes.checkpoint) {
-                    drop(wishes);
-                    something_buried = background.reap();
-                    continue;
+                wishes.burial = false;
+                std::mem::take(&mut wishes.checkpoint)
+            };
+            if wanted {
+                // Before the checkpoint, so that a wish that comes while it runs is not lost.
+                background.checkpoint_asked.store(false, Ordering::SeqCst);
+                if self.checkpoint().is_err() {
+                    background.rest(RETRY_INTERVAL);
                 }
             }
-            // Before the checkpoint, so that a wish that comes while it runs is not lost.
-            background.checkpoint_asked.store(false, Ordering::SeqCst);
-            if self.checkpoint().is_err() && !background.is_stopping() {
-                let mut wishes = background.wishes.lock();
-                background.checkpointer.wait_for(&mut wishes, RETRY_INTERVAL);
-            }
-            something_buried = background.reap();
+            something_is_buried = background.reap();
         }
     }
 

@@ -45,7 +45,6 @@ pub(crate) struct OpenRequest {
 
 /// Opens the core of a file, making the file a database if it is empty.
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
-    validate(&request.options)?;
     let began = request.env.clock.now();
     let lock = lock(&request)?;
     let (store, base) = open_store(&request)?;
@@ -67,23 +66,6 @@ pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
         "opened"
     );
     Ok(core)
-}
-
-fn validate(options: &Options) -> Result<()> {
-    let at_least = |what, actual: u64, limit: u64| {
-        if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
-    };
-    at_least("Options::row_store_bytes", options.row_store_bytes as u64, 64 << 10)?;
-    at_least("Options::log_segment_bytes", options.log_segment_bytes, 64 << 10)?;
-    at_least("Options::max_snapshots", options.max_snapshots as u64, 1)?;
-    if !options.page_bytes.is_power_of_two() || !(512..=65_536).contains(&options.page_bytes) {
-        return Err(Error::Limit {
-            what: "Options::page_bytes (a power of two from 512)",
-            actual: options.page_bytes as u64,
-            limit: 65_536,
-        });
-    }
-    Ok(())
 }
 
 /// Takes the file's lock, on an open file of its own that is closed with the core.
