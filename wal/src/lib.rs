@@ -50,4 +50,5 @@ pub use recovery::{CutTail, Recovered, RecoveredRecord, Recovery, Salvage, Salva
 pub use segment::LOG_FORMAT_VERSION;
 
 #[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

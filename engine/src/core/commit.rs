@@ -390,6 +390,8 @@ fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> 
     let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
     appender.append(record, tag.get()).map_err(|error| match error {
         AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
+        // It may be this very append that failed half way.
+        AppendError::Poisoned => Left::Failed(Error::CommitUnknown(Arc::new(io::Error::other(error)))),
         other => Left::Failed(Error::from_append(other)),
     })
 }

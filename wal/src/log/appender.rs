@@ -168,7 +168,6 @@ impl Appender {
         (self.sequence, self.base, self.limit, self.salt) = (sequence, base, limit, salt);
         self.log.half_full.store(base.midpoint(limit), Ordering::Relaxed);
         self.log.counters.rotations.add_alone(1);
-        tracing::debug!(segment = sequence, base, "log goes on in the next segment");
         // The record before it names this segment, so there is no way back from a header that is not whole.
         stored.map_err(|error| {
             self.log.poison_after(&error);

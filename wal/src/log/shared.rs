@@ -205,7 +205,7 @@ impl Log {
     }
 
     /// Makes sure that a segment is ready that takes a record of `bytes` bytes: what
-    /// [`AppendError::SegmentNeeded`] asks for, or 0 in the background. Not for the commit section: it writes and
+    /// [`SegmentNeeded`](crate::AppendError::SegmentNeeded) asks for, or 0 in the background. Not for the commit section: it writes and
     /// syncs a file.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ fn run(
     from: u64,
     promise: &mut Promise,
 ) -> Result<(), LogError> {
-    for tag in from..from + 45 {
+    for tag in from..from + 47 {
         let end = append(&mut appender, tag, &payload(tag))?;
         if tag % 4 == 0 {
             log.sync_through(end)?;
@@ -38,7 +38,7 @@ fn run(
         }
     }
     log.close(appender)?;
-    promise.records = from + 45;
+    promise.records = from + 47;
     Ok(())
 }
 
@@ -66,6 +66,14 @@ fn crash_everywhere(options: LogOptions) {
         let (log, appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
         fs.die_at(at);
         let _ = run(&log, appender, 0, &mut promise);
+        // Killed and opened again, and only then the power cut.
+        let killed = fs.killed();
+        let context = format!("operation {at}, killed");
+        let (count, recovered) = check(&killed, promise, &context);
+        recovered.into_log(&env(&killed, 2 + at), options).unwrap();
+        let after = killed.cut(Cut::Nothing, &SeededRandom::new(at));
+        assert_eq!(check(&after, promise, &context).0, count, "{context}: what recovery showed stands");
+
         for (index, cut) in CUTS.into_iter().enumerate() {
             let random = SeededRandom::new(at * 16 + index as u64);
             let first = fs.cut(cut, &random);

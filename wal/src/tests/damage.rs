@@ -115,7 +115,7 @@ fn cut_at_every_byte_the_log_is_a_prefix_or_refused() {
                     );
                 }
                 Err(RecoveryError::Missing { .. } | RecoveryError::Corrupt { .. }) => {
-                    assert!(len < 4096 + 48)
+                    assert!(len < 4096 + 48);
                 }
                 Err(error) => panic!("length {len}: {error}"),
             }
@@ -166,6 +166,24 @@ fn a_fresh_segment_without_its_header_is_damage() {
         fs.put(&segment(2), &bad);
         let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
         assert!(matches!(error, RecoveryError::Corrupt { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_recovery_copied_is_proven_by_the_segment_it_is_in() {
+    let fs = CrashFs::new();
+    let (log, appender) = filled(&fs, small(), 6, |_| false);
+    drop((log, appender));
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let first = recovered.durable;
+    let (log, _appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    let good = fs.read(&segment(2));
+    for byte in 4096..(log.durable().get() - first.get()) as usize + 4096 {
+        let mut bad = good.clone();
+        bad[byte] ^= 2;
+        fs.put(&segment(2), &bad);
+        let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+        assert!(matches!(error, RecoveryError::Corrupt { segment: 2, .. }), "byte {byte}: {error}");
     }
 }
 

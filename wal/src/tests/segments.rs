@@ -91,6 +91,8 @@ fn released_segments_are_reused_and_their_stale_records_stay_dead() {
             log.release_before(end).unwrap();
             (start, after) = (end, tag);
             log.prepare(0).unwrap();
+            let spare = fs.paths().pop().unwrap();
+            assert!(fs.read(&spare)[..4096].iter().all(|byte| *byte == 0), "no old header under a new name");
         }
         assert!(log.retained_bytes() <= 3 * 16384, "the log stays small");
         if tag % 5 == 0 {
@@ -102,6 +104,19 @@ fn released_segments_are_reused_and_their_stale_records_stay_dead() {
         }
     }
     assert!(tag > 500);
+}
+
+#[test]
+fn every_segment_has_a_salt_of_its_own() {
+    let fs = CrashFs::new();
+    let (log, appender) = filled(&fs, small(), 200, |_| true);
+    log.close(appender).unwrap();
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    recovered.into_log(&env(&fs, 2), small()).unwrap();
+    let salts: Vec<_> = fs.paths().iter().map(|path| crate::bytes::u64_at(&fs.read(path), 48)).collect();
+    let distinct: std::collections::BTreeSet<_> = salts.iter().collect();
+    assert!(salts.len() > 3);
+    assert_eq!(distinct.len(), salts.len());
 }
 
 #[test]
@@ -209,6 +224,35 @@ fn a_log_is_created_once_and_removed_whole() {
     Log::remove(&fs, dir()).unwrap();
     assert_eq!(fs.paths(), Vec::<std::path::PathBuf>::new());
     Log::create(&env(&fs, 2), dir(), UUID, small()).unwrap();
+}
+
+#[test]
+fn real_files_hold_it_as_well() {
+    let env = braid_vfs::Env::real();
+    let dir = std::env::temp_dir().join(format!("braid-wal-{}", std::process::id()));
+    Log::remove(&*env.files, &dir).unwrap();
+    let mut count = 0;
+    for round in 0..3 {
+        let options = if round == 1 { plain() } else { small() };
+        let scanned =
+            crate::Recovery::scan(&*env.files, &dir, UUID, Lsn::FIRST, Lsn::ZERO, &options, |record| {
+                assert_eq!(record.tag, count);
+                assert_eq!(record.payload, payload(count));
+                count += 1;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        let (log, mut appender) = match scanned {
+            Ok(recovered) => recovered.into_log(&env, options).unwrap(),
+            Err(_) => Log::create(&env, &dir, UUID, options).unwrap(),
+        };
+        assert_eq!(count, round * 100);
+        count = 0;
+        for tag in round * 100..round * 100 + 100 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+        }
+        log.close(appender).unwrap();
+    }
+    Log::remove(&*env.files, &dir).unwrap();
 }
 
 #[test]
