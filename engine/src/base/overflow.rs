@@ -3,6 +3,8 @@
 //! The run starts with a page header; the value follows at once and fills the pages to its end, then zeros. One checksum
 //! covers the whole run, padding too.
 
+use braid_vfs::sync::atomic::Ordering;
+
 use super::bytes::{get_u32, get_u64, put};
 use super::error::{BaseError, Result};
 use super::ids::{PageGeneration, PageId, TreeId};
@@ -60,7 +62,7 @@ impl BaseStore {
         let corrupt = |what| Err(BaseError::Corrupt { page: run.page, what });
         // The leaf that named the run has checked that its length and its number of pages agree.
         let end = u64::from(run.page.0) + u64::from(run.pages);
-        if end > u64::from(self.end.load(std::sync::atomic::Ordering::Acquire)) {
+        if end > u64::from(self.end.load(Ordering::Acquire)) {
             return corrupt("a long value lies outside the file");
         }
         let bytes = run.pages as usize * self.page_size.bytes();

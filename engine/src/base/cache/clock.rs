@@ -25,8 +25,8 @@ use crate::base::ids::{PageGeneration, PageId};
 const WAYS: usize = 8;
 /// The tag of an empty slot: no page has this id.
 const NO_PAGE: u32 = u32::MAX;
-/// Room is made for pages of this size; larger ones only leave slots unused.
-const SMALLEST_PAGE: usize = 4096;
+/// The page size of a file, unless it was created with another one.
+const ORDINARY_PAGE_BYTES: u32 = 4096;
 
 #[repr(align(64))]
 struct Set {
@@ -49,7 +49,13 @@ impl ClockCache {
     /// A cache that keeps at most `capacity_bytes` of pages. Any limit works, even one that no page fits in.
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
-        let pages = (capacity_bytes / SMALLEST_PAGE).clamp(WAYS, 1 << 30);
+        Self::for_pages_of(ORDINARY_PAGE_BYTES, capacity_bytes)
+    }
+
+    /// The same with slots for as many pages of `page_bytes` as the limit allows; others are taken all the same.
+    #[must_use]
+    pub fn for_pages_of(page_bytes: u32, capacity_bytes: usize) -> Self {
+        let pages = (capacity_bytes / page_bytes.max(512) as usize).clamp(WAYS, 1 << 30);
         let sets = (pages * 2 / WAYS).next_power_of_two();
         let nothing = Arc::new(Page::nothing());
         let set = || Set {
@@ -143,16 +149,6 @@ impl PageCache for ClockCache {
             self.evictions.fetch_add(1, Ordering::Relaxed);
         }
         self.make_room();
-    }
-
-    fn remove(&self, page: PageId) {
-        let set = self.set(page);
-        for (tag, slot) in set.tags.iter().zip(&set.pages) {
-            if tag.load(Ordering::Relaxed) == page.0 && slot.load().id() == page {
-                self.swap(slot, Arc::clone(&self.nothing));
-                tag.store(NO_PAGE, Ordering::Relaxed);
-            }
-        }
     }
 
     fn capacity_bytes(&self) -> usize {

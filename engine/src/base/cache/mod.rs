@@ -30,9 +30,6 @@ pub trait PageCache: Debug + Send + Sync {
     /// Takes a page in. A page with the same id is replaced; others may be evicted.
     fn insert(&self, page: Arc<Page>);
 
-    /// Drops the page with this id if it is here. It is a hint that its memory is of no more use.
-    fn remove(&self, page: PageId);
-
     /// The limit in bytes.
     fn capacity_bytes(&self) -> usize;
 

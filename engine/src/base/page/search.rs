@@ -19,7 +19,21 @@ pub(super) fn head(suffix: &[u8]) -> u32 {
     }
 }
 
+/// Bytes of a key that its head holds.
+const HEAD_BYTES: usize = 4;
+
 impl Page {
+    /// Compares the key of a slot with one that has the same head. The key itself is looked at only where it is longer
+    /// than its head; short ones can differ in length alone.
+    fn compare_beyond_head(&self, slot: usize, suffix: &[u8]) -> Ordering {
+        let range = self.suffix_range(slot);
+        if range.len().max(suffix.len()) <= HEAD_BYTES {
+            range.len().cmp(&suffix.len())
+        } else {
+            self.bytes[range].cmp(suffix)
+        }
+    }
+
     /// The first slot whose key is not less than `key`, and whether it is equal.
     fn search_slots(&self, key: &[u8]) -> Result<usize, usize> {
         let (slots, _) = self.bytes[self.slots.clone()].as_chunks::<SLOT_BYTES>();
@@ -35,7 +49,7 @@ impl Page {
             let middle = low.midpoint(high);
             let [a, b, c, d, ..] = slots[middle];
             let order = match u32::from_be_bytes([a, b, c, d]).cmp(&wanted) {
-                Ordering::Equal => self.suffix(middle).cmp(suffix),
+                Ordering::Equal => self.compare_beyond_head(middle, suffix),
                 different => different,
             };
             match order {

@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Error(io::ErrorKind),
     /// Half of it is written before the error.
     Short(io::ErrorKind),
+    /// It takes effect, and fails all the same.
+    Late(io::ErrorKind),
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ struct State {
     unsynced: Vec<Operation>,
     operations: u64,
     fail_at: Option<(u64, Fault, bool)>,
+    fail_head: Option<Fault>,
     writes_forbidden: bool,
     reads: u64,
     /// What is written counts as durable at once, so that nothing is kept twice.
@@ -104,6 +107,11 @@ impl TestFile {
         state.fail_at = Some((state.operations + after + 1, fault, sticky));
     }
 
+    /// Lets the next write to a meta block fail.
+    pub(super) fn fail_head(&self, fault: Fault) {
+        self.state.lock().fail_head = Some(fault);
+    }
+
     pub(super) fn heal(&self) {
         self.state.lock().fail_at = None;
     }
@@ -149,9 +157,10 @@ impl File for TestFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         let mut state = self.state.lock();
-        let fault = state.step();
+        let head = if offset < 8192 { state.fail_head.take() } else { None };
+        let fault = state.step().or(head);
         let taken = match fault {
-            None => buf.len(),
+            None | Some(Fault::Late(_)) => buf.len(),
             Some(Fault::Error(_)) => 0,
             Some(Fault::Short(_)) => buf.len() / 2,
         };
@@ -165,7 +174,7 @@ impl File for TestFile {
         }
         match fault {
             None => Ok(taken),
-            Some(Fault::Error(kind) | Fault::Short(kind)) => Err(kind.into()),
+            Some(Fault::Error(kind) | Fault::Short(kind) | Fault::Late(kind)) => Err(kind.into()),
         }
     }
 
@@ -175,7 +184,7 @@ impl File for TestFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.state.lock();
-        if let Some(Fault::Error(kind) | Fault::Short(kind)) = state.step() {
+        if let Some(Fault::Error(kind) | Fault::Short(kind) | Fault::Late(kind)) = state.step() {
             return Err(kind.into());
         }
         apply(&mut state.live, &Operation::SetLen(len));
@@ -185,7 +194,7 @@ impl File for TestFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state.lock();
-        if let Some(Fault::Error(kind) | Fault::Short(kind)) = state.step() {
+        if let Some(Fault::Error(kind) | Fault::Short(kind) | Fault::Late(kind)) = state.step() {
             return Err(kind.into());
         }
         state.unsynced.clear();

@@ -53,7 +53,8 @@ pub(super) fn create(
     cache_bytes: usize,
 ) -> (Arc<BaseStore>, Arc<Base>) {
     let params = CreateParams { page_bytes, uuid: [7; 16], state: EngineState::default() };
-    BaseStore::create(Arc::clone(file) as _, Arc::new(ClockCache::new(cache_bytes)), &params).unwrap()
+    let cache = Arc::new(ClockCache::for_pages_of(page_bytes, cache_bytes));
+    BaseStore::create(Arc::clone(file) as _, cache, &params).unwrap()
 }
 
 pub(super) fn open(image: Vec<u8>) -> Result<Opened> {

@@ -98,7 +98,10 @@ fn many_threads_read_while_folds_go_on() {
 fn a_cached_page_is_not_read_again() {
     let file = TestFile::new();
     let (store, base) = create(&file, 512, 1 << 20);
-    let base = fold(&store, &base, &rows(1), &[]).unwrap();
+    let mut base = fold(&store, &base, &rows(1), &[]).unwrap();
+    for value in 2..6 {
+        base = fold(&store, &base, &rows(value), &[]).unwrap();
+    }
     let read_all = || rows_of(&store, &base, TreeId(1)).unwrap().len();
     assert_eq!(read_all(), 400);
     let reads = file.reads();

@@ -29,6 +29,7 @@ impl ChangeSource for Numbered {
 #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 fn figures() {
     const ROWS: u64 = 1_000_000;
+    const TURN: u64 = 10_000;
     let now = std::time::Instant::now;
     let file = TestFile::plain();
     let (store, base) = create(&file, 4096, 512 << 20);
@@ -55,15 +56,20 @@ fn figures() {
         println!("scan {turn}: {:.1} M rows/s", ROWS as f64 / start.elapsed().as_secs_f64() / 1e6);
     }
     let mut rng = Rng::new(1);
-    let keys: Vec<[u8; 8]> = (0..ROWS).map(|_| rng.below(ROWS).to_be_bytes()).collect();
-    for turn in 0..3 {
-        let start = now();
-        let mut sum = 0;
-        for key in &keys {
-            sum += store.get(&base, TreeId(1), key, |value| value.len()).unwrap().unwrap();
+    for (what, within) in [("all rows", ROWS), ("100,000 rows", 100_000), ("1,000 rows", 1000)] {
+        // The best of many short turns: what the code costs when nobody else has the processor.
+        let mut best = f64::MAX;
+        for _ in 0..60 {
+            let keys: Vec<[u8; 8]> = (0..TURN).map(|_| rng.below(within).to_be_bytes()).collect();
+            let start = now();
+            let mut sum = 0;
+            for key in &keys {
+                sum += store.get(&base, TreeId(1), key, <[u8]>::len).unwrap().unwrap();
+            }
+            best = best.min(start.elapsed().as_nanos() as f64 / TURN as f64);
+            assert_eq!(sum as u64, TURN * 100);
         }
-        assert_eq!(sum as u64, ROWS * 100);
-        println!("get {turn}: {:.0} ns", start.elapsed().as_nanos() as f64 / ROWS as f64);
+        println!("get among {what}: {best:.0} ns");
     }
     let changes: Changes = (0..10_000)
         .map(|_| ((TreeId(1), rng.below(ROWS).to_be_bytes().to_vec()), Some(vec![9; 100])))
