@@ -1,0 +1,208 @@
+//! `braid bench bank`: concurrent transfers between accounts, whose sum must never change.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use braid::{Database, Options};
+use clap::ValueEnum;
+
+use super::ledger::Ledger;
+use super::report::{Report, Totals, commits_per_sync};
+use super::seconds;
+use super::teller::{Shared, Tally, work};
+use crate::commands::open::{Durability, Mode};
+use crate::exit::{Code, Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{count, plural, rate, ratio, say};
+use crate::progress::Ticker;
+
+/// How often the run looks whether it is over.
+const POLL: Duration = Duration::from_millis(20);
+/// How often the progress line is told.
+const TICK: Duration = Duration::from_millis(500);
+/// How many accounts a new bank has.
+const DEFAULT_ACCOUNTS: u64 = 10_000;
+
+/// Transfers money between accounts from many writers at once
+///
+/// Each transfer reads two balances and writes both in one transaction, run by the retry runner. The sum of all balances
+/// is checked before the run, after it, and after closing and reopening the file; where it is not conserved the exit code
+/// is 1. Ctrl-C ends the run early and still reports.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database: a new file, or a bank made by this command, which goes on; without it a temporary file
+    path: Option<PathBuf>,
+    /// How many accounts a new bank has; fewer means more conflicts [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=99_999_999))]
+    accounts: Option<u64>,
+    /// How many threads transfer
+    #[arg(long, value_name = "W", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    writers: u64,
+    /// How long, in seconds
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds::parse)]
+    seconds: Duration,
+    /// Who may write
+    #[arg(long, value_enum, default_value_t = Mode::Mvcc)]
+    mode: Mode,
+    /// What a commit promises
+    #[arg(long, value_enum, default_value_t = Durability::Sync)]
+    durability: Durability,
+    /// Whether the writers share one handle, or each opens the file by itself
+    #[arg(long, value_enum, default_value_t = Handles::Shared)]
+    handles: Handles,
+    /// Which accounts are picked
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the writers reach the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Handles {
+    /// Clones of one handle
+    Shared,
+    /// Each writer opens the path
+    Separate,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let interrupt = Interrupt::listen();
+    // The folder is removed when this goes out of scope, whichever way.
+    let (path, _temporary) = match &args.path {
+        Some(path) => (path.clone(), None),
+        None => {
+            let folder = tempfile::Builder::new().prefix("braid-bench-").tempdir();
+            let folder = folder.map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
+            (folder.path().join("bank.braid"), Some(folder))
+        }
+    };
+    let options = Options { durability: args.durability.into(), ..Options::default() };
+    let db = Database::open_with(&path, options.clone())?;
+    let ledger = Ledger::open(&db, args.accounts, DEFAULT_ACCOUNTS)?;
+    db.set_journal_mode(args.mode.into())?;
+    let found = ledger.total(&db.snapshot()?)?;
+    if found != ledger.expected() {
+        return Err(Failure::new(
+            Code::DataProblem,
+            format!("this bank holds {} and must hold {}", count(found), count(ledger.expected())),
+            "something else has written into it, or money was lost; give a path that does not exist yet",
+        ));
+    }
+
+    let before = db.stats();
+    let began = Instant::now();
+    let tally = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
+    let elapsed = began.elapsed();
+    let after = db.stats();
+    if let Some(error) = tally.error {
+        return Err(error.into());
+    }
+
+    let total_after = ledger.total(&db.snapshot()?)?;
+    db.close()?;
+    let reopened = Database::open_with(&path, options)?;
+    let ledger = Ledger::open(&reopened, None, DEFAULT_ACCOUNTS)?;
+    let totals = Totals {
+        expected: ledger.expected(),
+        after: total_after,
+        reopened: ledger.total(&reopened.snapshot()?)?,
+    };
+    reopened.close()?;
+
+    let report = Report {
+        title: title(args, ledger.accounts),
+        elapsed,
+        tally,
+        commits_per_sync: commits_per_sync(&before, &after),
+        totals,
+    };
+    say(&if args.json { report.json().to_string() } else { report.text() })?;
+    if totals.conserved() { Ok(Code::Done) } else { Ok(Code::DataProblem) }
+}
+
+/// Runs the tellers and tells how they are doing.
+fn transfer_all(
+    db: &Database,
+    path: &Path,
+    options: &Options,
+    ledger: &Ledger,
+    args: &Args,
+    interrupt: &Interrupt,
+) -> Result<Tally> {
+    let mut handles = Vec::new();
+    for _ in 0..args.writers {
+        handles.push(match args.handles {
+            Handles::Shared => db.clone(),
+            Handles::Separate => Database::open_with(path, options.clone())?,
+        });
+    }
+    let shared = Shared::default();
+    let mut all = Tally::new();
+    let mut lost = false;
+    thread::scope(|scope| {
+        let tellers: Vec<_> = handles
+            .iter()
+            .zip(0..)
+            .map(|(handle, teller)| {
+                let seed = args.seed.wrapping_mul(0x1_0000_0001).wrapping_add(teller);
+                let shared = &shared;
+                scope.spawn(move || work(handle, ledger, seed, shared))
+            })
+            .collect();
+        supervise(&shared, args.seconds, interrupt);
+        shared.stop.store(true, Ordering::Relaxed);
+        for teller in tellers {
+            match teller.join() {
+                Ok(tally) => all.add(tally),
+                Err(_) => lost = true,
+            }
+        }
+    });
+    if lost {
+        return Err(Failure::new(Code::Other, "a writer died of a panic", "see above, and report it"));
+    }
+    Ok(all)
+}
+
+/// Returns when the time is over, the user wants it to be, or a teller met an error.
+fn supervise(shared: &Shared, time: Duration, interrupt: &Interrupt) {
+    let ticker = Ticker::new();
+    let began = Instant::now();
+    let (mut told, mut last_commits, mut last_attempts) = (began, 0, 0);
+    while began.elapsed() < time && !interrupt.requested() && !shared.stop.load(Ordering::Relaxed) {
+        thread::sleep(POLL.min(time.saturating_sub(began.elapsed())));
+        if told.elapsed() >= TICK {
+            let commits = shared.commits.load(Ordering::Relaxed);
+            let attempts = shared.attempts.load(Ordering::Relaxed);
+            ticker.tell(format!(
+                "{:.0} s of {:.0}: {} commits/s, {} attempts per commit, {}",
+                began.elapsed().as_secs_f64(),
+                time.as_secs_f64(),
+                count(rate(commits - last_commits, told.elapsed())),
+                ratio(attempts - last_attempts, commits - last_commits),
+                plural(commits, "commit")
+            ));
+            (told, last_commits, last_attempts) = (Instant::now(), commits, attempts);
+        }
+    }
+    ticker.finish();
+}
+
+fn title(args: &Args, accounts: u64) -> String {
+    let name = |value: Option<clap::builder::PossibleValue>| {
+        value.map(|v| v.get_name().to_owned()).unwrap_or_default()
+    };
+    format!(
+        "{} accounts, {}, mode {}, durability {}, handles {}, seed {}",
+        count(accounts),
+        plural(args.writers, "writer"),
+        name(args.mode.to_possible_value()),
+        name(args.durability.to_possible_value()),
+        name(args.handles.to_possible_value()),
+        args.seed
+    )
+}

@@ -1,0 +1,109 @@
+//! A writer: takes batches of rows and writes each in one transaction, leaving alone what is already there.
+
+use std::collections::HashMap;
+use std::sync::mpsc::Receiver;
+
+use braid::{Database, Error, RetryPolicy, Table, Transaction};
+
+use super::rejects::Rejects;
+
+/// The most rows of a transaction.
+const MAX_ROWS: usize = 500;
+/// The bytes after which a transaction takes no further row.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A row on its way.
+#[derive(Debug)]
+struct Row {
+    line: u64,
+    value: String,
+    /// Whether the key occurred earlier in the file, in another batch: the row is written but not counted again.
+    repeated: bool,
+}
+
+/// The rows of one transaction, each key once.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    rows: HashMap<String, Row>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Adds a row; the last one of a key wins.
+    pub(super) fn add(&mut self, line: u64, key: String, value: String, repeated: bool) {
+        self.bytes += key.len() + value.len();
+        match self.rows.get_mut(&key) {
+            Some(row) => (row.line, row.value) = (line, value),
+            None => {
+                self.rows.insert(key, Row { line, value, repeated });
+            }
+        }
+    }
+
+    /// Whether it should be written before another row is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= MAX_ROWS || self.bytes >= MAX_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// What became of the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub(super) added: u64,
+    pub(super) changed: u64,
+    pub(super) unchanged: u64,
+}
+
+impl Rows {
+    pub(super) fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// Writes batches until there are no more. After an error it takes none, which the sender notices.
+pub(super) fn work(
+    db: &Database,
+    table: &Table,
+    batches: Receiver<Batch>,
+    rejects: &Rejects,
+) -> Result<Rows, Error> {
+    let policy = RetryPolicy { deadline: None, ..RetryPolicy::default() };
+    let mut all = Rows::default();
+    for batch in batches {
+        let outcome = db.transact(policy.clone(), |tx| write(tx, table, &batch))?;
+        let (rows, rejected) = outcome.value;
+        all.add(rows);
+        for (line, reason) in rejected {
+            rejects.add(line, reason);
+        }
+    }
+    Ok(all)
+}
+
+type Written = (Rows, Vec<(u64, String)>);
+
+fn write(tx: &mut Transaction, table: &Table, batch: &Batch) -> Result<Written, Error> {
+    let mut rows = Rows::default();
+    let mut rejected = Vec::new();
+    for (key, row) in &batch.rows {
+        let value = row.value.as_bytes();
+        let written = match tx.get_with(table, key, |old| old == value) {
+            Ok(Some(true)) => Ok(&mut rows.unchanged),
+            Ok(Some(false)) => tx.put(table, key, value).map(|()| &mut rows.changed),
+            Ok(None) => tx.put(table, key, value).map(|()| &mut rows.added),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(counter) => *counter += u64::from(!row.repeated),
+            Err(error @ Error::Limit { .. }) => rejected.push((row.line, error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((rows, rejected))
+}

@@ -1,0 +1,70 @@
+//! Opening what must exist, and refusing to write over what does.
+
+use std::path::Path;
+
+use braid::{Database, Error, Options};
+use clap::ValueEnum;
+
+use crate::exit::{Code, Failure, Result};
+
+/// Who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// One writer at a time
+    Wal,
+    /// Concurrent writers
+    Mvcc,
+}
+
+impl From<Mode> for braid::JournalMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Wal => Self::Wal,
+            Mode::Mvcc => Self::Mvcc,
+        }
+    }
+}
+
+/// What a commit promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// It survives a power cut
+    Sync,
+    /// It survives the death of the process
+    Deferred,
+}
+
+impl From<Durability> for braid::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Sync => Self::Sync,
+            Durability::Deferred => Self::Deferred,
+        }
+    }
+}
+
+/// The database at `path`, for reading.
+pub(crate) fn read_only(path: &Path) -> Result<Database> {
+    Ok(Database::open_read_only(path)?)
+}
+
+/// The database at `path`, for writing; it is not created.
+pub(crate) fn existing(path: &Path) -> Result<Database> {
+    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
+        return Err(Error::NotFound(path.to_owned()).into());
+    }
+    Ok(Database::open_with(path, Options::default())?)
+}
+
+/// Refuses an output path at which there is something.
+pub(crate) fn absent(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::file(path, &error)),
+        Ok(_) => Err(Failure::new(
+            Code::Usage,
+            format!("{} exists already", path.display()),
+            "give the path of a file that does not exist yet, or move that one away",
+        )),
+    }
+}

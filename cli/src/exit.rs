@@ -1,0 +1,152 @@
+//! How a run ends: an exit code that scripts can branch on, and for a failure one line that says what went wrong and
+//! one that says what to do.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use braid::Error;
+
+use crate::output::printable;
+
+/// The exit codes, as `--help` shows them.
+pub(crate) const CODES: &str = "\
+Exit codes:
+  0    done
+  1    done, and the data has a problem: findings, rejected records, a total that is not conserved
+  2    the command line is wrong
+  3    there is no such database, file or table
+  4    another process holds the database
+  5    the file is not a Braid database
+  6    the database has a newer format than this version reads
+  7    the database is damaged, or its files do not belong together
+  8    the disk is full
+  9    something else
+  130  interrupted before the work was done";
+
+/// An exit code of [`CODES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Done = 0,
+    DataProblem = 1,
+    Usage = 2,
+    NotFound = 3,
+    Locked = 4,
+    Foreign = 5,
+    NewerFormat = 6,
+    Damaged = 7,
+    NoSpace = 8,
+    Other = 9,
+    Interrupted = 130,
+}
+
+/// What a command ends with when it has said everything itself, or what it could not do.
+pub(crate) type Result<T = Code, E = Failure> = std::result::Result<T, E>;
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Standard output was closed by its reader: nobody wants to hear more.
+    PipeClosed,
+    /// Something to tell.
+    Told {
+        /// The exit code.
+        code: Code,
+        /// What went wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+impl Failure {
+    /// A failure with a hint.
+    pub(crate) fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Told { code, message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// What the system said about a file that is not a database.
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        let (code, hint) = match error.kind() {
+            io::ErrorKind::NotFound => (Code::NotFound, "check the path"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (Code::NoSpace, "free space and try again")
+            }
+            io::ErrorKind::PermissionDenied => (Code::Other, "check who may read and write it"),
+            _ => (Code::Other, "check the path and the disk"),
+        };
+        Self::new(code, format!("{}: {error}", path.display()), hint)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (code, hint) = match &error {
+            Error::NotFound(_) => (Code::NotFound, Some("check the path; `braid load` makes a new database")),
+            Error::NoSuchTable(_) => (Code::NotFound, Some("list the tables with `braid tables PATH`")),
+            Error::Locked { .. } | Error::Busy(_) | Error::BusySnapshot { .. } => {
+                (Code::Locked, Some("wait for the other process to end, or end it, and try again"))
+            }
+            Error::NotABraidDatabase { .. } => {
+                (Code::Foreign, Some("give the path of the database file itself; the file was left as it is"))
+            }
+            Error::NewerFormat { .. } => {
+                (Code::NewerFormat, Some("install the newest braid; the file was left as it is"))
+            }
+            Error::Corrupt(_) => (
+                Code::Damaged,
+                Some(
+                    "restore a backup, or save what is readable into a new file with `braid salvage PATH OUT`",
+                ),
+            ),
+            Error::Mismatch(_) => (
+                Code::Damaged,
+                Some("move the database and its log together; put back the one that is missing"),
+            ),
+            Error::NoSpace(_) => (Code::NoSpace, Some("free space on that disk and try again")),
+            Error::CommitUnknown(_) | Error::Poisoned => {
+                (Code::Other, Some("check the disk, then run `braid check PATH`"))
+            }
+            Error::ReadOnly => (Code::Other, Some("check who may write the file and its folder")),
+            Error::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => (Code::NotFound, Some("check that the folder exists")),
+                io::ErrorKind::PermissionDenied => {
+                    (Code::Other, Some("check who may read and write the file and its folder"))
+                }
+                _ => (Code::Other, Some("check the path and the disk")),
+            },
+            _ => (Code::Other, None),
+        };
+        Self::Told { code, message: error.to_string(), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// An error of standard output; errors of files go through [`Failure::file`].
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::PipeClosed;
+        }
+        let code = if error.kind() == io::ErrorKind::StorageFull { Code::NoSpace } else { Code::Other };
+        Self::new(code, format!("cannot write the output: {error}"), "check where the output goes")
+    }
+}
+
+/// Tells a failure on standard error, and turns either end into the exit code.
+pub(crate) fn report(result: Result) -> ExitCode {
+    let code = match result {
+        Ok(code) => code,
+        Err(Failure::PipeClosed) => Code::Done,
+        Err(Failure::Told { code, message, hint }) => {
+            let mut text = format!("braid: {}", printable(&message));
+            if let Some(hint) = hint {
+                let _ = write!(text, "\nhint: {}", printable(&hint));
+            }
+            let _ = writeln!(io::stderr(), "{text}");
+            code
+        }
+    };
+    ExitCode::from(code as u8)
+}
