@@ -179,7 +179,7 @@ fn supervise(shared: &Shared, time: Duration, interrupt: &Interrupt) {
             let commits = shared.commits.load(Ordering::Relaxed);
             let attempts = shared.attempts.load(Ordering::Relaxed);
             ticker.tell(format!(
-                "{:.0} s of {:.0}: {} commits/s, {} attempts per commit, {}",
+                "{:.1} s of {:.1}: {} commits/s, {} attempts per commit, {}",
                 began.elapsed().as_secs_f64(),
                 time.as_secs_f64(),
                 count(rate(commits - last_commits, told.elapsed())),

@@ -41,10 +41,13 @@ use rejects::Rejects;
 #[command(override_usage = "braid load [OPTIONS] --table <T> --key <COLUMN> <DB> <FILE>\n       \
                             braid load [OPTIONS] --table <T> --key <COLUMN> [--into <DB>] <FILE>")]
 pub(crate) struct Args {
-    /// The database, made where it does not exist; then the file, `-` for standard input. With FILE alone and no --into, the
-    /// database is FILE's name with the ending .braid, in the current folder
-    #[arg(value_names = ["DB", "FILE"], num_args = 1..=2, required = true)]
-    paths: Vec<PathBuf>,
+    /// The database, made where it does not exist; leave it away where --into names it. Without both it is named after
+    /// FILE, with the ending .braid, in the current folder
+    #[arg(value_name = "DB")]
+    first: PathBuf,
+    /// The file to load, `-` for standard input
+    #[arg(value_name = "FILE")]
+    second: Option<PathBuf>,
     /// The database, as an option
     #[arg(long, value_name = "DB", visible_alias = "db")]
     into: Option<PathBuf>,
@@ -113,15 +116,16 @@ pub(crate) fn run(args: &Args) -> Result {
 /// The database and the file that the command line names.
 fn paths(args: &Args) -> Result<(PathBuf, PathBuf)> {
     let usage = |message: &str| Failure::new(Code::Usage, message, "see `braid load --help`");
-    match (args.paths.as_slice(), &args.into) {
-        ([_, _], Some(_)) => Err(usage("the database is given twice: before the file and with --into")),
-        ([db, file], None) | ([file], Some(db)) => Ok((db.clone(), file.clone())),
-        ([file], None) => {
+    match (&args.second, &args.into) {
+        (Some(_), Some(_)) => Err(usage("the database is given twice: before the file and with --into")),
+        (Some(file), None) => Ok((args.first.clone(), file.clone())),
+        (None, Some(db)) => Ok((db.clone(), args.first.clone())),
+        (None, None) => {
+            let file = &args.first;
             let stem = file.file_stem().filter(|_| file.as_os_str() != "-");
             let stem = stem.ok_or_else(|| usage("name the database: `braid load DB FILE`"))?;
             Ok((Path::new(stem).with_added_extension("braid"), file.clone()))
         }
-        _ => Err(usage("name a file")),
     }
 }
 

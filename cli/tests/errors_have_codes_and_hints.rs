@@ -1,0 +1,145 @@
+//! Every command meets every kind of wrong input with its exit code, one line that says what is wrong, and a hint.
+
+mod common;
+
+use common::{Folder, braid};
+
+/// Each command over a database path.
+fn commands<'a>(db: &'a str, csv: &'a str, out: &'a str) -> Vec<Vec<&'a str>> {
+    vec![
+        vec!["tables", db],
+        vec!["stat", db],
+        vec!["stat", "--json", db],
+        vec!["check", db],
+        vec!["dump", db, "--table", "t"],
+        vec!["compact", db],
+        vec!["backup", db, out],
+        vec!["salvage", db, out],
+        vec!["load", db, csv, "--table", "t", "--key", "id"],
+        vec!["bench", "bank", db, "--seconds", "0.1"],
+    ]
+}
+
+#[test]
+fn nothing_there() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let (missing, out) = (folder.arg("missing.braid"), folder.arg("out.braid"));
+    for args in commands(&missing, &csv, &out).into_iter().filter(|args| !matches!(args[0], "load" | "bench"))
+    {
+        braid(&args).fails(3, "missing.braid");
+    }
+    assert_eq!(folder.names(), ["rows.csv"], "nothing was made");
+    let nowhere = folder.arg("no/such/folder/db.braid");
+    for args in commands(&nowhere, &csv, &out) {
+        braid(&args).fails(3, "");
+    }
+}
+
+#[test]
+fn something_else_there() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    for (name, contents) in
+        [("short", vec![b'x'; 10]), ("text", b"Dear diary\n".repeat(2_000)), ("zeros", vec![0; 20_000])]
+    {
+        let file = folder.file(name, &contents);
+        for args in commands(&file, &csv, &folder.arg("out.braid")) {
+            let run = braid(&args);
+            // To salvage is to look past the first damaged bytes; it may say that there is nothing to find.
+            if args[0] == "salvage" {
+                assert_ne!(run.code, 0, "{run:?}");
+            } else {
+                run.fails(5, "is not a Braid database");
+            }
+            assert_eq!(std::fs::read(&file).unwrap(), contents, "{args:?} left the file alone");
+        }
+    }
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    for args in commands(&folder.arg("folder"), &csv, &folder.arg("out.braid")) {
+        assert_ne!(braid(&args).code, 0, "{args:?}");
+    }
+}
+
+#[test]
+fn another_process_there() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let path = folder.database("db.braid", 10);
+    let held = braid::Database::open(folder.path("db.braid")).unwrap();
+    for args in commands(&path, &csv, &folder.arg("out.braid")) {
+        braid(&args).fails(4, "is locked");
+    }
+    held.close().unwrap();
+    braid(&["check", &path]).code(0);
+}
+
+#[test]
+fn an_output_that_exists() {
+    let folder = Folder::new();
+    let db = folder.database("db.braid", 10);
+    let out = folder.file("out.braid", "precious");
+    for command in ["backup", "salvage"] {
+        braid(&[command, &db, &out]).fails(2, "exists already");
+        braid(&[command, &db, &db]).fails(2, "exists already");
+    }
+    assert_eq!(std::fs::read(&out).unwrap(), b"precious");
+}
+
+#[test]
+fn no_such_table() {
+    let folder = Folder::new();
+    let db = folder.database("db.braid", 10);
+    braid(&["dump", &db, "--table", "nope"]).fails(3, "there is no table `nope`");
+}
+
+#[test]
+fn a_file_that_cannot_be_loaded() {
+    let folder = Folder::new();
+    let db = folder.arg("db.braid");
+    let load =
+        |file: &str, options: &[&str]| braid(&[&["load", &db, file, "--table", "t"], options].concat());
+    load(&folder.arg("missing.csv"), &["--key", "id"]).fails(3, "missing.csv");
+    load(&folder.file("a.xlsx", "id\n1\n"), &["--key", "id"]).fails(2, "does not tell the format");
+    load(&folder.file("noending", "id\n1\n"), &["--key", "id"]).fails(2, "does not tell the format");
+    load(&folder.file("empty.csv", ""), &["--key", "id"]).fails(1, "the file is empty");
+    load(&folder.file("a.csv", "a,b\n1,2\n"), &["--key", "id"])
+        .fails(1, "there is no column `id`; the header has: a, b");
+    load(&folder.file("b.csv", "id,id\n1,2\n"), &["--key", "id"]).fails(1, "twice");
+    load(&folder.file("c.csv", "id,\"b\n1,2\n"), &["--key", "id"]).fails(1, "the header on line 1");
+    std::fs::create_dir(folder.path("folder.csv")).unwrap();
+    load(&folder.arg("folder.csv"), &["--key", "id"]).fails(2, "is a folder");
+    load("-", &["--key", "id", "--into", "x"]).fails(2, "given twice");
+    braid(&["load", "-", "--table", "t", "--key", "id", "--format", "csv"]).fails(2, "name the database");
+    assert!(!folder.path("db.braid").exists(), "no database is made for a file of no use");
+}
+
+#[test]
+fn a_wrong_command_line() {
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["check"],
+        &["check", "a", "b"],
+        &["dump", "a"],
+        &["dump", "a", "--table", "t", "--limit", "-1"],
+        &["dump", "a", "--table", "t", "--limit", "many"],
+        &["load"],
+        &["load", "a", "b"],
+        &["load", "a", "b", "--table", "t", "--key", "k", "--writers", "0"],
+        &["load", "a", "b", "--table", "t", "--key", "k", "--format", "xml"],
+        &["backup", "a"],
+        &["salvage", "a"],
+        &["stat", "--yaml", "a"],
+        &["bench"],
+        &["bench", "bank", "--accounts", "1"],
+        &["bench", "bank", "--writers", "0"],
+        &["bench", "bank", "--seconds", "0"],
+        &["bench", "bank", "--seconds", "NaN"],
+        &["bench", "bank", "--mode", "fast"],
+        &["bench", "bank", "--durability", "none"],
+    ] {
+        let run = braid(args).code(2);
+        assert!(run.stdout.is_empty() && run.stderr.contains("--help"), "{args:?}: {run:?}");
+    }
+}
