@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::commands::open;
 use crate::exit::{Code, Result};
-use crate::output::say;
+use crate::output::{bytes, count, facts, say};
 use crate::progress;
 
 /// Copies a database, as of now, into a new file
@@ -23,7 +23,12 @@ pub(crate) fn run(args: &Args) -> Result {
     let report = db.backup(&args.out);
     spinner.finish_and_clear();
     let report = report?;
-    let _ = report;
-    say(&format!("{} holds everything that {} held", args.out.display(), args.path.display()))?;
+    say(&facts([
+        ("copy", args.out.display().to_string()),
+        ("as of commit", report.timestamp.to_string()),
+        ("tables", count(report.tables)),
+        ("rows", count(report.rows)),
+        ("size", bytes(report.bytes)),
+    ]))?;
     Ok(Code::Done)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::commands::open;
 use crate::exit::{Code, Result};
-use crate::output::{plural, printable, say};
+use crate::output::{count, plural, printable, say};
 use crate::progress;
 
 /// Checks every page of a database; findings end in exit code 1
@@ -23,18 +23,18 @@ pub(crate) fn run(args: &Args) -> Result {
     });
     bar.finish_and_clear();
     let report = report?;
-    let seen = format!(
-        "{}, {}, {}",
-        plural(report.tables, "table"),
-        plural(report.rows, "row"),
-        plural(report.pages, "page")
-    );
+    let pages = plural(report.pages, "page");
     if report.is_ok() {
-        say(&format!("ok: {seen}, no findings"))?;
+        say(&format!("ok: {}, {}, {pages}", plural(report.tables, "table"), plural(report.rows, "row")))?;
         return Ok(Code::Done);
     }
     let findings: String = report.findings.iter().map(|finding| printable(finding) + "\n").collect();
-    say(&format!("{findings}damaged: {seen}, {}", plural(report.findings.len() as u64, "finding")))?;
+    let more = match report.more_findings {
+        0 => String::new(),
+        more => format!("and {} more\n", count(more)),
+    };
+    let all = report.findings.len() as u64 + report.more_findings;
+    say(&format!("{findings}{more}damaged: {} in {pages}", plural(all, "finding")))?;
     progress::note(
         "hint: restore a backup, or save what is readable into a new file with `braid salvage PATH OUT`",
     );

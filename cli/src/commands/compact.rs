@@ -21,10 +21,14 @@ pub(crate) fn run(args: &Args) -> Result {
     spinner.finish_and_clear();
     let report = report?;
     db.close()?;
-    say(&facts([
+    let mut lines = vec![
         ("before", bytes(report.bytes_before)),
         ("after", bytes(report.bytes_after)),
         ("given back", bytes(report.bytes_before.saturating_sub(report.bytes_after))),
-    ]))?;
+    ];
+    if report.held_bytes > 0 {
+        lines.push(("held back", bytes(report.held_bytes)));
+    }
+    say(&facts(lines))?;
     Ok(Code::Done)
 }

@@ -50,10 +50,17 @@ pub(crate) fn read_only(path: &Path) -> Result<Database> {
 
 /// The database at `path`, for writing; it is not created.
 pub(crate) fn existing(path: &Path) -> Result<Database> {
-    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
-        return Err(Error::NotFound(path.to_owned()).into());
-    }
+    present(path)?;
     Ok(Database::open_with(path, Options::default())?)
+}
+
+/// Refuses a path at which there is nothing.
+pub(crate) fn present(path: &Path) -> Result<()> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::NotFound(path.to_owned()).into()),
+        Err(error) => Err(Failure::file(path, &error)),
+    }
 }
 
 /// Refuses an output path at which there is something.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::commands::open;
 use crate::exit::{Code, Result};
-use crate::output::{plural, printable, say};
+use crate::output::{count, facts, printable, say};
 use crate::progress;
 
 /// Saves what is readable of a damaged database into a new file, and lists what is not
@@ -17,21 +17,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    if !args.path.exists() {
-        return Err(braid::Error::NotFound(args.path.clone()).into());
-    }
+    open::present(&args.path)?;
     open::absent(&args.out)?;
     let spinner = progress::spinner("salvaging");
     let report = braid::salvage(&args.path, &args.out);
     spinner.finish_and_clear();
     let report = report?;
-    let lost: String = report.lost.iter().map(|lost| format!("lost: {}\n", printable(lost))).collect();
-    say(&format!(
-        "{lost}{} of {} kept in {}, {} lost",
-        plural(report.rows, "row"),
-        plural(report.tables, "table"),
-        args.out.display(),
-        plural(report.lost.len() as u64, "place")
-    ))?;
-    Ok(if report.lost.is_empty() { Code::Done } else { Code::DataProblem })
+    let lost: String = report.losses.iter().map(|loss| format!("lost: {}\n", printable(loss))).collect();
+    let kept = facts([
+        ("kept in", args.out.display().to_string()),
+        ("tables", count(report.tables)),
+        ("rows of the file", count(report.rows)),
+        ("commits of the log", count(report.commits)),
+        ("rows known lost", count(report.lost_rows)),
+        ("losses", count(report.losses.len() as u64)),
+    ]);
+    say(&format!("{lost}{kept}"))?;
+    Ok(if report.losses.is_empty() { Code::Done } else { Code::DataProblem })
 }

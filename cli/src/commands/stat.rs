@@ -33,12 +33,13 @@ pub(crate) fn run(args: &Args) -> Result {
         say(&json!({
             "path": args.path.display().to_string(),
             "journal_mode": mode,
-            "timestamp": db.snapshot()?.timestamp().as_u64(),
+            "timestamp": db.snapshot()?.timestamp().get(),
             "tables": tables,
-            "file_bytes": stats.file_bytes,
-            "free_bytes": stats.free_bytes,
-            "withheld_bytes": stats.withheld_bytes,
-            "log": { "retained_bytes": stats.log.retained_bytes, "segments": stats.log.segments },
+            "file_bytes": stats.file.bytes,
+            "free_bytes": stats.file.free_bytes,
+            "withheld_bytes": stats.file.withheld_bytes,
+            "log": { "retained_bytes": stats.log.retained_bytes },
+            "checkpoint": stats.checkpoints.timestamp.get(),
             "row_store": { "generations": stats.row_store.generations, "bytes": stats.row_store.bytes },
             "cache": {
                 "hits": stats.cache.hits,
@@ -52,10 +53,11 @@ pub(crate) fn run(args: &Args) -> Result {
     let summary = facts([
         ("journal mode", mode.to_owned()),
         ("newest commit", db.snapshot()?.timestamp().to_string()),
-        ("file", bytes(stats.file_bytes)),
-        ("free in the file", bytes(stats.free_bytes)),
-        ("log", format!("{} in {} segment(s)", bytes(stats.log.retained_bytes), count(stats.log.segments))),
-        ("not yet in the file", bytes(stats.row_store.bytes)),
+        ("file", bytes(stats.file.bytes)),
+        ("free in the file", bytes(stats.file.free_bytes)),
+        ("newest checkpoint", stats.checkpoints.timestamp.to_string()),
+        ("log to replay", bytes(stats.log.retained_bytes)),
+        ("rows not in the file", bytes(stats.row_store.bytes)),
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;
