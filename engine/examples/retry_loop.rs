@@ -26,6 +26,8 @@ fn count_visit(db: &Database, counters: &Table) -> Result<u32> {
 fn try_to_count(db: &Database, counters: &Table) -> Result<()> {
     let mut tx = db.begin_concurrent()?;
     let visits = tx.get(counters, "visits")?.map_or(Ok(0), |bytes| number(&bytes))?;
+    // Here a real program works; others commit meanwhile.
+    thread::yield_now();
     tx.put(counters, "visits", (visits + 1).to_string())?;
     tx.commit()?;
     Ok(())
