@@ -75,6 +75,79 @@ fn another_process_there() {
 }
 
 #[test]
+fn a_newer_format() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let path = folder.database("db.braid", 10);
+    // The version stands at the same place in every version of the format, as does the checksum of each meta block.
+    let mut bytes = std::fs::read(&path).unwrap();
+    for block in bytes.chunks_mut(4096).take(2) {
+        block[8..12].copy_from_slice(&99_u32.to_le_bytes());
+        let checksum = crc32fast::hash(&block[..4092]);
+        block[4092..].copy_from_slice(&checksum.to_le_bytes());
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    for args in commands(&path, &csv, &folder.arg("out.braid")) {
+        braid(&args).fails(6, "has format version 99");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{args:?} left the file alone");
+    }
+}
+
+#[test]
+fn a_log_that_is_missing() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let path = folder.database("db.braid", 10);
+    std::fs::remove_dir_all(folder.path("db.braid-wal")).unwrap();
+    for args in commands(&path, &csv, &folder.arg("out.braid")) {
+        if args[0] != "salvage" {
+            braid(&args).fails(7, "the log");
+        }
+    }
+    // What is in the file can be had all the same.
+    let saved = braid(&["salvage", &path, &folder.arg("out.braid")]);
+    assert!(matches!(saved.code, 0 | 1), "{saved:?}");
+    assert_eq!(common::dump(&folder.arg("out.braid"), "t").lines().count(), 10);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk() {
+    let folder = Folder::new();
+    let db = folder.arg("db.braid");
+    // A limit on the size of files stands for a full disk.
+    let script = "ulimit -f 600; trap '' XFSZ; exec \"$0\" load \"$1\" \"$2\" --table t --key icao";
+    let run = || {
+        let mut shell = std::process::Command::new("sh");
+        let output =
+            shell.args(["-c", script, env!("CARGO_BIN_EXE_braid"), &db, &common::airports()]).output();
+        common::finish(output.unwrap())
+    };
+    run().fails(8, "no space left");
+    run().fails(8, "no space left");
+    braid(&["check", &db]).code(0);
+    braid(&["load", &db, &common::airports(), "--table", "t", "--key", "icao"]).code(0);
+
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for args in [&["dump", &db, "--table", "t"][..], &["tables", &db], &["stat", &db]] {
+        common::finish(common::command(args).stdout(full()).output().unwrap())
+            .fails(8, "cannot write the output");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_made() {
+    let folder = Folder::new();
+    let db = folder.database("db.braid", 10);
+    for command in ["backup", "salvage"] {
+        braid(&[command, &db, &folder.arg("no/such/folder.braid")]).fails(3, "");
+    }
+    let csv = folder.file("a.csv", "id\n1\n");
+    let rejects = folder.arg("no/such/rejects.tsv");
+    braid(&["load", &db, &csv, "--table", "t", "--key", "id", "--rejects", &rejects]).fails(3, "rejects.tsv");
+}
+
+#[test]
 fn an_output_that_exists() {
     let folder = Folder::new();
     let db = folder.database("db.braid", 10);

@@ -35,10 +35,10 @@ fn main() -> Result<()> {
     let winner = first.commit()?;
     println!("the first commits at {}", winner.timestamp);
 
-    let lost = second.commit().map(|_| ()).unwrap_err();
+    let Err(lost) = second.commit() else { panic!("the second commit must lose") };
     println!("the second: {lost}");
     assert!(lost.is_retryable());
-    let conflict = lost.conflict().expect("Busy names its conflict");
+    let Some(conflict) = lost.conflict() else { panic!("Busy names its conflict") };
     assert_eq!(conflict.kind, ConflictKind::WriteWrite);
     assert_eq!(conflict.table.as_deref(), Some("numbers"));
     assert_eq!(conflict.key.as_deref(), Some(&b"row"[..]));

@@ -25,7 +25,11 @@ pub(crate) fn run(args: &Args) -> Result {
     let report = report?;
     let pages = plural(report.pages, "page");
     if report.is_ok() {
-        say(&format!("ok: {}, {}, {pages}", plural(report.tables, "table"), plural(report.rows, "row")))?;
+        say(&format!(
+            "ok: {}, {pages}, {} with the catalog's",
+            plural(report.tables, "table"),
+            plural(report.rows, "row")
+        ))?;
         return Ok(Code::Done);
     }
     let findings: String = report.findings.iter().map(|finding| printable(finding) + "\n").collect();

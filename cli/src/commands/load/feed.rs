@@ -107,10 +107,11 @@ fn distribute(
             }
         }
         if interrupt.requested() {
-            fed.interrupted = true;
             break;
         }
     }
+    // Also when the input has just ended: the same Ctrl-C ends what feeds a pipe, and cuts its records short.
+    fed.interrupted = interrupt.requested();
     fed.forgot = seen.forgot;
     bar.set_message("committing");
     for (queue, batch) in queues {

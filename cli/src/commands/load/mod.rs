@@ -63,7 +63,7 @@ pub(crate) struct Args {
     /// What the file holds; without it the file's ending tells
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Who may write from now on [default: mvcc for a new database, else as it is]
+    /// Who may write from now on [default: mvcc for a database without tables, else as it is]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
     /// What a commit promises
@@ -150,10 +150,12 @@ fn input(file: &Path) -> Result<(Box<dyn Read>, ProgressBar)> {
 }
 
 fn open(path: &Path, args: &Args) -> Result<Database> {
-    let new = !path.try_exists().map_err(|error| Failure::file(path, &error))?;
     let options = Options { durability: args.durability.into(), ..Options::default() };
     let db = Database::open_with(path, options)?;
-    let mode = args.mode.map(JournalMode::from).or(new.then_some(JournalMode::Mvcc));
+    let mode = match args.mode {
+        None if db.tables()?.is_empty() => Some(JournalMode::Mvcc),
+        mode => mode.map(JournalMode::from),
+    };
     if let Some(mode) = mode.filter(|&mode| mode != db.journal_mode()) {
         db.set_journal_mode(mode)?;
     }
