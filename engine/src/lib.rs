@@ -63,3 +63,8 @@ pub use statistics::{
 };
 pub use table::Table;
 pub use transaction::{Cursor, Range, Snapshot, Transaction};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
