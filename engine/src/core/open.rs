@@ -161,11 +161,13 @@ fn refuse_orphaned_log(request: &OpenRequest) -> Result<()> {
 }
 
 fn log_options(options: &Options, permissions: u32) -> LogOptions {
+    let usual = LogOptions::default();
     LogOptions {
+        first_segment_bytes: usual.first_segment_bytes.min(options.log_segment_bytes),
         max_segment_bytes: options.log_segment_bytes,
         mapping: if options.map_log { MapPolicy::Auto } else { MapPolicy::Never },
         permissions,
-        ..LogOptions::default()
+        ..usual
     }
 }
 

@@ -2,8 +2,12 @@
 //!
 //! The scan reads and never writes. Rows go into a generation with the timestamps they were committed at; when that
 //! exceeds the row-store budget it is folded on the way, unless the file is open read-only. A fold is durable by itself,
-//! and what the scan has delivered it has also proven whole, so folding before the scan ends is safe: the log is let go
-//! only by later checkpoints.
+//! and what the scan has delivered it has also proven whole, so folding before the scan ends is safe.
+//!
+//! What the scan reads may be in the page cache alone, so such a fold must not move the place where replay starts: a
+//! power cut right after it may leave a log that ends before that place, or does not even have its segment. The base may
+//! therefore be ahead of the log, and replay passes over commits that the base holds already. The log is let go only by
+//! later checkpoints.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +39,10 @@ pub(super) struct Replayed {
     pub(super) rights: InstallRights,
     /// The newest commit.
     pub(super) last_ts: Timestamp,
+    /// The newest commit that the scan has delivered.
+    last_read: Timestamp,
+    /// What the base held before the scan.
+    in_base: Timestamp,
     /// No timestamp up to here may be issued again.
     pub(super) clock_floor: Timestamp,
     pub(super) mode: JournalMode,
@@ -56,6 +64,8 @@ impl Replayed {
             generation,
             rights,
             last_ts,
+            last_read: Timestamp::ZERO,
+            in_base: last_ts,
             clock_floor: timestamp(state.clock_reserved).max(last_ts),
             mode,
             next_table_id: state.next_table_id.max(FIRST_USER_TABLE),
@@ -78,8 +88,12 @@ impl Replayed {
     }
 
     fn commit(&mut self, record: &RecoveredRecord<'_>) -> Result<(), Malformed> {
-        let ts = Timestamp::new(record.tag).filter(|ts| *ts > self.last_ts);
+        let ts = Timestamp::new(record.tag).filter(|ts| *ts > self.last_read);
         let ts = ts.ok_or(Malformed("a commit out of order"))?;
+        self.last_read = ts;
+        if ts <= self.in_base {
+            return Ok(());
+        }
         let guard = pin();
         for change in changes(record.payload) {
             let change = change?;
@@ -95,11 +109,10 @@ impl Replayed {
         Ok(())
     }
 
-    /// Puts what was replayed so far, up to `end` in the log, into the base.
-    fn fold(&mut self, store: &BaseStore, end: Lsn) -> Result<()> {
+    /// Puts what was replayed so far into the base.
+    fn fold(&mut self, store: &BaseStore) -> Result<()> {
         let state = EngineState {
             checkpoint_ts: self.last_ts.get(),
-            checkpoint_lsn: end.get(),
             clock_reserved: self.clock_floor.max(self.last_ts).get(),
             journal_mode: record::encode_mode(self.mode),
             next_table_id: self.next_table_id,
@@ -132,7 +145,7 @@ pub(super) fn replay(
             Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))
         })?;
         if fold_at_bytes.is_some_and(|limit| replayed.generation.bytes() >= limit) {
-            replayed.fold(store, record.end)?;
+            replayed.fold(store)?;
         }
         Ok(())
     })

@@ -157,10 +157,14 @@ impl Rescue {
             return Ok(());
         }
         let dir = log_dir(path);
+        // A recovery that was cut short may have left a base that is ahead of where replay starts.
+        let in_base = base.state().checkpoint_ts;
         let salvaged =
             Recovery::salvage(&*env.files, &dir, store.uuid(), start, &LogOptions::default(), |piece| {
                 match piece {
-                    Salvage::Record(record) if record.kind == kind::COMMIT => self.replay(record.payload)?,
+                    Salvage::Record(record) if record.kind == kind::COMMIT && record.tag > in_base => {
+                        self.replay(record.payload)?;
+                    }
                     Salvage::Skipped { segment, offset, bytes } => self.report.losses.push(format!(
                         "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
                     )),
