@@ -325,7 +325,7 @@ impl Error {
                 Ok(error) => *error,
                 Err(source) => Self::io(context, io::Error::other(source)),
             },
-            BaseError::Corrupt { .. } | BaseError::CorruptHead { .. } => Self::Corrupt(sentence),
+            error if error.is_corruption() => Self::Corrupt(sentence),
             _ => Self::io(context, io::Error::other(sentence)),
         }
     }
@@ -340,9 +340,7 @@ impl Error {
                 path: path.to_owned(),
                 reason: "its first bytes are something else".to_owned(),
             },
-            BaseError::Corrupt { .. } | BaseError::CorruptHead { .. } => {
-                Self::Corrupt(format!("{}: {error}", path.display()))
-            }
+            error if error.is_corruption() => Self::Corrupt(format!("{}: {error}", path.display())),
             other => Self::from_base(other, "opening the database file"),
         }
     }

@@ -52,8 +52,6 @@ pub(crate) struct OpenedBase {
     pub(crate) store: Arc<BaseStore>,
     /// The base of the valid meta block with the highest generation.
     pub(crate) base: Arc<Base>,
-    /// Which of the two meta blocks that was.
-    pub(crate) slot: usize,
     /// Whether the other meta block is damaged. It may have been newer, unless the base is the one a file is created
     /// with: the caller compares with its log.
     pub(crate) other_damaged: bool,
@@ -140,7 +138,7 @@ impl BaseStore {
             )?;
         }
         let base = Arc::new(Base { meta, roots });
-        Ok((OpenedBase { store, base, slot, other_damaged }, losses))
+        Ok((OpenedBase { store, base, other_damaged }, losses))
     }
 
     fn assemble(
@@ -182,7 +180,7 @@ impl BaseStore {
             writer.bases.insert(meta.generation, Arc::downgrade(&base));
             store.publish_space(&writer.space);
         }
-        Ok(OpenedBase { store: Arc::new(store), base, slot, other_damaged })
+        Ok(OpenedBase { store: Arc::new(store), base, other_damaged })
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Base {
 
 impl Base {
     /// The checkpoint that wrote it.
+    #[cfg(test)]
     pub(crate) fn generation(&self) -> PageGeneration {
         self.meta.generation
     }

@@ -200,8 +200,8 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         assert!(gate.acquire(LONG));
-                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, Ordering::SeqCst);
                         gate.release();
                     }
                 });

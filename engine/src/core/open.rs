@@ -9,14 +9,15 @@
 //!
 //! A log that lies beside an empty file belongs to a database that is no longer there: it is refused, not overwritten.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
-use braid_vfs::{Env, File, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
+use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
 
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::commit::append_outside_section;
@@ -98,11 +99,12 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
         .files
         .open(path, OpenOptions::new(mode))
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+    let page_bytes = u32::try_from(request.options.page_bytes).unwrap_or(u32::MAX);
     let cache = request
         .options
         .page_cache
         .clone()
-        .unwrap_or_else(|| Arc::new(ClockCache::new(request.options.cache_bytes)));
+        .unwrap_or_else(|| Arc::new(ClockCache::for_pages_of(page_bytes, request.options.cache_bytes)));
     match BaseStore::open(Arc::clone(&file), Arc::clone(&cache), request.read_only).map_err(from_base)? {
         Opened::Ready(opened) => {
             if opened.other_damaged {
@@ -116,7 +118,7 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
         Opened::Unfinished => {
             refuse_orphaned_log(request)?;
             let params = CreateParams {
-                page_bytes: u32::try_from(request.options.page_bytes).unwrap_or(u32::MAX),
+                page_bytes,
                 uuid: new_uuid(&request.env),
                 state: EngineState {
                     journal_mode: record::encode_mode(JournalMode::default()),
@@ -148,16 +150,14 @@ fn sync_parent(request: &OpenRequest) -> Result<()> {
 
 fn refuse_orphaned_log(request: &OpenRequest) -> Result<()> {
     let dir = log_dir(&request.path);
-    match request.env.files.read_dir(&dir) {
-        Ok(names) if names.is_empty() => Ok(()),
-        Ok(_) => Err(Error::Mismatch(format!(
+    if has_files(&*request.env.files, &dir)? {
+        return Err(Error::Mismatch(format!(
             "{} is empty but {} holds the log of another database",
             request.path.display(),
             dir.display()
-        ))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io(format!("reading {}", dir.display()), error)),
+        )));
     }
+    Ok(())
 }
 
 fn log_options(options: &Options, permissions: u32) -> LogOptions {
@@ -219,23 +219,36 @@ fn has_log(base: &Base) -> bool {
     base.state().checkpoint_lsn != 0
 }
 
-/// Removes the log of a creation that was cut short. It holds no commit; a log that is not this database's is refused.
+/// Removes the log of a creation that was cut short, which holds no record of the engine's. Any other is refused: it belongs
+/// to another database, or to this one and its newest meta page is damaged.
 fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<()> {
     let files = &*request.env.files;
     let dir = log_dir(&request.path);
+    if !has_files(files, &dir)? {
+        return Ok(());
+    }
     let mut records = 0;
     let scanned = Recovery::scan(files, &dir, store.uuid(), Lsn::FIRST, Lsn::ZERO, options, |_| {
         records += 1;
-        Ok::<_, std::convert::Infallible>(())
+        Ok::<_, Infallible>(())
     });
-    if records > 0 || matches!(scanned, Err(ScanError::Recovery(RecoveryError::Mismatch { .. }))) {
+    if records > 0 || scanned.is_err() {
         return Err(Error::Mismatch(format!(
-            "{} has no log of its own yet, but {} holds one",
+            "{} says that it has no log yet, but {} holds one",
             request.path.display(),
             dir.display()
         )));
     }
     Log::remove(files, &dir).map_err(|error| Error::from_log(error, "removing an unfinished log"))
+}
+
+/// Whether a directory is there and holds anything.
+fn has_files(files: &dyn FileSystem, dir: &Path) -> Result<bool> {
+    match files.read_dir(dir) {
+        Ok(names) => Ok(!names.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(format!("reading {}", dir.display()), error)),
+    }
 }
 
 /// Reserves the first timestamps to come, durably.

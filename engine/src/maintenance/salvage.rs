@@ -101,7 +101,8 @@ impl Rescue {
         let upper =
             loss.upper.as_ref().map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
         self.report.losses.push(format!(
-            "table {table}: {} row(s) from \"{}\" to \"{upper}\": {}",
+            "table {table}, page {}: {} row(s) from \"{}\" to \"{upper}\": {}",
+            loss.page,
             loss.rows,
             loss.lower.escape_ascii(),
             loss.error

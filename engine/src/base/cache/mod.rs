@@ -42,7 +42,7 @@ pub trait PageCache: Debug + Send + Sync {
 
 /// What a cache has done, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
+pub(crate) struct CacheStats {
     /// Reads of a page that found it.
     pub hits: u64,
     /// Reads of a page that had to go to the file.

@@ -43,9 +43,6 @@ pub(crate) enum PageKind {
 pub(crate) struct PageSize(u32);
 
 impl PageSize {
-    /// What a file gets unless asked otherwise.
-    pub(crate) const DEFAULT: Self = Self(4096);
-
     pub(crate) fn new(bytes: u32) -> Result<Self> {
         if bytes.is_power_of_two() && (512..=65536).contains(&bytes) {
             Ok(Self(bytes))

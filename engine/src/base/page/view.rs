@@ -90,11 +90,6 @@ impl Page {
         &self.bytes
     }
 
-    /// Bytes that header, prefix and entries fill.
-    pub(crate) fn filled(&self) -> usize {
-        self.end
-    }
-
     pub(crate) fn prefix(&self) -> &[u8] {
         &self.bytes[self.prefix.clone()]
     }

@@ -93,10 +93,6 @@ impl TestFile {
         self.state.lock().live.clone()
     }
 
-    pub(super) fn operations(&self) -> u64 {
-        self.state.lock().operations
-    }
-
     pub(super) fn reads(&self) -> u64 {
         self.state.lock().reads
     }

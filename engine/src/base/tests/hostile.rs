@@ -2,6 +2,7 @@
 
 use super::file::TestFile;
 use super::kit::*;
+use crate::base::error::Result;
 use crate::base::page::{Entry, Expected, Page, PageBuilder, PageIdentity, PageSize, seal};
 use crate::base::refs::ChildRef;
 use crate::base::*;

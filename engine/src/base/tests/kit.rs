@@ -5,6 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::file::TestFile;
+use crate::base::error::Result;
+use crate::base::open::OpenedBase;
 use crate::base::*;
 
 /// A small generator whose sequence depends on its seed alone.

@@ -2,6 +2,7 @@
 
 use super::file::TestFile;
 use super::kit::*;
+use crate::base::error::Result;
 use crate::base::*;
 
 fn run(seed: u64, page_bytes: u32, cache_bytes: usize, shape: &Shape, folds: u64, changes: u64) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::file::TestFile;
 use super::kit::*;
+use crate::base::error::Result;
 use crate::base::*;
 
 struct Numbered {
