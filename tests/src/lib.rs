@@ -1,0 +1,23 @@
+//! What the scenario tests share: a place on the disk, sessions on threads of their own, scripts of interleaved
+//! steps, a checker of histories, file layers that watch or fail, and a child process that can be killed.
+//!
+//! The scenarios themselves are in `tests/`, each in a file named for what must hold. They use the public API only.
+//! `BRAID_TEST_SCALE` multiplies the work of the long ones.
+
+mod actor;
+mod disk;
+mod history;
+mod place;
+mod rows;
+mod scale;
+mod script;
+mod threads;
+
+pub use actor::Actor;
+pub use disk::Disk;
+pub use history::{History, Op, Record, Violation};
+pub use place::{Fingerprint, Place, assert_clean, faulty_env};
+pub use rows::{byte, contents, key, number, number_at, value};
+pub use scale::{scale, seeds};
+pub use script::{Layering, run_script, run_script_in_wal};
+pub use threads::{Answer, Session, together};

@@ -1,0 +1,80 @@
+//! A reader that stays open over two hundred thousand commits reads its moment to the end, and neither memory, nor file,
+//! nor log grows with the commits.
+
+use braid::{Durability, Options, Result};
+use braid_tests::{Place, assert_clean, contents, key, number_at, value};
+
+#[test]
+fn over_two_hundred_thousand_commits() -> Result<()> {
+    const ROWS: u64 = 500;
+    const COMMITS: u64 = 200_000;
+    const ROW_STORE: usize = 2 << 20;
+    let place = Place::new();
+    let options = Options {
+        durability: Durability::Deferred,
+        row_store_bytes: ROW_STORE,
+        cache_bytes: 1 << 20,
+        log_bytes: 8 << 20,
+        log_segment_bytes: 2 << 20,
+        ..Options::default()
+    };
+    let db = place.open_mvcc(options.clone())?;
+    let table = db.table("rows")?;
+    let mut tx = db.begin_concurrent()?;
+    for number in 0..ROWS {
+        tx.put(&table, key(number), value(-1))?;
+    }
+    tx.commit()?;
+    db.checkpoint()?;
+
+    let reader = db.snapshot_named("long reader")?;
+    let (mut most_memory, mut most_log, mut most_file) = (0, 0, 0);
+    for commit in 0..COMMITS {
+        db.put(&table, key(commit % ROWS), value(i64::try_from(commit).unwrap_or(0)))?;
+        if commit % 1000 == 0 {
+            let stats = db.stats();
+            most_memory = most_memory.max(stats.row_store.bytes + stats.row_store.history_bytes);
+            most_log = most_log.max(stats.log.retained_bytes);
+            most_file = most_file.max(stats.file.bytes);
+            assert_eq!(number_at(&reader, &table, commit % ROWS)?, Some(-1));
+            let oldest = stats.oldest_snapshot.expect("the reader is open");
+            assert_eq!(oldest.name.as_deref(), Some("long reader"));
+            assert_eq!(oldest.begin_ts, reader.timestamp());
+        }
+    }
+    assert_eq!(db.stats().commits, COMMITS + 1 + 1, "each commit counts once, with the rows and their table");
+    assert!(most_memory <= 2 * ROW_STORE as u64, "{most_memory} bytes of row versions");
+    assert!(most_log <= 4 * (8 << 20), "{most_log} bytes of log");
+    assert!(most_file <= 8 << 20, "{most_file} bytes of file");
+
+    let rows = contents(&reader, &table)?;
+    assert!(rows.len() as u64 == ROWS && rows.values().all(|bytes| *bytes == value(-1)));
+    drop(reader);
+    let last = i64::try_from(COMMITS).unwrap_or(0) - 1;
+    assert_eq!(number_at(&db.snapshot()?, &table, ROWS - 1)?, Some(last));
+    assert_clean(&db)?;
+    drop((db, table));
+    let db = place.open_with(options)?;
+    assert_eq!(number_at(&db.snapshot()?, &db.table("rows")?, ROWS - 1)?, Some(last));
+    assert_clean(&db)
+}
+
+#[test]
+fn a_hot_row_is_trimmed_under_a_reader() -> Result<()> {
+    let place = Place::new();
+    let options = Options { durability: Durability::Deferred, ..Options::default() };
+    let db = place.open_mvcc(options)?;
+    let table = db.table("rows")?;
+    db.put(&table, "hot", vec![0_u8; 1000])?;
+    let reader = db.snapshot()?;
+    for commit in 0..20_000_u64 {
+        db.put(&table, "hot", key(commit).repeat(125))?;
+    }
+    assert_eq!(reader.get(&table, "hot")?, Some(vec![0; 1000]));
+    assert_eq!(db.get(&table, "hot")?, Some(key(19_999).repeat(125)));
+    // Twenty megabytes were written; what no snapshot can read is cut off in place.
+    let stats = db.stats();
+    let kept = stats.row_store.bytes + stats.row_store.history_bytes;
+    assert!(kept < 4 << 20, "{kept} bytes of versions of one row are kept");
+    assert_clean(&db)
+}

@@ -1,0 +1,42 @@
+//! Siblings share one core and so its options: an open that asks for others is refused by the name of the option, and
+//! so is an open for the other kind of access.
+
+use braid::{Database, Error, Options, Result};
+use braid_tests::Place;
+
+#[test]
+fn a_different_option_is_named() -> Result<()> {
+    let place = Place::new();
+    let db = place.open_with(Options { row_store_bytes: 1 << 20, ..Options::default() })?;
+    let other = place.open_with(Options { row_store_bytes: 2 << 20, ..Options::default() });
+    let Err(Error::OptionsConflict { option, .. }) = other else { panic!("{other:?}") };
+    assert!(option.contains("row_store_bytes"), "{option}");
+    let same = place.open_with(Options { row_store_bytes: 1 << 20, ..Options::default() })?;
+    drop((db, same));
+    place.open_with(Options { row_store_bytes: 2 << 20, ..Options::default() }).map(drop)
+}
+
+#[test]
+fn plain_open_joins_whatever_is_open() -> Result<()> {
+    let place = Place::new();
+    let db = place.open_with(Options { row_store_bytes: 1 << 20, ..Options::default() })?;
+    let sibling = Database::open(place.path())?;
+    assert_eq!(sibling.stats().row_store.budget_bytes, db.stats().row_store.budget_bytes);
+    Ok(())
+}
+
+#[test]
+fn senseless_options_are_refused() {
+    let place = Place::new();
+    let senseless = [
+        Options { page_bytes: 1000, ..Options::default() },
+        Options { page_bytes: 256, ..Options::default() },
+        Options { page_bytes: 1 << 17, ..Options::default() },
+        Options { row_store_bytes: 1000, ..Options::default() },
+        Options { log_segment_bytes: 1000, ..Options::default() },
+    ];
+    for options in senseless {
+        let opened = place.open_with(options);
+        assert!(matches!(opened, Err(Error::Limit { .. })), "{opened:?}");
+    }
+}

@@ -1,0 +1,22 @@
+//! What one transaction promises: its reads and writes, its conflicts, its retries, its turn.
+
+mod a_dropped_table_is_busy_for_its_writers;
+mod a_lost_race_names_its_winner;
+mod a_transaction_too_large_is_refused_whole;
+mod autocommit_races_lose_no_update;
+mod counts_are_exact_in_every_layer;
+mod cursors_survive_writes_of_their_transaction;
+mod dropping_a_transaction_rolls_it_back;
+mod durability_can_be_mixed;
+mod exclusive_transactions_take_turns;
+mod handles_of_another_database_are_refused;
+mod inserting_an_existing_key_fails;
+mod ranges_go_both_ways;
+mod reads_match_a_model;
+mod rows_of_any_size_fit;
+mod sixteen_threads_count_exactly;
+mod snapshots_outlive_everything;
+mod transact_gives_up_in_bounds;
+mod transact_passes_errors_and_panics_through;
+mod transact_retries_until_it_commits;
+mod unfinished_ranges_outlive_their_transaction;
