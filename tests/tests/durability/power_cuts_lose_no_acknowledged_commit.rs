@@ -114,7 +114,7 @@ fn with_many_writers() -> Result<()> {
                     tx.commit()
                 });
                 match committed {
-                    Ok(commit) => acknowledged.push((commit.timestamp.as_u64(), key, durable)),
+                    Ok(commit) => acknowledged.push((commit.timestamp.get(), key, durable)),
                     Err(_) => break,
                 }
             }

@@ -72,7 +72,7 @@ fn write(tx: &mut Transaction, table: &Table, rng: &mut Rng) -> Result<Op> {
 fn transaction(db: &Database, table: &Table, options: TransactionOptions, rng: &mut Rng) -> Result<Record> {
     let isolation = options.isolation;
     let mut tx = db.begin_with(options)?;
-    let begin_ts = Some(tx.timestamp().as_u64());
+    let begin_ts = Some(tx.timestamp().get());
     let mut ops = Vec::new();
     let mut writes = false;
     for _ in 0..rng.usize(1..8) {
@@ -89,10 +89,10 @@ fn transaction(db: &Database, table: &Table, options: TransactionOptions, rng: &
         return Ok(record);
     }
     match tx.commit() {
-        Ok(commit) if writes => record.commit_ts = Some(commit.timestamp.as_u64()),
+        Ok(commit) if writes => record.commit_ts = Some(commit.timestamp.get()),
         Ok(_) => {}
         Err(error) if error.is_retryable() => {
-            record.lost = error.conflict().and_then(|c| Some((c.key.clone()?, c.winner_ts?.as_u64())));
+            record.lost = error.conflict().and_then(|c| Some((c.key.clone()?, c.winner_ts?.get())));
         }
         Err(error) => return Err(error),
     }
@@ -114,7 +114,7 @@ fn one_step(db: &Database, table: &Table, isolation: Isolation, rng: &mut Rng) -
         0..3 => {
             let snapshot = db.snapshot()?;
             let ops = (0..rng.usize(1..6)).map(|_| read(&snapshot, table, rng)).collect::<Result<_>>()?;
-            let begin_ts = Some(snapshot.timestamp().as_u64());
+            let begin_ts = Some(snapshot.timestamp().get());
             Ok(Record { begin_ts, commit_ts: None, isolation, lost: None, ops })
         }
         3 => {
@@ -149,7 +149,7 @@ fn one_step(db: &Database, table: &Table, isolation: Isolation, rng: &mut Rng) -
 fn one_statement(outcome: Result<braid::Commit>, op: Op) -> Result<Record> {
     // A one-statement write may lose a race too; then it wrote nothing.
     let (commit_ts, ops) = match outcome {
-        Ok(commit) => (Some(commit.timestamp.as_u64()), vec![op]),
+        Ok(commit) => (Some(commit.timestamp.get()), vec![op]),
         Err(error) if error.is_retryable() => (None, Vec::new()),
         Err(error) => return Err(error),
     };
