@@ -52,7 +52,7 @@ fn commits_conflicts_and_retries() -> Result<()> {
 #[test]
 fn log_row_store_cache_and_file() -> Result<()> {
     let place = Place::new();
-    let db = place.open()?;
+    let db = place.open_with(Options { log_segment_bytes: 64 << 10, ..Options::default() })?;
     let table = db.table("rows")?;
     let start = db.stats();
     for number in 0..200 {

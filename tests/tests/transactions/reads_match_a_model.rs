@@ -17,7 +17,7 @@ fn random_key(rng: &mut Rng) -> Vec<u8> {
     match number % 5 {
         0 => format!("a long common prefix that many keys share/{number}").into_bytes(),
         1 => vec![0xff; 1 + number as usize % 7],
-        2 => vec![b'p'; 1 + number as usize],
+        2 => vec![b'p'; 1 + number as usize / 2],
         3 => number.to_le_bytes().to_vec(),
         _ => format!("k{number}").into_bytes(),
     }
