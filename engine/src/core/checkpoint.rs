@@ -117,7 +117,8 @@ impl Core {
         let mut section = writer.section.lock();
         let section = &mut *section;
         let last = self.installed_ts();
-        if !section.view.active.is_empty() {
+        // Not "has versions": commits that failed leave keys behind, and only the end of the generation frees them.
+        if section.view.active.bytes() > 0 {
             let (active, rights) = Generation::new(last);
             let view = section.view.sealed_under(active);
             // Before the view: nobody installs into the new generation until this section is left.

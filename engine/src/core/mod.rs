@@ -20,7 +20,7 @@ mod view;
 pub use checkpoint::CheckpointReport;
 pub(crate) use clock::timestamp;
 pub use commit::Commit;
-pub(crate) use commit::CommitRequest;
+pub(crate) use commit::{CommitRequest, Installed};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use open::{OpenRequest, new_uuid, open};
 pub(crate) use recovery::log_dir;

@@ -24,18 +24,18 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     core.writer()?.check()?;
     let timeout = options.busy_timeout.unwrap_or(core.options.busy_timeout);
     let track_reads = options.isolation == Isolation::Serializable;
-    let admission = match options.admission {
-        Admission::ByMode => match core.journal_mode() {
-            JournalMode::Wal => Admission::Immediate,
-            JournalMode::Mvcc => Admission::Concurrent,
-        },
-        other => other,
+    let name = options.name.as_deref();
+    let concurrent = match options.admission {
+        Admission::Immediate => None,
+        Admission::Concurrent | Admission::ByMode => register_concurrent(handle, core, name, track_reads)?,
     };
-    let (inner, exclusive) = if admission == Admission::Immediate {
-        let exclusive = core.enter_exclusive(handle, timeout)?;
-        (register(handle, SnapshotKind::ReadWrite, options.name.as_deref(), false)?, Some(exclusive))
-    } else {
-        (register_concurrent(handle, core, options.name.as_deref(), track_reads)?, None)
+    let (inner, exclusive) = match (concurrent, options.admission) {
+        (Some(inner), _) => (inner, None),
+        (None, Admission::Concurrent) => return Err(Error::JournalMode),
+        (None, Admission::Immediate | Admission::ByMode) => {
+            let exclusive = core.enter_exclusive(handle, timeout)?;
+            (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
+        }
     };
     Ok(Transaction::new(
         Snapshot { inner },
@@ -47,24 +47,24 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     ))
 }
 
-/// Registers first and looks at the mode second; see `core/journal_mode.rs` for why.
+/// `None` when the mode admits no concurrent transaction. Registers first and looks at the mode second; see
+/// `core/journal_mode.rs` for why.
 fn register_concurrent(
     handle: &Arc<Handle>,
     core: &Core,
     name: Option<&str>,
     track_reads: bool,
-) -> Result<Arc<Inner>> {
-    loop {
+) -> Result<Option<Arc<Inner>>> {
+    // Looked at first as well, so that one who only asks is not taken for an open write transaction.
+    while core.journal_mode() == JournalMode::Mvcc {
         let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads)?;
         match core.mode.get() {
-            Some(JournalMode::Mvcc) => return Ok(inner),
-            Some(JournalMode::Wal) => return Err(Error::JournalMode),
-            None => {
-                drop(inner);
-                core.journal_mode();
-            }
+            Some(JournalMode::Mvcc) => return Ok(Some(inner)),
+            Some(JournalMode::Wal) => break,
+            None => {}
         }
     }
+    Ok(None)
 }
 
 fn register(

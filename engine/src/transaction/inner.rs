@@ -50,7 +50,7 @@ impl Inner {
         self.handle.core()
     }
 
-    /// The view, which is there until the drop.
+    /// The view, which is there until the snapshot is let go.
     pub(super) fn view(&self) -> Result<&Arc<View>> {
         self.registration.as_ref().map(Registration::view).ok_or(Error::TransactionClosed)
     }
@@ -75,6 +75,14 @@ impl Inner {
         self.over.store(true, Ordering::Release);
     }
 
+    /// Lets the snapshot go.
+    pub(super) fn end(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            let core = self.handle.core();
+            drop(core.registry.end(registration, &**core));
+        }
+    }
+
     pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
         self.writes.lock()
     }
@@ -96,6 +104,15 @@ impl Inner {
         self.reads.as_ref().map(Mutex::lock)
     }
 
+    /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
+    /// run under the lock: it may well read on in the same transaction.
+    fn own(&self, table: TableId, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        if self.writes_version() == 0 {
+            return None;
+        }
+        self.writes.lock().get(table, key).map(|found| found.value().map(<[u8]>::to_vec))
+    }
+
     /// Looks a row up: own writes, generations from the newest, base.
     pub(super) fn get<R>(
         &self,
@@ -103,10 +120,8 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if self.writes_version() != 0
-            && let Some(found) = self.writes.lock().get(table, key)
-        {
-            return Ok(found.value().map(read));
+        if let Some(own) = self.own(table, key) {
+            return Ok(own.as_deref().map(read));
         }
         if let Some(mut reads) = self.reads() {
             reads.key(table, key);
@@ -130,9 +145,6 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(registration) = self.registration.take() {
-            let core = self.handle.core();
-            drop(core.registry.end(registration, &**core));
-        }
+        self.end();
     }
 }

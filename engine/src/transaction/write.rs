@@ -8,7 +8,7 @@ use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
 use super::snapshot::Snapshot;
-use crate::core::{Commit, CommitRequest, Exclusive, SchemaChange};
+use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::table::Table;
@@ -134,35 +134,48 @@ impl Transaction {
     /// [`Error::CommitUnknown`] when the log could not be synced. Every other error: nothing was applied.
     pub fn commit(mut self) -> Result<Commit> {
         self.over = true;
-        let inner = Arc::clone(&self.snapshot.inner);
-        let core = inner.core();
-        core.check_process()?;
+        self.snapshot.inner.core().check_process()?;
+        let installed = self.install();
+        self.let_go();
+        let core = self.snapshot.inner.core();
+        match installed.inspect_err(|error| core.counters.lost(error))? {
+            None => core.acknowledge_reads(self.snapshot.inner.begin_ts),
+            Some(installed) => {
+                let commit = core.acknowledge(installed)?;
+                core.counters.commits.add(1);
+                Ok(commit)
+            }
+        }
+    }
+
+    /// Has the writes installed; `None` when there are none.
+    fn install(&mut self) -> Result<Option<Installed>> {
+        let inner = &self.snapshot.inner;
         let mut writes = inner.writes();
         if writes.is_empty() {
-            drop(writes);
-            drop(self);
-            return core.acknowledge_reads(inner.begin_ts);
+            return Ok(None);
         }
-        let installed = {
-            let reads = inner.reads();
-            core.install(&mut CommitRequest {
-                begin_ts: inner.begin_ts,
-                exclusive: self.admitted.exclusive.is_some(),
-                durability: self.admitted.durability,
-                busy_timeout: self.admitted.busy_timeout,
-                writes: &mut writes,
-                reads: reads.as_deref(),
-                schema: self.schema.take(),
-            })
-        };
+        let installed = inner.core().install(&mut CommitRequest {
+            begin_ts: inner.begin_ts,
+            exclusive: self.admitted.exclusive.is_some(),
+            durability: self.admitted.durability,
+            busy_timeout: self.admitted.busy_timeout,
+            writes: &mut writes,
+            reads: inner.reads().as_deref(),
+            schema: self.schema.take(),
+        });
         writes.clear();
-        drop(writes);
-        let installed = installed.inspect_err(|error| core.counters.lost(error))?;
-        // The gate opens here, before the wait, so that the next writer shares the sync.
-        drop(self);
-        let commit = core.acknowledge(installed)?;
-        core.counters.commits.add(1);
-        Ok(commit)
+        installed.map(Some)
+    }
+
+    /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
+    /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
+    fn let_go(&mut self) {
+        self.snapshot.inner.close();
+        if let Some(inner) = Arc::get_mut(&mut self.snapshot.inner) {
+            inner.end();
+        }
+        self.admitted.exclusive = None;
     }
 
     /// Ends the transaction; nothing of it was ever visible to others. The same as dropping it.
