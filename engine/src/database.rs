@@ -117,7 +117,9 @@ impl Database {
 
     /// The core, for a call that writes.
     fn writable(&self) -> Result<&Arc<Core>> {
-        if self.read_only { Err(Error::ReadOnly) } else { Ok(self.core()) }
+        let core = self.core();
+        core.check_process()?;
+        if self.read_only { Err(Error::ReadOnly) } else { Ok(core) }
     }
 
     /// Gives this handle up. If it is the last, everything committed is folded into the database file first, so that the
@@ -126,11 +128,11 @@ impl Database {
     /// # Errors
     /// What the last checkpoint or the close met. Commits that were acknowledged are in the log all the same.
     pub fn close(self) -> Result<()> {
-        if self.read_only || self.core().writer().is_err() || Arc::strong_count(&self.handle) > 1 {
-            return Ok(());
-        }
-        self.core().checkpoint()?;
-        self.core().shut_down()
+        self.core().check_process()?;
+        let is_last = Arc::strong_count(&self.handle) == 1;
+        let folds = is_last && !self.read_only && self.core().writer().is_ok();
+        let folded = if folds { self.core().checkpoint().map(drop) } else { Ok(()) };
+        folded.and(self.handle.close())
     }
 
     /// The file, with symbolic links resolved; `None` in memory.

@@ -38,6 +38,13 @@ impl Handle {
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
+
+    /// Gives a handle up; if it was the last, closes the core and says what went wrong. Whether it is the last is decided
+    /// in one step with nobody being able to share it any more: an open that came before keeps the core, one that comes
+    /// after waits for the close.
+    pub(crate) fn close(self: Arc<Self>) -> Result<()> {
+        Arc::into_inner(self).map_or(Ok(()), |last| last.core.shut_down())
+    }
 }
 
 impl Drop for Handle {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
-use braid_vfs::{OpenMode, OpenOptions};
+use braid_vfs::{File, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
 use crate::core::{Core, NAMES, TABLES, View, log_dir, new_uuid};
@@ -38,6 +38,7 @@ pub struct BackupReport {
 /// Copies the database to `path`, which must not exist.
 pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
     let core = handle.core();
+    core.check_process()?;
     let files = &core.env.files;
     let io = |doing: &str, path: &Path| {
         let context = format!("{doing} {}", path.display());
@@ -53,7 +54,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
         return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
     }
     let temporary = temporary_name(&path);
-    let written = write(handle, &temporary).and_then(|report| {
+    // Before anything is cleaned up: what exists already is somebody else's.
+    let file =
+        files.open(&temporary, OpenOptions::new(OpenMode::CreateNew)).map_err(io("creating", &temporary))?;
+    let written = write(handle, file).and_then(|report| {
         files.rename(&temporary, &path).map_err(io("renaming a backup to", &path))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         files.sync_dir(parent).map_err(io("syncing the directory", parent))?;
@@ -74,13 +78,8 @@ fn temporary_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
+fn write(handle: &Arc<Handle>, file: Arc<dyn File>) -> Result<BackupReport> {
     let core = handle.core();
-    let file = core
-        .env
-        .files
-        .open(path, OpenOptions::new(OpenMode::CreateNew))
-        .map_err(|error| Error::io(format!("creating {}", path.display()), error))?;
     let snapshot = begin_snapshot(handle, Some("backup"))?;
     let view = snapshot.view()?;
     let timestamp = snapshot.timestamp();
