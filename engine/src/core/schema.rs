@@ -6,6 +6,7 @@ use super::commit::CommitRequest;
 use super::shared::Core;
 use super::tables::{FIRST_USER_TABLE, Tables};
 use crate::error::{Conflict, ConflictKind, Error, Result};
+use crate::transaction::ReadSet;
 
 /// One change of the catalog. Its rows are in the write set like any other.
 #[derive(Clone, Debug)]
@@ -27,12 +28,15 @@ impl SchemaChange {
 }
 
 impl Core {
-    /// In the commit section: a table that was dropped after the transaction began takes no more rows.
+    /// In the commit section: a table that was dropped after the transaction began takes no more rows, and what a
+    /// `Serializable` transaction read of it no longer holds.
     pub(super) fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
         if !self.tables.any_dropped_after(request.begin_ts) {
             return Ok(());
         }
-        for &table in request.writes.tables() {
+        let written = request.writes.tables().iter().copied();
+        let read = request.reads.into_iter().flat_map(ReadSet::tables);
+        for table in written.chain(read) {
             if table.0 < FIRST_USER_TABLE {
                 continue;
             }

@@ -7,6 +7,7 @@ use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
 use super::layers::Layers;
+use super::read_set::LastSpan;
 use crate::error::Result;
 use crate::table::Table;
 
@@ -39,13 +40,14 @@ pub struct Cursor {
     inner: Arc<Inner>,
     table: Table,
     layers: Layers,
+    last_span: LastSpan,
 }
 
 impl Cursor {
     pub(super) fn new(inner: Arc<Inner>, table: &Table) -> Result<Self> {
         inner.check(table.info())?;
         let layers = Layers::over(&inner.core().base, inner.view()?, table.info().id, inner.begin_ts);
-        Ok(Self { inner, table: table.clone(), layers })
+        Ok(Self { inner, table: table.clone(), layers, last_span: LastSpan::default() })
     }
 
     /// Goes to the first row with a key ≥ `key`; whether there is one.
@@ -119,31 +121,67 @@ impl Cursor {
         self.layers.row()
     }
 
-    pub(super) fn seek(&mut self, from: Bound<&[u8]>, direction: Direction) -> Result<bool> {
-        self.inner.check(self.table.info())?;
-        let found = self.layers.seek(Some(&self.inner), from, direction)?;
-        self.track(from, direction);
-        Ok(found)
+    fn seek(&mut self, from: Bound<&[u8]>, direction: Direction) -> Result<bool> {
+        self.seek_within(from, direction, Bound::Unbounded)
     }
 
-    pub(super) fn step(&mut self, direction: Direction) -> Result<bool> {
+    fn step(&mut self, direction: Direction) -> Result<bool> {
+        self.step_within(direction, Bound::Unbounded)
+    }
+
+    /// Goes to the first row from `from` on in `direction`, for one to whom rows beyond `limit` mean nothing: whether there
+    /// is such a row, it may come to know only that it lies beyond.
+    pub(super) fn seek_within(
+        &mut self,
+        from: Bound<&[u8]>,
+        direction: Direction,
+        limit: Bound<&[u8]>,
+    ) -> Result<bool> {
         self.inner.check(self.table.info())?;
-        if self.inner.reads().is_none() {
-            return self.layers.step(Some(&self.inner), direction);
+        let found = self.layers.seek(Some(&self.inner), from, direction)?;
+        self.track(from, direction, limit);
+        Ok(found && !is_beyond(self.layers.key(), direction, limit))
+    }
+
+    /// The same, one row on.
+    pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
+        self.inner.check(self.table.info())?;
+        if self.layers.has_ended(direction) {
+            return Ok(false);
+        }
+        if !self.inner.tracks_reads() {
+            let found = self.layers.step(Some(&self.inner), direction)?;
+            return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
         let before = self.layers.key().map(<[u8]>::to_vec);
         let found = self.layers.step(Some(&self.inner), direction)?;
-        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction);
-        Ok(found)
+        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit);
+        Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
-    /// For `Serializable`: notes everything from where a move began to where it ended as read.
-    fn track(&self, from: Bound<&[u8]>, direction: Direction) {
+    /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
+    /// limit.
+    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
         let Some(mut reads) = self.inner.reads() else { return };
-        let reached = self.layers.key().map_or(Bound::Unbounded, Bound::Included);
-        match direction {
-            Direction::Forward => reads.span(self.table.info().id, from, reached),
-            Direction::Backward => reads.span(self.table.info().id, reached, from),
-        }
+        let reached = match self.layers.key() {
+            Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
+            _ => limit,
+        };
+        let (from, to) = match direction {
+            Direction::Forward => (from, reached),
+            Direction::Backward => (reached, from),
+        };
+        reads.span(&mut self.last_span, self.table.info().id, from, to);
     }
+}
+
+/// Whether a row lies beyond the limit of a move.
+fn is_beyond(key: Option<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> bool {
+    key.is_some_and(|key| match (limit, direction) {
+        (Bound::Unbounded, _) => false,
+        (Bound::Included(limit), Direction::Forward) => key > limit,
+        (Bound::Excluded(limit), Direction::Forward) => key >= limit,
+        (Bound::Included(limit), Direction::Backward) => key < limit,
+        (Bound::Excluded(limit), Direction::Backward) => key <= limit,
+    })
 }

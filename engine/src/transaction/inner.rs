@@ -100,6 +100,10 @@ impl Inner {
         self.writes_version.load(Ordering::Acquire)
     }
 
+    pub(super) fn tracks_reads(&self) -> bool {
+        self.reads.is_some()
+    }
+
     pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
         self.reads.as_ref().map(Mutex::lock)
     }

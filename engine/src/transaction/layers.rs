@@ -127,6 +127,11 @@ impl Layers {
         self.settle(own)
     }
 
+    /// Whether a step in `direction` stays where it is, beyond the last row that way.
+    pub(crate) fn has_ended(&self, direction: Direction) -> bool {
+        self.place == Place::End && direction == self.direction
+    }
+
     /// Whether only the base has rows: then there is nothing to merge.
     fn is_base_alone(&self, own: Option<&Inner>) -> bool {
         self.base.is_some()

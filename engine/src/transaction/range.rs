@@ -31,11 +31,20 @@ struct End {
 }
 
 impl End {
-    fn advance(&mut self) -> Result<bool> {
+    /// Goes one row on; whether that lies before `limit`.
+    fn advance(&mut self, limit: Bound<&[u8]>) -> Result<bool> {
         if std::mem::replace(&mut self.begun, true) {
-            self.cursor.step(self.direction)
+            self.cursor.step_within(self.direction, limit)
         } else {
-            self.cursor.seek(self.bound.as_ref().map(Vec::as_slice), self.direction)
+            self.cursor.seek_within(self.bound.as_ref().map(Vec::as_slice), self.direction, limit)
+        }
+    }
+
+    /// How far the other end may come: to where this one stands.
+    fn limit(&self) -> Bound<&[u8]> {
+        match self.cursor.key() {
+            Some(key) => Bound::Excluded(key),
+            None => self.bound.as_ref().map(Vec::as_slice),
         }
     }
 }
@@ -63,30 +72,12 @@ impl Range {
             Direction::Forward => (&mut self.front, &self.back),
             Direction::Backward => (&mut self.back, &self.front),
         };
-        let row = moving.advance().and_then(|found| {
-            let Some((key, value)) = (if found { moving.cursor.row()? } else { None }) else {
-                return Ok(None);
-            };
-            Ok(is_before(key, direction, other).then(|| (key.to_vec(), value.to_vec())))
+        let row = moving.advance(other.limit()).and_then(|found| {
+            let row = if found { moving.cursor.row()? } else { None };
+            Ok(row.map(|(key, value)| (key.to_vec(), value.to_vec())))
         });
         self.over = !matches!(row, Ok(Some(_)));
         row.transpose()
-    }
-}
-
-/// Whether a key that one end came to lies before the other end.
-fn is_before(key: &[u8], direction: Direction, other: &End) -> bool {
-    let limit = match (other.begun, other.cursor.key()) {
-        (true, Some(key)) => Bound::Excluded(key),
-        (true, None) => return false,
-        (false, _) => other.bound.as_ref().map(Vec::as_slice),
-    };
-    match (limit, direction) {
-        (Bound::Unbounded, _) => true,
-        (Bound::Included(limit), Direction::Forward) => key <= limit,
-        (Bound::Excluded(limit), Direction::Forward) => key < limit,
-        (Bound::Included(limit), Direction::Backward) => key >= limit,
-        (Bound::Excluded(limit), Direction::Backward) => key > limit,
     }
 }
 

@@ -8,6 +8,7 @@ use braid_vfs::sync::Arc;
 use super::cursor::Cursor;
 use super::inner::Inner;
 use super::range::Range;
+use super::read_set::LastSpan;
 use crate::core::View;
 use crate::error::Result;
 use crate::table::Table;
@@ -130,7 +131,7 @@ impl Snapshot {
     fn count_between(&self, table: &Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
         self.inner.check(table.info())?;
         if let Some(mut reads) = self.inner.reads() {
-            reads.span(table.info().id, from, to);
+            reads.span(&mut LastSpan::default(), table.info().id, from, to);
         }
         self.inner.count(table.info().id, from, to)
     }

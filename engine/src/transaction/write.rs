@@ -108,21 +108,13 @@ impl Transaction {
         let as_bytes = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
         let (from, to) = (as_bytes(keys.start_bound()), as_bytes(keys.end_bound()));
         let mut cursor = Cursor::new(Arc::clone(&self.snapshot.inner), table)?;
-        let mut found = cursor.seek(from.as_ref().map(Vec::as_slice), Direction::Forward)?;
+        let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        let mut found = cursor.seek_within(from, Direction::Forward, to)?;
         let mut deleted = 0;
-        while found {
-            let Some(key) = cursor.key().map(<[u8]>::to_vec) else { break };
-            let inside = match &to {
-                Bound::Unbounded => true,
-                Bound::Included(to) => key <= *to,
-                Bound::Excluded(to) => key < *to,
-            };
-            if !inside {
-                break;
-            }
+        while found && let Some(key) = cursor.key().map(<[u8]>::to_vec) {
             self.delete_row(table.info().id, &key)?;
             deleted += 1;
-            found = cursor.next()?;
+            found = cursor.step_within(Direction::Forward, to)?;
         }
         Ok(deleted)
     }
