@@ -20,7 +20,6 @@ impl PageCache for Nothing {
         None
     }
     fn insert(&self, _: Arc<Page>) {}
-    fn remove(&self, _: PageId) {}
     fn capacity_bytes(&self) -> usize {
         0
     }
@@ -48,9 +47,6 @@ impl PageCache for Everything {
     }
     fn insert(&self, page: Arc<Page>) {
         self.pages.lock().expect("no test thread panics with the lock").insert(page.id(), page);
-    }
-    fn remove(&self, page: PageId) {
-        self.pages.lock().expect("no test thread panics with the lock").remove(&page);
     }
     fn capacity_bytes(&self) -> usize {
         usize::MAX
