@@ -1,4 +1,4 @@
-//! The default cache: sets of eight slots, found by a hash of the page id, with CLOCK eviction.
+//! The default cache: sets of eight slots, found by the page id, with CLOCK eviction.
 //!
 //! A slot is an [`ArcSwap`]: a hit is a scan of eight tags that share a cache line, one load that is protected by a
 //! slot of the reading thread, and a comparison. No lock and no reference count. Nothing here takes a lock: a miss
@@ -10,10 +10,11 @@
 //!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else.
 //! 2. `resident` changes by exactly what a swap put in and took out, so it is the sum over all slots at rest.
 //! 3. The table has about two slots for every page that the limit allows, so a set is rarely full; its memory, 16 bytes a
-//!    slot, is bounded by the limit and not by the size of the file.
+//!    slot, is bounded by the limit and not by the size of the file. It is made a group of sets at a time, when the first
+//!    page comes for one: a file that is smaller than the limit costs what it needs, to open and to close.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -23,6 +24,8 @@ use super::{CachedPage, Page, PageCache};
 use crate::base::ids::{PageGeneration, PageId};
 
 const WAYS: usize = 8;
+/// Sets that are made together. Ids of pages are dense from 0 and so are the sets that they go to.
+const GROUP_SETS: usize = 64;
 /// The tag of an empty slot: no page has this id.
 const NO_PAGE: u32 = u32::MAX;
 /// The page size of a file, unless it was created with another one.
@@ -34,9 +37,20 @@ struct Set {
     pages: [ArcSwap<Page>; WAYS],
 }
 
+impl Set {
+    fn holding(nothing: &Arc<Page>) -> Self {
+        Self {
+            tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
+            pages: std::array::from_fn(|_| ArcSwap::new(Arc::clone(nothing))),
+        }
+    }
+}
+
 /// The default [`PageCache`]: bounded in bytes, lock-free, CLOCK eviction.
 pub struct ClockCache {
-    sets: Box<[Set]>,
+    groups: Box<[OnceLock<Box<[Set]>>]>,
+    /// A power of two.
+    sets: usize,
     /// Stands in every slot that holds no page.
     nothing: Arc<Page>,
     capacity: usize,
@@ -57,14 +71,10 @@ impl ClockCache {
     pub fn for_pages_of(page_bytes: u32, capacity_bytes: usize) -> Self {
         let pages = (capacity_bytes / page_bytes.max(512) as usize).clamp(WAYS, 1 << 30);
         let sets = (pages * 2 / WAYS).next_power_of_two();
-        let nothing = Arc::new(Page::nothing());
-        let set = || Set {
-            tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
-            pages: std::array::from_fn(|_| ArcSwap::new(Arc::clone(&nothing))),
-        };
         Self {
-            sets: (0..sets).map(|_| set()).collect(),
-            nothing,
+            groups: (0..sets.div_ceil(GROUP_SETS)).map(|_| OnceLock::new()).collect(),
+            sets,
+            nothing: Arc::new(Page::nothing()),
             capacity: capacity_bytes,
             resident: CachePadded::new(AtomicUsize::new(0)),
             hand: CachePadded::new(AtomicUsize::new(0)),
@@ -72,11 +82,24 @@ impl ClockCache {
         }
     }
 
-    fn set(&self, page: PageId) -> &Set {
-        // Neighbours go to different sets, and so do pages that lie a power of two apart.
-        let hash = u64::from(page.0).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let mask = self.sets.len() - 1;
-        &self.sets[usize::try_from(hash).unwrap_or(0) & mask]
+    /// Where the set of a page is.
+    fn index(&self, page: PageId) -> usize {
+        page.0 as usize & (self.sets - 1)
+    }
+
+    /// A set, if a page ever came for its group.
+    fn set_at(&self, index: usize) -> Option<&Set> {
+        self.groups.get(index / GROUP_SETS)?.get()?.get(index % GROUP_SETS)
+    }
+
+    /// The set of a page, made if need be.
+    fn set_for(&self, page: PageId) -> &Set {
+        let index = self.index(page);
+        let group = self.groups[index / GROUP_SETS].get_or_init(|| {
+            let sets = self.sets.min(GROUP_SETS);
+            (0..sets).map(|_| Set::holding(&self.nothing)).collect()
+        });
+        &group[index % GROUP_SETS]
     }
 
     /// Puts a page, or nothing, into a slot; whether this drove a page out.
@@ -104,12 +127,12 @@ impl ClockCache {
 
     fn make_room(&self) {
         // Two rounds clear every mark and then find whatever is there; other threads may be at it as well.
-        for _ in 0..2 * self.sets.len() * WAYS {
+        for _ in 0..2 * self.sets * WAYS {
             if self.resident.load(Ordering::Relaxed) <= self.capacity {
                 return;
             }
             let at = self.hand.fetch_add(1, Ordering::Relaxed);
-            let set = &self.sets[at / WAYS % self.sets.len()];
+            let Some(set) = self.set_at(at / WAYS % self.sets) else { continue };
             let slot = &set.pages[at % WAYS];
             let page = slot.load();
             if page.id().0 == NO_PAGE || page.take_used() {
@@ -126,7 +149,7 @@ impl ClockCache {
 
 impl PageCache for ClockCache {
     fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage> {
-        let set = self.set(page);
+        let set = self.set_at(self.index(page))?;
         for (tag, slot) in set.tags.iter().zip(&set.pages) {
             if tag.load(Ordering::Relaxed) == page.0 {
                 let found = slot.load();
@@ -141,7 +164,7 @@ impl PageCache for ClockCache {
 
     fn insert(&self, page: Arc<Page>) {
         let id = page.id();
-        let set = self.set(id);
+        let set = self.set_for(id);
         let way = self.way(set, id);
         let old = self.swap(&set.pages[way], page);
         set.tags[way].store(id.0, Ordering::Relaxed);
