@@ -75,6 +75,12 @@ impl Faults {
         self.state.lock().quota.set_limit(bytes);
     }
 
+    /// Bounds the bytes that writes may still store, in new places and in old ones: a full disk on a file system that
+    /// copies on write, where an overwrite takes space as well. What would go past it meets `StorageFull`.
+    pub fn set_writable(&self, bytes: Option<u64>) {
+        self.state.lock().quota.set_writable(bytes);
+    }
+
     /// The bytes of all files that were opened here and not removed.
     #[must_use]
     pub fn bytes_used(&self) -> u64 {

@@ -9,12 +9,18 @@ use crate::FileIdentity;
 #[derive(Debug, Default)]
 pub(super) struct Quota {
     limit: Option<u64>,
+    /// How many bytes may still be written, be they new or in place of others.
+    writable: Option<u64>,
     lengths: HashMap<FileIdentity, u64>,
 }
 
 impl Quota {
     pub(super) fn set_limit(&mut self, limit: Option<u64>) {
         self.limit = limit;
+    }
+
+    pub(super) fn set_writable(&mut self, bytes: Option<u64>) {
+        self.writable = bytes;
     }
 
     /// The bytes of all files.
@@ -39,13 +45,15 @@ impl Quota {
         count: usize,
     ) -> io::Result<usize> {
         let end_max = self.end_max(file).max(self.length(file));
-        let room = usize::try_from(end_max.saturating_sub(offset)).unwrap_or(usize::MAX).min(count);
+        let room = end_max.saturating_sub(offset).min(self.writable.unwrap_or(u64::MAX));
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(count);
         if count == 0 {
             return Ok(0);
         }
         if room == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.writable = self.writable.map(|bytes| bytes.saturating_sub(room as u64));
         self.grow(file, offset.saturating_add(room as u64));
         Ok(room)
     }

@@ -183,6 +183,19 @@ fn the_quota_counts_all_files_and_cuts_writes_short() {
 }
 
 #[test]
+fn where_writes_are_bounded_an_overwrite_takes_space_too() {
+    let (files, faults) = faulty();
+    let file = create(&files, "/f").unwrap();
+    file.write_all_at(&[1; 100], 0).unwrap();
+    faults.set_writable(Some(30));
+    assert_eq!(file.write_at(&[2; 20], 0).unwrap(), 20);
+    assert_eq!(file.write_at(&[2; 20], 20).unwrap(), 10, "what fits is written");
+    assert_eq!(kind(file.write_at(&[2; 20], 30)), ErrorKind::StorageFull);
+    faults.set_writable(None);
+    assert_eq!(file.write_at(&[2; 20], 30).unwrap(), 20);
+}
+
+#[test]
 fn a_failed_write_takes_no_space() {
     let (files, faults) = faulty();
     let file = create(&files, "/f").unwrap();

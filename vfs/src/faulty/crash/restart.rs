@@ -74,6 +74,17 @@ impl CrashFileSystem {
     pub fn kill(&self) -> Self {
         let stopped = self.machine.power.stop();
         stopped.cut();
+        self.run_on()
+    }
+
+    /// The machine as it would run on after a kill now, while this one runs on too.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let _stopped = self.machine.power.stop();
+        self.run_on()
+    }
+
+    fn run_on(&self) -> Self {
         let state = self.state.read();
         let mut copies = Copies::new();
         let names = state.names.map(&mut |file| copies.of(file, || file.image.read().clone()));

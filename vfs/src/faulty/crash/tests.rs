@@ -310,6 +310,21 @@ fn what_a_kill_leaves_a_cut_may_still_take() {
 }
 
 #[test]
+fn what_a_kill_would_leave_lives_its_own_life() {
+    let files = CrashFileSystem::new();
+    let file = synced(&files, "/f", b"durable");
+    file.write_all_at(b"later", 7).unwrap();
+    let killed = files.after_kill();
+    assert_eq!(killed.unsynced_changes(), 1);
+    file.write_all_at(b"DURABLE", 0).unwrap();
+    open(&killed, "/f").write_all_at(b"LATER", 7).unwrap();
+    assert_eq!(bytes(&files, "/f").unwrap(), b"DURABLElater");
+    assert_eq!(bytes(&killed, "/f").unwrap(), b"durableLATER");
+    file.sync_data().unwrap();
+    assert_eq!(bytes(&killed.crash(CrashChoice::KeepNone), "/f").unwrap(), b"durable");
+}
+
+#[test]
 fn what_a_failed_sync_should_have_covered_never_becomes_durable() {
     let files = CrashFileSystem::new();
     let faulty = files.under_faults();
