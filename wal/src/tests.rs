@@ -2,7 +2,6 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "positions and lengths of these logs are small")]
 
-mod crash_fs;
 mod crashes;
 mod damage;
 mod failures;

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 
-use super::crash_fs::CrashFs;
+use braid_vfs::faulty::CrashFileSystem;
+
 use super::helpers::*;
 use crate::{Damage, Log, Lsn, Recovery, RecoveryError, Salvage};
 
 /// Records of a few bytes in one segment, the first `synced` of them proven so by those after them.
-fn tiny(fs: &CrashFs, synced: u64, after: u64) -> (Lsn, Lsn) {
+fn tiny(fs: &CrashFileSystem, synced: u64, after: u64) -> (Lsn, Lsn) {
     let (log, mut appender) = Log::create(&env(fs, 1), dir(), UUID, small()).unwrap();
     for tag in 0..synced {
         append(&mut appender, tag, &payload(tag)).unwrap();
@@ -22,16 +23,16 @@ fn tiny(fs: &CrashFs, synced: u64, after: u64) -> (Lsn, Lsn) {
 
 #[test]
 fn no_flipped_bit_loses_a_proven_record_silently() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (proven, end) = tiny(&fs, 4, 2);
-    let good = fs.read(&segment(1));
+    let good = read(&fs, &segment(1));
     let mut refused = 0;
     // With FIRST at 4096 a position in the first segment is its offset.
     for byte in (0..128).chain(4096..end.get() as usize) {
         for bit in 0..8 {
             let mut bad = good.clone();
             bad[byte] ^= 1 << bit;
-            fs.put(&segment(1), &bad);
+            put(&fs, &segment(1), &bad);
             match scan(&fs, Lsn::FIRST, Lsn::ZERO) {
                 Ok((records, recovered)) => {
                     assert_prefix(&records);
@@ -51,7 +52,7 @@ fn no_flipped_bit_loses_a_proven_record_silently() {
 #[test]
 fn with_the_callers_proof_or_a_close_no_bit_is_lost() {
     for close in [false, true] {
-        let fs = CrashFs::new();
+        let fs = CrashFileSystem::new();
         let (log, appender) = filled(&fs, small(), 6, |_| false);
         log.sync_now().unwrap();
         let end = log.durable();
@@ -61,11 +62,11 @@ fn with_the_callers_proof_or_a_close_no_bit_is_lost() {
         } else {
             end
         };
-        let good = fs.read(&segment(1));
+        let good = read(&fs, &segment(1));
         for byte in 4096..end.get() as usize {
             let mut bad = good.clone();
             bad[byte] ^= 0x10;
-            fs.put(&segment(1), &bad);
+            put(&fs, &segment(1), &bad);
             let error = scan(&fs, Lsn::FIRST, proven).unwrap_err();
             assert!(matches!(error, RecoveryError::Corrupt { .. }), "byte {byte}: {error}");
         }
@@ -74,7 +75,7 @@ fn with_the_callers_proof_or_a_close_no_bit_is_lost() {
 
 #[test]
 fn a_watermark_proves_what_an_idle_sync_covered() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = filled(&fs, small(), 3, |_| false);
     assert_eq!(appender.append_watermark().unwrap(), None, "nothing new is durable");
     log.sync_now().unwrap();
@@ -82,9 +83,9 @@ fn a_watermark_proves_what_an_idle_sync_covered() {
     assert!(appender.append_watermark().unwrap().is_some());
     log.sync_now().unwrap();
     assert_eq!(appender.append_watermark().unwrap(), None, "it is said already");
-    let mut bad = fs.read(&segment(1));
+    let mut bad = read(&fs, &segment(1));
     bad[end.get() as usize - 8] ^= 1;
-    fs.put(&segment(1), &bad);
+    put(&fs, &segment(1), &bad);
     let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     let RecoveryError::Corrupt { what: Damage::ProvenByLog { durable }, .. } = error else {
         panic!("{error}")
@@ -94,16 +95,16 @@ fn a_watermark_proves_what_an_idle_sync_covered() {
 
 #[test]
 fn cut_at_every_byte_the_log_is_a_prefix_or_refused() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (proven, end) = tiny(&fs, 3, 3);
-    let good = fs.read(&segment(1));
+    let good = read(&fs, &segment(1));
     for len in 0..=end.get() as usize {
         // Cut short, and overwritten with zeros from there on.
         let mut zeroed = good[..len].to_vec();
-        fs.put(&segment(1), &zeroed);
+        put(&fs, &segment(1), &zeroed);
         let shorter = scan(&fs, Lsn::FIRST, Lsn::ZERO);
         zeroed.resize(good.len(), 0);
-        fs.put(&segment(1), &zeroed);
+        put(&fs, &segment(1), &zeroed);
         for outcome in [shorter, scan(&fs, Lsn::FIRST, Lsn::ZERO)] {
             match outcome {
                 Ok((records, recovered)) => {
@@ -128,32 +129,32 @@ fn cut_at_every_byte_the_log_is_a_prefix_or_refused() {
 
 #[test]
 fn damage_in_an_old_segment_is_proven_by_the_ones_after_it() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 200, |tag| tag % 10 == 0);
     let last = log.stats().live_segments;
     assert!(last >= 3);
     for sequence in 1..last {
-        let good = fs.read(&segment(sequence));
+        let good = read(&fs, &segment(sequence));
         for offset in [0, 20, 4096, 4100, 4096 + 60, 6000] {
             let mut bad = good.clone();
             bad[offset] ^= 4;
-            fs.put(&segment(sequence), &bad);
+            put(&fs, &segment(sequence), &bad);
             let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
             assert!(matches!(error, RecoveryError::Corrupt { .. }), "{sequence} {offset}: {error}");
         }
         // A header lost whole: the records behind it still speak.
         let mut bad = good.clone();
         bad[..4096].fill(0);
-        fs.put(&segment(sequence), &bad);
+        put(&fs, &segment(sequence), &bad);
         scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
-        fs.put(&segment(sequence), &good);
+        put(&fs, &segment(sequence), &good);
     }
     scan(&fs, Lsn::FIRST, log.durable()).unwrap();
 }
 
 #[test]
 fn a_fresh_segment_without_its_header_is_damage() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 5, |_| true);
     log.close(appender).unwrap();
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
@@ -161,9 +162,9 @@ fn a_fresh_segment_without_its_header_is_damage() {
     append(&mut appender, 5, b"acknowledged").unwrap();
     log.sync_now().unwrap();
     for fill in [0, 0xFF] {
-        let mut bad = fs.read(&segment(2));
+        let mut bad = read(&fs, &segment(2));
         bad[..4096].fill(fill);
-        fs.put(&segment(2), &bad);
+        put(&fs, &segment(2), &bad);
         let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
         assert!(matches!(error, RecoveryError::Corrupt { .. }), "{error}");
     }
@@ -171,17 +172,17 @@ fn a_fresh_segment_without_its_header_is_damage() {
 
 #[test]
 fn what_recovery_copied_is_proven_by_the_segment_it_is_in() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 6, |_| false);
     drop((log, appender));
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
     let first = recovered.durable;
     let (log, _appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
-    let good = fs.read(&segment(2));
+    let good = read(&fs, &segment(2));
     for byte in 4096..(log.durable().get() - first.get()) as usize + 4096 {
         let mut bad = good.clone();
         bad[byte] ^= 2;
-        fs.put(&segment(2), &bad);
+        put(&fs, &segment(2), &bad);
         let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
         assert!(matches!(error, RecoveryError::Corrupt { segment: 2, .. }), "byte {byte}: {error}");
     }
@@ -190,10 +191,10 @@ fn what_recovery_copied_is_proven_by_the_segment_it_is_in() {
 #[test]
 fn hostile_lengths_and_links_end_in_an_answer() {
     use crate::record::{HeaderKey, RecordHeader, RecordKind};
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 3, |_| true);
     drop(appender);
-    let (good, end) = (fs.read(&segment(1)), log.appended());
+    let (good, end) = (read(&fs, &segment(1)), log.appended());
     let salt = crate::bytes::u64_at(&good, 48);
     for (payload_len, durable, kind) in [
         (u32::MAX, 0, KIND),
@@ -206,7 +207,7 @@ fn hostile_lengths_and_links_end_in_an_answer() {
             RecordHeader { payload_len, lsn: end.get(), durable, salt, tag: 1, payload_crc: 0, kind };
         let mut bad = good.clone();
         bad[end.get() as usize..][..48].copy_from_slice(&header.encode(&HeaderKey::new(&UUID)));
-        fs.put(&segment(1), &bad);
+        put(&fs, &segment(1), &bad);
         if let Ok((records, recovered)) = scan(&fs, Lsn::FIRST, Lsn::ZERO) {
             assert_eq!(records.len(), 3);
             assert!(recovered.end >= end);
@@ -216,9 +217,9 @@ fn hostile_lengths_and_links_end_in_an_answer() {
 
 #[test]
 fn salvage_gives_what_is_whole_and_names_what_is_not() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 200, |_| true);
-    let salvage = |fs: &CrashFs| {
+    let salvage = |fs: &CrashFileSystem| {
         let (mut tags, mut skips) = (Vec::new(), Vec::new());
         let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
             match piece {
@@ -238,17 +239,17 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     };
     assert_eq!(salvage(&fs), ((0..200).collect(), vec![]));
 
-    let mut bad = fs.read(&segment(2));
+    let mut bad = read(&fs, &segment(2));
     bad[5000] ^= 1;
-    fs.put(&segment(2), &bad);
+    put(&fs, &segment(2), &bad);
     let (tags, skips) = salvage(&fs);
     assert_eq!(tags.len(), 199);
     assert_eq!(skips.len(), 1);
     assert_eq!(skips[0].0, 2);
 
-    let mut bad = fs.read(&segment(3));
+    let mut bad = read(&fs, &segment(3));
     bad[0] ^= 1;
-    fs.put(&segment(3), &bad);
+    put(&fs, &segment(3), &bad);
     assert_eq!(salvage(&fs).0.len(), 199, "a lost segment header costs no record");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
 }

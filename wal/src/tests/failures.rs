@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::crash_fs::{CrashFs, Cut};
+use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
+use braid_vfs::sync::{Mutex, thread};
+
 use super::helpers::*;
-use crate::{AppendError, EncodedRecord, Log, LogError, Lsn, SyncError};
-use braid_vfs::memory::SeededRandom;
+use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, SyncError};
 
 #[test]
 fn a_failed_sync_poisons_for_good_and_moves_nothing() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new().under_faults();
     let (log, mut appender) = filled(&fs, small(), 5, |_| true);
     let durable = log.durable();
     let end = append(&mut appender, 5, b"unknown").unwrap();
-    fs.fail_sync(0);
+    fs.faults().inject(Fault::on(Operation::SyncData));
     assert!(matches!(log.sync_through(end), Err(SyncError::Failed(_))));
+    let syncs = fs.faults().counters().file_syncs();
     assert!(log.is_poisoned());
     assert!(matches!(log.sync_now(), Err(SyncError::Poisoned)));
     assert!(log.sync_through(durable).is_ok(), "what was durable stays so");
@@ -24,31 +26,85 @@ fn a_failed_sync_poisons_for_good_and_moves_nothing() {
     assert!(matches!(appender.append_watermark(), Ok(None) | Err(AppendError::Poisoned)));
     assert!(matches!(log.prepare(0), Err(LogError::Poisoned)));
     assert!(log.close(appender).is_err());
+    assert_eq!(fs.faults().counters().file_syncs(), syncs, "a failed sync is never tried again");
 }
 
 #[test]
 fn after_a_failed_sync_reopening_does_not_trust_the_page_cache() {
-    let fs = CrashFs::new();
-    let (log, mut appender) = filled(&fs, small(), 5, |_| true);
-    let end = append(&mut appender, 5, &payload(5)).unwrap();
-    fs.fail_sync(0);
-    log.sync_through(end).unwrap_err();
-    drop((log, appender));
-    // The record is in the page cache, which now passes for clean; only a copy can make it durable.
-    let reopened = fs.killed();
-    let (records, recovered) = scan(&reopened, Lsn::FIRST, Lsn::ZERO).unwrap();
-    assert_eq!(records.len(), 6);
-    assert!(recovered.durable < recovered.end);
-    recovered.into_log(&env(&reopened, 2), small()).unwrap();
-    let (records, _) =
-        scan(&reopened.cut(Cut::Nothing, &SeededRandom::new(1)), Lsn::FIRST, Lsn::ZERO).unwrap();
-    assert_eq!(records.len(), 6, "once recovery has shown a record, no power cut takes it back");
-    assert_prefix(&records);
+    for (options, reached) in [small(), plain()].into_iter().flat_map(|options| {
+        let choices = [
+            CrashChoice::KeepNone,
+            CrashChoice::KeepAll,
+            CrashChoice::Prefix { changes: 0, bytes: 20 },
+            CrashChoice::Subset { seed: 4, unit: 8 },
+        ];
+        choices.map(|reached| (options, reached))
+    }) {
+        let fs = CrashFileSystem::new();
+        fs.set_failed_sync(reached);
+        let faulty = fs.under_faults();
+        let (log, mut appender) = filled(&faulty, options, 5, |_| true);
+        let end = append(&mut appender, 5, &payload(5)).unwrap();
+        faulty.faults().inject(Fault::on(Operation::SyncData));
+        log.sync_through(end).unwrap_err();
+        drop((log, appender));
+        let (records, _) = scan(&fs.after_crash(CrashChoice::KeepAll), Lsn::FIRST, Lsn::ZERO).unwrap();
+        assert!((5..=6).contains(&records.len()));
+        assert_eq!(records.len() == 6, reached == CrashChoice::KeepAll, "{reached:?}");
+        // The record is in the page cache, which passes for clean; only a copy can make it durable.
+        let reopened = fs.kill();
+        let (records, recovered) = scan(&reopened, Lsn::FIRST, Lsn::ZERO).unwrap();
+        assert_eq!(records.len(), 6);
+        assert!(recovered.durable < recovered.end);
+        recovered.into_log(&env(&reopened, 2), options).unwrap();
+        let (records, _) = scan(&reopened.crash(CrashChoice::KeepNone), Lsn::FIRST, Lsn::ZERO).unwrap();
+        assert_eq!(records.len(), 6, "once recovery has shown a record, no power cut takes it back");
+        assert_prefix(&records);
+    }
+}
+
+#[test]
+fn a_failed_sync_tells_every_thread_and_keeps_what_it_told_before() {
+    for failing in 1..12 {
+        let fs = CrashFileSystem::new();
+        let faulty = fs.under_faults();
+        let (log, appender) = Log::create(&env(&faulty, 1), dir(), UUID, LogOptions::default()).unwrap();
+        faulty.faults().inject(Fault::on(Operation::SyncData).nth(failing));
+        let shared = Arc::new((log, Mutex::new((appender, 0))));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (log, appends) = &*shared;
+                    let mut told = 0;
+                    loop {
+                        let (tag, appended) = {
+                            let (appender, next) = &mut *appends.lock();
+                            let tag = *next;
+                            *next += 1;
+                            (tag, append(appender, tag, &payload(tag)))
+                        };
+                        match appended {
+                            Ok(end) if log.sync_through(end).is_ok() => told = tag + 1,
+                            Ok(_) | Err(LogError::Append(AppendError::Poisoned)) => return told,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let told = threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap();
+        assert!(shared.0.is_poisoned());
+        assert_eq!(faulty.faults().counters().calls(Operation::SyncData), failing);
+        let (records, _) = scan(&fs.crash(CrashChoice::KeepNone), Lsn::FIRST, shared.0.durable()).unwrap();
+        assert_prefix(&records);
+        assert!(records.len() as u64 >= told, "{} of {told}", records.len());
+    }
 }
 
 #[test]
 fn a_position_past_the_end_is_refused() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 1, |_| false);
     let beyond = Lsn::new(log.appended().get() + 8);
     assert!(matches!(log.sync_through(beyond), Err(SyncError::BeyondEnd { lsn }) if lsn == beyond));
@@ -57,7 +113,7 @@ fn a_position_past_the_end_is_refused() {
 
 #[test]
 fn waiters_fail_when_the_owner_poisons() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 1, |_| false);
     log.poison();
     assert!(matches!(log.sync_now(), Err(SyncError::Poisoned)));
@@ -66,17 +122,17 @@ fn waiters_fail_when_the_owner_poisons() {
 #[test]
 fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
     for quota in 0..400 {
-        let fs = CrashFs::new();
+        let fs = CrashFileSystem::new().under_faults();
         let (log, mut appender) = filled(&fs, plain(), 3, |_| true);
-        fs.set_quota(Some(quota));
+        fs.faults().set_writable(Some(quota));
         let mut record = EncodedRecord::new();
         record.begin(KIND);
         record.extend_from_slice(&payload(3));
         let outcome = appender.append(&mut record, 3);
-        fs.set_quota(None);
+        fs.faults().set_writable(None);
         let expected = match outcome {
             Ok(_) => {
-                assert!(quota as u64 >= record.size());
+                assert!(quota >= record.size());
                 4
             }
             Err(AppendError::Io(error)) => {
@@ -104,15 +160,19 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
 
 #[test]
 fn a_segment_that_cannot_be_made_leaves_nothing() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new().under_faults();
     let (log, mut appender) = filled(&fs, small(), 3, |_| true);
-    let before = fs.paths();
+    let used = fs.faults().bytes_used();
+    let before = paths(&fs);
     for quota in [0, 1, 4096, 16383] {
-        fs.set_quota(Some(quota));
-        assert!(matches!(log.prepare(0), Err(LogError::Io { .. })));
-        assert_eq!(fs.paths(), before);
+        fs.faults().set_quota(Some(used + quota));
+        let refused = log.prepare(0).unwrap_err();
+        let LogError::Io { source, .. } = refused else { panic!("{refused}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(paths(&fs), before);
+        assert_eq!(fs.faults().bytes_used(), used);
     }
-    fs.set_quota(None);
+    fs.faults().set_quota(None);
     log.prepare(0).unwrap();
     append(&mut appender, 3, &payload(3)).unwrap();
     log.sync_now().unwrap();
@@ -120,11 +180,11 @@ fn a_segment_that_cannot_be_made_leaves_nothing() {
 
 #[test]
 fn positions_run_out_with_an_error() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 1, |_| true);
     drop((log, appender));
-    let bytes = fs.read(&segment(1));
-    fs.put(&segment(u64::MAX), &vec![0; bytes.len()]);
+    let bytes = read(&fs, &segment(1));
+    put(&fs, &segment(u64::MAX), &vec![0; bytes.len()]);
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
     assert!(matches!(recovered.into_log(&env(&fs, 2), small()), Err(LogError::Exhausted)));
 }

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use super::crash_fs::CrashFs;
+use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
+
 use super::helpers::*;
 use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
 
 #[test]
 fn what_was_appended_is_recovered_over_many_segments() {
     for options in [small(), plain()] {
-        let fs = CrashFs::new();
+        let fs = CrashFileSystem::new();
         let (log, appender) = filled(&fs, options, 300, |tag| tag % 7 == 0);
         assert!(log.stats().rotations > 3, "the log has several segments");
         log.sync_now().unwrap();
         assert_eq!(log.durable(), log.appended());
         drop(appender);
-        fs.forbid_writes();
-        let (records, recovered) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+        let faulty = fs.under_faults();
+        let (records, recovered) = scan(&faulty, Lsn::FIRST, log.durable()).unwrap();
+        assert_eq!(faulty.faults().counters().changes(), 0, "a scan writes nothing");
         assert_eq!(records.len(), 300);
         assert_prefix(&records);
         assert_eq!(recovered.end, log.appended());
@@ -27,20 +29,20 @@ fn what_was_appended_is_recovered_over_many_segments() {
 
 #[test]
 fn plain_writes_leave_the_same_bytes_as_a_mapping() {
-    let (mapped, written) = (CrashFs::new(), CrashFs::new());
+    let (mapped, written) = (CrashFileSystem::new(), CrashFileSystem::new());
     for (fs, options) in [(&mapped, small()), (&written, plain())] {
         let (log, appender) = filled(fs, options, 100, |tag| tag % 9 == 0);
         log.close(appender).unwrap();
     }
-    assert_eq!(mapped.paths(), written.paths());
-    for path in mapped.paths() {
-        assert!(mapped.read(&path) == written.read(&path), "{} differs", path.display());
+    assert_eq!(paths(&mapped), paths(&written));
+    for path in paths(&mapped) {
+        assert!(read(&mapped, &path) == read(&written, &path), "{} differs", path.display());
     }
 }
 
 #[test]
 fn a_record_longer_than_a_segment_gets_one_of_its_own() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
     log.prepare(0).unwrap();
     append(&mut appender, 0, b"before").unwrap();
@@ -57,16 +59,16 @@ fn a_record_longer_than_a_segment_gets_one_of_its_own() {
 
 #[test]
 fn an_append_without_room_changes_nothing() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
     let mut record = EncodedRecord::new();
     record.begin(KIND);
     record.extend_from_slice(&[1; 9000]);
-    let (end, bytes) = (log.appended(), fs.read(&segment(1)));
+    let (end, bytes) = (log.appended(), read(&fs, &segment(1)));
     let refused = appender.append(&mut record, 0);
     assert!(matches!(refused, Err(AppendError::SegmentNeeded { bytes: 9048 })), "{refused:?}");
     assert_eq!(log.appended(), end);
-    assert_eq!(fs.read(&segment(1)), bytes);
+    assert_eq!(read(&fs, &segment(1)), bytes);
     let limits = LogOptions { max_record_bytes: 9000, ..small() };
     drop((log, appender));
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
@@ -80,7 +82,7 @@ fn an_append_without_room_changes_nothing() {
 
 #[test]
 fn released_segments_are_reused_and_their_stale_records_stay_dead() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
     let (mut tag, mut start, mut after) = (0, Lsn::FIRST, 0);
     while log.stats().recycled < 20 {
@@ -91,8 +93,11 @@ fn released_segments_are_reused_and_their_stale_records_stay_dead() {
             log.release_before(end).unwrap();
             (start, after) = (end, tag);
             log.prepare(0).unwrap();
-            let spare = fs.paths().pop().unwrap();
-            assert!(fs.read(&spare)[..4096].iter().all(|byte| *byte == 0), "no old header under a new name");
+            let spare = paths(&fs).pop().unwrap();
+            assert!(
+                read(&fs, &spare)[..4096].iter().all(|byte| *byte == 0),
+                "no old header under a new name"
+            );
         }
         assert!(log.retained_bytes() <= 3 * 16384, "the log stays small");
         if tag % 5 == 0 {
@@ -108,12 +113,12 @@ fn released_segments_are_reused_and_their_stale_records_stay_dead() {
 
 #[test]
 fn every_segment_has_a_salt_of_its_own() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 200, |_| true);
     log.close(appender).unwrap();
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
     recovered.into_log(&env(&fs, 2), small()).unwrap();
-    let salts: Vec<_> = fs.paths().iter().map(|path| crate::bytes::u64_at(&fs.read(path), 48)).collect();
+    let salts: Vec<_> = paths(&fs).iter().map(|path| crate::bytes::u64_at(&read(&fs, path), 48)).collect();
     let distinct: std::collections::BTreeSet<_> = salts.iter().collect();
     assert!(salts.len() > 3);
     assert_eq!(distinct.len(), salts.len());
@@ -121,7 +126,7 @@ fn every_segment_has_a_salt_of_its_own() {
 
 #[test]
 fn nothing_that_is_not_durable_is_released() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
     for tag in 0..200 {
         append(&mut appender, tag, &payload(tag)).unwrap();
@@ -133,12 +138,12 @@ fn nothing_that_is_not_durable_is_released() {
     log.sync_now().unwrap();
     log.release_before(log.appended()).unwrap();
     assert_eq!(log.stats().live_segments, 1);
-    assert!(fs.paths().len() <= 2, "one in use and one spare: {:?}", fs.paths());
+    assert!(paths(&fs).len() <= 2, "one in use and one spare: {:?}", paths(&fs));
 }
 
 #[test]
 fn a_closed_log_says_so_and_goes_on() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let mut options = small();
     for round in 0..6 {
         let (log, mut appender) = if round == 0 {
@@ -160,7 +165,7 @@ fn a_closed_log_says_so_and_goes_on() {
 
 #[test]
 fn a_start_after_the_first_record_skips_what_is_before() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, mut appender) = filled(&fs, small(), 150, |_| true);
     let middle = log.durable();
     append(&mut appender, 150, b"last").unwrap();
@@ -172,7 +177,7 @@ fn a_start_after_the_first_record_skips_what_is_before() {
 
 #[test]
 fn missing_foreign_and_newer_logs_are_told_apart() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let missing = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(missing, RecoveryError::Missing { .. }), "{missing}");
 
@@ -181,28 +186,28 @@ fn missing_foreign_and_newer_logs_are_told_apart() {
     let beyond = scan(&fs, Lsn::new(end.get() + (1 << 30)), Lsn::ZERO).unwrap_err();
     assert!(matches!(beyond, RecoveryError::Missing { .. }), "{beyond}");
 
-    let older = fs.killed();
-    older.remove(&segment(1));
+    let older = fs.after_kill();
+    remove(&older, &segment(1));
     let missing = scan(&older, Lsn::FIRST, end).unwrap_err();
     assert!(matches!(missing, RecoveryError::Missing { .. }), "{missing}");
 
-    let middle = fs.killed();
-    middle.remove(&segment(2));
+    let middle = fs.after_kill();
+    remove(&middle, &segment(2));
     let corrupt = scan(&middle, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(corrupt, RecoveryError::Corrupt { .. }), "{corrupt}");
 
-    let mut foreign = fs.read(&segment(1));
+    let mut foreign = read(&fs, &segment(1));
     foreign[16] ^= 1;
     reseal(&mut foreign);
-    let other = fs.killed();
-    other.put(&segment(1), &foreign);
+    let other = fs.after_kill();
+    put(&other, &segment(1), &foreign);
     let mismatch = scan(&other, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(mismatch, RecoveryError::Mismatch { .. }), "{mismatch}");
 
-    let mut newer = fs.read(&segment(1));
+    let mut newer = read(&fs, &segment(1));
     newer[8] = 9;
     reseal(&mut newer);
-    fs.put(&segment(1), &newer);
+    put(&fs, &segment(1), &newer);
     let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(refused, RecoveryError::NewerFormat { version: 9, .. }), "{refused}");
 }
@@ -216,13 +221,13 @@ fn reseal(segment: &mut [u8]) {
 
 #[test]
 fn a_log_is_created_once_and_removed_whole() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = filled(&fs, small(), 100, |_| true);
     drop((log, appender));
     let again = Log::create(&env(&fs, 2), dir(), UUID, small());
     assert!(matches!(again, Err(LogError::AlreadyExists { .. })));
     Log::remove(&fs, dir()).unwrap();
-    assert_eq!(fs.paths(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(paths(&fs), Vec::<std::path::PathBuf>::new());
     Log::create(&env(&fs, 2), dir(), UUID, small()).unwrap();
 }
 
@@ -257,7 +262,7 @@ fn real_files_hold_it_as_well() {
 
 #[test]
 fn one_sync_serves_many_threads() {
-    let fs = CrashFs::new();
+    let fs = CrashFileSystem::new();
     let (log, appender) = Log::create(&env(&fs, 1), dir(), UUID, LogOptions::default()).unwrap();
     let appender = Arc::new(braid_vfs::sync::Mutex::new(appender));
     let threads: Vec<_> = (0..8)
@@ -278,7 +283,7 @@ fn one_sync_serves_many_threads() {
     let stats = log.stats();
     assert_eq!(stats.records, 800);
     assert!(stats.syncs <= 800);
-    let after = fs.cut(super::crash_fs::Cut::Nothing, &braid_vfs::memory::SeededRandom::new(1));
+    let after = fs.crash(CrashChoice::KeepNone);
     let (records, _) = scan(&after, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 800, "every acknowledged record is on the disk");
 }
