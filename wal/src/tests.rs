@@ -6,4 +6,5 @@ mod crashes;
 mod damage;
 mod failures;
 mod helpers;
+mod io_faults;
 mod segments;

@@ -103,13 +103,14 @@ fn the_same_with_plain_writes() {
 #[test]
 fn a_power_cut_at_any_byte_keeps_a_prefix() {
     for (options, is_plain) in [(small(), false), (plain(), true)] {
+        let options = LogOptions { max_segment_bytes: 8192, ..options };
         let fs = CrashFileSystem::new();
         let synced = 19;
         let (log, mut appender) = filled(&fs, options, synced, |tag| tag + 1 == synced);
         assert_eq!((fs.unsynced_changes(), log.stats().rotations), (0, 0));
         // The length of each change since, and how many of them make up each record and all before it.
         let (mut lengths, mut records) = (Vec::new(), Vec::new());
-        for tag in synced..synced + 8 {
+        for tag in synced..synced + 6 {
             let rotations = log.stats().rotations;
             append(&mut appender, tag, &payload(tag)).unwrap();
             if log.stats().rotations > rotations {
