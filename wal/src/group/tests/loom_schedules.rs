@@ -1,0 +1,136 @@
+//! Every schedule of a few threads, and every order in which memory lets them see each other. A lost wake-up is a
+//! deadlock, which the checker reports.
+
+use super::*;
+
+type Shared = Arc<(Numbers, GroupCommit)>;
+
+fn shared(fails_at: Option<u64>) -> Shared {
+    Arc::new((Numbers { fails_at, ..Numbers::default() }, GroupCommit::new(Lsn::ZERO)))
+}
+
+/// Appends and waits; says whether that was made durable.
+fn commit(shared: &Shared) -> Result<(), SyncError> {
+    let (numbers, group) = &**shared;
+    let lsn = numbers.append();
+    let outcome = group.sync_through(numbers, lsn);
+    if outcome.is_ok() {
+        assert!(numbers.synced() >= lsn.get(), "told too early");
+        assert!(group.durable() >= lsn);
+    }
+    outcome
+}
+
+fn spawn_commit(shared: &Shared) -> thread::JoinHandle<Result<(), SyncError>> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || commit(&shared))
+}
+
+/// What is said to be durable has been synced.
+fn assert_honest(shared: &Shared) -> Lsn {
+    let durable = shared.1.durable();
+    assert!(shared.0.synced() >= durable.get(), "claims more than was synced");
+    durable
+}
+
+/// Three threads have too many schedules for all of them: those with up to three switches that no thread asked for,
+/// or as many as `LOOM_MAX_PREEMPTIONS` says.
+fn check_three(scenario: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.check(scenario);
+}
+
+#[test]
+fn loom_two_threads_are_both_covered() {
+    loom::model(|| {
+        let shared = shared(None);
+        let other = spawn_commit(&shared);
+        commit(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        assert_eq!(assert_honest(&shared).get(), 16);
+    });
+}
+
+#[test]
+fn loom_three_threads_are_all_covered() {
+    check_three(|| {
+        let shared = shared(None);
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        commit(&shared).unwrap();
+        for other in others {
+            other.join().unwrap().unwrap();
+        }
+        assert_eq!(assert_honest(&shared).get(), 24);
+        assert!(shared.0.syncs.load(Ordering::Acquire) <= 3);
+    });
+}
+
+#[test]
+fn loom_one_thread_waits_again_while_another_waits() {
+    check_three(|| {
+        let shared = shared(None);
+        let other = spawn_commit(&shared);
+        commit(&shared).unwrap();
+        commit(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        assert_eq!(assert_honest(&shared).get(), 24);
+    });
+}
+
+#[test]
+fn loom_whoever_looks_on_sees_no_more_than_was_synced() {
+    loom::model(|| {
+        let shared = shared(None);
+        let other = spawn_commit(&shared);
+        let before = assert_honest(&shared);
+        assert!(assert_honest(&shared) >= before, "durable never goes back");
+        other.join().unwrap().unwrap();
+        assert_eq!(assert_honest(&shared).get(), 8);
+    });
+}
+
+#[test]
+fn loom_a_failure_reaches_everybody() {
+    check_three(|| {
+        let shared = shared(Some(0));
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        commit(&shared).unwrap_err();
+        for other in others {
+            other.join().unwrap().unwrap_err();
+        }
+        assert!(shared.1.is_poisoned());
+        assert_eq!(shared.1.durable(), Lsn::ZERO);
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1, "a failed sync is never tried again");
+    });
+}
+
+#[test]
+fn loom_a_failure_after_a_success_takes_nothing_back() {
+    check_three(|| {
+        let shared = shared(Some(1));
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        let mut covered = u64::from(commit(&shared).is_ok());
+        for other in others {
+            covered += u64::from(other.join().unwrap().is_ok());
+        }
+        assert!(covered >= 1, "whoever led first was covered");
+        assert_eq!(assert_honest(&shared).get(), shared.0.synced());
+        assert_eq!(shared.1.is_poisoned(), covered < 3);
+    });
+}
+
+#[test]
+fn loom_poisoning_wakes_everybody_and_stops_durable() {
+    check_three(|| {
+        let shared = shared(None);
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        assert!(shared.1.poison());
+        let durable = assert_honest(&shared);
+        for other in others {
+            let _ = other.join().unwrap();
+        }
+        assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
+        commit(&shared).unwrap_err();
+    });
+}
