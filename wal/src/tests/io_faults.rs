@@ -7,8 +7,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use braid_vfs::FileSystem;
-use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation};
+use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, FaultyFileSystem, Operation};
 
 use super::helpers::*;
 use crate::{AppendError, Appender, Log, LogError, LogOptions, Lsn, RecoveryError, SyncError};
@@ -84,16 +83,16 @@ fn note<T>(told: &mut Told, result: Result<T, LogError>) -> Result<T, LogError> 
 }
 
 /// The first life, up to its end or to an error that ends it.
-fn first_life(files: &(impl FileSystem + Clone + 'static), options: LogOptions, told: &mut Told) {
+fn first_life(fs: &CrashFileSystem, files: &FaultyFileSystem, options: LogOptions, told: &mut Told) {
     let created = Log::create(&env(files, 1), dir(), UUID, options);
     let Ok((log, appender)) = note(told, created) else { return };
     told.created = true;
     told.proven = log.durable();
-    let _ = life(&log, appender, true, told);
+    let _ = life(fs, &log, appender, true, told);
 }
 
 /// The second life. Tries once more where the first attempt fails.
-fn second_life(files: &(impl FileSystem + Clone + 'static), options: LogOptions, told: &mut Told) {
+fn second_life(fs: &CrashFileSystem, files: &FaultyFileSystem, options: LogOptions, told: &mut Told) {
     for _ in 0..2 {
         let (records, recovered) = match scan(files, told.start, told.proven) {
             Ok(scanned) => scanned,
@@ -114,19 +113,26 @@ fn second_life(files: &(impl FileSystem + Clone + 'static), options: LogOptions,
             told.created = true;
             told.appended = end;
             told.stands(&log);
-            let _ = life(&log, appender, false, told);
+            let _ = life(fs, &log, appender, false, told);
             return;
         }
     }
 }
 
 /// Appends, syncs, makes ready, gives back, and closes.
-fn life(log: &Arc<Log>, mut appender: Appender, gives_back: bool, told: &mut Told) -> Result<(), LogError> {
+fn life(
+    fs: &CrashFileSystem,
+    log: &Arc<Log>,
+    mut appender: Appender,
+    gives_back: bool,
+    told: &mut Told,
+) -> Result<(), LogError> {
     for index in 0..RECORDS {
         let tag = told.appended;
         let mut appended = note(told, append(&mut appender, tag, &payload(tag)));
         if matches!(appended, Err(LogError::Append(AppendError::Io(_)) | LogError::Io { .. })) {
-            // It was taken back; what stands in its place is the next try.
+            let (records, _) = scan(&fs.after_kill(), told.start, told.proven).unwrap();
+            assert_eq!(told.first + records.len() as u64, tag, "nothing is left of what was taken back");
             appended = note(told, append(&mut appender, tag, &payload(tag)));
         }
         if matches!(appended, Err(LogError::Append(AppendError::Poisoned))) {
@@ -209,11 +215,11 @@ fn run(options: LogOptions, fault: Option<Fault>, seed: u64, context: &str) -> (
         faults.inject(fault);
     }
     let mut told = Told::nothing();
-    first_life(&files, options, &mut told);
+    first_life(&fs, &files, options, &mut told);
     if faults.fired() > 0 {
         check(&fs.after_kill(), options, told, seed, context);
     }
-    second_life(&files, options, &mut told);
+    second_life(&fs, &files, options, &mut told);
     check(&fs, options, told, seed, context);
     (told, faults)
 }
