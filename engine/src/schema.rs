@@ -19,6 +19,18 @@ pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
         });
     }
     let tables = &handle.core().tables;
+    loop {
+        create_row(handle, name)?;
+        // Somebody may have dropped it again since.
+        if let Some(info) = tables.by_name(name) {
+            return Ok(Table::new(info));
+        }
+    }
+}
+
+/// Makes the catalog's rows of a table, unless there are some.
+fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
+    let tables = &handle.core().tables;
     transact(handle, &RetryPolicy::default(), |tx| {
         if tx.get_row(NAMES, name.as_bytes())?.is_some() {
             return Ok(());
@@ -28,8 +40,8 @@ pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
         tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())?;
         tx.set_schema_change(SchemaChange::Create(id, name.to_owned()));
         Ok(())
-    })?;
-    tables.by_name(name).map(Table::new).ok_or_else(|| Error::NoSuchTable(name.to_owned()))
+    })
+    .map(drop)
 }
 
 /// Drops a table; whether there was one.

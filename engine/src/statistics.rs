@@ -98,6 +98,8 @@ pub struct RowStoreStats {
     pub history_generations: u64,
     /// Bytes of these.
     pub history_bytes: u64,
+    /// Bytes of folded generations that only old snapshots and the validation history hold.
+    pub pinned_bytes: u64,
 }
 
 /// The page cache.
@@ -152,6 +154,8 @@ pub struct OpenSnapshot {
     pub name: Option<String>,
     /// Whether it may write.
     pub writes: bool,
+    /// Bytes that are kept only for it and for younger ones: rows that are folded already, and freed pages.
+    pub pinned_bytes: u64,
 }
 
 /// Asks a core.
@@ -164,7 +168,10 @@ pub(crate) fn of(core: &Core) -> Stats {
     let space = core.base.space_stats();
     let page_bytes = u64::from(space.page_bytes);
     let cache = core.base.cache_stats();
-    let (open_snapshots, oldest_snapshot) = snapshots(core);
+    let (open_snapshots, mut oldest_snapshot) = snapshots(core);
+    if let Some(oldest) = &mut oldest_snapshot {
+        oldest.pinned_bytes = core.buried_bytes() + u64::from(space.withheld_pages) * page_bytes;
+    }
     let commits = counters.commits.get();
     Stats {
         commits,
@@ -188,6 +195,7 @@ pub(crate) fn of(core: &Core) -> Stats {
             budget_bytes: core.options.row_store_bytes as u64,
             history_generations: view.retired.len() as u64,
             history_bytes: bytes(&view.retired),
+            pinned_bytes: core.buried_bytes(),
         },
         cache: CacheStats {
             hits: cache.hits,
@@ -224,6 +232,7 @@ fn snapshots(core: &Core) -> (u64, Option<OpenSnapshot>) {
                 age: Duration::from_nanos(now.saturating_sub(info.started_at)),
                 name: info.name.map(str::to_owned),
                 writes: info.kind == SnapshotKind::ReadWrite,
+                pinned_bytes: 0,
             });
         }
     });

@@ -169,6 +169,11 @@ pub enum Damage {
     },
     /// The header of a segment that is needed is damaged.
     HeaderDamaged,
+    /// The segment's file is shorter than it was made.
+    CutOff {
+        /// What its length in bytes was.
+        made: u64,
+    },
     /// Two segments claim the same positions in a way that no run of the log leaves behind.
     Overlap,
 }
@@ -184,6 +189,7 @@ impl std::fmt::Display for Damage {
             }
             Self::SegmentGone { segment } => write!(f, "it goes on in segment {segment:016x}, which is gone"),
             Self::HeaderDamaged => f.write_str("the segment's header is damaged"),
+            Self::CutOff { made } => write!(f, "the segment's file was {made} bytes long and is shorter now"),
             Self::Overlap => f.write_str("a record reaches into the next segment"),
         }
     }

@@ -106,6 +106,12 @@ impl Background {
 }
 
 impl Core {
+    /// Bytes of folded generations that somebody still holds.
+    pub(crate) fn buried_bytes(&self) -> u64 {
+        let Some(writer) = &self.writer else { return 0 };
+        writer.background.buried.lock().iter().map(|generation| generation.bytes() as u64).sum()
+    }
+
     /// Starts the background threads of a core that writes.
     pub(super) fn start_background(self: &Arc<Self>) -> io::Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };

@@ -150,7 +150,7 @@ fn sync_parent(request: &OpenRequest) -> Result<()> {
 
 fn refuse_orphaned_log(request: &OpenRequest) -> Result<()> {
     let dir = log_dir(&request.path);
-    if has_files(&*request.env.files, &dir)? {
+    if log_exists(&*request.env.files, &dir)? {
         return Err(Error::Mismatch(format!(
             "{} is empty but {} holds the log of another database",
             request.path.display(),
@@ -224,7 +224,7 @@ fn has_log(base: &Base) -> bool {
 fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<()> {
     let files = &*request.env.files;
     let dir = log_dir(&request.path);
-    if !has_files(files, &dir)? {
+    if !log_exists(files, &dir)? {
         return Ok(());
     }
     let mut records = 0;
@@ -242,13 +242,8 @@ fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &Log
     Log::remove(files, &dir).map_err(|error| Error::from_log(error, "removing an unfinished log"))
 }
 
-/// Whether a directory is there and holds anything.
-fn has_files(files: &dyn FileSystem, dir: &Path) -> Result<bool> {
-    match files.read_dir(dir) {
-        Ok(names) => Ok(!names.is_empty()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(format!("reading {}", dir.display()), error)),
-    }
+fn log_exists(files: &dyn FileSystem, dir: &Path) -> Result<bool> {
+    Log::exists(files, dir).map_err(|error| Error::from_log(error, "looking for a log"))
 }
 
 /// Reserves the first timestamps to come, durably.

@@ -151,6 +151,7 @@ impl Appender {
             durable: self.log.durable().get(),
             previous: self.sequence,
             recycled: next.recycled,
+            bytes: next.bytes,
         };
         let (live, mut writer) = activate(next, base);
         let stored = store_block(&mut writer, &header.encode());

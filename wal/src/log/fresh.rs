@@ -109,7 +109,8 @@ impl FreshSegment {
         base.checked_add(bytes).ok_or(LogError::Exhausted)?;
         let salt = env.random.next_u64();
         let key = HeaderKey::new(&uuid);
-        let header = SegmentHeader { uuid, sequence, base, salt, durable: end, previous, recycled: false };
+        let header =
+            SegmentHeader { uuid, sequence, base, salt, durable: end, previous, recycled: false, bytes };
 
         let create = OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions);
         let file = files.open(temporary, create).map_err(failed("create", temporary))?;

@@ -96,6 +96,18 @@ impl Log {
         Self::start(env, Start { dir: dir.to_path_buf(), uuid, options, fresh, before: Vec::new() })
     }
 
+    /// Whether there are segments in `dir`, of whatever log.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn exists(files: &dyn FileSystem, dir: &Path) -> Result<bool, LogError> {
+        match files.read_dir(dir) {
+            Ok(names) => Ok(names.iter().any(|name| sequence_of(name, SEGMENT_SUFFIX).is_some())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("list", dir)(error)),
+        }
+    }
+
     /// Removes every segment in `dir`, and the directory if nothing else is in it: for a database whose creation was
     /// cut short, or that is to be deleted. Does nothing where there is no directory.
     ///

@@ -151,6 +151,7 @@ fn infer(
                 durable: 0,
                 previous: 0,
                 recycled: true,
+                bytes: 0,
             }));
         }
         offset += ALIGNMENT;

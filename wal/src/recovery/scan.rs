@@ -173,6 +173,14 @@ impl Scan<'_> {
         let mut halt = None;
         for link in chain {
             let Some(entry) = self.catalog.entries.get(link.entry) else { break };
+            if let Some(header) = entry.header.filter(|header| header.bytes > entry.bytes) {
+                return Err(ScanError::Recovery(RecoveryError::Corrupt {
+                    segment: entry.sequence,
+                    offset: entry.bytes,
+                    lsn: Lsn::new(lsn),
+                    what: Damage::CutOff { made: header.bytes },
+                }));
+            }
             progress.durable = progress.durable.max(link.durable);
             let mut reader =
                 SegmentReader::open(self.files, &entry.path, self.key, self.options.max_record_bytes)?;

@@ -12,7 +12,8 @@
 //!     56      8  durable position when the segment came into use
 //!     64      8  sequence number of the segment before it, or 0
 //!     72      4  flags: 1 = the file was another segment before and holds its stale bytes
-//!     76     52  zero
+//!     76      8  length of the file in bytes
+//!     84     44  zero
 //!    128   3968  zero
 //! ```
 //!
@@ -44,6 +45,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) durable: u64,
     pub(crate) previous: u64,
     pub(crate) recycled: bool,
+    /// The file's length, which was synced before the header was written: a shorter file was cut.
+    pub(crate) bytes: u64,
 }
 
 /// What the header block of a file turns out to be.
@@ -71,6 +74,7 @@ impl SegmentHeader {
         put(&mut bytes, 56, &self.durable.to_le_bytes());
         put(&mut bytes, 64, &self.previous.to_le_bytes());
         put(&mut bytes, 72, &(if self.recycled { FLAG_RECYCLED } else { 0 }).to_le_bytes());
+        put(&mut bytes, 76, &self.bytes.to_le_bytes());
         let checksum = crc32fast::hash(&bytes);
         put(&mut bytes, 12, &checksum.to_le_bytes());
         bytes
@@ -98,6 +102,7 @@ impl SegmentHeader {
             durable: u64_at(bytes, 56),
             previous: u64_at(bytes, 64),
             recycled: flags == FLAG_RECYCLED,
+            bytes: u64_at(bytes, 76),
         };
         let plausible = version == LOG_FORMAT_VERSION
             && flags <= FLAG_RECYCLED
@@ -119,6 +124,7 @@ mod tests {
         durable: 4000,
         previous: 2,
         recycled: true,
+        bytes: 65_536,
     };
 
     #[test]
