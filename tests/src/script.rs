@@ -69,7 +69,11 @@ pub fn run_script_in_wal(steps: &str, rows: &str) -> Result<()> {
 
 fn run(mode: JournalMode, isolation: Isolation, layering: Layering, steps: &str, rows: &str) -> Result<()> {
     let place = Place::new();
-    let db = place.open_with(Options::default())?;
+    let db = place.open_with(Options {
+        cache_bytes: 1 << 20,
+        log_segment_bytes: 64 << 10,
+        ..Options::default()
+    })?;
     db.set_journal_mode(mode)?;
     let table = db.table("rows")?;
     db.put(&table, key(1), value(10))?;

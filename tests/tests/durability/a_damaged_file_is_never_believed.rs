@@ -10,7 +10,7 @@ use braid_tests::{Disk, Place, contents, key, scale, value};
 type Tables = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 fn options() -> Options {
-    Options { page_bytes: 512, log_segment_bytes: 64 << 10, ..Options::default() }
+    Options { page_bytes: 512, cache_bytes: 256 << 10, log_segment_bytes: 64 << 10, ..Options::default() }
 }
 
 /// A small database with everything in it: two tables, overflow pages, free pages, rows in the tree and in the log.
@@ -123,7 +123,7 @@ fn flipped_bits_of_a_closed_database() -> Result<()> {
     let (db, states) = sample(&place)?;
     db.close()?;
     let disk = Disk::of(&place);
-    let (refused, _) = flip_each(&disk, &states[..1], stride(61), Disk::is_main);
+    let (refused, _) = flip_each(&disk, &states[..1], stride(97), Disk::is_main);
     assert!(refused > 0, "some damage is in the way of every reader");
     flip_each(&disk, &states[..1], stride(997), |name| !Disk::is_main(name));
     Ok(())
@@ -155,7 +155,7 @@ fn flipped_bits_in_the_records_of_a_log() -> Result<()> {
             continue;
         }
         let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-        for (turn, at) in used.into_iter().step_by(stride(5)).enumerate() {
+        for (turn, at) in used.into_iter().step_by(stride(11)).enumerate() {
             let mut damaged = disk.clone();
             damaged.files[index].1[at] = !bytes[at];
             let what = format!("byte {at} of {}", name.display());
@@ -177,7 +177,7 @@ fn files_that_were_cut_off() -> Result<()> {
     for (disk, allowed) in [(killed, &states[..2]), (closed, &states[..1])] {
         for index in 0..disk.files.len() {
             let (name, bytes) = &disk.files[index];
-            let step = if Disk::is_main(name) { stride(509) } else { stride(4001) };
+            let step = if Disk::is_main(name) { stride(509) } else { stride(997) };
             for length in (0..bytes.len()).step_by(step) {
                 let mut damaged = disk.clone();
                 damaged.files[index].1.truncate(length);

@@ -14,7 +14,7 @@ fn any_sync() -> Fault {
 }
 
 fn small() -> Options {
-    Options { page_bytes: 512, log_segment_bytes: 64 << 10, ..Options::default() }
+    Options { page_bytes: 512, cache_bytes: 64 << 10, log_segment_bytes: 64 << 10, ..Options::default() }
 }
 
 #[test]

@@ -7,11 +7,12 @@ use braid::vfs::Env;
 use braid::vfs::faulty::{Faults, FaultyFileSystem};
 use braid::vfs::memory::MemoryFileSystem;
 use braid::{Database, Error, Options, Result};
-use braid_tests::{assert_clean, contents, key, together};
+use braid_tests::{assert_clean, contents, key, scale, together};
 
 fn small() -> Options {
     Options {
         page_bytes: 512,
+        cache_bytes: 64 << 10,
         row_store_bytes: 64 << 10,
         log_segment_bytes: 64 << 10,
         log_bytes: 256 << 10,
@@ -27,7 +28,7 @@ fn disk() -> (Env, Faults) {
 
 #[test]
 fn wherever_the_space_runs_out() -> Result<()> {
-    for room in (0..400).map(|step| step * 1021) {
+    for room in (0..40 * scale()).map(|step| step * 10_007 / scale()) {
         let (env, faults) = disk();
         let db = Database::open_in(env.clone(), "/data.braid", small())?;
         let table = db.table("rows")?;
@@ -130,7 +131,7 @@ fn under_many_writers() -> Result<()> {
 
 #[test]
 fn at_the_first_open() -> Result<()> {
-    for room in (0..160).map(|step| step * 1021) {
+    for room in (0..50 * scale()).map(|step| step * 3001 / scale()) {
         let (env, faults) = disk();
         faults.set_quota(Some(room));
         let opened = Database::open_in(env.clone(), "/data.braid", small());

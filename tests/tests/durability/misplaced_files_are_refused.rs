@@ -8,7 +8,8 @@ const ROWS: u64 = 60;
 /// A database at work: some rows in the tree, the rest in the log only.
 fn made(salt: i64) -> Result<(Place, Database)> {
     let place = Place::new();
-    let options = Options { log_segment_bytes: 64 << 10, page_bytes: 512, ..Options::default() };
+    let options =
+        Options { log_segment_bytes: 64 << 10, page_bytes: 512, cache_bytes: 64 << 10, ..Options::default() };
     let db = place.open_with(options)?;
     let table = db.table("rows")?;
     for number in 0..ROWS {
@@ -101,7 +102,8 @@ fn a_log_and_a_database_of_different_age() -> Result<()> {
 #[test]
 fn every_single_missing_segment() -> Result<()> {
     let place = Place::new();
-    let options = Options { log_segment_bytes: 64 << 10, page_bytes: 512, ..Options::default() };
+    let options =
+        Options { log_segment_bytes: 64 << 10, page_bytes: 512, cache_bytes: 64 << 10, ..Options::default() };
     let db = place.open_with(options)?;
     let table = db.table("rows")?;
     for number in 0..ROWS {

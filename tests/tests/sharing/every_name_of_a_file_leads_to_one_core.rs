@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-use braid::{Database, JournalMode, Result};
+use braid::{Database, Error, JournalMode, Result};
 use braid_tests::{Place, assert_clean, together};
 
 /// Asserts that the name leads to a sibling: what one writes the other sees, and an exclusive turn on one holds the
@@ -117,4 +117,33 @@ fn by_threads_that_open_and_close_all_the_time() -> Result<()> {
     let db = place.open()?;
     assert_eq!(db.snapshot()?.count(&db.table("rows")?)?, 60);
     assert_clean(&db)
+}
+
+#[test]
+fn a_hard_link_that_is_opened_first_finds_the_log_or_says_so() -> Result<()> {
+    // The log lies beside one name of the file. Through another name it may be out of sight; then nothing may be lost
+    // in silence, and the first name still leads to everything.
+    for clean in [true, false] {
+        let (place, elsewhere) = (Place::new(), Place::new());
+        let db = place.open()?;
+        let table = db.table("rows")?;
+        db.put(&table, "a", "1")?;
+        drop(table);
+        if clean {
+            db.close()?;
+        } else {
+            drop(db);
+        }
+        let link = elsewhere.join("link");
+        std::fs::hard_link(place.path(), &link).expect("a link can be made");
+        match Database::open(&link) {
+            Ok(db) => assert_eq!(db.get(&db.table("rows")?, "a")?, Some(b"1".to_vec())),
+            Err(Error::Mismatch(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let db = place.open()?;
+        assert_eq!(db.get(&db.table("rows")?, "a")?, Some(b"1".to_vec()));
+        assert_clean(&db)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,81 @@
+//! `salvage` writes everything that is readable of a damaged database into a new one, says what was lost, and leaves the
+//! damaged files as they were.
+
+use braid::{Database, Error, Options, Result, salvage};
+use braid_tests::{Place, assert_clean, contents, key};
+
+/// A closed database of some pages, with a row and its value told by its key.
+fn filled() -> Result<Place> {
+    let place = Place::new();
+    let db = place.open_with(Options { page_bytes: 512, cache_bytes: 64 << 10, ..Options::default() })?;
+    for name in ["one", "two"] {
+        let table = db.table(name)?;
+        let mut tx = db.begin_immediate()?;
+        for number in 0..500 {
+            tx.put(&table, key(number), key(number).repeat(5))?;
+        }
+        tx.commit()?;
+    }
+    db.close()?;
+    Ok(place)
+}
+
+#[test]
+fn of_a_whole_database_everything() -> Result<()> {
+    let (place, out) = (filled()?, Place::new());
+    let before = place.fingerprint();
+    let report = salvage(place.path(), out.path())?;
+    assert_eq!(place.fingerprint(), before, "the original is as it was");
+    assert!(report.losses.is_empty() && report.lost_rows == 0, "{report:?}");
+    let (db, saved) = (place.open()?, out.open()?);
+    for name in ["one", "two"] {
+        let rows = contents(&saved.snapshot()?, &saved.table(name)?)?;
+        assert_eq!(rows, contents(&db.snapshot()?, &db.table(name)?)?);
+    }
+    assert_clean(&saved)
+}
+
+#[test]
+fn of_a_damaged_one_all_but_the_damage() -> Result<()> {
+    let place = filled()?;
+    let whole = Place::read(&place.path());
+    let pages = (whole.len() - 8192) / 512;
+    let mut told = 0;
+    for page in (0..pages).step_by(23) {
+        let (damaged, out) = (place.copy(), Place::new());
+        let mut bytes = whole.clone();
+        bytes[8192 + page * 512 + 100] ^= 0x10;
+        Place::write(&damaged.path(), &bytes);
+        let before = damaged.fingerprint();
+        let report = salvage(damaged.path(), out.path())?;
+        assert_eq!(damaged.fingerprint(), before, "the original is as it was, page {page}");
+        let saved = out.open()?;
+        let mut rows = 0;
+        for name in ["one", "two"] {
+            let Some(table) = saved.existing_table(name)? else { continue };
+            for (key, value) in contents(&saved.snapshot()?, &table)? {
+                assert_eq!(value, key.repeat(5), "a row that was saved is as it was, page {page}");
+                rows += 1;
+            }
+        }
+        assert!(rows == 1000 || !report.losses.is_empty(), "{rows} rows of 1000 without a word: {report:?}");
+        told += u64::from(!report.losses.is_empty());
+        assert_clean(&saved)?;
+    }
+    assert!(told > 0, "some page was in use");
+    Ok(())
+}
+
+#[test]
+fn it_overwrites_nothing_and_respects_the_lock() -> Result<()> {
+    let (place, out) = (filled()?, Place::new());
+    Place::write(&out.path(), b"do not lose me");
+    assert!(salvage(place.path(), out.path()).is_err());
+    assert_eq!(Place::read(&out.path()), b"do not lose me");
+    let missing = salvage(out.join("nothing"), out.join("fresh"));
+    assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
+    let db: Database = place.open()?;
+    let locked = salvage(place.path(), out.join("fresh"));
+    assert!(matches!(locked, Err(Error::Locked { .. })), "{locked:?}");
+    assert_clean(&db)
+}
