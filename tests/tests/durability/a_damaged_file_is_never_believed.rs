@@ -123,7 +123,7 @@ fn flipped_bits_of_a_closed_database() -> Result<()> {
     let (db, states) = sample(&place)?;
     db.close()?;
     let disk = Disk::of(&place);
-    let (refused, _) = flip_each(&disk, &states[..1], stride(97), Disk::is_main);
+    let (refused, _) = flip_each(&disk, &states[..1], stride(131), Disk::is_main);
     assert!(refused > 0, "some damage is in the way of every reader");
     flip_each(&disk, &states[..1], stride(997), |name| !Disk::is_main(name));
     Ok(())
@@ -136,7 +136,7 @@ fn flipped_bits_of_the_log_of_a_killed_database() -> Result<()> {
     let disk = Disk::of(&place);
     drop(db);
     // Damage to the very last commit cannot be told from a write that a power cut tore: it may be cut off, no more.
-    let (refused, _) = flip_each(&disk, &states[..2], stride(211), |name| !Disk::is_main(name));
+    let (refused, _) = flip_each(&disk, &states[..2], stride(307), |name| !Disk::is_main(name));
     assert!(refused > 0, "damage before the last commit is refused");
     Ok(())
 }
@@ -155,7 +155,7 @@ fn flipped_bits_in_the_records_of_a_log() -> Result<()> {
             continue;
         }
         let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-        for (turn, at) in used.into_iter().step_by(stride(11)).enumerate() {
+        for (turn, at) in used.into_iter().step_by(stride(23)).enumerate() {
             let mut damaged = disk.clone();
             damaged.files[index].1[at] = !bytes[at];
             let what = format!("byte {at} of {}", name.display());

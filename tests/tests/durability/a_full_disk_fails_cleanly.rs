@@ -28,7 +28,7 @@ fn disk() -> (Env, Faults) {
 
 #[test]
 fn wherever_the_space_runs_out() -> Result<()> {
-    for room in (0..40 * scale()).map(|step| step * 10_007 / scale()) {
+    for room in (0..24 * scale()).map(|step| step * 17_011 / scale()) {
         let (env, faults) = disk();
         let db = Database::open_in(env.clone(), "/data.braid", small())?;
         let table = db.table("rows")?;
