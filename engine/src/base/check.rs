@@ -87,7 +87,8 @@ pub(crate) struct CheckReport {
     pub(crate) rows: u64,
 }
 
-/// Told now and then how many pages were read, and how many there are at most; its error ends the check.
+/// Told now and then how many pages were read, and how many there are at most, and at the end that all were dealt with; its
+/// error ends the check.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 impl BaseStore {
@@ -106,6 +107,9 @@ impl BaseStore {
             check.page(&Expected { tree: *tree, child: root.child, level: root.level }, &[], None)?;
         }
         check.free_list(base);
+        // All pages are accounted for now, whether they were read or are free.
+        let total = u64::from(self.space_stats().file_pages);
+        (check.on_progress)(total, total)?;
         Ok(check.report)
     }
 }

@@ -59,13 +59,18 @@ impl BaseStore {
                 *root = moving.tree(TreeId::DIRECTORY, *root)?;
             }
         }
-        let moved_pages = moving.moved;
-        let base = if moved_pages > 0 || long > needed_end {
+        let mut moved_pages = moving.moved;
+        // The free list is written anew with every base, into the lowest pages there are.
+        let listed_beyond = checkpoint.free_list_reaches(limit);
+        let base = if moved_pages > 0 || listed_beyond || long > needed_end {
             directory.publish(checkpoint, from.meta.state, true)?
         } else {
             drop(checkpoint);
             Arc::clone(from)
         };
+        if listed_beyond && !writer.chain.iter().any(|page| page.0 >= limit) {
+            moved_pages += 1;
+        }
         let returned_pages = long.saturating_sub(writer.physical_end);
         Ok(Compacted { base, moved_pages, returned_pages, held_pages: writer.space.withheld_pages() })
     }

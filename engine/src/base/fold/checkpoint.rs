@@ -91,6 +91,11 @@ impl<'w> Checkpoint<'w> {
         (limit, space.needed_end())
     }
 
+    /// Whether the newest durable free list has a page at or beyond `limit`.
+    pub(in crate::base) fn free_list_reaches(&self, limit: u32) -> bool {
+        self.writer.chain.iter().any(|page| page.0 >= limit)
+    }
+
     fn note_allocated(&mut self, start: PageId, pages: u32) {
         match self.allocated.last_mut() {
             Some(last) if last.end() == start.0 => last.pages += pages,
