@@ -164,6 +164,7 @@ impl Core {
                     background.rest(RETRY_INTERVAL);
                 }
             }
+            self.let_history_go(writer);
             something_is_buried = background.reap();
         }
     }
@@ -207,7 +208,13 @@ impl Core {
     /// told from a torn write.
     fn settle_log(&self, writer: &Writer) -> Result<(), SyncError> {
         let log = &writer.log;
-        log.sync_through(log.appended())?;
+        // Looked at in the section: whoever appended before is covered, and whoever does so after sees that the wish has
+        // been taken and makes another. Outside it, a processor that reorders could let a commit fall between the two.
+        let appended = {
+            let _section = writer.section.lock();
+            log.appended()
+        };
+        log.sync_through(appended)?;
         let watermark = {
             let mut section = writer.section.lock();
             match section.appender.as_mut().map(Appender::append_watermark) {

@@ -4,7 +4,7 @@ use braid_mvstore::{SnapshotKind, SnapshotSource, Timestamp};
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::Ordering;
 
-use super::shared::{Core, Section};
+use super::shared::{Core, Section, Writer};
 use super::view::View;
 
 impl SnapshotSource<View> for Core {
@@ -33,6 +33,19 @@ impl Core {
         self.view.store(Arc::clone(&view));
         self.view_id.store(view.id, Ordering::SeqCst);
         view
+    }
+
+    /// Lets go of the history that was kept for read-write transactions which have ended.
+    pub(super) fn let_history_go(&self, writer: &Writer) {
+        if self.view.load().retired.is_empty() {
+            return;
+        }
+        let oldest_writer = self.oldest_writer();
+        let mut section = writer.section.lock();
+        let Some(view) = section.view.without_history_before(oldest_writer) else { return };
+        let view = self.publish(&mut section, view);
+        drop(section);
+        self.registry.sweep_stale(view.id, drop);
     }
 
     /// The oldest version that a chain in a generation which starts at `start` must keep readable.

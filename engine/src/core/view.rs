@@ -59,6 +59,21 @@ impl View {
         }
     }
 
+    /// The view without the history that no live read-write transaction needs, if it holds any such; `oldest_writer` is
+    /// the oldest snapshot of one.
+    pub(crate) fn without_history_before(&self, oldest_writer: Timestamp) -> Option<Self> {
+        let needed =
+            self.retired.iter().take_while(|generation| generation.last_ts() > oldest_writer).count();
+        (needed < self.retired.len()).then(|| Self {
+            id: self.id + 1,
+            active: Arc::clone(&self.active),
+            sealed: self.sealed.clone(),
+            base: Arc::clone(&self.base),
+            retired: self.retired.iter().take(needed).cloned().collect(),
+            validation_floor: self.validation_floor,
+        })
+    }
+
     /// The view after `folded` went into `base`. What no live read-write transaction needs any more is let go:
     /// `oldest_writer` is the oldest snapshot of one. The history kept for validation is bounded by `history_bytes`;
     /// what exceeds it is given up, oldest first, and the floor rises.
