@@ -181,7 +181,9 @@ impl Database {
     /// When the handle is of no use any more.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.core().check_process()?;
-        Ok(self.core().tables.by_name(name).map(Table::new))
+        let table = self.core().tables.by_name(name).map(Table::new);
+        self.core().acknowledge_tables()?;
+        Ok(table)
     }
 
     /// The names of all tables, in order.
@@ -190,7 +192,9 @@ impl Database {
     /// When the handle is of no use any more.
     pub fn tables(&self) -> Result<Vec<String>> {
         self.core().check_process()?;
-        Ok(self.core().tables.names())
+        let names = self.core().tables.names();
+        self.core().acknowledge_tables()?;
+        Ok(names)
     }
 
     /// Drops a table with all its rows; whether there was one. Snapshots that began before still see it. A transaction

@@ -109,6 +109,9 @@ impl Core {
             tracing::error!(%error, "poisoned: the database file could not be synced");
             writer.log.poison();
         }
+        if writer.log.is_poisoned() {
+            return Error::Poisoned;
+        }
         Error::from_base(error, "folding into the database file")
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct CommitRequest<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Installed {
     timestamp: Timestamp,
+    /// Where its own record ends.
+    end: Lsn,
     must_be_durable: Lsn,
 }
 
@@ -121,6 +123,10 @@ impl Core {
         let writer = self.writer()?;
         writer.background.request_log_care(&writer.log);
         self.wait_durable(writer, installed.must_be_durable)?;
+        // A `Deferred` commit has waited for nothing of its own. After a failed sync it may be gone without a power cut.
+        if writer.log.is_poisoned() && writer.log.durable() < installed.end {
+            return Err(Error::CommitUnknown(Arc::new(io::Error::other(SyncError::Poisoned))));
+        }
         self.raise_acked(installed.timestamp);
         Ok(Commit { timestamp: installed.timestamp })
     }
@@ -235,7 +241,7 @@ impl Core {
             section.last_sync_end = end;
         }
         self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
-        Ok(Installed { timestamp, must_be_durable: section.last_sync_end })
+        Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
     }
 
     /// The write set and the read set against everything that is sealed. Sealed generations do not change, so this

@@ -304,7 +304,7 @@ impl Core {
             let (Ok(name), Ok(id)) = (std::str::from_utf8(name), id.try_into()) else {
                 return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
             };
-            self.tables.insert(TableId(u32::from_le_bytes(id)), name);
+            self.tables.insert(TableId(u32::from_le_bytes(id)), name, Timestamp::ZERO);
         }
         Ok(())
     }

@@ -21,13 +21,19 @@ impl SchemaChange {
     /// In the commit section, with the rows.
     pub(super) fn apply(self, tables: &Tables, ts: Timestamp) {
         match self {
-            Self::Create(id, name) => tables.insert(id, &name),
+            Self::Create(id, name) => tables.insert(id, &name, ts),
             Self::Drop(id) => tables.remove(id, ts),
         }
     }
 }
 
 impl Core {
+    /// Waits until what the map of tables says stands: it changes with the installation of a commit, not with its
+    /// acknowledgement.
+    pub(crate) fn acknowledge_tables(&self) -> Result<()> {
+        self.acknowledge_reads(self.tables.last_change()).map(drop)
+    }
+
     /// In the commit section: a table that was dropped after the transaction began takes no more rows, and what a
     /// `Serializable` transaction read of it no longer holds.
     pub(super) fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {

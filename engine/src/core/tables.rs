@@ -66,6 +66,8 @@ pub(crate) struct Tables {
     next_id: AtomicU32,
     /// The newest commit that dropped a table: a transaction that began at or after it has nothing to check.
     last_drop: AtomicU64,
+    /// The newest commit that changed the map; raised before the map is.
+    last_change: AtomicU64,
     maps: Mutex<Maps>,
 }
 
@@ -75,6 +77,7 @@ impl Tables {
             core,
             next_id: AtomicU32::new(FIRST_USER_TABLE),
             last_drop: AtomicU64::new(0),
+            last_change: AtomicU64::new(0),
             maps: Mutex::new(Maps::default()),
         }
     }
@@ -121,8 +124,8 @@ impl Tables {
         self.maps.lock().by_name.len()
     }
 
-    /// A table was created, or found at the open.
-    pub(crate) fn insert(&self, id: TableId, name: &str) {
+    /// The commit at `ts` created a table; or it was found at the open.
+    pub(crate) fn insert(&self, id: TableId, name: &str, ts: Timestamp) {
         let name: Arc<str> = name.into();
         let info = Arc::new(TableInfo {
             id,
@@ -131,6 +134,7 @@ impl Tables {
             dropped_at: AtomicU64::new(u64::MAX),
         });
         let mut maps = self.maps.lock();
+        self.last_change.fetch_max(ts.get(), Ordering::Release);
         maps.by_name.insert(name, Arc::clone(&info));
         maps.by_id.insert(id, info);
         drop(maps);
@@ -140,6 +144,7 @@ impl Tables {
     /// The commit at `ts` dropped a table.
     pub(crate) fn remove(&self, id: TableId, ts: Timestamp) {
         let mut maps = self.maps.lock();
+        self.last_change.fetch_max(ts.get(), Ordering::Release);
         if let Some(info) = maps.by_id.get(&id).cloned() {
             info.dropped_at.store(ts.get(), Ordering::Release);
             maps.by_name.remove(&info.name);
@@ -147,6 +152,11 @@ impl Tables {
         maps.by_id.retain(|_, info| info.dropped_at().is_none() || Arc::strong_count(info) > 1);
         drop(maps);
         self.last_drop.fetch_max(ts.get(), Ordering::Release);
+    }
+
+    /// The newest commit that changed what the map says; to be asked after the map.
+    pub(crate) fn last_change(&self) -> Timestamp {
+        timestamp(self.last_change.load(Ordering::Acquire))
     }
 
     /// Whether any table was dropped after `begin_ts`.

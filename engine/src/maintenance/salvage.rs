@@ -69,7 +69,12 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
             .open(&out, OpenOptions::new(OpenMode::CreateNew))
             .map_err(|error| Error::io(format!("creating {}", out.display()), error))?,
     );
-    let options = Options { durability: Durability::Deferred, ..Options::default() };
+    // The same pages: smaller ones might not take the longest keys.
+    let options = Options {
+        durability: Durability::Deferred,
+        page_bytes: opened.store.page_bytes() as usize,
+        ..Options::default()
+    };
     let mut rescue = Rescue {
         target: Database::open_with(&out, options)?,
         names: BTreeMap::new(),
