@@ -341,7 +341,7 @@ impl Database {
     /// # Errors
     /// As for [`check`](Self::check).
     pub fn check_with(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
-        self.core().check(progress)
+        crate::maintenance::check(&self.handle, progress)
     }
 
     /// Copies the database as it stands now into a new file, compact and complete, while readers and writers go on.

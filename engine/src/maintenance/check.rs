@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use braid_mvstore::{Direction, TableId};
+use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
 use crate::base::{BaseError, TreeId};
 use crate::core::{Core, FIRST_USER_TABLE, NAMES, TABLES, View};
 use crate::error::{Error, Result};
-use crate::transaction::Layers;
+use crate::handle::Handle;
+use crate::transaction::{Layers, begin_snapshot};
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +35,15 @@ impl CheckReport {
     }
 }
 
+/// Checks what a snapshot sees, which the check holds meanwhile; readers and writers go on.
+pub(crate) fn check(handle: &Arc<Handle>, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
+    // Registered like any reader's: catalog rows that it is to see are not trimmed under it.
+    let snapshot = begin_snapshot(handle, Some("check"))?;
+    handle.core().check(snapshot.view()?, snapshot.timestamp(), progress)
+}
+
 impl Core {
-    /// Checks the newest base, which the check holds meanwhile; readers and writers go on.
-    pub(crate) fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
-        self.check_process()?;
-        let view = self.current_view();
+    fn check(&self, view: &View, at: Timestamp, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
         let mut on_progress = |done, total| -> Result<(), BaseError> {
             progress(done, total);
             Ok(())
@@ -55,15 +60,14 @@ impl Core {
             tables: 0,
         };
         if report.is_ok() {
-            self.check_catalog(&view, &mut report)?;
+            self.check_catalog(view, at, &mut report)?;
         }
         tracing::info!(pages = report.pages, findings = report.findings.len(), "checked");
         Ok(report)
     }
 
     /// Names and ids must tell of the same tables, and every tree must be a table's.
-    fn check_catalog(&self, view: &Arc<View>, report: &mut CheckReport) -> Result<()> {
-        let at = self.acked_ts();
+    fn check_catalog(&self, view: &View, at: Timestamp, report: &mut CheckReport) -> Result<()> {
         let by_name = self.catalog_rows(view, NAMES, at)?;
         let by_id = self.catalog_rows(view, TABLES, at)?;
         let mut ids = BTreeSet::new();
@@ -92,12 +96,7 @@ impl Core {
         Ok(())
     }
 
-    fn catalog_rows(
-        &self,
-        view: &View,
-        table: TableId,
-        at: braid_mvstore::Timestamp,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn catalog_rows(&self, view: &View, table: TableId, at: Timestamp) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut rows = Layers::over(&self.base, view, table, at);
         let mut all = Vec::new();
         while rows.step(None, Direction::Forward)? {

@@ -11,3 +11,4 @@ pub use compact::CompactReport;
 pub use salvage::{SalvageReport, salvage};
 
 pub(crate) use backup::backup;
+pub(crate) use check::check;
