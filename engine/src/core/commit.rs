@@ -23,13 +23,14 @@
 //!    timestamp, alone and in any order, as soon as the log is durable through there.
 //! 4. No lock is held while waiting.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Generation, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::sync::atomic::Ordering;
+use braid_vfs::sync::thread_local;
 use braid_wal::{AppendError, Appender, EncodedRecord, Log, Lsn, SyncError};
 
 use super::clock::Tick;
@@ -96,7 +97,7 @@ impl From<Error> for Left {
 
 thread_local! {
     /// A committer's record, kept for its next commit so that a hot one does not allocate.
-    static RECORD: RefCell<EncodedRecord> = RefCell::new(EncodedRecord::new());
+    static RECORD: Cell<Option<EncodedRecord>> = const { Cell::new(None) };
 }
 
 /// A record above this is given back after its commit.
@@ -108,14 +109,14 @@ impl Core {
         let writer = self.writer()?;
         writer.check()?;
         self.admit(writer, request.writes.bytes())?;
-        RECORD.with_borrow_mut(|record| {
-            encode(record, request.writes);
-            let installed = self.install_record(writer, request, record);
-            if record.size() > KEPT_RECORD_BYTES {
-                *record = EncodedRecord::new();
-            }
-            installed
-        })
+        // Taken out, not borrowed: what is called from here, a subscriber of traces say, may commit something itself.
+        let mut record = RECORD.with(Cell::take).unwrap_or_default();
+        encode(&mut record, request.writes);
+        let installed = self.install_record(writer, request, &mut record);
+        if record.size() <= KEPT_RECORD_BYTES {
+            RECORD.with(|kept| kept.set(Some(record)));
+        }
+        installed
     }
 
     /// Waits until an installed commit has what it asked for, and everything it follows too.
