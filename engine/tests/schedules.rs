@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use braid::vfs::sync::thread;
 use braid::{Database, Durability, Error, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
+use shuttle::rand::Rng as _;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 
@@ -117,6 +118,10 @@ fn an_old_writer_meets_what_was_folded() {
         spawn(&db, &table, |db, table| add(db, table, &[1], Durability::Sync)),
         spawn(&db, &table, |db, _| (0..2).for_each(|_| assert!(db.checkpoint().is_ok()))),
     ];
+    // Anywhere from before the first commit to after the last fold.
+    for _ in 0..shuttle::rand::thread_rng().gen_range(0..1500) {
+        thread::yield_now();
+    }
     let mut old = old;
     old.put(&table, COUNTER, [9]).unwrap();
     let committed = old.commit();
