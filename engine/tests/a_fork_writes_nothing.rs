@@ -12,7 +12,7 @@ use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::{Database, Error, JournalMode, Options};
 
-fn is_refused<T>(result: Result<T, Error>) -> bool {
+fn is_refused<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Forked))
 }
 
@@ -35,17 +35,17 @@ fn a_fork_writes_nothing() {
         if child == 0 {
             let steps = files.steps();
             let refused = [
-                is_refused(db.put(&table, "key", "of the child")),
-                is_refused(db.get(&table, "key")),
-                is_refused(db.sync()),
-                is_refused(db.checkpoint()),
-                is_refused(db.compact()),
-                is_refused(db.set_journal_mode(JournalMode::Mvcc)),
-                is_refused(db.drop_table("t")),
-                is_refused(db.backup(Path::new("/copy"))),
-                is_refused(db.check()),
-                is_refused(handle.close()),
-                is_refused(db.close()),
+                is_refused(&db.put(&table, "key", "of the child")),
+                is_refused(&db.get(&table, "key")),
+                is_refused(&db.sync()),
+                is_refused(&db.checkpoint()),
+                is_refused(&db.compact()),
+                is_refused(&db.set_journal_mode(JournalMode::Mvcc)),
+                is_refused(&db.drop_table("t")),
+                is_refused(&db.backup(Path::new("/copy"))),
+                is_refused(&db.check()),
+                is_refused(&handle.close()),
+                is_refused(&db.close()),
             ];
             let first = refused.iter().position(|refused| !refused).unwrap_or(refused.len());
             let wrote = i32::from(files.steps() != steps) * 100;

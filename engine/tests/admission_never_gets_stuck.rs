@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
+use braid::vfs::sync::thread as vfs_thread;
 use braid::{Database, Error, JournalMode, Options};
 
 /// Fails instead of hanging.
 fn within_seconds<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, wait) = mpsc::channel();
-    thread::spawn(move || done.send(work()));
+    vfs_thread::spawn(move || done.send(work()));
     wait.recv_timeout(Duration::from_secs(20)).expect("it hangs")
 }
 
@@ -59,7 +60,7 @@ fn the_mode_changes_while_a_commit_waits_for_its_sync() {
     let (syncing, is_syncing) = mpsc::channel();
     faults.inject(Fault::on(Operation::SyncData).call(move || {
         syncing.send(()).unwrap();
-        thread::sleep(Duration::from_millis(100));
+        vfs_thread::sleep(Duration::from_millis(100));
     }));
     thread::scope(|scope| {
         let writer = scope.spawn(|| db.put(&table, "key", "value"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
+use braid::vfs::sync::thread as vfs_thread;
 use braid::{Database, Options};
 
 /// Runs `change` and, while it waits for its sync, `look`; whether the sync was over when `look` answered.
@@ -21,7 +22,7 @@ fn was_over(change: impl Fn(&Database) + Sync, look: impl Fn(&Database)) -> bool
     let done = Arc::clone(&over);
     faults.inject(Fault::on(Operation::SyncData).call(move || {
         syncing.send(()).unwrap();
-        thread::sleep(Duration::from_millis(100));
+        vfs_thread::sleep(Duration::from_millis(100));
         done.store(true, Ordering::SeqCst);
     }));
     thread::scope(|scope| {
@@ -47,7 +48,9 @@ fn a_dropped_table_is_gone_once_that_stands() {
 
 #[test]
 fn a_reader_neither_waits_nor_sees_what_does_not_stand() {
-    let write = |db: &Database| drop(db.put(&db.table("old").unwrap(), "key", "value").unwrap());
+    let write = |db: &Database| {
+        db.put(&db.table("old").unwrap(), "key", "value").unwrap();
+    };
     let read = |db: &Database| {
         let table = db.table("old").unwrap();
         assert_eq!(db.get(&table, "key").unwrap(), None);
@@ -57,7 +60,9 @@ fn a_reader_neither_waits_nor_sees_what_does_not_stand() {
 
 #[test]
 fn a_writer_that_saw_a_commit_answers_once_that_stands() {
-    let write = |db: &Database| drop(db.put(&db.table("old").unwrap(), "key", "value").unwrap());
+    let write = |db: &Database| {
+        db.put(&db.table("old").unwrap(), "key", "value").unwrap();
+    };
     let read = |db: &Database| {
         let table = db.table("old").unwrap();
         let tx = db.begin_immediate().unwrap();
