@@ -112,7 +112,7 @@ impl<'g> Prepared<'g> {
                 tally.freed += row.value().trim(*watermark, guard).bytes;
             }
         });
-        self.generation.count(&tally, commit_ts, guard);
+        self.generation.count(&tally, commit_ts, commit_ts, guard);
     }
 }
 

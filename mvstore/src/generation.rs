@@ -71,27 +71,6 @@ impl InstallRights {
     pub fn seal(self) -> Arc<Generation> {
         self.generation
     }
-
-    /// Adds one row of a log record at recovery, and drops the row's older versions: nobody reads yet.
-    ///
-    /// Records must come in commit order.
-    pub fn replay(
-        &mut self,
-        table: TableId,
-        key: &[u8],
-        value: Option<&[u8]>,
-        commit_ts: Timestamp,
-        guard: &Guard,
-    ) {
-        let generation = &*self.generation;
-        let row = generation.find_or_create(&RowKey::new(table, key), guard);
-        let mut tally = Tally::default();
-        tally.push(row.value(), &mut Pending::new(value), commit_ts, guard);
-        let trimmed = row.value().trim(commit_ts, guard);
-        tally.freed += trimmed.bytes;
-        row.release(guard);
-        generation.count(&tally, commit_ts, guard);
-    }
 }
 
 /// What one installation did to the counters.
@@ -213,9 +192,10 @@ impl Generation {
         row
     }
 
-    /// Takes an installation into the counters. Only the holder of the install rights calls it.
-    pub(crate) fn count(&self, tally: &Tally, commit_ts: Timestamp, guard: &Guard) {
-        debug_assert!(commit_ts > self.start_ts, "a commit goes into the generation after its predecessors'");
+    /// Takes the installation of the commits from `first_ts` to `commit_ts` into the counters. Only the holder of the
+    /// install rights calls it.
+    pub(crate) fn count(&self, tally: &Tally, first_ts: Timestamp, commit_ts: Timestamp, guard: &Guard) {
+        debug_assert!(first_ts > self.start_ts, "a commit goes into the generation after its predecessors'");
         let counters = &*self.counters;
         let bytes = counters.version_bytes.load(Relaxed) + tally.added;
         counters.version_bytes.store(bytes.saturating_sub(tally.freed), Relaxed);
@@ -225,7 +205,7 @@ impl Generation {
         debug_assert!(counters.last_ts.load(Relaxed) <= commit_ts.get(), "commits come in order");
         counters.last_ts.store(commit_ts.get(), Release);
         if self.first_ts.load(Relaxed) == NONE {
-            self.first_ts.store(commit_ts.get(), Release);
+            self.first_ts.store(first_ts.get(), Release);
         }
         if tally.freed >= FLUSH_BYTES {
             guard.flush();

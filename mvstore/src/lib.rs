@@ -8,7 +8,8 @@
 //!   [`Generation::scan`];
 //! - its commit finds the rows' chains ([`Generation::prepare`]), and in the commit section looks for conflicts and
 //!   installs ([`Prepared`]), with the [`InstallRights`] that this section keeps;
-//! - a checkpoint seals a generation and reads it with a [`FoldIter`].
+//! - a checkpoint seals a generation and reads it with a [`FoldIter`];
+//! - recovery fills one with [`ReplayBatch`]es.
 
 mod chain;
 mod commit;
@@ -17,6 +18,7 @@ mod found;
 mod generation;
 mod key;
 mod registry;
+mod replay;
 mod scan;
 #[cfg(test)]
 mod testing;
@@ -33,6 +35,7 @@ pub use key::{RowKey, TableId};
 pub use registry::{
     Registration, SnapshotInfo, SnapshotKind, SnapshotRegistry, SnapshotSource, TooManySnapshots,
 };
+pub use replay::ReplayBatch;
 pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
 pub use timestamp::Timestamp;
 pub use write_set::{WriteRow, WriteSet};

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use braid_mvstore::{Generation, InstallRights, Timestamp, pin};
+use braid_mvstore::{Generation, InstallRights, ReplayBatch, Timestamp, pin};
 use braid_vfs::FileSystem;
 use braid_vfs::sync::Arc;
 use braid_wal::{LogOptions, Lsn, Recovered, RecoveredRecord, Recovery, ScanError};
@@ -30,6 +30,9 @@ pub(crate) fn log_dir(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Rows are gathered up to so much memory before they go into the generation, in key order.
+const BATCH_BYTES: usize = 32 << 20;
+
 /// What a log says, replayed.
 #[derive(Debug)]
 pub(super) struct Replayed {
@@ -37,6 +40,8 @@ pub(super) struct Replayed {
     /// Everything after the base. It takes the commits to come.
     pub(super) generation: Arc<Generation>,
     pub(super) rights: InstallRights,
+    /// Not yet in the generation.
+    batch: ReplayBatch,
     /// The newest commit.
     pub(super) last_ts: Timestamp,
     /// The newest commit that the scan has delivered.
@@ -63,6 +68,7 @@ impl Replayed {
             base,
             generation,
             rights,
+            batch: ReplayBatch::new(),
             last_ts,
             last_read: Timestamp::ZERO,
             in_base: last_ts,
@@ -94,7 +100,6 @@ impl Replayed {
         if ts <= self.in_base {
             return Ok(());
         }
-        let guard = pin();
         for change in changes(record.payload) {
             let change = change?;
             if change.table == TABLES
@@ -102,15 +107,29 @@ impl Replayed {
             {
                 self.next_table_id = self.next_table_id.max(u32::from_be_bytes(id).saturating_add(1));
             }
-            self.rights.replay(change.table, change.key, change.value, ts, &guard);
+            self.batch.push(change.table, change.key, change.value, ts);
         }
         self.last_ts = ts;
         self.commits += 1;
+        if self.batch.bytes() >= BATCH_BYTES {
+            self.settle();
+        }
         Ok(())
+    }
+
+    /// Puts what was gathered into the generation.
+    fn settle(&mut self) {
+        self.rights.replay(&mut self.batch, &pin());
+    }
+
+    /// Memory of the rows so far.
+    fn bytes(&self) -> usize {
+        self.generation.bytes().saturating_add(self.batch.bytes())
     }
 
     /// Puts what was replayed so far into the base.
     fn fold(&mut self, store: &BaseStore) -> Result<()> {
+        self.settle();
         let state = EngineState {
             checkpoint_ts: self.last_ts.get(),
             clock_reserved: self.clock_floor.max(self.last_ts).get(),
@@ -144,7 +163,7 @@ pub(super) fn replay(
         replayed.take(&record).map_err(|Malformed(what)| {
             Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))
         })?;
-        if fold_at_bytes.is_some_and(|limit| replayed.generation.bytes() >= limit) {
+        if fold_at_bytes.is_some_and(|limit| replayed.bytes() >= limit) {
             replayed.fold(store)?;
         }
         Ok(())
@@ -153,6 +172,7 @@ pub(super) fn replay(
         ScanError::Recovery(error) => Error::from_recovery(error, path),
         ScanError::Stopped(error) => error,
     })?;
+    replayed.settle();
     replayed.clock_floor = replayed.clock_floor.max(replayed.last_ts);
     Ok((replayed, recovered))
 }

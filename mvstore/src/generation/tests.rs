@@ -66,22 +66,6 @@ fn a_reader_keeps_its_version_of_a_hot_row() {
 }
 
 #[test]
-fn replay_keeps_the_newest_version_of_each_row() {
-    let (generation, mut rights) = Generation::new(ts(5));
-    let guard = pin();
-    for record in 6..100_u64 {
-        rights.replay(T, b"same", Some(&record.to_le_bytes()), ts(record), &guard);
-        rights.replay(T, &record.to_be_bytes(), (record % 2 == 0).then_some(b"x"), ts(record), &guard);
-    }
-    assert_eq!((generation.rows(), generation.last_ts()), (95, ts(99)));
-    assert_eq!(generation.get(T, b"same", ts(99), &guard), Some(Found::Value(&99_u64.to_le_bytes())));
-    assert_eq!(generation.get(T, b"same", ts(98), &guard), None, "nobody reads the past of a recovery");
-    assert_eq!(generation.get(T, &7_u64.to_be_bytes(), ts(99), &guard), Some(Found::Tombstone));
-    let sealed = rights.seal();
-    assert!(Arc::ptr_eq(&sealed, &generation));
-}
-
-#[test]
 fn long_keys_are_found_and_counted() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO);
     let long = [9; 1000];
