@@ -17,10 +17,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
 use crossbeam_epoch::{Guard, default_collector};
-use crossbeam_skiplist::base::{RefEntry, SkipList};
+use crossbeam_skiplist::base::{Entry, RefEntry, SkipList};
 use crossbeam_utils::CachePadded;
 
 use crate::chain::{Chain, Pending, Pushed, Version};
+use crate::filter::KeyFilter;
 use crate::key::{Probe, RowKey};
 use crate::{Found, TableId, Timestamp};
 
@@ -39,6 +40,8 @@ pub struct Generation {
     /// The first commit in it, [`NONE`] as long as there is none. Written once, so that readers that ask whether
     /// they can skip it keep it in their caches.
     first_ts: AtomicU64,
+    /// Asked before the index is searched for one key.
+    filter: KeyFilter,
     pub(crate) index: SkipList<RowKey, Chain>,
     counters: CachePadded<Counters>,
 }
@@ -98,12 +101,14 @@ impl Tally {
 }
 
 impl Generation {
-    /// An empty generation for commits later than `start_ts`, and the right to install them.
+    /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
+    /// about `expected_bytes`, and works beyond that.
     #[must_use]
-    pub fn new(start_ts: Timestamp) -> (Arc<Self>, InstallRights) {
+    pub fn new(start_ts: Timestamp, expected_bytes: usize) -> (Arc<Self>, InstallRights) {
         let generation = Arc::new(Self {
             start_ts,
             first_ts: AtomicU64::new(NONE),
+            filter: KeyFilter::for_bytes(expected_bytes),
             index: SkipList::new(default_collector().clone()),
             counters: CachePadded::default(),
         });
@@ -161,7 +166,7 @@ impl Generation {
         if !self.may_hold(at) {
             return None;
         }
-        let row = self.index.get(&Probe::new(table, key), guard)?;
+        let row = self.find(table, key, guard)?;
         row.value().read(at, guard).map(Version::found)
     }
 
@@ -171,11 +176,26 @@ impl Generation {
         if self.is_empty() {
             return None;
         }
-        self.index.get(&Probe::new(table, key), guard)?.value().newest(guard).map(Version::commit_ts)
+        self.find(table, key, guard)?.value().newest(guard).map(Version::commit_ts)
+    }
+
+    #[inline]
+    fn find<'g>(
+        &'g self,
+        table: TableId,
+        key: &[u8],
+        guard: &'g Guard,
+    ) -> Option<Entry<'g, 'g, RowKey, Chain>> {
+        let probe = Probe::new(table, key);
+        if !self.filter.may_hold(probe.hash()) {
+            return None;
+        }
+        self.index.get(&probe, guard)
     }
 
     /// The chain of a key, with a reference that is to be released.
     pub(crate) fn find_or_create(&self, key: &RowKey, guard: &Guard) -> RefEntry<'_, RowKey, Chain> {
+        self.filter.insert(key.hash());
         let mut created = false;
         let row = self.index.get_or_insert_with(
             key.clone(),

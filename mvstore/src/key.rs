@@ -31,6 +31,10 @@ pub(crate) const INLINE: usize = 24;
 
 const PREFIX: usize = 8;
 
+/// Two numbers without a pattern (fractions of π and of the golden ratio).
+const HASH_SEED: u64 = 0x243f_6a88_85a3_08d3;
+const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
 const _: () = assert!(size_of::<RowKey>() == 32);
 
 /// A table and key bytes, ordered by table and then by bytes.
@@ -80,6 +84,12 @@ impl RowKey {
         self.0.bytes()
     }
 
+    /// See [`Probe::hash`].
+    #[inline]
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.hash()
+    }
+
     /// Bytes that it occupies outside itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -111,6 +121,25 @@ impl<'a> Probe<'a> {
             Self::Inline { len, bytes, .. } => &bytes[..usize::from(*len)],
             Self::Heap { bytes, .. } => bytes,
             Self::Borrowed { bytes, .. } => bytes,
+        }
+    }
+
+    /// A number in which every bit depends on table and bytes; the same for every form of one key.
+    #[inline]
+    pub(crate) fn hash(&self) -> u64 {
+        let seed = mix(HASH_SEED, u64::from(self.table().0));
+        match self {
+            Self::Inline { len, bytes, .. } => {
+                let mixed = (0..INLINE / PREFIX).fold(seed, |hash, index| mix(hash, word(bytes, index)));
+                mix(mixed, u64::from(*len))
+            }
+            Self::Heap { .. } | Self::Borrowed { .. } => {
+                let mixed = self
+                    .bytes()
+                    .chunks(PREFIX)
+                    .fold(seed, |hash, chunk| mix(hash, u64::from_be_bytes(prefix(chunk))));
+                mix(mixed, self.bytes().len() as u64)
+            }
         }
     }
 
@@ -153,6 +182,14 @@ fn prefix(key: &[u8]) -> [u8; PREFIX] {
         padded[..key.len()].copy_from_slice(key);
         padded
     })
+}
+
+/// Folds a product of 128 bits: each half of it depends on all bits of both sides.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of the product")]
+fn mix(hash: u64, word: u64) -> u64 {
+    let product = u128::from(hash ^ word ^ HASH_SEED) * u128::from(HASH_FACTOR);
+    (product >> 64) as u64 ^ product as u64
 }
 
 #[inline]

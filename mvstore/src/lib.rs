@@ -13,6 +13,7 @@
 
 mod chain;
 mod commit;
+mod filter;
 mod fold;
 mod found;
 mod generation;

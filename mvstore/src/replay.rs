@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn only_the_newest_version_of_each_row_is_kept() {
-        let (generation, mut rights) = Generation::new(ts(5));
+        let (generation, mut rights) = Generation::new(ts(5), 1 << 16);
         let guard = pin();
         let mut batch = ReplayBatch::new();
         for record in 6..100_u64 {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_order_of_keys_makes_no_difference() {
         let mut rng = Rng::new(3);
-        let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
         let guard = pin();
         let mut model = BTreeMap::new();
         let mut batch = ReplayBatch::new();

@@ -19,6 +19,11 @@ use crate::error::{Error, Result};
 /// How long a stalled writer sleeps before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// The active generation is sealed at this size, so that the rest of the budget takes the writes made meanwhile.
+pub(super) const fn seal_bytes(row_store_bytes: usize) -> usize {
+    row_store_bytes / 2
+}
+
 #[derive(Debug, Default)]
 struct Checkpoints {
     ended: u64,
@@ -46,9 +51,8 @@ impl Budget {
         }
     }
 
-    /// The active generation is sealed at this size, so that the rest of the budget takes the writes made meanwhile.
     pub(super) const fn seal_bytes(&self) -> usize {
-        self.bytes / 2
+        seal_bytes(self.bytes)
     }
 
     /// A checkpoint ended: whoever is stalled looks again.

@@ -122,7 +122,7 @@ impl Core {
         let last = self.installed_ts();
         // Not "has versions": commits that failed leave keys behind, and only the end of the generation frees them.
         if section.view.active.bytes() > 0 {
-            let (active, rights) = Generation::new(last);
+            let (active, rights) = Generation::new(last, writer.budget.seal_bytes());
             let view = section.view.sealed_under(active);
             // Before the view: nobody installs into the new generation until this section is left.
             section.rights = rights;

@@ -19,6 +19,7 @@ use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
 
+use super::budget::seal_bytes;
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::commit::append_outside_section;
 use super::recovery::{self, Replayed, log_dir};
@@ -177,11 +178,13 @@ fn open_read_only(
     base: Arc<Base>,
     lock: Arc<dyn File>,
 ) -> Result<Core> {
+    let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let replayed = if has_log(&base) {
         let options = log_options(&request.options, 0o600);
-        recovery::replay(&*request.env.files, &store, base, &request.path, &options, None)?.0
+        recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
+            .0
     } else {
-        Replayed::nothing_after(base, &request.path)?
+        Replayed::nothing_after(base, &request.path, generation_bytes)?
     };
     join(request, store, lock, replayed, None)
 }
@@ -195,10 +198,17 @@ fn open_read_write(
     let permissions = lock.mode().map_err(|error| Error::io("reading the file's permissions", error))?;
     let options = log_options(&request.options, permissions);
     let from_log = |error| Error::from_log(error, "starting the log");
+    let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let (replayed, (log, appender)) = if has_log(&base) {
-        let fold_at = request.options.row_store_bytes / 2;
-        let (replayed, recovered) =
-            recovery::replay(&*request.env.files, &store, base, &request.path, &options, Some(fold_at))?;
+        let (replayed, recovered) = recovery::replay(
+            &*request.env.files,
+            &store,
+            base,
+            &request.path,
+            &options,
+            generation_bytes,
+            true,
+        )?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
         remove_unfinished_log(&request, &store, &options)?;
@@ -208,7 +218,7 @@ fn open_read_write(
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
             .map_err(|error| Error::from_opening(error, &request.path))?;
-        (Replayed::nothing_after(base, &request.path)?, started)
+        (Replayed::nothing_after(base, &request.path, generation_bytes)?, started)
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
     join(request, store, lock, replayed, Some((log, appender, clock)))

@@ -53,17 +53,19 @@ pub(super) struct Replayed {
     pub(super) mode: JournalMode,
     pub(super) next_table_id: u32,
     pub(super) commits: u64,
+    /// What a generation may grow to.
+    generation_bytes: usize,
 }
 
 impl Replayed {
     /// What there is before the log.
-    pub(super) fn nothing_after(base: Arc<Base>, path: &Path) -> Result<Self> {
+    pub(super) fn nothing_after(base: Arc<Base>, path: &Path, generation_bytes: usize) -> Result<Self> {
         let state = *base.state();
         let last_ts = timestamp(state.checkpoint_ts);
         let mode = decode_mode(state.journal_mode).ok_or_else(|| {
             Error::Corrupt(format!("{} names a journal mode that does not exist", path.display()))
         })?;
-        let (generation, rights) = Generation::new(last_ts);
+        let (generation, rights) = Generation::new(last_ts, generation_bytes);
         Ok(Self {
             base,
             generation,
@@ -76,6 +78,7 @@ impl Replayed {
             mode,
             next_table_id: state.next_table_id.max(FIRST_USER_TABLE),
             commits: 0,
+            generation_bytes,
         })
     }
 
@@ -142,12 +145,12 @@ impl Replayed {
             .map_err(|error| Error::from_base(error, "folding the log into the database file"))?;
         tracing::info!(timestamp = %self.last_ts, rows, "folded a part of the log");
         self.base = base;
-        (self.generation, self.rights) = Generation::new(self.last_ts);
+        (self.generation, self.rights) = Generation::new(self.last_ts, self.generation_bytes);
         Ok(())
     }
 }
 
-/// Scans the log of `base` and replays it. Folds when so many bytes have gathered; `None`: never, and nothing is
+/// Scans the log of `base` and replays it. Folds when so many bytes have gathered, if it may; otherwise nothing is
 /// written.
 pub(super) fn replay(
     files: &dyn FileSystem,
@@ -155,15 +158,16 @@ pub(super) fn replay(
     base: Arc<Base>,
     path: &Path,
     options: &LogOptions,
-    fold_at_bytes: Option<usize>,
+    generation_bytes: usize,
+    may_fold: bool,
 ) -> Result<(Replayed, Recovered)> {
     let (start, durable) = (Lsn::new(base.state().checkpoint_lsn), Lsn::new(base.state().log_durable));
-    let mut replayed = Replayed::nothing_after(base, path)?;
+    let mut replayed = Replayed::nothing_after(base, path, generation_bytes)?;
     let recovered = Recovery::scan(files, &log_dir(path), store.uuid(), start, durable, options, |record| {
         replayed.take(&record).map_err(|Malformed(what)| {
             Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))
         })?;
-        if fold_at_bytes.is_some_and(|limit| replayed.bytes() >= limit) {
+        if may_fold && replayed.bytes() >= generation_bytes {
             replayed.fold(store)?;
         }
         Ok(())

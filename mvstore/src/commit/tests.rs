@@ -9,7 +9,7 @@ const T: TableId = TableId(4);
 
 #[test]
 fn the_first_committer_wins() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", b"3"));
     commit(&mut rights, 5, 0, |writes| writes.delete(T, b"c"));
     let mut writes = WriteSet::new();
@@ -27,7 +27,7 @@ fn the_first_committer_wins() {
 
 #[test]
 fn a_commit_after_prepare_is_a_conflict_too() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut writes = WriteSet::new();
     writes.put(T, b"k", b"mine");
     let guard = pin();
@@ -39,7 +39,7 @@ fn a_commit_after_prepare_is_a_conflict_too() {
 
 #[test]
 fn what_is_only_prepared_is_seen_by_nobody() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut writes = WriteSet::new();
     writes.put(T, b"aborted", b"x");
     let guard = pin();
@@ -60,7 +60,7 @@ fn what_is_only_prepared_is_seen_by_nobody() {
 
 #[test]
 fn installing_spends_the_write_set() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut writes = WriteSet::new();
     // Enough, and out of order, for a tree.
     for row in (0..200_u64).rev() {
@@ -82,8 +82,8 @@ fn installing_spends_the_write_set() {
 #[test]
 #[should_panic(expected = "rights of another generation")]
 fn rights_are_for_one_generation() {
-    let (generation, _rights) = Generation::new(Timestamp::ZERO);
-    let (_other, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, _rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    let (_other, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut writes = WriteSet::new();
     writes.put(T, b"k", b"v");
     let guard = pin();
@@ -93,7 +93,7 @@ fn rights_are_for_one_generation() {
 #[test]
 #[should_panic(expected = "not the one that was prepared")]
 fn a_write_after_prepare_is_noticed() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut writes = WriteSet::new();
     writes.put(T, b"k", b"v");
     let guard = pin();
@@ -104,7 +104,7 @@ fn a_write_after_prepare_is_noticed() {
 
 #[test]
 fn many_threads_prepare_one_key_and_find_one_chain() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -22,7 +22,7 @@ fn a_fold_delivers_the_newest_version_of_every_key_in_order() {
     let mut generations = Vec::new();
     let (mut now, mut at_seal) = (0, Rows::new());
     for generation_number in 0..4 {
-        let (generation, mut rights) = Generation::new(ts(now));
+        let (generation, mut rights) = Generation::new(ts(now), 1 << 16);
         if generation_number == 3 {
             // The active one: written to after the seal.
             at_seal = model.iter().map(|((t, k), v)| (*t, k.clone(), v.clone())).collect();
@@ -55,6 +55,6 @@ fn a_fold_delivers_the_newest_version_of_every_key_in_order() {
 #[test]
 fn nothing_folds_to_nothing() {
     assert!(collect(FoldIter::new(&[], ts(9))).is_empty());
-    let (empty, _rights) = Generation::new(ts(1));
+    let (empty, _rights) = Generation::new(ts(1), 1 << 16);
     assert!(collect(FoldIter::new(&[empty], ts(9))).is_empty());
 }

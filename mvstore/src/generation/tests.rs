@@ -15,7 +15,7 @@ fn put(rights: &mut InstallRights, commit_ts: u64, key: &[u8], value: Option<&[u
 
 #[test]
 fn snapshots_see_what_was_committed_when_they_began() {
-    let (generation, mut rights) = Generation::new(ts(10));
+    let (generation, mut rights) = Generation::new(ts(10), 1 << 16);
     assert!(generation.is_empty() && !generation.may_hold(Timestamp::MAX));
     assert_eq!(generation.last_ts(), ts(10));
     put(&mut rights, 11, b"a", Some(b"1"));
@@ -40,7 +40,7 @@ fn snapshots_see_what_was_committed_when_they_began() {
 
 #[test]
 fn a_hot_row_stays_small_and_is_accounted_for() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     put(&mut rights, 1, b"hot", Some(&[0; 100]));
     let one = generation.bytes();
     for commit_ts in 2..5000 {
@@ -52,7 +52,7 @@ fn a_hot_row_stays_small_and_is_accounted_for() {
 
 #[test]
 fn a_reader_keeps_its_version_of_a_hot_row() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     for commit_ts in 1..=500_u64 {
         commit(&mut rights, commit_ts, commit_ts.min(77), |writes| {
             writes.put(T, b"hot", &commit_ts.to_le_bytes());
@@ -67,7 +67,7 @@ fn a_reader_keeps_its_version_of_a_hot_row() {
 
 #[test]
 fn long_keys_are_found_and_counted() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let long = [9; 1000];
     put(&mut rights, 1, &long, Some(b"v"));
     assert!(generation.bytes() >= 1001);
@@ -78,7 +78,7 @@ fn long_keys_are_found_and_counted() {
 #[test]
 fn readers_never_see_half_a_commit() {
     const ROWS: u64 = 20;
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let published = AtomicU64::new(0);
     let oldest = AtomicU64::new(0);
     let seq = std::sync::atomic::Ordering::SeqCst;

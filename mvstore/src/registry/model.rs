@@ -58,7 +58,7 @@ impl SnapshotSource<View> for Core {
 
 impl Core {
     pub(super) fn new() -> Self {
-        let (generation, rights) = Generation::new(Timestamp::ZERO);
+        let (generation, rights) = Generation::new(Timestamp::ZERO, 1 << 16);
         let base = Base { ts: Timestamp::ZERO, value: 0 };
         Self {
             registry: SnapshotRegistry::new(100),
@@ -94,7 +94,7 @@ impl Core {
     pub(super) fn checkpoint(&self) {
         let mut rights = self.commit.lock();
         let seal_ts = ts(self.installed.load(SeqCst));
-        let (generation, new_rights) = Generation::new(seal_ts);
+        let (generation, new_rights) = Generation::new(seal_ts, 1 << 16);
         let sealed = std::mem::replace(&mut *rights, new_rights).seal();
         assert_eq!(sealed.last_ts(), seal_ts);
         let old = self.view();

@@ -50,7 +50,7 @@ fn inside(key: &[u8], from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
 
 #[test]
 fn scans_agree_with_a_model_both_ways_and_across_batches() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut rng = Rng::new(4);
     // What every timestamp sees: table and key, then commits in order.
     let mut model: BTreeMap<(TableId, Vec<u8>), History> = BTreeMap::new();
@@ -93,7 +93,7 @@ fn scans_agree_with_a_model_both_ways_and_across_batches() {
 
 #[test]
 fn one_call_passes_over_a_bounded_number_of_unseen_keys() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     commit(&mut rights, 1, 0, |writes| {
         writes.put(TableId(1), &0_u64.to_be_bytes(), b"first");
         writes.put(TableId(1), &9999_u64.to_be_bytes(), b"last");
@@ -124,7 +124,7 @@ fn one_call_passes_over_a_bounded_number_of_unseen_keys() {
 
 #[test]
 fn ranges_know_their_newest_change() {
-    let (generation, mut rights) = Generation::new(Timestamp::ZERO);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let t = TableId(3);
     commit(&mut rights, 4, 0, |writes| writes.put(t, b"b", b""));
     commit(&mut rights, 6, 0, |writes| writes.delete(t, b"d"));

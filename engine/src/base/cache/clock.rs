@@ -9,7 +9,9 @@
 //! 1. A slot's page is what counts; its tag is a hint. Every reader compares the page's own id and generation, so a tag
 //!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else.
 //! 2. `resident` changes by exactly what a swap put in and took out, so it is the sum over all slots at rest.
-//! 3. The table has about two slots for every page that the limit allows, so a set is rarely full; its memory, 16 bytes a
+//! 3. All empty slots hold one page, the same for all caches, which is never freed. What an empty slot holds of it is not
+//!    given back: dropping an [`ArcSwap`] looks at every thread that ever read one, and a cache is mostly empty slots.
+//! 4. The table has about two slots for every page that the limit allows, so a set is rarely full; its memory, 16 bytes a
 //!    slot, is bounded by the limit and not by the size of the file. It is made a group of sets at a time, when the first
 //!    page comes for one: a file that is smaller than the limit costs what it needs, to open and to close.
 
@@ -38,12 +40,19 @@ struct Set {
 }
 
 impl Set {
-    fn holding(nothing: &Arc<Page>) -> Self {
+    fn empty() -> Self {
         Self {
             tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
-            pages: std::array::from_fn(|_| ArcSwap::new(Arc::clone(nothing))),
+            pages: std::array::from_fn(|_| ArcSwap::new(nothing())),
         }
     }
+}
+
+static NOTHING: OnceLock<Arc<Page>> = OnceLock::new();
+
+/// What stands in every slot that holds no page.
+fn nothing() -> Arc<Page> {
+    Arc::clone(NOTHING.get_or_init(|| Arc::new(Page::nothing())))
 }
 
 /// The default [`PageCache`]: bounded in bytes, lock-free, CLOCK eviction.
@@ -51,8 +60,6 @@ pub struct ClockCache {
     groups: Box<[OnceLock<Box<[Set]>>]>,
     /// A power of two.
     sets: usize,
-    /// Stands in every slot that holds no page.
-    nothing: Arc<Page>,
     capacity: usize,
     resident: CachePadded<AtomicUsize>,
     hand: CachePadded<AtomicUsize>,
@@ -74,7 +81,6 @@ impl ClockCache {
         Self {
             groups: (0..sets.div_ceil(GROUP_SETS)).map(|_| OnceLock::new()).collect(),
             sets,
-            nothing: Arc::new(Page::nothing()),
             capacity: capacity_bytes,
             resident: CachePadded::new(AtomicUsize::new(0)),
             hand: CachePadded::new(AtomicUsize::new(0)),
@@ -97,7 +103,7 @@ impl ClockCache {
         let index = self.index(page);
         let group = self.groups[index / GROUP_SETS].get_or_init(|| {
             let sets = self.sets.min(GROUP_SETS);
-            (0..sets).map(|_| Set::holding(&self.nothing)).collect()
+            (0..sets).map(|_| Set::empty()).collect()
         });
         &group[index % GROUP_SETS]
     }
@@ -139,7 +145,7 @@ impl ClockCache {
                 continue;
             }
             drop(page);
-            if self.swap(slot, Arc::clone(&self.nothing)).is_some() {
+            if self.swap(slot, nothing()).is_some() {
                 self.evictions.fetch_add(1, Ordering::Relaxed);
             }
             set.tags[at % WAYS].store(NO_PAGE, Ordering::Relaxed);
@@ -184,6 +190,15 @@ impl PageCache for ClockCache {
 
     fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ClockCache {
+    fn drop(&mut self) {
+        // See invariant 3.
+        let groups = std::mem::take(&mut self.groups).into_iter().filter_map(OnceLock::into_inner);
+        let slots = groups.flatten().flat_map(|set| set.pages);
+        slots.filter(|slot| slot.load().id().0 == NO_PAGE).for_each(std::mem::forget);
     }
 }
 
