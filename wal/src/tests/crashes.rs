@@ -92,18 +92,17 @@ fn crash_everywhere(options: LogOptions) {
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_acknowledged() {
-    crash_everywhere(LogOptions { max_segment_bytes: 8192, ..small() });
+    crash_everywhere(short(small()));
 }
 
 #[test]
 fn the_same_with_plain_writes() {
-    crash_everywhere(LogOptions { max_segment_bytes: 8192, ..plain() });
+    crash_everywhere(short(plain()));
 }
 
 #[test]
 fn a_power_cut_at_any_byte_keeps_a_prefix() {
-    for (options, is_plain) in [(small(), false), (plain(), true)] {
-        let options = LogOptions { max_segment_bytes: 8192, ..options };
+    for (options, is_plain) in [(short(small()), false), (short(plain()), true)] {
         let fs = CrashFileSystem::new();
         let synced = 19;
         let (log, mut appender) = filled(&fs, options, synced, |tag| tag + 1 == synced);

@@ -26,6 +26,11 @@ pub(super) fn small() -> LogOptions {
     LogOptions { first_segment_bytes: 8192, max_segment_bytes: 16384, ..LogOptions::default() }
 }
 
+/// The same with segments of two blocks only, so that few records fill several.
+pub(super) fn short(options: LogOptions) -> LogOptions {
+    LogOptions { max_segment_bytes: options.first_segment_bytes, ..options }
+}
+
 pub(super) fn plain() -> LogOptions {
     LogOptions { mapping: MapPolicy::Never, ..small() }
 }

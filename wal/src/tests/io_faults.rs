@@ -1,4 +1,4 @@
-//! Every call to a file fails in every way, once and for good, in every part of a log's life.
+//! Every call to a file fails in every way, once and for good, in every part of a log's life; or the power does.
 //!
 //! One life creates the log, appends over several segments, gives some back for reuse, and closes; the next one, on
 //! the same machine, recovers, appends, and closes. A caller goes on as far as the errors allow. Whatever happened, the
@@ -12,7 +12,7 @@ use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, FaultyFileS
 use super::helpers::*;
 use crate::{AppendError, Appender, Log, LogError, LogOptions, Lsn, RecoveryError, SyncError};
 
-/// Records that each life appends.
+/// Records that each life appends, where nothing else is said.
 const RECORDS: u64 = 26;
 
 /// Calls that can find the disk full.
@@ -83,12 +83,18 @@ fn note<T>(told: &mut Told, result: Result<T, LogError>) -> Result<T, LogError> 
 }
 
 /// The first life, up to its end or to an error that ends it.
-fn first_life(fs: &CrashFileSystem, files: &FaultyFileSystem, options: LogOptions, told: &mut Told) {
+fn first_life(
+    fs: &CrashFileSystem,
+    files: &FaultyFileSystem,
+    options: LogOptions,
+    records: u64,
+    told: &mut Told,
+) {
     let created = Log::create(&env(files, 1), dir(), UUID, options);
     let Ok((log, appender)) = note(told, created) else { return };
     told.created = true;
     told.proven = log.durable();
-    let _ = life(fs, &log, appender, true, told);
+    let _ = life(fs, &log, appender, records, told);
 }
 
 /// The second life. Tries once more where the first attempt fails.
@@ -113,7 +119,7 @@ fn second_life(fs: &CrashFileSystem, files: &FaultyFileSystem, options: LogOptio
             told.created = true;
             told.appended = end;
             told.stands(&log);
-            let _ = life(fs, &log, appender, false, told);
+            let _ = life(fs, &log, appender, RECORDS, told);
             return;
         }
     }
@@ -124,10 +130,10 @@ fn life(
     fs: &CrashFileSystem,
     log: &Arc<Log>,
     mut appender: Appender,
-    gives_back: bool,
+    records: u64,
     told: &mut Told,
 ) -> Result<(), LogError> {
-    for index in 0..RECORDS {
+    for index in 0..records {
         let tag = told.appended;
         let mut appended = note(told, append(&mut appender, tag, &payload(tag)));
         if matches!(appended, Err(LogError::Append(AppendError::Io(_)) | LogError::Io { .. })) {
@@ -152,7 +158,7 @@ fn life(
             // In the background, where a failure is nobody's concern.
             let _ = note(told, log.prepare(0));
         }
-        if gives_back && index == RECORDS - 2 {
+        if index % 24 == 23 {
             note(told, log.sync_through(end).map_err(LogError::from))?;
             told.stands(log);
             (told.start, told.first) = (end, told.appended);
@@ -201,7 +207,7 @@ fn check(fs: &CrashFileSystem, options: LogOptions, told: Told, seed: u64, conte
 
 /// Both lives under `fault`, the machine running on between them, with a look at what would be left after each.
 fn run(options: LogOptions, fault: Option<Fault>, seed: u64, context: &str) -> (Told, Faults) {
-    let options = LogOptions { max_segment_bytes: 8192, ..options };
+    let options = short(options);
     let fs = CrashFileSystem::new();
     if seed % 2 == 1 {
         fs.set_failed_sync(CrashChoice::Subset { seed, unit: 8 });
@@ -215,7 +221,7 @@ fn run(options: LogOptions, fault: Option<Fault>, seed: u64, context: &str) -> (
         faults.inject(fault);
     }
     let mut told = Told::nothing();
-    first_life(&fs, &files, options, &mut told);
+    first_life(&fs, &files, options, RECORDS, &mut told);
     if faults.fired() > 0 {
         check(&fs.after_kill(), options, told, seed, context);
     }
@@ -235,6 +241,7 @@ fn sweep(context: &str, fault: impl Fn(u64) -> Fault, expected: impl Fn(Told) ->
                 assert_eq!(told.errors, 0, "{context}");
                 break;
             }
+            assert!(told.errors > 0 || unharmed(told), "{context}: a silent failure, {told:?}");
             assert!(expected(told), "{context}: {told:?}");
             met += 1;
         }
@@ -268,11 +275,7 @@ fn no_call_that_fails_once_loses_what_was_told() {
 
 #[test]
 fn no_call_that_fails_from_then_on_loses_what_was_told() {
-    sweep(
-        "errors for good",
-        |nth| Fault::on_any(&Operation::FALLIBLE).nth(nth).sticky(),
-        |told| told.errors > 0,
-    );
+    sweep("errors for good", |nth| Fault::on_any(&Operation::FALLIBLE).nth(nth).sticky(), |_| true);
 }
 
 #[test]
@@ -299,4 +302,22 @@ fn short_and_interrupted_calls_are_nobodys_concern() {
 fn a_call_that_moves_nothing_is_an_error_and_no_endless_loop() {
     sweep("an empty call", |nth| Fault::on_any(&TRANSFERS).short(0).nth(nth), |told| told.errors > 0);
     sweep("empty calls", |nth| Fault::on_any(&TRANSFERS).short(0).nth(nth).sticky(), |told| told.errors > 0);
+}
+
+#[test]
+fn no_cut_of_the_power_while_segments_are_used_again_loses_what_was_told() {
+    for options in [short(small()), short(plain())] {
+        for at in 0.. {
+            let fs = CrashFileSystem::new();
+            fs.cut_power_after(at);
+            let mut told = Told::nothing();
+            first_life(&fs, &fs.under_faults(), options, 80, &mut told);
+            let went_through = told.errors == 0;
+            check(&fs, options, told, at, &format!("step {at}"));
+            if went_through {
+                assert_eq!(told.durable, 80);
+                break;
+            }
+        }
+    }
 }
