@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use braid_vfs::faulty::CrashFileSystem;
 
 use super::helpers::*;
+use crate::segment::HEADER_FIELD_BYTES;
 use crate::{Damage, Log, Lsn, Recovery, RecoveryError, Salvage};
 
 /// Records of a few bytes in one segment, the first `synced` of them proven so by those after them.
@@ -99,27 +100,27 @@ fn cut_at_every_byte_the_log_is_a_prefix_or_refused() {
     let (proven, end) = tiny(&fs, 3, 3);
     let good = read(&fs, &segment(1));
     for len in 0..=end.get() as usize {
-        // Cut short, and overwritten with zeros from there on.
+        // Cut short, which the header tells from there on that it is whole.
         let mut zeroed = good[..len].to_vec();
         put(&fs, &segment(1), &zeroed);
-        let shorter = scan(&fs, Lsn::FIRST, Lsn::ZERO);
+        let shorter = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+        let cut_off = |what| matches!(what, Damage::CutOff { made } if made == good.len() as u64);
+        match shorter {
+            RecoveryError::Corrupt { what, .. } if cut_off(what) => assert!(len >= HEADER_FIELD_BYTES),
+            RecoveryError::Missing { .. } | RecoveryError::Corrupt { .. } => assert!(len < 4096),
+            error => panic!("length {len}: {error}"),
+        }
+        // Overwritten with zeros from there on.
         zeroed.resize(good.len(), 0);
         put(&fs, &segment(1), &zeroed);
-        for outcome in [shorter, scan(&fs, Lsn::FIRST, Lsn::ZERO)] {
-            match outcome {
-                Ok((records, recovered)) => {
-                    assert_prefix(&records);
-                    let lost = good.get(len..recovered.end.get() as usize).unwrap_or_default();
-                    assert!(
-                        lost.iter().all(|byte| *byte == 0),
-                        "length {len}: what is not there is not read"
-                    );
-                }
-                Err(RecoveryError::Missing { .. } | RecoveryError::Corrupt { .. }) => {
-                    assert!(len < 4096 + 48);
-                }
-                Err(error) => panic!("length {len}: {error}"),
+        match scan(&fs, Lsn::FIRST, Lsn::ZERO) {
+            Ok((records, recovered)) => {
+                assert_prefix(&records);
+                let lost = good.get(len..recovered.end.get() as usize).unwrap_or_default();
+                assert!(lost.iter().all(|byte| *byte == 0), "length {len}: what is not there is not read");
             }
+            Err(RecoveryError::Missing { .. } | RecoveryError::Corrupt { .. }) => assert!(len < 4096 + 48),
+            Err(error) => panic!("length {len}: {error}"),
         }
         let lost = good.get(len..proven.get() as usize).unwrap_or_default();
         let whole = lost.iter().all(|byte| *byte == 0);
