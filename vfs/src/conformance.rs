@@ -127,6 +127,14 @@ fn locks(files: &dyn FileSystem, path: &Path) {
     assert_eq!(third.try_lock(LockKind::Exclusive).unwrap(), LockAttempt::Acquired);
     let fourth = open(files, path, OpenMode::ReadWrite).unwrap();
     assert!(held(fourth.try_lock(LockKind::Shared)));
+    third.unlock().unwrap();
+    assert_eq!(
+        fourth.try_lock(LockKind::Shared).unwrap(),
+        LockAttempt::Acquired,
+        "given up while the file is open"
+    );
+    fourth.unlock().unwrap();
+    assert_eq!(third.try_lock(LockKind::Exclusive).unwrap(), LockAttempt::Acquired);
     drop(third);
     drop(fourth);
     files.remove_file(path).unwrap();

@@ -98,6 +98,13 @@ pub trait File: Debug + Send + Sync {
     /// Whatever the system says, other than that the lock is held.
     fn try_lock(&self, kind: LockKind) -> io::Result<LockAttempt>;
 
+    /// Gives the lock up now, if this open file has one. Dropping the file may come too late: a child process that was
+    /// forked and has not yet replaced its program holds the open file, and with it the lock, a moment longer.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn unlock(&self) -> io::Result<()>;
+
     /// Maps the first `len` bytes for writing, or `None` where that cannot be had. The caller has already written
     /// every one of these bytes, so a store never meets a hole or a missing block; and while the mapping lives nobody
     /// cuts the file, which this file's `set_len` refuses to do (`ResourceBusy`).

@@ -154,7 +154,12 @@ impl Core {
 
     /// Lets other processes have the file.
     pub(super) fn release_lock(&self) {
-        self.lock.lock().take();
+        if let Some(file) = self.lock.lock().take()
+            && let Err(error) = file.unlock()
+        {
+            // It goes with the file then.
+            tracing::debug!(%error, "the lock could not be given up by itself");
+        }
     }
 
     /// Refuses a process that is a fork of the one that opened the file.

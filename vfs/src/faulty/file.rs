@@ -113,6 +113,10 @@ impl File for FaultyFile {
         self.inner.try_lock(kind)
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
+    }
+
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
         let verdict = self.faults.meet(Operation::Map, &self.path)?;
         let mapping = verdict.finish(self.inner.map_for_append(len))?;

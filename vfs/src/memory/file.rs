@@ -93,6 +93,12 @@ impl File for MemoryFile {
         Ok(self.open.inode.locks.try_lock(&self.open.held, kind))
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        schedule_point();
+        self.open.inode.locks.release(&self.open.held);
+        Ok(())
+    }
+
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
         self.writable_contents()?;
         if len == 0 {

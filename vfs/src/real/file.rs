@@ -77,6 +77,10 @@ impl File for RealFile {
         platform::try_lock(self.file(), kind)
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        platform::unlock(self.file())
+    }
+
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
         Ok(RealMapping::new(&self.open, len)?.map(|mapping| Box::new(mapping) as Box<dyn LogMapping>))
     }

@@ -81,3 +81,7 @@ pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
+
+pub(super) fn unlock(file: &File) -> io::Result<()> {
+    file.unlock()
+}

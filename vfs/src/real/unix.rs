@@ -141,6 +141,10 @@ pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
     }
 }
 
+pub(super) fn unlock(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
+}
+
 fn lock_holder(file: &File) -> Option<u32> {
     #[cfg(target_os = "linux")]
     return super::lock_holder::holder_of(file);

@@ -216,6 +216,10 @@ impl File for TestFile {
         Ok(LockAttempt::Acquired)
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn map_for_append(&self, _: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
         Ok(None)
     }

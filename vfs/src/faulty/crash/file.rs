@@ -138,6 +138,13 @@ impl File for CrashFile {
         Ok(self.open.inode.locks.try_lock(&self.open.held, kind))
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        schedule_point();
+        let _running = self.power().running()?;
+        self.open.inode.locks.release(&self.open.held);
+        Ok(())
+    }
+
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {
         if !self.open.writable {
             return Err(opened_read_only());
