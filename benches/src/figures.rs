@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// How often each cell is run.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+    /// How often a run that others disturbed is tried again; the least disturbed one counts.
+    #[arg(long, default_value_t = 0)]
+    patience: u32,
     /// Every reading of every round, for other programs.
     #[arg(long)]
     csv: Option<PathBuf>,
@@ -42,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 began.elapsed().as_secs_f64(),
                 cell.name
             );
-            match one(cell, arguments) {
+            match least_disturbed(cell, arguments) {
                 Ok((readings, others)) => {
                     let first = readings.first().map_or_else(String::new, |first| {
                         format!("{} {:.0} {}", first.metric, first.value, first.unit)
@@ -79,6 +82,21 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Cell>> {
     let is_chosen =
         |cell: &&Cell| names.is_empty() || names.iter().any(|name| cell.name.starts_with(name.as_str()));
     Ok(ALL.iter().filter(is_chosen).collect())
+}
+
+/// One cell, tried again while others disturb it.
+fn least_disturbed(cell: &Cell, arguments: &Arguments) -> Result<(Vec<Reading>, f64)> {
+    let mut best = one(cell, arguments)?;
+    for _ in 0..arguments.patience {
+        if best.1 <= DISTURBED {
+            break;
+        }
+        let again = one(cell, arguments)?;
+        if again.1 < best.1 {
+            best = again;
+        }
+    }
+    Ok(best)
 }
 
 /// One cell in a process of its own, and what others used meanwhile.

@@ -60,7 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Operation::Durable => options(durability),
         _ => unfolded_options(durability),
     };
+    let began = std::time::Instant::now();
     let (db, table) = cell::create(&path, chosen)?;
+    eprintln!("open after {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
     let all = match arguments.operation {
         Operation::Nothing => {
             fill(arguments, &db, &table)?;
