@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::record::encode_mode;
 
 /// A step of a compaction holds checkpoints back: it is to be short.
-const COMPACTION_STEP_PAGES: u32 = 1024;
+pub(crate) const COMPACTION_STEP_PAGES: u32 = 1024;
 
 /// What a checkpoint did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

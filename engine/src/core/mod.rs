@@ -17,6 +17,7 @@ mod stats;
 mod tables;
 mod view;
 
+pub(crate) use checkpoint::COMPACTION_STEP_PAGES;
 pub use checkpoint::CheckpointReport;
 pub(crate) use clock::timestamp;
 pub use commit::Commit;
