@@ -28,17 +28,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use braid_mvstore::{Generation, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Timestamp, WriteSet, pin};
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
-use braid_wal::{AppendError, Appender, EncodedRecord, Log, Lsn, SyncError};
+use braid_wal::{EncodedRecord, Lsn, SyncError};
 
-use super::clock::Tick;
+use super::append::{Left, append};
 use super::gate::Pass;
 use super::schema::SchemaChange;
-use super::shared::{Core, Section, Writer};
-use super::view::View;
-use crate::error::{Conflict, ConflictKind, Error, Result};
+use super::shared::{Core, Writer};
+use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
 use crate::transaction::ReadSet;
@@ -73,26 +72,6 @@ pub(crate) struct Installed {
     /// Where its own record ends.
     end: Lsn,
     must_be_durable: Lsn,
-}
-
-/// Why the section was left without a commit.
-enum Left {
-    /// Nothing to be done: the transaction is lost.
-    Failed(Error),
-    /// The view changed: look through the history again.
-    Stale,
-    /// An exclusive transaction holds the gate.
-    HeldBack,
-    /// The log needs a segment of at least so many bytes.
-    SegmentNeeded(u64),
-    /// The clock needs the log durable through here.
-    ClockNeedsSync(Lsn),
-}
-
-impl From<Error> for Left {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 thread_local! {
@@ -221,14 +200,7 @@ impl Core {
         if section.view.id != view.id {
             return Err(Left::Stale);
         }
-        self.validate_schema(request)?;
-        if let Some(lost) = prepared.first_conflict(request.begin_ts) {
-            let kind = ConflictKind::WriteWrite;
-            return Err(self.conflict(kind, lost.table, lost.key, request, lost.winner_ts).into());
-        }
-        if let Some(reads) = request.reads {
-            self.validate_reads(&view.active, reads, request)?;
-        }
+        self.validate_active(&prepared, request)?;
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append(section, record, timestamp)?;
         section.clock.advance(timestamp);
@@ -244,163 +216,6 @@ impl Core {
         self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
         Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
     }
-
-    /// The write set and the read set against everything that is sealed. Sealed generations do not change, so this
-    /// needs no lock.
-    fn validate_history(&self, view: &View, request: &CommitRequest<'_>) -> Result<()> {
-        if request.exclusive {
-            return Ok(());
-        }
-        if request.begin_ts < view.validation_floor {
-            return Err(Error::BusySnapshot { begin_ts: request.begin_ts, oldest_ts: view.validation_floor });
-        }
-        let guard = pin();
-        for generation in view.history_after(request.begin_ts) {
-            for row in request.writes.iter() {
-                if let Some(winner_ts) = generation.newest(row.table, row.key, &guard)
-                    && winner_ts > request.begin_ts
-                {
-                    return Err(self.conflict(
-                        ConflictKind::WriteWrite,
-                        row.table,
-                        row.key,
-                        request,
-                        winner_ts,
-                    ));
-                }
-            }
-            if let Some(reads) = request.reads {
-                self.validate_reads(generation, reads, request)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A `Serializable` transaction's reads against one generation.
-    fn validate_reads(
-        &self,
-        generation: &Generation,
-        reads: &ReadSet,
-        request: &CommitRequest<'_>,
-    ) -> Result<()> {
-        let since = request.begin_ts;
-        if generation.last_ts() <= since {
-            return Ok(());
-        }
-        let guard = pin();
-        for (table, key) in reads.keys() {
-            if let Some(winner_ts) = generation.newest(table, key, &guard).filter(|ts| *ts > since) {
-                return Err(self.conflict(ConflictKind::ReadWrite, table, key, request, winner_ts));
-            }
-        }
-        for span in reads.spans() {
-            let (from, to) = (span.from.as_ref().map(Vec::as_slice), span.to.as_ref().map(Vec::as_slice));
-            if let Some((key, winner_ts)) = generation.newest_in_range(span.table, from, to, since, &guard) {
-                return Err(self.conflict(ConflictKind::Range, span.table, key, request, winner_ts));
-            }
-        }
-        Ok(())
-    }
-
-    fn next_timestamp(&self, writer: &Writer, section: &mut Section) -> Result<Timestamp, Left> {
-        if let Some(end) = section.clock.wanted_reservation() {
-            self.reserve_clock(section, end)?;
-        }
-        loop {
-            match section.clock.peek(writer.log.durable()) {
-                Tick::At(timestamp) => return Ok(timestamp),
-                Tick::AfterSync(lsn) => return Err(Left::ClockNeedsSync(lsn)),
-                Tick::Exhausted => return Err(Error::Exhausted("timestamp").into()),
-                Tick::Reserve => {
-                    let end = section.clock.reserved_end().get().saturating_add(super::clock::RESERVATION);
-                    self.reserve_clock(section, super::clock::timestamp(end))?;
-                }
-            }
-        }
-    }
-
-    fn reserve_clock(&self, section: &mut Section, end: Timestamp) -> Result<(), Left> {
-        let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(end));
-        let tag = section.clock.last();
-        let lsn = append(section, &mut record, tag)?;
-        section.clock.reserve(end, lsn);
-        Ok(())
-    }
-
-    /// Appends a record of the engine's own and does `also` in the same section.
-    pub(super) fn append_record(
-        &self,
-        writer: &Writer,
-        record: &mut EncodedRecord,
-        also: impl Fn(&mut Section),
-    ) -> Result<Lsn> {
-        loop {
-            let mut section = writer.section.lock();
-            let tag = section.clock.last();
-            let bytes = match append(&mut section, record, tag) {
-                Ok(end) => {
-                    also(&mut section);
-                    return Ok(end);
-                }
-                Err(Left::SegmentNeeded(bytes)) => bytes,
-                Err(Left::Failed(error)) => return Err(error),
-                Err(_) => unreachable!("an append fails or needs a segment"),
-            };
-            drop(section);
-            self.prepare_log(writer, bytes)?;
-        }
-    }
-
-    /// Makes a segment ready for a record of `bytes`.
-    pub(super) fn prepare_log(&self, writer: &Writer, bytes: u64) -> Result<()> {
-        writer.log.prepare(bytes).map_err(|error| Error::from_log(error, "preparing a log segment"))
-    }
-
-    pub(super) fn conflict(
-        &self,
-        kind: ConflictKind,
-        table: TableId,
-        key: &[u8],
-        request: &CommitRequest<'_>,
-        winner_ts: Timestamp,
-    ) -> Error {
-        Error::Busy(Box::new(Conflict {
-            kind,
-            table: Some(self.tables.name_of(table)),
-            key: Some(key.to_vec()),
-            begin_ts: request.begin_ts,
-            winner_ts: Some(winner_ts),
-        }))
-    }
-}
-
-/// Appends where no commit can run beside: at the open and at the close.
-pub(super) fn append_outside_section(
-    log: &Log,
-    appender: &mut Appender,
-    record: &mut EncodedRecord,
-    tag: Timestamp,
-) -> Result<Lsn> {
-    loop {
-        match appender.append(record, tag.get()) {
-            Ok(end) => return Ok(end),
-            Err(AppendError::SegmentNeeded { bytes }) => {
-                log.prepare(bytes).map_err(|error| Error::from_log(error, "preparing a log segment"))?;
-            }
-            Err(error) => return Err(Error::from_append(error)),
-        }
-    }
-}
-
-/// Appends in the section.
-fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> Result<Lsn, Left> {
-    let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
-    appender.append(record, tag.get()).map_err(|error| match error {
-        AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
-        // It may be this very append that failed half way.
-        AppendError::Poisoned => Left::Failed(Error::CommitUnknown(Arc::new(io::Error::other(error)))),
-        other => Left::Failed(Error::from_append(other)),
-    })
 }
 
 fn encode(record: &mut EncodedRecord, writes: &WriteSet) {

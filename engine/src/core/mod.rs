@@ -1,5 +1,6 @@
 //! What all handles of one file share.
 
+mod append;
 mod background;
 mod budget;
 mod checkpoint;
@@ -15,6 +16,7 @@ mod schema;
 mod shared;
 mod stats;
 mod tables;
+mod validate;
 mod view;
 
 pub(crate) use checkpoint::COMPACTION_STEP_PAGES;

@@ -19,9 +19,9 @@ use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
 
+use super::append::append_outside_section;
 use super::budget::seal_bytes;
 use super::clock::{CommitClock, RESERVATION, timestamp};
-use super::commit::append_outside_section;
 use super::recovery::{self, Replayed, log_dir};
 use super::shared::{Core, Parts, Writer, WriterParts};
 use super::tables::{NAMES, Tables};

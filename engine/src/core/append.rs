@@ -1,0 +1,118 @@
+//! Into the log, from inside the commit section and from outside.
+
+use std::io;
+use std::sync::Arc;
+
+use braid_mvstore::Timestamp;
+use braid_wal::{AppendError, Appender, EncodedRecord, Log, Lsn};
+
+use super::clock::{RESERVATION, Tick, timestamp};
+use super::shared::{Core, Section, Writer};
+use crate::error::{Error, Result};
+use crate::record::{self, kind};
+
+/// Why the section was left without a commit.
+pub(super) enum Left {
+    /// Nothing to be done: the transaction is lost.
+    Failed(Error),
+    /// The view changed: look through the history again.
+    Stale,
+    /// An exclusive transaction holds the gate.
+    HeldBack,
+    /// The log needs a segment of at least so many bytes.
+    SegmentNeeded(u64),
+    /// The clock needs the log durable through here.
+    ClockNeedsSync(Lsn),
+}
+
+impl From<Error> for Left {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Core {
+    /// The next timestamp, with a reservation made ahead where one is due.
+    pub(super) fn next_timestamp(&self, writer: &Writer, section: &mut Section) -> Result<Timestamp, Left> {
+        if let Some(end) = section.clock.wanted_reservation() {
+            self.reserve_clock(section, end)?;
+        }
+        loop {
+            match section.clock.peek(writer.log.durable()) {
+                Tick::At(timestamp) => return Ok(timestamp),
+                Tick::AfterSync(lsn) => return Err(Left::ClockNeedsSync(lsn)),
+                Tick::Exhausted => return Err(Error::Exhausted("timestamp").into()),
+                Tick::Reserve => {
+                    let end = section.clock.reserved_end().get().saturating_add(RESERVATION);
+                    self.reserve_clock(section, timestamp(end))?;
+                }
+            }
+        }
+    }
+
+    fn reserve_clock(&self, section: &mut Section, end: Timestamp) -> Result<(), Left> {
+        let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(end));
+        let tag = section.clock.last();
+        let lsn = append(section, &mut record, tag)?;
+        section.clock.reserve(end, lsn);
+        Ok(())
+    }
+
+    /// Appends a record of the engine's own and does `also` in the same section.
+    pub(super) fn append_record(
+        &self,
+        writer: &Writer,
+        record: &mut EncodedRecord,
+        also: impl Fn(&mut Section),
+    ) -> Result<Lsn> {
+        loop {
+            let mut section = writer.section.lock();
+            let tag = section.clock.last();
+            let bytes = match append(&mut section, record, tag) {
+                Ok(end) => {
+                    also(&mut section);
+                    return Ok(end);
+                }
+                Err(Left::SegmentNeeded(bytes)) => bytes,
+                Err(Left::Failed(error)) => return Err(error),
+                Err(_) => unreachable!("an append fails or needs a segment"),
+            };
+            drop(section);
+            self.prepare_log(writer, bytes)?;
+        }
+    }
+
+    /// Makes a segment ready for a record of `bytes`.
+    pub(super) fn prepare_log(&self, writer: &Writer, bytes: u64) -> Result<()> {
+        writer.log.prepare(bytes).map_err(|error| Error::from_log(error, "preparing a log segment"))
+    }
+}
+
+/// Appends where no commit can run beside: at the open and at the close.
+pub(super) fn append_outside_section(
+    log: &Log,
+    appender: &mut Appender,
+    record: &mut EncodedRecord,
+    tag: Timestamp,
+) -> Result<Lsn> {
+    loop {
+        match appender.append(record, tag.get()) {
+            Ok(end) => return Ok(end),
+            Err(AppendError::SegmentNeeded { bytes }) => {
+                log.prepare(bytes).map_err(|error| Error::from_log(error, "preparing a log segment"))?;
+            }
+            Err(error) => return Err(Error::from_append(error)),
+        }
+    }
+}
+
+/// Appends in the section.
+pub(super) fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> Result<Lsn, Left> {
+    let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
+    appender.append(record, tag.get()).map_err(|error| match error {
+        AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
+        // It may be this very append that failed half way.
+        AppendError::Poisoned => Left::Failed(Error::CommitUnknown(Arc::new(io::Error::other(error)))),
+        other => Left::Failed(Error::from_append(other)),
+    })
+}
