@@ -9,4 +9,3 @@ mod kit;
 mod model;
 mod readers;
 mod space;
-mod speed;
