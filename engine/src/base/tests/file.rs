@@ -72,13 +72,6 @@ impl TestFile {
         Arc::default()
     }
 
-    /// A file that is never cut off, for measurements.
-    pub(super) fn plain() -> Arc<Self> {
-        let file = Self::new();
-        file.state.lock().plain = true;
-        file
-    }
-
     pub(super) fn of(image: Vec<u8>) -> Arc<Self> {
         let file = Self::new();
         {
