@@ -87,6 +87,9 @@ impl Recovery {
         let (first, chain) = scan.locate()?;
         let mut progress = Progress { deliver, records: 0, bytes: 0, durable: 0, parts: Vec::new() };
         let halt = scan.walk(chain.get(first..).unwrap_or_default(), &mut progress)?;
+        if halt.lsn == start.get() && matches!(halt.stop, Stop::Bad(_)) {
+            scan.reaches_start(&halt.link)?;
+        }
         let (cut, reached) = scan.judge(&halt, progress.durable, proven_durable)?;
         let clean_close = matches!(halt.stop, Stop::Closed);
         let durable = progress.durable.max(proven_durable.get()).max(start.get());
@@ -161,6 +164,29 @@ impl Scan<'_> {
                 },
             )),
         }
+    }
+
+    /// Nothing follows the start. That is right where the log ends there, and wrong in an older copy of the log, which
+    /// ends before: the records of its last segment must lead up to the start. Damage on the way there is passed over, as
+    /// nobody needs these records any more.
+    fn reaches_start(&self, link: &Link) -> Result<(), RecoveryError> {
+        let Some(entry) = self.catalog.entries.get(link.entry) else { return Ok(()) };
+        let mut reader =
+            SegmentReader::open(self.files, &entry.path, self.key, self.options.max_record_bytes)?;
+        let mut lsn = link.identity.base;
+        let mut led = true;
+        while lsn < self.start {
+            let end = match reader.record(link.identity, lsn)? {
+                Found::Record(header, _) | Found::BadPayload(header) => header.end(),
+                Found::Nothing => None,
+            };
+            led = end.is_some();
+            lsn = end.unwrap_or_else(|| lsn.saturating_add(ALIGNMENT));
+        }
+        if led && lsn == self.start {
+            return Ok(());
+        }
+        Err(RecoveryError::Missing { path: self.dir.to_path_buf(), start: Lsn::new(self.start) })
     }
 
     /// Delivers record after record until one is not whole.

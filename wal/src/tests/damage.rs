@@ -254,3 +254,20 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     assert_eq!(salvage(&fs).0.len(), 199, "a lost segment header costs no record");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
 }
+
+#[test]
+fn an_older_copy_of_the_log_is_not_taken_for_its_end() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    append(&mut appender, 0, &payload(5)).unwrap();
+    let older = read(&fs, &segment(1));
+    append(&mut appender, 1, &payload(5)).unwrap();
+    log.sync_now().unwrap();
+    let checkpoint = log.durable();
+    let (records, _) = scan(&fs, checkpoint, checkpoint).unwrap();
+    assert_eq!(records, [], "the log ends at the checkpoint");
+    append(&mut appender, 2, &payload(5)).unwrap();
+    put(&fs, &segment(1), &older);
+    let error = scan(&fs, checkpoint, checkpoint).unwrap_err();
+    assert!(matches!(error, RecoveryError::Missing { .. }), "{error}");
+}
