@@ -195,7 +195,7 @@ impl Core {
                     Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
                 }
             } else if std::mem::take(&mut wishes.settle) {
-                settle_at.get_or_insert(now + self.options.deferred_sync_interval);
+                settle_at.get_or_insert(now.saturating_add(self.options.deferred_sync_interval));
             } else if let Some(at) = settle_at {
                 background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
             } else {
