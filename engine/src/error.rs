@@ -239,7 +239,7 @@ pub enum Error {
     ForeignTable(String),
 
     /// A name, key, value or option is outside its documented limits.
-    #[error("{what} is {actual}, and the limit is {limit}")]
+    #[error("{what} is {actual}, and must be {} {limit}", if actual < limit { "at least" } else { "at most" })]
     Limit {
         /// What is too large, small or many.
         what: &'static str,
@@ -282,7 +282,11 @@ struct Holder(Option<u32>);
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |pid| write!(f, " by process {pid}"))
+        match self.0 {
+            Some(pid) if pid == std::process::id() => f.write_str(" by this process"),
+            Some(pid) => write!(f, " by process {pid}"),
+            None => Ok(()),
+        }
     }
 }
 

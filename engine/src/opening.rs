@@ -18,7 +18,11 @@ const IN_MEMORY: &str = "/memory.braid";
 /// Opens for writing. `options` are compared with those of a core that is open already; `None` takes it as it is.
 pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
     options.map_or(Ok(()), Options::validate)?;
-    let path = resolve(&env, path)?;
+    // A missing file is made; what is missing here is the folder for it.
+    let path = env
+        .files
+        .resolve(path)
+        .map_err(|error| Error::io(format!("finding the folder of `{}`", path.display()), error))?;
     let context = || format!("opening {}", path.display());
     // Makes the file if there is none: only then has it an identity.
     let file = env
@@ -49,7 +53,10 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<D
 
 /// Opens for reading; a core that is open for writing is shared and not written through.
 pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
-    let path = resolve(&env, path)?;
+    let path = env.files.resolve(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotFound(path.to_owned()),
+        _ => Error::io(format!("resolving {}", path.display()), error),
+    })?;
     let identity = env
         .files
         .identity(&path)
@@ -70,16 +77,6 @@ pub(crate) fn in_memory(options: Options) -> Result<Database> {
         .map_err(|error| Error::io("making a file in memory", error))?;
     let core = core::open(OpenRequest { env, path, named: false, options, read_only: false })?;
     Ok(Database::new(Handle::private(core), false))
-}
-
-fn resolve(env: &Env, path: &Path) -> Result<PathBuf> {
-    env.files.resolve(path).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            Error::NotFound(path.to_owned())
-        } else {
-            Error::io(format!("resolving {}", path.display()), error)
-        }
-    })
 }
 
 /// The first option in which two sets differ.

@@ -107,10 +107,11 @@ impl Options {
         at_least("Options::log_segment_bytes", self.log_segment_bytes, 64 << 10)?;
         at_least("Options::max_snapshots", self.max_snapshots as u64, 1)?;
         if !self.page_bytes.is_power_of_two() || !(512..=65_536).contains(&self.page_bytes) {
+            let next = self.page_bytes.checked_next_power_of_two().unwrap_or(65_536);
             return Err(Error::Limit {
-                what: "Options::page_bytes (a power of two from 512)",
+                what: "Options::page_bytes (a power of two from 512 to 65536)",
                 actual: self.page_bytes as u64,
-                limit: 65_536,
+                limit: next.clamp(512, 65_536) as u64,
             });
         }
         Ok(())

@@ -13,9 +13,9 @@ use crate::table::Table;
 pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Err(Error::Limit {
-            what: "the table name's length in bytes (at least 1)",
+            what: "the table name's length in bytes",
             actual: name.len() as u64,
-            limit: MAX_NAME_BYTES as u64,
+            limit: if name.is_empty() { 1 } else { MAX_NAME_BYTES as u64 },
         });
     }
     let tables = &handle.core().tables;

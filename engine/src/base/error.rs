@@ -44,7 +44,7 @@ pub(crate) enum BaseError {
         what: &'static str,
     },
     /// The blocks at the start of the file do not hold what they must.
-    #[error("the head of the database file is damaged ({what}): restore a backup")]
+    #[error("the head of the database file is damaged ({what})")]
     CorruptHead {
         /// What is wrong with it.
         what: &'static str,

@@ -45,7 +45,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
         move |error| Error::io(context, error)
     };
     let path = files.resolve(path).map_err(io("resolving", path))?;
-    let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+    let exists = std::io::Error::new(
+        std::io::ErrorKind::AlreadyExists,
+        "there is something already; give the path of a new file",
+    );
     if files.identity(&path).map_err(io("looking at", &path))?.is_some() {
         return Err(io("writing a backup to", &path)(exists));
     }
