@@ -14,7 +14,7 @@ use crate::output::printable;
 pub(crate) const CODES: &str = "\
 Exit codes:
   0    done
-  1    done, and the data has a problem: findings, rejected records, a total that is not conserved
+  1    the data has a problem: findings, rejected records, an unreadable input, a total that is not conserved
   2    the command line is wrong
   3    there is no such database, file or table
   4    another process holds the database
@@ -109,10 +109,16 @@ impl From<Error> for Failure {
             Error::CommitUnknown(_) | Error::Poisoned => {
                 (Code::Other, Some("check the disk, then run `braid check PATH`"))
             }
+            Error::Limit { .. } | Error::TransactionTooLarge { .. } => {
+                (Code::Usage, Some("see the limits in the README"))
+            }
             Error::ReadOnly => (Code::Other, Some("check who may write the file and its folder")),
             Error::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => (Code::NotFound, Some("check that the folder exists")),
-                io::ErrorKind::PermissionDenied => {
+                io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+                    (Code::Foreign, Some("give the path of the database file itself"))
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     (Code::Other, Some("check who may read and write the file and its folder"))
                 }
                 _ => (Code::Other, Some("check the path and the disk")),

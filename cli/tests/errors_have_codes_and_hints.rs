@@ -57,8 +57,54 @@ fn something_else_there() {
     }
     std::fs::create_dir(folder.path("folder")).unwrap();
     for args in commands(&folder.arg("folder"), &csv, &folder.arg("out.braid")) {
-        assert_ne!(braid(&args).code, 0, "{args:?}");
+        braid(&args).fails(5, "folder");
     }
+}
+
+#[test]
+fn an_empty_file_there() {
+    let folder = Folder::new();
+    let empty = folder.file("empty", "");
+    for command in ["check", "stat", "tables", "compact"] {
+        braid(&[command, &empty]).fails(5, "it is empty");
+    }
+    assert_eq!(folder.names(), ["empty"], "nothing was made");
+    assert_eq!(std::fs::read(&empty).unwrap(), b"", "nothing was written");
+}
+
+#[test]
+fn no_folder_there() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let nowhere = folder.arg("no/such/db.braid");
+    let run =
+        braid(&["load", &nowhere, &csv, "--table", "t", "--key", "id"]).fails(3, "finding the folder of");
+    assert!(run.stderr.contains("hint: check that the folder exists"), "{run:?}");
+}
+
+#[test]
+fn rejects_never_go_over_the_database_or_the_input() {
+    let folder = Folder::new();
+    let (db, csv) = (folder.database("db.braid", 10), folder.arg("rows.csv"));
+    let (rows, bytes) = (std::fs::read(&csv).unwrap(), std::fs::read(&db).unwrap());
+    for victim in [&db, &csv] {
+        braid(&["load", &db, &csv, "--table", "t", "--key", "id", "--rejects", victim]).fails(2, "--rejects");
+    }
+    let new = folder.arg("new.braid");
+    braid(&["load", &new, &csv, "--table", "t", "--key", "id", "--rejects", &new]).fails(2, "--rejects");
+    assert!(!folder.path("new.braid").exists());
+    assert_eq!(std::fs::read(&csv).unwrap(), rows);
+    assert_eq!(std::fs::read(&db).unwrap(), bytes);
+}
+
+#[test]
+fn a_name_beyond_the_limits() {
+    let folder = Folder::new();
+    let csv = folder.file("rows.csv", "id\n1\n");
+    let db = folder.arg("db.braid");
+    braid(&["load", &db, &csv, "--table", "", "--key", "id"]).fails(2, "is 0, and must be at least 1");
+    let long = "x".repeat(121);
+    braid(&["load", &db, &csv, "--table", &long, "--key", "id"]).fails(2, "is 121, and must be at most 120");
 }
 
 #[test]

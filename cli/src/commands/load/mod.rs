@@ -83,6 +83,11 @@ pub(crate) fn run(args: &Args) -> Result {
     };
     let (input, bar) = input(&file)?;
     let mut records = format.records(input, &args.key).map_err(|failure| failure.told(&file))?;
+    if let Some(rejects) = &args.rejects {
+        for other in [&path, &file] {
+            distinct(rejects, other)?;
+        }
+    }
     let rejects = Rejects::new(args.rejects.as_deref())?;
 
     let db = open(&path, args)?;
@@ -126,6 +131,23 @@ fn paths(args: &Args) -> Result<(PathBuf, PathBuf)> {
             let stem = stem.ok_or_else(|| usage("name the database: `braid load DB FILE`"))?;
             Ok((Path::new(stem).with_added_extension("braid"), file.clone()))
         }
+    }
+}
+
+/// Refuses to write the rejected records over the database or the input, under whatever name.
+fn distinct(rejects: &Path, other: &Path) -> Result<()> {
+    match (rejects.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(two)) if one == two => Err(Failure::new(
+            Code::Usage,
+            format!("--rejects would overwrite {}", other.display()),
+            "give --rejects a file of its own",
+        )),
+        _ if rejects == other => Err(Failure::new(
+            Code::Usage,
+            format!("--rejects and the database are both {}", other.display()),
+            "give --rejects a file of its own",
+        )),
+        _ => Ok(()),
     }
 }
 
