@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let pages = plural(report.pages, "page");
     if report.is_ok() {
         say(&format!(
-            "ok: {}, {pages}, {} with the catalog's",
+            "ok: {}; {pages} of the file with {}, the catalog's among them; the log is whole",
             plural(report.tables, "table"),
             plural(report.rows, "row")
         ))?;

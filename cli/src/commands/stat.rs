@@ -9,7 +9,7 @@ use crate::commands::open;
 use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
 
-/// Shows sizes, tables, log and cache of a database
+/// Shows the sizes and tables of a database, and what only its log holds
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database; not a byte of it is changed
@@ -38,7 +38,6 @@ pub(crate) fn run(args: &Args) -> Result {
             "file_bytes": stats.file.bytes,
             "free_bytes": stats.file.free_bytes,
             "withheld_bytes": stats.file.withheld_bytes,
-            "log": { "retained_bytes": stats.log.retained_bytes },
             "checkpoint": stats.checkpoints.timestamp.get(),
             "row_store": { "generations": stats.row_store.generations, "bytes": stats.row_store.bytes },
             "cache": {
@@ -56,8 +55,7 @@ pub(crate) fn run(args: &Args) -> Result {
         ("file", bytes(stats.file.bytes)),
         ("free in the file", bytes(stats.file.free_bytes)),
         ("newest checkpoint", stats.checkpoints.timestamp.to_string()),
-        ("log to replay", bytes(stats.log.retained_bytes)),
-        ("rows not in the file", bytes(stats.row_store.bytes)),
+        ("only in the log", bytes(stats.row_store.bytes)),
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;
