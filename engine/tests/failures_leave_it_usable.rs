@@ -94,3 +94,95 @@ fn a_checkpoint_whose_sync_fails_loses_nothing() {
     let table = db.table("t").unwrap();
     assert_eq!(rows(&db, &table), 1);
 }
+
+/// Rows in the file alone, or above it too; every read goes to the file.
+fn rows_to_walk(above: bool) -> (Database, Table, Faults, Vec<Vec<u8>>) {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let options = Options { page_bytes: 512, cache_bytes: 0, ..Options::default() };
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+    let table = db.table("t").unwrap();
+    for key in (0..2000_u32).step_by(2) {
+        db.put(&table, key.to_be_bytes(), key.to_be_bytes()).unwrap();
+    }
+    db.checkpoint().unwrap();
+    if above {
+        for key in (0..2000_u32).step_by(7) {
+            db.put(&table, key.to_be_bytes(), key.to_be_bytes()).unwrap();
+        }
+        for key in (0..2000_u32).step_by(10) {
+            db.delete(&table, key.to_be_bytes()).unwrap();
+        }
+    }
+    let keys = db.snapshot().unwrap().scan(&table).unwrap().map(|row| row.unwrap().0).collect();
+    (db, table, faults, keys)
+}
+
+#[test]
+fn a_step_that_could_not_read_is_made_again_and_misses_nothing() {
+    for above in [false, true] {
+        let (db, table, faults, keys) = rows_to_walk(above);
+        for backward in [false, true] {
+            let mut cursor = db.snapshot().unwrap().cursor(&table).unwrap();
+            let (mut seen, mut failed, mut retries) = (Vec::new(), 0, false);
+            loop {
+                if !retries && seen.len() % 3 == 1 {
+                    faults.clear();
+                    faults.inject(Fault::on(Operation::Read));
+                }
+                retries = false;
+                match if backward { cursor.prev() } else { cursor.next() } {
+                    Ok(true) => {
+                        let (key, value) = cursor.row().unwrap().unwrap();
+                        assert_eq!(key, value);
+                        seen.push(key.to_vec());
+                    }
+                    Ok(false) => break,
+                    Err(_) => {
+                        (failed, retries) = (failed + 1, true);
+                        assert_eq!((cursor.key(), cursor.value().unwrap()), (None, None));
+                        faults.clear();
+                        if failed % 2 == 0
+                            && let Some(left) = seen.pop()
+                        {
+                            assert!(if backward { cursor.next() } else { cursor.prev() }.unwrap());
+                            assert_eq!(cursor.key(), Some(&*left));
+                            seen.push(left);
+                        }
+                    }
+                }
+            }
+            if backward {
+                seen.reverse();
+            }
+            assert!(failed > 5, "{failed}");
+            assert_eq!(seen, keys);
+        }
+    }
+}
+
+#[test]
+fn a_cursor_that_could_not_turn_round_knows_where_it_was() {
+    for above in [false, true] {
+        let (db, table, faults, keys) = rows_to_walk(above);
+        let mut cursor = db.snapshot().unwrap().cursor(&table).unwrap();
+        assert!(cursor.seek_ge(&keys[100]).unwrap());
+        let mut failed = 0;
+        for at in keys.iter().take(400).skip(100) {
+            assert_eq!(cursor.key(), Some(&**at));
+            faults.inject(Fault::on(Operation::Read));
+            if cursor.prev().is_err() {
+                failed += 1;
+                faults.inject(Fault::on(Operation::Read));
+                assert!(cursor.next().is_err());
+                assert!(cursor.next().unwrap());
+                assert_eq!(cursor.key(), Some(&**at));
+            } else {
+                faults.clear();
+                assert!(cursor.next().unwrap());
+            }
+            assert!(cursor.next().unwrap());
+        }
+        assert!(failed > 2, "{failed}");
+    }
+}

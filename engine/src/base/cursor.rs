@@ -66,6 +66,11 @@ impl BaseCursor {
         if self.is_on_row() { &self.key } else { &[] }
     }
 
+    /// The key of the row that it stood on last, which an error leaves as it was.
+    pub(crate) fn last_key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// The row's value; empty when the cursor stands on none. A long value is read at the first call and kept until the
     /// cursor moves.
     ///

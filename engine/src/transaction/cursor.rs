@@ -18,7 +18,9 @@ use crate::table::Table;
 /// cursor came to it. After the transaction's commit or rollback every move is
 /// [`Error::TransactionClosed`](crate::Error::TransactionClosed). As long as it lives it holds its snapshot.
 ///
-/// A new cursor stands nowhere: `next` goes to the first row, `prev` to the last.
+/// A new cursor stands nowhere: `next` goes to the first row, `prev` to the last. So does one whose seek has failed. A
+/// `next` or `prev` that fails leaves the cursor right behind the row that it stood on: the same again tries once more and
+/// misses nothing, the other comes back to the row.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {

@@ -1,7 +1,8 @@
 //! One table as a snapshot sees it: own writes over generations over base, merged in key order, both ways.
 //!
 //! Invariant, with the merge standing on a row, after its end or before its beginning: every layer stands on its first
-//! row at or beyond that place in the direction of travel. Turning round seeks every layer anew from the current key.
+//! row at or beyond that place in the direction of travel. Turning round seeks every layer anew from the current key, and
+//! so does the step after one that failed.
 //! Where a key stands in several layers the topmost wins; a tombstone hides the row in the layers below.
 
 use std::cmp::Ordering;
@@ -28,6 +29,8 @@ enum Place {
     Row(Layer),
     /// Beyond the last row in the direction of travel.
     End,
+    /// Right behind `key` in the direction of travel, with the layers anywhere: a step could not be made.
+    Behind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub(crate) struct Layers {
     base: Option<BaseCursor>,
     place: Place,
     direction: Direction,
-    /// The current row's key, kept while layers other than the base take part.
+    /// The current row's key, kept while layers other than the base take part; and the key that a failed step left.
     key: Vec<u8>,
 }
 
@@ -98,22 +101,42 @@ impl Layers {
     }
 
     /// Goes one row on in `direction`. From nowhere that is the first row that way; from beyond an end, the last row
-    /// before that end, or nothing.
+    /// before that end, or nothing. A step that fails leaves the row: another one tries it again, one back comes to the
+    /// row.
     pub(crate) fn step(&mut self, own: Option<&Inner>, direction: Direction) -> Result<bool> {
+        let ahead = direction == self.direction;
         match self.place {
-            Place::End if direction == self.direction => return Ok(false),
-            Place::Nowhere | Place::End => return self.seek(own, Bound::Unbounded, direction),
-            Place::Row(_) => {}
+            Place::End if ahead => Ok(false),
+            Place::Nowhere | Place::End => self.seek(own, Bound::Unbounded, direction),
+            Place::Row(_) if ahead => self.advance(own).inspect_err(|_| self.place = Place::Behind),
+            Place::Row(_) | Place::Behind => {
+                let back_to_it = self.place == Place::Behind && !ahead;
+                let travelled = self.direction;
+                let key = self.take_key();
+                let from = if back_to_it { Bound::Included(&*key) } else { Bound::Excluded(&*key) };
+                let found = self.seek(own, from, direction);
+                if found.is_err() {
+                    self.direction = if back_to_it { travelled } else { direction };
+                    (self.key, self.place) = (key, Place::Behind);
+                }
+                found
+            }
         }
-        if direction != self.direction {
-            let key = self.take_key();
-            let found = self.seek(own, Bound::Excluded(&key), direction);
-            return found;
-        }
+    }
+
+    /// Goes from a row to the next in the direction of travel.
+    fn advance(&mut self, own: Option<&Inner>) -> Result<bool> {
         if self.is_base_alone(own)
             && let Some(base) = &mut self.base
         {
-            let found = advance_base(base, direction)?;
+            let found = match advance_base(base, self.direction) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.key.clear();
+                    self.key.extend_from_slice(base.last_key());
+                    return Err(error);
+                }
+            };
             self.place = if found { Place::Row(Layer::Base) } else { Place::End };
             return Ok(found);
         }
@@ -121,7 +144,7 @@ impl Layers {
             self.remember_base_key();
         }
         if self.own.is_stale(own) {
-            self.own.seek(own, self.table, Bound::Excluded(&self.key), direction);
+            self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
         self.pass_current(own)?;
         self.settle(own)
@@ -228,7 +251,7 @@ impl Layers {
         match self.place {
             Place::Row(Layer::Base) => self.base_key(),
             Place::Row(_) => Some(&self.key),
-            Place::Nowhere | Place::End => None,
+            Place::Nowhere | Place::End | Place::Behind => None,
         }
     }
 
@@ -240,14 +263,14 @@ impl Layers {
                 None => Ok(None),
             },
             Place::Row(layer) => Ok(self.found(layer).and_then(Found::value)),
-            Place::Nowhere | Place::End => Ok(None),
+            Place::Nowhere | Place::End | Place::Behind => Ok(None),
         }
     }
 
     /// The current row's key and value.
     pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
         match self.place {
-            Place::Nowhere | Place::End => Ok(None),
+            Place::Nowhere | Place::End | Place::Behind => Ok(None),
             Place::Row(_) => Ok(self.key().zip(self.value()?)),
         }
     }
@@ -260,7 +283,7 @@ impl Layers {
     pub(crate) fn overlay_row(&self) -> Option<(&[u8], bool)> {
         match self.place {
             Place::Row(layer) => Some((&self.key, !matches!(self.found(layer), Some(Found::Tombstone)))),
-            Place::Nowhere | Place::End => None,
+            Place::Nowhere | Place::End | Place::Behind => None,
         }
     }
 }
