@@ -186,3 +186,28 @@ fn a_cursor_that_could_not_turn_round_knows_where_it_was() {
         assert!(failed > 2, "{failed}");
     }
 }
+
+#[test]
+fn checkpoints_that_fail_seal_no_more_than_once() {
+    let machine = CrashFileSystem::new();
+    let (db, faults) = open(&machine);
+    let table = db.table("t").unwrap();
+    faults.inject(
+        Fault::on(Operation::Write).on_paths_ending("/db").kind(std::io::ErrorKind::StorageFull).sticky(),
+    );
+    for row in 0..10_u32 {
+        db.put(&table, row.to_be_bytes(), [7; 200]).unwrap();
+        assert!(db.checkpoint().is_err());
+        assert!(db.stats().row_store.generations <= 2, "{:?}", db.stats().row_store);
+        assert_eq!(rows(&db, &table), row as usize + 1);
+    }
+    faults.clear();
+    db.compact().unwrap();
+    let report = db.checkpoint().unwrap();
+    assert_eq!(report.timestamp, db.snapshot().unwrap().timestamp());
+    assert_eq!(db.stats().row_store.generations, 1);
+    assert_eq!(db.stats().row_store.bytes, 0);
+    drop((db, table));
+    let (db, _) = open(&machine.crash(CrashChoice::KeepNone));
+    assert_eq!(rows(&db, &db.table("t").unwrap()), 10);
+}

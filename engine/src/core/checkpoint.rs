@@ -7,6 +7,9 @@
 //! 2. Make the log durable through `seal_lsn`: the base never holds what the log could still lose.
 //! 3. Fold: new pages into free space, sync, the older meta page, sync. Readers and writers go on.
 //! 4. Publish the view with the new base; only then is the log before `seal_lsn` recycled.
+//!
+//! What a checkpoint sealed and could not fold, the next one folds before it seals anything: however often they fail, the
+//! read path does not grow.
 
 use std::time::Duration;
 
@@ -37,9 +40,9 @@ pub struct CheckpointReport {
     pub duration: Duration,
 }
 
-/// What a seal fixed.
-struct Sealed {
-    view: Arc<View>,
+/// What a seal fixed. Everything sealed and not yet folded in the current view belongs to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seal {
     lsn: Lsn,
     state: EngineState,
 }
@@ -48,9 +51,9 @@ impl Core {
     /// Folds everything committed so far.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
         let writer = self.writer()?;
-        let one_at_a_time = writer.checkpoint.lock();
-        let result = self.checkpoint_alone(writer);
-        drop(one_at_a_time);
+        let mut unfinished = writer.checkpoint.lock();
+        let result = self.checkpoint_alone(writer, &mut unfinished);
+        drop(unfinished);
         writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
         if let Err(error) = &result {
             tracing::warn!(%error, "checkpoint failed");
@@ -58,22 +61,34 @@ impl Core {
         result
     }
 
-    fn checkpoint_alone(&self, writer: &Writer) -> Result<CheckpointReport> {
+    fn checkpoint_alone(&self, writer: &Writer, unfinished: &mut Option<Seal>) -> Result<CheckpointReport> {
         writer.check()?;
         let began = self.env.clock.now();
-        let sealed = self.seal(writer);
-        let seal_ts = timestamp(sealed.state.checkpoint_ts);
-        if sealed.view.sealed.is_empty()
-            && sealed.view.base.state().checkpoint_lsn == sealed.state.checkpoint_lsn
-        {
-            return Ok(CheckpointReport { timestamp: seal_ts, ..CheckpointReport::default() });
+        let rows_before = match *unfinished {
+            Some(seal) => self.finish(writer, seal)?,
+            None => 0,
+        };
+        let seal = *unfinished.insert(self.seal(writer));
+        let rows = rows_before + self.finish(writer, seal)?;
+        *unfinished = None;
+        let duration = self.env.clock.now().saturating_sub(began);
+        Ok(CheckpointReport { timestamp: timestamp(seal.state.checkpoint_ts), rows, duration })
+    }
+
+    /// Steps 2 to 4. The number of rows folded.
+    fn finish(&self, writer: &Writer, seal: Seal) -> Result<u64> {
+        let began = self.env.clock.now();
+        let seal_ts = timestamp(seal.state.checkpoint_ts);
+        let view = self.current_view();
+        if view.sealed.is_empty() && view.base.state().checkpoint_lsn == seal.state.checkpoint_lsn {
+            return Ok(0);
         }
-        tracing::info!(timestamp = %seal_ts, generations = sealed.view.sealed.len(), "checkpoint begins");
-        writer.log.sync_through(sealed.lsn).map_err(|_| Error::Poisoned)?;
+        tracing::info!(timestamp = %seal_ts, generations = view.sealed.len(), "checkpoint begins");
+        writer.log.sync_through(seal.lsn).map_err(|_| Error::Poisoned)?;
         self.raise_acked(seal_ts);
-        let (base, rows) = self.fold(writer, &sealed)?;
-        self.publish_fold(writer, base, &sealed.view.sealed);
-        if let Err(error) = writer.log.release_before(sealed.lsn) {
+        let (base, rows) = self.fold(writer, &view, &seal)?;
+        self.publish_fold(writer, base, &view.sealed);
+        if let Err(error) = writer.log.release_before(seal.lsn) {
             // The space comes back at the next open at the latest.
             tracing::warn!(%error, "a log segment could not be recycled");
         }
@@ -81,7 +96,7 @@ impl Core {
         self.counters.checkpoints.add(1);
         self.counters.last_checkpoint_micros.set(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
         tracing::info!(timestamp = %seal_ts, rows, ?duration, "checkpoint ends");
-        Ok(CheckpointReport { timestamp: seal_ts, rows, duration })
+        Ok(rows)
     }
 
     /// One step of a compaction, as a checkpoint of its own.
@@ -116,7 +131,7 @@ impl Core {
     }
 
     /// Step 1.
-    fn seal(&self, writer: &Writer) -> Sealed {
+    fn seal(&self, writer: &Writer) -> Seal {
         let mut section = writer.section.lock();
         let section = &mut *section;
         let last = self.installed_ts();
@@ -129,8 +144,7 @@ impl Core {
             self.publish(section, view);
         }
         let lsn = writer.log.appended();
-        Sealed {
-            view: Arc::clone(&section.view),
+        Seal {
             lsn,
             state: EngineState {
                 checkpoint_ts: last.get(),
@@ -145,8 +159,8 @@ impl Core {
     }
 
     /// Step 3. The number of rows folded comes along.
-    fn fold(&self, writer: &Writer, sealed: &Sealed) -> Result<(Arc<Base>, u64)> {
-        fold(&self.base, &sealed.view.base, &sealed.view.sealed, sealed.state, &|| self.keep_on(writer))
+    fn fold(&self, writer: &Writer, view: &View, seal: &Seal) -> Result<(Arc<Base>, u64)> {
+        fold(&self.base, &view.base, &view.sealed, seal.state, &|| self.keep_on(writer))
             .map_err(|error| self.base_failed(writer, error))
     }
 

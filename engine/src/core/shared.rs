@@ -15,6 +15,7 @@ use crossbeam_utils::CachePadded;
 
 use super::background::Background;
 use super::budget::Budget;
+use super::checkpoint::Seal;
 use super::clock::{CommitClock, timestamp};
 use super::gate::Gate;
 use super::journal_mode::ModeCell;
@@ -61,8 +62,8 @@ pub(crate) struct Writer {
     pub(super) section: Mutex<Section>,
     pub(super) budget: Budget,
     pub(super) background: Background,
-    /// Held by the one checkpoint that runs.
-    pub(super) checkpoint: Mutex<()>,
+    /// Held by the one checkpoint that runs. What it says was sealed by one that failed.
+    pub(super) checkpoint: Mutex<Option<Seal>>,
     pub(super) closed: AtomicBool,
 }
 
@@ -123,7 +124,7 @@ impl Core {
             }),
             budget: Budget::new(parts.options.row_store_bytes),
             background: Background::default(),
-            checkpoint: Mutex::new(()),
+            checkpoint: Mutex::new(None),
             closed: AtomicBool::new(false),
             log,
         });
