@@ -49,6 +49,10 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.core.check_process().is_err() {
+            // A fork's copy: the file, its lock and the entry are its parent's, or belong to what the fork opened since.
+            return;
+        }
         if let Err(error) = self.core.shut_down() {
             tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
         }
@@ -92,6 +96,10 @@ pub(crate) fn share(
             State::Vacant => break,
             State::Live(handle) => {
                 if let Some(handle) = handle.upgrade() {
+                    if handle.core.check_process().is_err() {
+                        // What the parent has open is of no use to its fork, which gets the file when the parent is done.
+                        break;
+                    }
                     drop(state);
                     attach(&handle.core)?;
                     return Ok(handle);
