@@ -269,7 +269,9 @@ pub enum Error {
     Exhausted(&'static str),
 
     /// The process is a fork of the one that opened the database.
-    #[error("the database was opened before a fork; open it anew in the child")]
+    #[error(
+        "the database was opened before a fork; open it anew in the child, once the parent has closed it"
+    )]
     Forked,
 
     /// What the caller's closure returned to give up: passed through by `transact` without another attempt.
