@@ -132,8 +132,15 @@ pub enum Error {
 
     /// The log could not be synced, so it is not known whether this commit would survive a power cut. The core is
     /// poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
-    #[error("commit outcome unknown: {0}; close every handle of this database, reopen it and check")]
-    CommitUnknown(Arc<io::Error>),
+    #[error(
+        "outcome of commit {commit_ts} unknown: {source}; close every handle of this database, reopen it and check"
+    )]
+    CommitUnknown {
+        /// Its place in the history, if it is there. No other commit will ever have it.
+        commit_ts: Timestamp,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
 
     /// An earlier sync failed; this core takes no more writes. Drop every handle and reopen.
     #[error("the database takes no more writes after a failed sync; close every handle and reopen it")]

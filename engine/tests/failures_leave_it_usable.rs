@@ -63,7 +63,7 @@ fn a_failed_sync_refuses_writers_and_keeps_readers_where_they_were() {
     db.put(&table, "stands", "").unwrap();
     let deferred = TransactionOptions { durability: Some(Durability::Deferred), ..Default::default() };
     faults.inject(Fault::on(Operation::SyncData));
-    assert!(matches!(db.put(&table, "unknown", ""), Err(Error::CommitUnknown(_))));
+    assert!(matches!(db.put(&table, "unknown", ""), Err(Error::CommitUnknown { .. })));
     assert!(matches!(db.put(&table, "refused", ""), Err(Error::Poisoned)));
     assert!(matches!(db.begin_with(deferred), Err(Error::Poisoned)));
     assert!(matches!(db.checkpoint(), Err(Error::Poisoned)));

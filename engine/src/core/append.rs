@@ -112,7 +112,9 @@ pub(super) fn append(section: &mut Section, record: &mut EncodedRecord, tag: Tim
     appender.append(record, tag.get()).map_err(|error| match error {
         AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
         // It may be this very append that failed half way.
-        AppendError::Poisoned => Left::Failed(Error::CommitUnknown(Arc::new(io::Error::other(error)))),
+        AppendError::Poisoned => {
+            Left::Failed(Error::CommitUnknown { commit_ts: tag, source: Arc::new(io::Error::other(error)) })
+        }
         other => Left::Failed(Error::from_append(other)),
     })
 }

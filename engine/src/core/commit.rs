@@ -102,10 +102,11 @@ impl Core {
     pub(crate) fn acknowledge(&self, installed: Installed) -> Result<Commit> {
         let writer = self.writer()?;
         writer.background.request_log_care(&writer.log);
-        self.wait_durable(writer, installed.must_be_durable)?;
+        self.wait_durable(writer, installed.must_be_durable)
+            .map_err(|error| unknown(installed.timestamp, error))?;
         // A `Deferred` commit has waited for nothing of its own. After a failed sync it may be gone without a power cut.
         if writer.log.is_poisoned() && writer.log.durable() < installed.end {
-            return Err(Error::CommitUnknown(Arc::new(io::Error::other(SyncError::Poisoned))));
+            return Err(unknown(installed.timestamp, SyncError::Poisoned));
         }
         self.raise_acked(installed.timestamp);
         Ok(Commit { timestamp: installed.timestamp })
@@ -116,7 +117,7 @@ impl Core {
         if self.acked_ts() < begin_ts {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
-            self.wait_durable(writer, must_be_durable)?;
+            self.wait_durable(writer, must_be_durable).map_err(|error| unknown(begin_ts, error))?;
             self.raise_acked(begin_ts);
         }
         Ok(Commit { timestamp: begin_ts })
@@ -128,14 +129,8 @@ impl Core {
         writer.log.sync_through(writer.log.appended()).map_err(|_| Error::Poisoned)
     }
 
-    fn wait_durable(&self, writer: &Writer, lsn: Lsn) -> Result<()> {
-        if writer.log.durable() >= lsn {
-            return Ok(());
-        }
-        writer.log.sync_through(lsn).map_err(|error| match error {
-            SyncError::Failed(source) => Error::CommitUnknown(source),
-            other => Error::CommitUnknown(Arc::new(io::Error::other(other))),
-        })
+    fn wait_durable(&self, writer: &Writer, lsn: Lsn) -> Result<(), SyncError> {
+        if writer.log.durable() >= lsn { Ok(()) } else { writer.log.sync_through(lsn) }
     }
 
     /// See invariant 3.
@@ -224,4 +219,13 @@ fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
         record::encode_change(record, Change { table: row.table, key: row.key, value: row.value.value() });
     }
     record.finish();
+}
+
+/// A commit that is installed, and whose sync failed.
+fn unknown(commit_ts: Timestamp, error: SyncError) -> Error {
+    let source = match error {
+        SyncError::Failed(source) => source,
+        other => Arc::new(io::Error::other(other)),
+    };
+    Error::CommitUnknown { commit_ts, source }
 }

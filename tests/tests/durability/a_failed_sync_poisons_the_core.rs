@@ -34,7 +34,7 @@ fn of_the_log_under_one_writer() -> Result<()> {
         let acknowledged = contents(&db.snapshot()?, &table)?;
         faults.inject(any_sync().on_paths(|path| path.to_string_lossy().contains("-wal")));
         let unknown = db.put(&table, key(10), value(1));
-        assert!(matches!(unknown, Err(Error::CommitUnknown(_))), "{unknown:?}");
+        assert!(matches!(unknown, Err(Error::CommitUnknown { .. })), "{unknown:?}");
         assert!(!Error::Poisoned.is_retryable());
         faults.clear();
 
@@ -83,7 +83,7 @@ fn of_the_log_under_many_writers() -> Result<()> {
                 let at = thread as u64 * 1000 + number;
                 match db.put(&table, key(at), value(1)) {
                     Ok(_) => acknowledged.push(at),
-                    Err(Error::CommitUnknown(_) | Error::Poisoned) => return Ok(acknowledged),
+                    Err(Error::CommitUnknown { .. } | Error::Poisoned) => return Ok(acknowledged),
                     Err(error) => return Err(error),
                 }
             }
@@ -157,9 +157,9 @@ fn of_a_deferred_commit_is_told_to_the_next() -> Result<()> {
         tx.commit()
     });
     // The background may have been faster; either way the next one that asks for the disk is told.
-    assert!(matches!(outcome, Ok(_) | Err(Error::Poisoned | Error::CommitUnknown(_))), "{outcome:?}");
+    assert!(matches!(outcome, Ok(_) | Err(Error::Poisoned | Error::CommitUnknown { .. })), "{outcome:?}");
     let told = db.put(&table, "c", "3");
-    assert!(matches!(told, Err(Error::Poisoned | Error::CommitUnknown(_))), "{told:?}");
+    assert!(matches!(told, Err(Error::Poisoned | Error::CommitUnknown { .. })), "{told:?}");
     assert!(db.stats().log.poisoned);
     faults.clear();
     drop((db, table));

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use braid::{ConflictKind, Database, Error, Options, Result};
+use braid::{ConflictKind, Database, Error, Options, Result, Timestamp};
 use braid_tests::{Place, assert_clean, contents};
 
 #[test]
@@ -85,7 +85,7 @@ fn the_history_to_validate_against_survives_checkpoints() -> Result<()> {
 fn nothing_else_is_retryable() {
     let source = || Arc::new(io::Error::other("the test says so"));
     let others = [
-        Error::CommitUnknown(source()),
+        Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: source() },
         Error::Poisoned,
         Error::JournalMode,
         Error::WriteTransactionsOpen { open: 1 },
