@@ -15,7 +15,9 @@ mod threads;
 
 pub use actor::Actor;
 pub use disk::Disk;
-pub use history::{History, Op, Record, Violation};
+pub use history::{
+    Blame, End, History, Kind, Life, Op, Outcome, Record, Row, Rows, Times, Verdict, Violation,
+};
 pub use place::{Fingerprint, Place, assert_clean, faulty_env};
 pub use rows::{byte, contents, key, number, number_at, value};
 pub use scale::{scale, seeds};
