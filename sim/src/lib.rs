@@ -5,6 +5,7 @@
 //! what it must be.
 
 pub mod commands;
+pub mod histories;
 pub mod jobs;
 pub mod progress;
 pub mod seeds;
