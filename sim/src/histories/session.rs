@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use braid::vfs::sync::thread;
 use braid::{
     Admission, Database, Durability, Error, JournalMode, Result, RetryPolicy, Snapshot, Transaction,
     TransactionOptions,
@@ -26,7 +27,13 @@ pub(super) struct Session<'a> {
     records: Vec<Record>,
     /// A snapshot that is kept for a while, and what was read in it.
     held: Option<(Snapshot, Record)>,
+    /// A transaction that is open for a while beside others of this session.
+    open: Option<(Transaction, Record)>,
 }
+
+/// Whatever is kept open beside others counts as a session of its own.
+const HOLDING: usize = 16;
+const OPEN: usize = 32;
 
 /// What an error means for the session.
 enum After {
@@ -77,7 +84,7 @@ impl<'a> Session<'a> {
             rng: Rng::with_seed(stage.plan.seed.wrapping_mul(1_000_003).wrapping_add(who)),
             fresh: u32::try_from(who << 20).unwrap_or(u32::MAX),
         };
-        Ok(Self { stage, number, db, work, records: Vec::new(), held: None })
+        Ok(Self { stage, number, db, work, records: Vec::new(), held: None, open: None })
     }
 
     fn after(&self, error: &Error) -> After {
@@ -103,11 +110,12 @@ impl<'a> Session<'a> {
         match self.work.rng.u8(0..100) {
             0..12 => self.snapshot(),
             12..18 => self.hold(),
-            18..26 => self.lone_write(),
-            26..31 => self.transaction(Admission::Immediate),
-            31..36 => self.transact(),
-            36 => self.care(),
-            37..42 => self.transaction(Admission::Concurrent),
+            18..25 => self.lone_write(),
+            25..29 => self.transaction(Admission::Immediate),
+            29..34 => self.transact(),
+            34 => self.care(),
+            35..38 => self.transaction(Admission::Concurrent),
+            38..60 => self.keep_open(),
             _ => self.transaction(Admission::ByMode),
         }
     }
@@ -191,7 +199,11 @@ impl<'a> Session<'a> {
     fn hold(&mut self) -> Result<()> {
         let (snapshot, mut record) = match self.held.take() {
             Some(held) => held,
-            None => self.begin_snapshot()?,
+            None => {
+                let (snapshot, mut record) = self.begin_snapshot()?;
+                record.session += HOLDING;
+                (snapshot, record)
+            }
         };
         let read = self.read_some(&snapshot, &mut record.ops);
         if read.is_err() || self.work.rng.u8(0..4) == 0 {
@@ -203,8 +215,31 @@ impl<'a> Session<'a> {
         read
     }
 
+    /// Goes on with a transaction that others of this session have passed, or begins one.
+    fn keep_open(&mut self) -> Result<()> {
+        let (mut tx, mut record) = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let (tx, mut record) = self.begin(Admission::ByMode)?;
+                record.session += OPEN;
+                (tx, record)
+            }
+        };
+        let worked = work(&mut self.work, self.number, &mut tx, &mut record.ops);
+        // Nobody else would get a turn beside an exclusive one, this session neither.
+        if worked.is_err() || tx.is_exclusive() || self.work.rng.bool() {
+            return self.commit(tx, record, worked);
+        }
+        self.open = Some((tx, record));
+        Ok(())
+    }
+
     /// Ends what is held.
     fn release(&mut self) {
+        if let Some((tx, record)) = self.open.take() {
+            // What becomes of it is in its record.
+            let _ended = self.commit(tx, record, Ok(()));
+        }
         if let Some((snapshot, record)) = self.held.take() {
             drop(snapshot);
             self.end_snapshot(record);
@@ -243,29 +278,43 @@ impl<'a> Session<'a> {
         self.conclude(record, result.map(|commit| commit.timestamp.get()))
     }
 
-    fn transaction(&mut self, admission: Admission) -> Result<()> {
+    fn begin(&mut self, admission: Admission) -> Result<(Transaction, Record)> {
         let options = self.options(admission);
         let durability = self.promised(options.durability);
         let invoked = self.stage.tick();
-        let mut tx = self.db.begin_with(options)?;
+        let tx = self.db.begin_with(options)?;
         let begun = self.stage.tick();
         let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
         let times = Times { invoked, begun, committing: begun, ended: begun };
-        let mut record = self.record(kind, Some(tx.timestamp().get()), durability, times);
+        let begin_ts = Some(tx.timestamp().get());
+        Ok((tx, self.record(kind, begin_ts, durability, times)))
+    }
+
+    fn transaction(&mut self, admission: Admission) -> Result<()> {
+        let (mut tx, mut record) = self.begin(admission)?;
         let worked = work(&mut self.work, self.number, &mut tx, &mut record.ops);
+        self.commit(tx, record, worked)
+    }
+
+    /// Commits a transaction that has done its work, mostly.
+    fn commit(&mut self, tx: Transaction, mut record: Record, worked: Result<()>) -> Result<()> {
         let committing = self.stage.tick();
-        let gives_up = self.work.rng.u8(0..16) == 0;
-        let result = match worked {
-            Ok(()) if !gives_up => tx.commit().map(|commit| commit.timestamp.get()),
-            worked => {
-                tx.rollback();
-                record.times = Some(Times { committing, ended: self.stage.tick(), ..times });
-                self.records.push(record);
-                return worked;
-            }
+        let result = if worked.is_ok() && self.work.rng.u8(0..16) != 0 {
+            Some(tx.commit().map(|commit| commit.timestamp.get()))
+        } else {
+            tx.rollback();
+            None
         };
-        record.times = Some(Times { committing, ended: self.stage.tick(), ..times });
-        self.conclude(record, result)
+        if let Some(times) = &mut record.times {
+            (times.committing, times.ended) = (committing, self.stage.tick());
+        }
+        match result {
+            Some(result) => self.conclude(record, result),
+            None => {
+                self.records.push(record);
+                worked
+            }
+        }
     }
 
     /// The same by the engine's own retry loop; written down is the last attempt.
@@ -330,6 +379,9 @@ impl<'a> Session<'a> {
 /// Fills one transaction, and leaves a mark of its own if it wrote something.
 fn work(work: &mut Work, session: usize, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
     for _ in 0..work.rng.usize(1..7) {
+        if work.rng.u8(0..8) == 0 {
+            thread::yield_now();
+        }
         if work.rng.bool() {
             let op = work.read(tx)?;
             ops.push(op);
