@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use braid_vfs::FileIdentity;
+use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use crate::core::Core;
@@ -109,6 +110,7 @@ pub(crate) fn share(
     loop {
         match &*state {
             State::Vacant => break,
+            State::Live(_) if planted!(SiblingNotFound) => break,
             State::Live(handle) => {
                 if let Some(handle) = handle.upgrade() {
                     if handle.core.check_process().is_err() {

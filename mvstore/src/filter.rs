@@ -12,6 +12,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicU64;
 
 /// A generation's memory for each byte of filter: about 16 bits a row for rows of 100 bytes, 8 for tiny ones.
@@ -43,7 +44,8 @@ impl KeyFilter {
     pub(crate) fn insert(&self, hash: u64) {
         let (word, bits) = self.place(hash);
         // Most keys of a busy generation are there already: do not take the line from other cores for those.
-        if word.load(Relaxed) & bits != bits {
+        let set = word.load(Relaxed) & bits;
+        if set != bits && !(planted!(FilterForgets) && set != 0) {
             word.fetch_or(bits, Relaxed);
         }
     }

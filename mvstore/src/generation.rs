@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
 use crossbeam_epoch::{Guard, default_collector};
@@ -179,7 +180,8 @@ impl Generation {
     #[must_use]
     #[inline]
     pub fn may_hold(&self, at: Timestamp) -> bool {
-        self.first_ts.load(Acquire) <= at.get()
+        let first = self.first_ts.load(Acquire);
+        first <= at.get() && !(planted!(FirstCommitSkipped) && first == at.get())
     }
 
     /// What a snapshot at `at` sees of a row here.
@@ -194,7 +196,8 @@ impl Generation {
             return None;
         }
         let row = self.find(table, key, guard)?;
-        row.value().read(at, guard).map(Version::found)
+        let found = row.value().read(at, guard).map(Version::found);
+        found.filter(|found| !(planted!(TombstoneOverlooked) && found.value().is_none()))
     }
 
     /// When a row was last changed here: what a commit validates against. Also true of a sealed generation outside

@@ -60,6 +60,7 @@ mod slot;
 mod slots;
 mod source;
 
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -160,9 +161,9 @@ impl<V> SnapshotRegistry<V> {
             _ => source.view(),
         };
         let begin_ts = loop {
-            let begin_ts = source.read_point(kind);
+            let begin_ts = if planted!(TimestampFirst) { bound } else { source.read_point(kind) };
             let current = source.view_id();
-            if current == view_id {
+            if current == view_id || planted!(ViewNotLookedAtAgain) {
                 break begin_ts;
             }
             view_id = current;

@@ -15,6 +15,8 @@ pub mod faulty;
 mod file;
 mod filesystem;
 pub mod memory;
+#[doc(hidden)]
+pub mod planted;
 mod process;
 mod random;
 mod real;

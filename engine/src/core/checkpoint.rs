@@ -16,6 +16,7 @@ use std::time::Duration;
 use braid_mvstore::{
     Direction, FoldIter, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, UnusedGeneration, pin,
 };
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::Lsn;
 
@@ -86,8 +87,18 @@ impl Core {
             return Ok(0);
         }
         tracing::info!(timestamp = %seal_ts, generations = view.sealed.len(), "checkpoint begins");
-        writer.log.sync_through(seal.lsn).map_err(|_| Error::Poisoned)?;
-        self.raise_acked(seal_ts);
+        if !planted!(SealNotSynced) {
+            writer.log.sync_through(seal.lsn).map_err(|_| Error::Poisoned)?;
+        }
+        if !planted!(FoldNotAcknowledged) {
+            self.raise_acked(seal_ts);
+        }
+        if planted!(SealedDroppedEarly) {
+            self.publish_fold(writer, Arc::clone(&view.base), &view.sealed);
+        }
+        if planted!(LogReleasedEarly) {
+            let _ = writer.log.release_before(seal.lsn);
+        }
         let (base, rows) = self.fold(writer, &view, &seal)?;
         self.publish_fold(writer, base, &view.sealed);
         if let Err(error) = writer.log.release_before(seal.lsn) {

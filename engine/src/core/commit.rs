@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
 use braid_wal::{EncodedRecord, Lsn, SyncError};
@@ -115,7 +116,7 @@ impl Core {
 
     /// A commit without writes stands once everything that its snapshot could see stands.
     pub(crate) fn acknowledge_reads(&self, begin_ts: Timestamp) -> Result<Commit> {
-        if self.acked_ts() < begin_ts {
+        if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
             self.wait_durable(writer, must_be_durable).map_err(|error| unknown(begin_ts, error))?;
@@ -131,6 +132,9 @@ impl Core {
     }
 
     fn wait_durable(&self, writer: &Writer, lsn: Lsn) -> Result<(), SyncError> {
+        if planted!(AcknowledgedBeforeSync) {
+            return Ok(());
+        }
         if writer.log.durable() >= lsn { Ok(()) } else { writer.log.sync_through(lsn) }
     }
 
@@ -196,7 +200,7 @@ impl Core {
 
         let mut section = writer.section.lock();
         let section = &mut *section;
-        if !request.exclusive && writer.gate.is_held() {
+        if !request.exclusive && writer.gate.is_held() && !planted!(GateNotLookedAt) {
             return Err(Left::HeldBack);
         }
         if section.view.id != view.id {
@@ -206,6 +210,10 @@ impl Core {
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append(section, record, timestamp)?;
         section.clock.advance(timestamp);
+        if planted!(PublishedBeforeInstall) {
+            self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
+            braid_vfs::sync::thread::yield_now();
+        }
         prepared.install(&mut section.rights, request.writes, timestamp, || {
             self.trim_watermark(view.active.start_ts())
         });
@@ -216,6 +224,9 @@ impl Core {
             section.last_sync_end = end;
         }
         self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
+        if planted!(AckedAtInstall) {
+            self.raise_acked(timestamp);
+        }
         Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use braid_mvstore::Direction;
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
@@ -165,10 +166,14 @@ impl Cursor {
     /// limit. When that is too much the caller is told, and has read nothing that is not noted.
     fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> Result<()> {
         let Some(mut reads) = self.inner.reads() else { return Ok(()) };
+        if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
+            return Ok(());
+        }
         let reached = match self.layers.key() {
             Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
             _ => limit,
         };
+        let from = if planted!(GapNotRecorded) { reached } else { from };
         let (from, to) = match direction {
             Direction::Forward => (from, reached),
             Direction::Backward => (reached, from),

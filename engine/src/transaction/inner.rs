@@ -3,6 +3,7 @@
 use std::fmt;
 
 use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
@@ -156,10 +157,12 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(own) = self.own(table, key) {
+        if let Some(own) = self.own(table, key)
+            && !(planted!(OwnTombstoneOverlooked) && own.is_none())
+        {
             return Ok(own.as_deref().map(read));
         }
-        if let Some(mut reads) = self.reads() {
+        if let Some(mut reads) = self.reads().filter(|_| !planted!(MissNotRecorded)) {
             self.check_size(reads.bytes_with(key.len()))?;
             reads.key(table, key);
         }
