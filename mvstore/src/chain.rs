@@ -26,6 +26,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicU32;
 use crossbeam_epoch::{Atomic, Guard, Owned, Pointable, Shared, unprotected};
 
@@ -244,7 +245,7 @@ impl Chain {
     /// The version that a snapshot at `at` reads: the newest one that is not later.
     pub(crate) fn read<'g>(&'g self, at: Timestamp, guard: &'g Guard) -> Option<&'g Version> {
         let mut version = self.newest(guard)?;
-        while version.commit_ts > at {
+        while version.commit_ts > at && !planted!(NewerVersionRead) {
             // SAFETY: as in `newest`; an older version was published with or before the one that leads to it.
             version = unsafe { version.prev.load(Acquire, guard).as_ref() }?;
         }
@@ -288,7 +289,7 @@ impl Chain {
         let mut last = self.newest(guard);
         while let Some(version) = last {
             kept += 1;
-            if version.commit_ts <= watermark {
+            if version.commit_ts <= watermark || planted!(TrimmedTooFar) {
                 break;
             }
             // SAFETY: as in `newest`.

@@ -11,6 +11,7 @@
 //! Between the two halves others may commit and trim: a chain, once found, stays. Where the generation was sealed in
 //! between, the commit prepares again in the new one and asks the sealed one with [`Generation::newest`].
 
+use braid_vfs::planted;
 use std::cell::LazyCell;
 use std::fmt;
 
@@ -68,8 +69,13 @@ impl<'g> Prepared<'g> {
         if self.generation.last_ts() <= begin_ts {
             return None;
         }
-        self.rows.iter().find_map(|row| {
-            let winner_ts = row.value().newest(self.guard)?.commit_ts();
+        let rows = if planted!(OneKeyValidated) { self.rows.get(..1)? } else { &self.rows };
+        rows.iter().find_map(|row| {
+            let newest = row.value().newest(self.guard)?;
+            if planted!(DeleteNoConflict) && newest.found().value().is_none() {
+                return None;
+            }
+            let winner_ts = newest.commit_ts();
             let key = row.key();
             (winner_ts > begin_ts).then(|| Conflict { table: key.table(), key: key.bytes(), winner_ts })
         })

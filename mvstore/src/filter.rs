@@ -12,6 +12,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicU64;
 
 /// A generation's memory for each byte of filter: about 16 bits a row for rows of 100 bytes, 8 for tiny ones.
@@ -28,9 +29,14 @@ pub(crate) struct KeyFilter {
 impl KeyFilter {
     /// A filter for a generation that will grow to about `generation_bytes`. Beyond that it lets more and more through.
     pub(crate) fn for_bytes(generation_bytes: usize) -> Self {
-        let bytes = (generation_bytes / GENERATION_BYTES_PER_BYTE).clamp(MIN_BYTES, MAX_BYTES);
-        let words = (bytes / WORD_BYTES).next_power_of_two();
+        let words = Self::bytes_for(generation_bytes) / WORD_BYTES;
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// The memory that such a filter takes.
+    pub(crate) fn bytes_for(generation_bytes: usize) -> usize {
+        let bytes = (generation_bytes / GENERATION_BYTES_PER_BYTE).clamp(MIN_BYTES, MAX_BYTES);
+        (bytes / WORD_BYTES).next_power_of_two() * WORD_BYTES
     }
 
     /// Lets a key through from now on.
@@ -38,7 +44,8 @@ impl KeyFilter {
     pub(crate) fn insert(&self, hash: u64) {
         let (word, bits) = self.place(hash);
         // Most keys of a busy generation are there already: do not take the line from other cores for those.
-        if word.load(Relaxed) & bits != bits {
+        let set = word.load(Relaxed) & bits;
+        if set != bits && !(planted!(FilterForgets) && set != 0) {
             word.fetch_or(bits, Relaxed);
         }
     }

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
 use crossbeam_epoch::{Guard, default_collector};
@@ -100,20 +101,47 @@ impl Tally {
     }
 }
 
-impl Generation {
-    /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
-    /// about `expected_bytes`, and works beyond that.
+/// The memory of a generation to come, taken ahead: its filter is up to 4 MiB of zeros, which are not for the commit
+/// section to write.
+#[derive(Debug)]
+pub struct UnusedGeneration {
+    filter: KeyFilter,
+}
+
+impl UnusedGeneration {
+    /// Memory for a generation that is made to be sealed at about `expected_bytes`, and works beyond that.
     #[must_use]
-    pub fn new(start_ts: Timestamp, expected_bytes: usize) -> (Arc<Self>, InstallRights) {
-        let generation = Arc::new(Self {
+    pub fn new(expected_bytes: usize) -> Self {
+        Self { filter: KeyFilter::for_bytes(expected_bytes) }
+    }
+
+    /// What it takes, in bytes, whether rows come or not.
+    #[must_use]
+    pub fn bytes(expected_bytes: usize) -> usize {
+        KeyFilter::bytes_for(expected_bytes)
+    }
+
+    /// An empty generation for commits later than `start_ts`, and the right to install them.
+    #[must_use]
+    pub fn start(self, start_ts: Timestamp) -> (Arc<Generation>, InstallRights) {
+        let generation = Arc::new(Generation {
             start_ts,
             first_ts: AtomicU64::new(NONE),
-            filter: KeyFilter::for_bytes(expected_bytes),
+            filter: self.filter,
             index: SkipList::new(default_collector().clone()),
             counters: CachePadded::default(),
         });
         let rights = InstallRights { generation: Arc::clone(&generation) };
         (generation, rights)
+    }
+}
+
+impl Generation {
+    /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
+    /// about `expected_bytes`, and works beyond that.
+    #[must_use]
+    pub fn new(start_ts: Timestamp, expected_bytes: usize) -> (Arc<Self>, InstallRights) {
+        UnusedGeneration::new(expected_bytes).start(start_ts)
     }
 
     /// Every version in it is later than this.
@@ -128,7 +156,7 @@ impl Generation {
         self.start_ts.max(Timestamp::from_stored(self.counters.last_ts.load(Acquire)))
     }
 
-    /// About how much memory it occupies.
+    /// About how much memory its rows occupy; what it takes without any is [`UnusedGeneration::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.counters.key_bytes.load(Relaxed) + self.counters.version_bytes.load(Relaxed)
@@ -152,7 +180,8 @@ impl Generation {
     #[must_use]
     #[inline]
     pub fn may_hold(&self, at: Timestamp) -> bool {
-        self.first_ts.load(Acquire) <= at.get()
+        let first = self.first_ts.load(Acquire);
+        first <= at.get() && !(planted!(FirstCommitSkipped) && first == at.get())
     }
 
     /// What a snapshot at `at` sees of a row here.
@@ -167,7 +196,8 @@ impl Generation {
             return None;
         }
         let row = self.find(table, key, guard)?;
-        row.value().read(at, guard).map(Version::found)
+        let found = row.value().read(at, guard).map(Version::found);
+        found.filter(|found| !(planted!(TombstoneOverlooked) && found.value().is_none()))
     }
 
     /// When a row was last changed here: what a commit validates against. Also true of a sealed generation outside

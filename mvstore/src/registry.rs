@@ -60,6 +60,7 @@ mod slot;
 mod slots;
 mod source;
 
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -160,9 +161,9 @@ impl<V> SnapshotRegistry<V> {
             _ => source.view(),
         };
         let begin_ts = loop {
-            let begin_ts = source.read_point(kind);
+            let begin_ts = if planted!(TimestampFirst) { bound } else { source.read_point(kind) };
             let current = source.view_id();
-            if current == view_id {
+            if current == view_id || planted!(ViewNotLookedAtAgain) {
                 break begin_ts;
             }
             view_id = current;
@@ -253,6 +254,14 @@ impl<V> SnapshotRegistry<V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pins().next().is_none()
+    }
+
+    /// Makes a read-write snapshot one that only reads from now on: its transaction is over, and something else still reads
+    /// what it read. Nothing is kept for its validation any more.
+    pub fn stop_writing(&self, registration: &Registration<V>) {
+        if let Some(slot) = self.slots.get(registration.slot) {
+            slot.settle(Pin::settled(SnapshotKind::ReadOnly, registration.begin_ts));
+        }
     }
 
     /// Gives a snapshot a name for [`for_each`](Self::for_each).

@@ -4,6 +4,7 @@
 //! they ascend. So the rows of many log records are gathered, sorted, and put in together. Nobody reads meanwhile, so
 //! only the newest version of each row is kept.
 
+use braid_vfs::planted;
 use std::fmt;
 
 use crossbeam_epoch::Guard;
@@ -59,6 +60,9 @@ impl InstallRights {
     pub fn replay(&mut self, batch: &mut ReplayBatch, guard: &Guard) {
         let (Some(first), Some(last)) = (batch.rows.first(), batch.rows.last()) else { return };
         let (first_ts, last_ts) = (first.commit_ts, last.commit_ts);
+        if planted!(OldestReplayed) {
+            batch.rows.reverse();
+        }
         // Stable: the versions of one row stay in commit order.
         batch.rows.sort_by(|one, other| one.key.cmp(&other.key));
         batch.bytes = 0;

@@ -4,6 +4,7 @@
 //! wants. That is sound because what a snapshot sees of a generation never changes: new versions are later, and a trim
 //! keeps what a registered snapshot reads. A cursor goes on behind the last key of its batch.
 
+use braid_vfs::planted;
 use std::borrow::Borrow as _;
 use std::ops::Bound;
 
@@ -260,11 +261,16 @@ impl Generation {
         if self.last_ts() <= since {
             return None;
         }
+        let to = match to {
+            Bound::Included(last) if planted!(RangeEndUnchecked) => Bound::Excluded(last),
+            to => to,
+        };
         let (from, to) = table_bounds(table, from, to);
         let mut next = self.index.lower_bound(from.as_ref(), guard);
         while let Some(row) = next.filter(|row| is_below(row.key(), &to)) {
             if let Some(version) = row.value().newest(guard)
                 && version.commit_ts() > since
+                && !(planted!(PhantomUnseen) && row.value().read(since, guard).is_none())
             {
                 return Some((row.key().bytes(), version.commit_ts()));
             }

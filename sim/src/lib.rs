@@ -8,4 +8,5 @@ pub mod commands;
 pub mod histories;
 pub mod jobs;
 pub mod progress;
+pub mod prove;
 pub mod seeds;

@@ -15,9 +15,14 @@ pub mod faulty;
 mod file;
 mod filesystem;
 pub mod memory;
+#[doc(hidden)]
+pub mod planted;
 mod process;
 mod random;
 mod real;
+#[cfg(feature = "simulation")]
+#[cfg(not(any(shuttle, loom)))]
+pub mod simulation;
 mod spawn;
 pub mod sync;
 

@@ -38,6 +38,7 @@
 use std::io;
 use std::sync::Arc;
 
+use braid_vfs::planted;
 use braid_vfs::sync::Mutex;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::thread::{self, Thread};
@@ -165,6 +166,7 @@ impl GroupCommit {
         let outcome = target.sync(through);
         std::mem::forget(turn);
         match outcome {
+            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended()),
             Ok(()) => self.succeed(through),
             Err(error) => {
                 let error = Arc::new(error);
@@ -185,7 +187,7 @@ impl GroupCommit {
             self.durable.store(through.get(), Ordering::Release);
             let mut index = 0;
             while let Some(waiter) = queue.waiting.get(index) {
-                if waiter.lsn <= through {
+                if waiter.lsn <= through || planted!(FollowerWokenEarly) {
                     covered.push(queue.waiting.swap_remove(index));
                 } else {
                     index += 1;

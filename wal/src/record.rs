@@ -18,6 +18,7 @@
 //! the position one that was moved. The payload checksum is computed before the record has a position, outside every
 //! lock; the header checksum binds it to the rest.
 
+use braid_vfs::planted;
 use crc32fast::Hasher;
 
 use crate::bytes::{put, u32_at, u64_at};
@@ -119,7 +120,8 @@ impl RecordHeader {
 
     /// The header in `bytes`, or `None` where they are not one that this database wrote.
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES], key: &HeaderKey) -> Option<Self> {
-        if u32_at(bytes, 0) != key.checksum(bytes.get(4..).unwrap_or_default()) {
+        if u32_at(bytes, 0) != key.checksum(bytes.get(4..).unwrap_or_default()) && !planted!(HeaderUnchecked)
+        {
             return None;
         }
         let [.., kind, 0, 0, 0] = *bytes else { return None };

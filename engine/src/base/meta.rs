@@ -27,6 +27,7 @@ use super::ids::PageGeneration;
 use super::page::PageSize;
 use super::refs::{ChildRef, Root};
 use super::space::FreeListRef;
+use braid_vfs::planted;
 
 /// Bytes of one meta block.
 pub(crate) const META_BYTES: usize = 4096;
@@ -153,7 +154,8 @@ impl Meta {
             let ours = start.iter().zip(&MAGIC).all(|(b, magic)| *b == 0 || b == magic);
             return Ok(Slot::Damaged { ours });
         }
-        if bytes.len() != META_BYTES || get_u32(bytes, CHECKSUM_AT) != checksum(bytes) {
+        let sound = get_u32(bytes, CHECKSUM_AT) == checksum(bytes) || planted!(MetaPageUnchecked);
+        if bytes.len() != META_BYTES || !sound {
             return Ok(Slot::Damaged { ours: true });
         }
         let version = get_u32(bytes, 8);

@@ -3,6 +3,7 @@
 //! The run starts with a page header; the value follows at once and fills the pages to its end, then zeros. One checksum
 //! covers the whole run, padding too.
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 
 use super::bytes::{get_u32, get_u64, put};
@@ -80,7 +81,7 @@ impl BaseStore {
         if !sound {
             return corrupt("it is not the long value that its row names");
         }
-        if sealed_checksum(&buffer) != run.checksum {
+        if sealed_checksum(&buffer) != run.checksum && !planted!(LongValueUnchecked) {
             return corrupt("the bytes of a long value do not have its checksum");
         }
         if len > bytes - HEADER_BYTES {

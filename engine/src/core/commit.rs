@@ -29,11 +29,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
 use braid_wal::{EncodedRecord, Lsn, SyncError};
 
 use super::append::{Left, append};
+use super::budget::Reservation;
 use super::gate::Pass;
 use super::schema::SchemaChange;
 use super::shared::{Core, Writer};
@@ -87,11 +89,11 @@ impl Core {
     pub(crate) fn install(&self, request: &mut CommitRequest<'_>) -> Result<Installed> {
         let writer = self.writer()?;
         writer.check()?;
-        self.admit(writer, request.writes.bytes())?;
+        let reservation = self.admit(writer, request.writes.bytes())?;
         // Taken out, not borrowed: what is called from here, a subscriber of traces say, may commit something itself.
         let mut record = RECORD.with(Cell::take).unwrap_or_default();
         encode(&mut record, request.writes);
-        let installed = self.install_record(writer, request, &mut record);
+        let installed = self.install_record(writer, request, &mut record, reservation);
         if record.size() <= KEPT_RECORD_BYTES {
             RECORD.with(|kept| kept.set(Some(record)));
         }
@@ -114,7 +116,7 @@ impl Core {
 
     /// A commit without writes stands once everything that its snapshot could see stands.
     pub(crate) fn acknowledge_reads(&self, begin_ts: Timestamp) -> Result<Commit> {
-        if self.acked_ts() < begin_ts {
+        if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
             self.wait_durable(writer, must_be_durable).map_err(|error| unknown(begin_ts, error))?;
@@ -130,6 +132,9 @@ impl Core {
     }
 
     fn wait_durable(&self, writer: &Writer, lsn: Lsn) -> Result<(), SyncError> {
+        if planted!(AcknowledgedBeforeSync) {
+            return Ok(());
+        }
         if writer.log.durable() >= lsn { Ok(()) } else { writer.log.sync_through(lsn) }
     }
 
@@ -145,7 +150,10 @@ impl Core {
         writer: &Writer,
         request: &mut CommitRequest<'_>,
         record: &mut EncodedRecord,
+        reservation: Reservation<'_>,
     ) -> Result<Installed> {
+        let bytes = request.writes.bytes();
+        let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
         loop {
             let left = match self.try_install(writer, request, record) {
@@ -161,6 +169,8 @@ impl Core {
                 }
                 Left::Stale => {}
                 Left::HeldBack => {
+                    // The holder of the gate may be waiting for this room.
+                    drop(reservation.take());
                     // One at a time: the old pass must be back before the next holder can leave.
                     drop(pass.take());
                     pass = Some(
@@ -169,6 +179,7 @@ impl Core {
                             .wait(request.busy_timeout)
                             .ok_or_else(|| Error::locked_out(request.begin_ts))?,
                     );
+                    reservation = Some(self.admit(writer, bytes)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
                 Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,
@@ -189,7 +200,7 @@ impl Core {
 
         let mut section = writer.section.lock();
         let section = &mut *section;
-        if !request.exclusive && writer.gate.is_held() {
+        if !request.exclusive && writer.gate.is_held() && !planted!(GateNotLookedAt) {
             return Err(Left::HeldBack);
         }
         if section.view.id != view.id {
@@ -199,6 +210,10 @@ impl Core {
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append(section, record, timestamp)?;
         section.clock.advance(timestamp);
+        if planted!(PublishedBeforeInstall) {
+            self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
+            braid_vfs::sync::thread::yield_now();
+        }
         prepared.install(&mut section.rights, request.writes, timestamp, || {
             self.trim_watermark(view.active.start_ts())
         });
@@ -209,6 +224,9 @@ impl Core {
             section.last_sync_end = end;
         }
         self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
+        if planted!(AckedAtInstall) {
+            self.raise_acked(timestamp);
+        }
         Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
     }
 }

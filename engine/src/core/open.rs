@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
@@ -85,6 +86,9 @@ fn lock(request: &OpenRequest) -> Result<Arc<dyn File>> {
             Error::io(context(), error)
         }
     })?;
+    if planted!(LockNotTaken) {
+        return Ok(file);
+    }
     match file.try_lock(kind).map_err(|error| Error::io(context(), error))? {
         LockAttempt::Acquired => Ok(file),
         LockAttempt::HeldBy(holder) => Err(Error::Locked { path: request.path.clone(), holder }),
@@ -127,7 +131,9 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
                 },
             };
             let created = BaseStore::create(file, cache, &params).map_err(from_base)?;
-            sync_parent(request)?;
+            if !planted!(NameNotSynced) {
+                sync_parent(request)?;
+            }
             Ok(created)
         }
     }
@@ -262,7 +268,9 @@ fn reserve(replayed: &Replayed, log: &Log, mut appender: Appender) -> Result<(Ap
     let reserved = timestamp(last.get().saturating_add(RESERVATION));
     let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(reserved));
     let end = append_outside_section(log, &mut appender, &mut record, replayed.last_ts)?;
-    log.sync_through(end).map_err(|_| Error::Poisoned)?;
+    if !planted!(ReservationNotSynced) {
+        log.sync_through(end).map_err(|_| Error::Poisoned)?;
+    }
     Ok((appender, CommitClock::new(last, reserved)))
 }
 
@@ -299,7 +307,9 @@ fn join(
         last_ts: replayed.last_ts,
         writer: writer.map(|(log, appender, clock)| WriterParts { log, appender, clock, rights }),
     });
-    core.tables.reserve_ids(replayed.next_table_id);
+    if !planted!(TableIdReused) {
+        core.tables.reserve_ids(replayed.next_table_id);
+    }
     core.load_catalog()?;
     Ok(core)
 }

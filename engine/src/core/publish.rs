@@ -1,6 +1,7 @@
 //! Where snapshots come from, and how a new view becomes the one they begin with.
 
 use braid_mvstore::{SnapshotKind, SnapshotSource, Timestamp};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::Ordering;
 
@@ -18,6 +19,7 @@ impl SnapshotSource<View> for Core {
 
     fn read_point(&self, kind: SnapshotKind) -> Timestamp {
         match kind {
+            SnapshotKind::ReadOnly if planted!(SnapshotAtInstalled) => self.installed_ts(),
             SnapshotKind::ReadOnly => self.acked_ts(),
             SnapshotKind::ReadWrite => self.installed_ts(),
         }
@@ -51,7 +53,7 @@ impl Core {
     /// The oldest version that a chain in a generation which starts at `start` must keep readable.
     pub(super) fn trim_watermark(&self, start: Timestamp) -> Timestamp {
         // Read before the registry is looked through: a snapshot that begins meanwhile begins at this or later.
-        let acked = self.acked_ts();
+        let acked = if planted!(TrimmedToInstalled) { self.installed_ts() } else { self.acked_ts() };
         self.registry.watermark_since(start, acked)
     }
 

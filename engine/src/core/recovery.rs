@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Generation, InstallRights, ReplayBatch, Timestamp, pin};
 use braid_vfs::FileSystem;
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::{LogOptions, Lsn, Recovered, RecoveredRecord, Recovery, ScanError};
 
@@ -85,6 +86,7 @@ impl Replayed {
     fn take(&mut self, record: &RecoveredRecord<'_>) -> Result<(), Malformed> {
         match record.kind {
             kind::COMMIT => self.commit(record)?,
+            kind::CLOCK_RESERVE if planted!(ReservationForgotten) => {}
             kind::CLOCK_RESERVE => self.clock_floor = self.clock_floor.max(decode_timestamp(record.payload)?),
             kind::CLOCK_EXACT => self.clock_floor = decode_timestamp(record.payload)?,
             kind::JOURNAL_MODE => {

@@ -4,6 +4,7 @@
 //! folded; both happen inside the commit section, so that a commit that finds its view still current there has been
 //! validated against every version that exists.
 
+use braid_vfs::planted;
 use std::sync::Arc;
 
 use braid_mvstore::{Generation, Timestamp};
@@ -90,12 +91,14 @@ impl View {
         let mut bytes = 0_usize;
         let mut validation_floor = self.validation_floor;
         for generation in folded.into_iter().chain(self.retired.iter().cloned()) {
-            if generation.last_ts() <= oldest_writer {
+            if generation.last_ts() <= oldest_writer || planted!(HistoryForgotten) {
                 break;
             }
             bytes = bytes.saturating_add(generation.bytes());
             if bytes > history_bytes {
-                validation_floor = validation_floor.max(generation.last_ts());
+                if !planted!(FloorNotRaised) {
+                    validation_floor = validation_floor.max(generation.last_ts());
+                }
                 break;
             }
             kept.push(generation);

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use braid_mvstore::{Direction, Found, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
@@ -114,7 +115,7 @@ impl OwnLayer {
 
     /// Whether the transaction wrote since the position was found.
     pub(super) fn is_stale(&self, own: Option<&Inner>) -> bool {
-        own.is_some_and(|own| own.writes_version() != self.version)
+        own.is_some_and(|own| own.writes_version() != self.version) && !planted!(OwnWriteOvertaken)
     }
 
     pub(super) fn key(&self) -> Option<&[u8]> {

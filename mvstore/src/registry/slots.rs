@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::SeqCst;
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicUsize;
 use braid_vfs::sync::{OnceLock, thread_local};
 use crossbeam_utils::CachePadded;
@@ -101,7 +102,8 @@ impl<V> Slots<V> {
 
     /// Every slot that has ever been claimed.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot<V>> {
-        (0..self.used.load(SeqCst)).filter_map(|index| self.get(index))
+        let first = usize::from(planted!(SlotNotWatched));
+        (first..self.used.load(SeqCst)).filter_map(|index| self.get(index))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
 mod histories;
+mod prove;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Histories(histories::Histories),
+    Prove(prove::Prove),
 }
 
 impl Arguments {
@@ -24,7 +26,8 @@ impl Arguments {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.command {
-            Command::Histories(histories) => histories.run(),
+            Command::Histories(histories) => histories.main(),
+            Command::Prove(prove) => prove.main(),
         }
     }
 }

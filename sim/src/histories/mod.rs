@@ -21,7 +21,7 @@ pub use self::{
     judge::{Figures, judge},
     machine::MakeEnv,
     plan::{Elements, Files, Modes, Plan},
-    play::{Played, play},
+    play::{Played, play, play_simulated},
     save::save,
 };
 

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use braid::{Database, Error};
 use braid_tests::{End, History, Life};
+use braid_vfs::memory::SeededRandom;
+use braid_vfs::simulation::{self, Failure, Settings, SimulatedClock};
+use braid_vfs::{Env, Random, ThreadSpawn};
 use fastrand::Rng;
 
-use super::Plan;
 use super::life::{Killing, Stage};
 use super::machine::{Disk, Fate, MakeEnv};
+use super::{Files, Plan};
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -43,6 +46,27 @@ pub fn play(plan: &Plan, env: &MakeEnv) -> Played {
     let looks = Plan { sessions: 0, ..plan.clone() };
     play.life(&looks, plan.lives, Fate::Close { folded: false }, env);
     play.played
+}
+
+/// Lets a plan happen in a simulation, where one seed decides everything, on a machine in memory. One at a time in a
+/// process, and no other database beside it.
+///
+/// # Errors
+/// A deadlock, or a run without end.
+pub fn play_simulated(plan: &Plan) -> Result<Played, Failure> {
+    let seed = plan.seed;
+    let plan = Plan { files: Files::Machine, ..plan.clone() };
+    // Few switches let transactions run through, many let none.
+    let settings = Settings { seed, switch_in: 1 << (seed % 5), ..Settings::default() };
+    simulation::run(settings, move || {
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
+        play(&plan, &move |files| Env {
+            files,
+            clock: Arc::new(SimulatedClock),
+            random: Arc::clone(&random),
+            spawn: Arc::new(ThreadSpawn),
+        })
+    })
 }
 
 struct Play {

@@ -115,7 +115,9 @@ impl<'a> Session<'a> {
             29..34 => self.transact(),
             34 => self.care(),
             35..38 => self.transaction(Admission::Concurrent),
-            38..60 => self.keep_open(),
+            // Where the mode is to change, that must find no write transaction open now and then.
+            38..60 if self.stage.plan.modes != Modes::Switching => self.keep_open(),
+            38..40 => self.keep_open(),
             _ => self.transaction(Admission::ByMode),
         }
     }

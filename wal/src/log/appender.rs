@@ -12,6 +12,7 @@
 use std::io;
 use std::sync::Arc;
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::{File, LogMapping};
 
@@ -83,7 +84,7 @@ impl Appender {
         record.finish();
         record.check(self.log.options.max_record_bytes)?;
         let end = self.make_room(record.size())?;
-        let durable = self.log.durable();
+        let durable = if planted!(DurableOverstated) { self.log.appended() } else { self.log.durable() };
         let place = Placement { lsn: Lsn::new(self.end), durable, salt: self.salt, tag, key: &self.log.key };
         let bytes = record.place(&place);
         store(&mut self.writer, offset_of(self.base, self.end), bytes)
@@ -121,7 +122,7 @@ impl Appender {
 
     /// Sees to it that `size` bytes fit at the end, and returns where they would end.
     fn make_room(&mut self, size: u64) -> Result<u64, AppendError> {
-        if self.log.is_poisoned() {
+        if self.log.is_poisoned() && !planted!(PoisonedLogAppends) {
             return Err(AppendError::Poisoned);
         }
         let end = self.end.checked_add(size).ok_or(AppendError::Exhausted)?;
@@ -166,6 +167,7 @@ impl Appender {
         }
         segments.live.push_back(live);
         drop(segments);
+        let salt = if planted!(WrongSalt) { self.salt } else { salt };
         (self.sequence, self.base, self.limit, self.salt) = (sequence, base, limit, salt);
         self.log.half_full.store(base.midpoint(limit), Ordering::Relaxed);
         self.log.counters.rotations.add_alone(1);
@@ -289,6 +291,7 @@ fn write_header(file: &dyn File, header: &[u8], offset: u64) -> Result<(), Write
 fn taken_back(log: &Log, failure: WriteFailure) -> AppendError {
     match failure {
         WriteFailure::Nothing(error) => AppendError::Io(error),
+        WriteFailure::Partial(error) if planted!(HalfHeaderForgiven) => AppendError::Io(error),
         WriteFailure::Partial(error) => {
             log.poison_after(&error);
             AppendError::Poisoned

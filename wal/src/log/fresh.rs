@@ -8,6 +8,7 @@
 use std::io;
 use std::path::Path;
 
+use braid_vfs::planted;
 use braid_vfs::{Env, OpenMode, OpenOptions};
 
 use super::shared::failed;
@@ -127,11 +128,15 @@ impl FreshSegment {
         let mut writer = copier.writer;
         writer.fill_to(bytes).map_err(failed("write", temporary))?;
         writer.finish().map_err(failed("write", temporary))?;
-        file.sync_all().map_err(failed("sync", temporary))?;
+        if !planted!(FreshSegmentNotSynced) {
+            file.sync_all().map_err(failed("sync", temporary))?;
+        }
 
         let path = path_of(dir, sequence, SEGMENT_SUFFIX);
         files.rename(temporary, &path).map_err(failed("rename", temporary))?;
-        files.sync_dir(dir).map_err(failed("sync", dir))?;
+        if !planted!(FreshNameNotSynced) {
+            files.sync_dir(dir).map_err(failed("sync", dir))?;
+        }
         let mapping = open_mapping(&*file, bytes, options).map_err(failed("map", &path))?;
         let segment = SegmentFile { sequence, bytes, file, mapping, recycled: false };
         Ok(Self { segment, base, salt, end: Lsn::new(end) })

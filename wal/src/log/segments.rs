@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use braid_vfs::planted;
 use braid_vfs::{File, LogMapping};
 
 use crate::segment::SegmentFile;
@@ -34,6 +35,7 @@ impl Segments {
     /// The files with something in `from..through`, oldest first.
     pub(crate) fn files_between(&self, from: u64, through: u64) -> Vec<Arc<dyn File>> {
         let count = self.live.iter().rev().take_while(|segment| segment.end > from).count();
+        let count = if planted!(OneSegmentSynced) { count.min(1) } else { count };
         self.live
             .iter()
             .skip(self.live.len() - count)
@@ -45,6 +47,7 @@ impl Segments {
     /// Takes out the segments that end at or before `lsn`.
     pub(crate) fn take_released(&mut self, lsn: u64) -> Vec<LiveSegment> {
         let count = self.live.iter().take_while(|segment| segment.end <= lsn).count();
+        let count = if planted!(SegmentReleasedEarly) { (count + 1).min(self.live.len() - 1) } else { count };
         self.live.drain(..count).collect()
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use braid_vfs::planted;
 use braid_vfs::sync::Mutex;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::{Env, FileSystem, Random};
@@ -89,7 +90,9 @@ impl Log {
                 env.files.remove_file(&path).map_err(failed("remove", &path))?;
             }
         }
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty())
+            && !planted!(LogFolderNotSynced)
+        {
             env.files.sync_dir(parent).map_err(failed("sync", parent))?;
         }
         let fresh = FreshSegment::first(env, dir, uuid, &options)?;
@@ -316,9 +319,13 @@ impl Log {
     /// # Errors
     /// [`LogError::Sync`] or [`LogError::Append`]; recovery then treats the log as after a crash.
     pub fn close(&self, mut appender: Appender) -> Result<(), LogError> {
-        self.sync_now()?;
+        if !planted!(ClosedBeforeSync) {
+            self.sync_now()?;
+        }
         let end = appender.append_close()?;
-        self.sync_through(end)?;
+        if !planted!(ClosedWithoutSync) {
+            self.sync_through(end)?;
+        }
         let _making = self.making.lock();
         let spares = std::mem::take(&mut self.segments.lock().spares);
         self.has_spare.store(false, Ordering::Relaxed);
@@ -376,10 +383,17 @@ impl SyncTarget for Log {
     }
 
     fn sync(&self, through: Lsn) -> io::Result<()> {
+        if planted!(LogSyncSkipped) {
+            return Ok(());
+        }
         let files = self.segments.lock().files_between(self.durable().get(), through.get());
         for file in files {
             self.counters.syncs.add(1);
-            file.sync_data().inspect_err(|error| {
+            let mut synced = file.sync_data();
+            if synced.is_err() && planted!(FailedSyncRetried) {
+                synced = file.sync_data();
+            }
+            synced.inspect_err(|error| {
                 tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed sync");
             })?;
         }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use braid_vfs::Env;
+use braid_vfs::planted;
 
 use super::reader::{Found, Identity, SegmentReader};
 use crate::log::{Appender, Copier, FreshSegment, LiveSegment, Log, Plan, Start, failed};
@@ -74,7 +75,8 @@ impl Recovered {
     /// [`LogError`]; the log is as it was, and another scan may be tried.
     pub fn into_log(self, env: &Env, options: LogOptions) -> Result<(Arc<Log>, Appender), LogError> {
         let options = options.normalized();
-        let base = self.durable.clamp(self.start, self.end).get();
+        let durable = if planted!(PageCacheTrusted) { self.end } else { self.durable };
+        let base = durable.clamp(self.start, self.end).get();
         let kept = self.parts.iter().take_while(|part| part.identity.base < base).count();
         let (before, void) = self.parts.split_at(kept);
         let plan = Plan {

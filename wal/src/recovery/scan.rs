@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use braid_vfs::FileSystem;
+use braid_vfs::planted;
 
 use super::catalog::{Catalog, Link};
 use super::evidence::{Evidence, Search};
@@ -237,7 +238,7 @@ impl Scan<'_> {
         progress: &mut Progress<F>,
     ) -> Result<Stop, ScanError<E>> {
         let mut last = None;
-        while *lsn != link.limit {
+        while *lsn != link.limit || planted!(StaleTailRevived) {
             match last {
                 Some(header @ RecordHeader { kind: RecordKind::ROTATE, .. }) => {
                     return Ok(Stop::Rotated(header.tag));
@@ -250,7 +251,8 @@ impl Scan<'_> {
                 Found::BadPayload(header) => return Ok(Stop::Bad(Some(header))),
                 Found::Nothing => return Ok(Stop::Bad(None)),
             };
-            let Some(end) = header.end().filter(|end| *end <= link.limit) else {
+            let Some(end) = header.end().filter(|end| *end <= link.limit || planted!(StaleTailRevived))
+            else {
                 return Err(self.corrupt(link, *lsn, Damage::Overlap).into());
             };
             progress.durable = progress.durable.max(header.durable);
@@ -272,7 +274,7 @@ impl Scan<'_> {
     /// Whether the log may end where reading stopped, and what was cut there; also how far what is cut reached.
     fn judge(&self, halt: &Halt, known: u64, proven: Lsn) -> Result<(Option<CutTail>, u64), RecoveryError> {
         let Halt { lsn, stop, link } = *halt;
-        if proven.get() > lsn {
+        if proven.get() > lsn && !planted!(MetaPageNotBelieved) {
             return Err(self.corrupt(link, lsn, Damage::ProvenByCaller { durable: proven }));
         }
         let Some(entry) = self.catalog.entries.get(link.entry) else { return Ok((None, lsn)) };
@@ -300,11 +302,12 @@ impl Scan<'_> {
         }
         search.later(self.catalog, entry.sequence)?;
         let Evidence { durable, reached } = search.evidence;
-        if durable > lsn {
+        if durable > lsn && !planted!(CutNotRefused) {
             return Err(self.corrupt(link, lsn, Damage::ProvenByLog { durable: Lsn::new(durable) }));
         }
         if let Stop::Rotated(next) = stop
             && !self.catalog.holds(next)
+            && !planted!(LostSegmentPassedOver)
         {
             return Err(self.corrupt(link, lsn, Damage::SegmentGone { segment: next }));
         }

@@ -8,6 +8,7 @@
 //! slot and of a higher generation, is durable. When a sync fails, nothing is known any more, and the store writes no
 //! more. A generation is never tried twice, so a page that a failed attempt left can never pass for a good one.
 
+use braid_vfs::planted;
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -117,6 +118,9 @@ impl<'w> Checkpoint<'w> {
     }
 
     fn note_freed(&mut self, born: PageGeneration, extent: Extent) {
+        if planted!(PagesReusedAtOnce) {
+            return self.writer.space.give_back([extent]);
+        }
         self.freed_pages += u64::from(extent.pages);
         match self.freed.last_mut() {
             Some(last) if last.born == born && last.extent.end() == extent.start => {
@@ -274,17 +278,21 @@ impl<'w> Checkpoint<'w> {
             self.note_freed(listed_by, Extent { start: page.0, pages: 1 });
         }
         let (end, free_list, chain) = self.write_free_list()?;
-        self.sync()?;
+        if !planted!(DataNotSynced) {
+            self.sync()?;
+        }
         let (page_size, uuid) = (self.store.page_size, self.store.uuid);
         let generation = self.generation;
         let meta = Meta { page_size, uuid, generation, end, directory, free_list, state };
-        let slot = 1 - self.writer.slot;
+        let slot = if planted!(MetaPageOverwritten) { self.writer.slot } else { 1 - self.writer.slot };
         if let Err(source) = self.store.file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64) {
             let taken = std::mem::take(&mut self.allocated);
             self.writer.space.keep_in_limbo(taken);
             return Err(BaseError::from_write("writing a meta block", source));
         }
-        self.sync()?;
+        if !planted!(MetaPageNotSynced) {
+            self.sync()?;
+        }
         self.allocated.clear();
         let base = Arc::new(Base { meta, roots });
         let live = self.writer.live();

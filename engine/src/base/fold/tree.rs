@@ -19,6 +19,7 @@ use crate::base::error::{BaseError, Result};
 use crate::base::ids::TreeId;
 use crate::base::page::{Expected, MAX_LEVEL, Page};
 use crate::base::refs::{ChildRef, Root};
+use braid_vfs::planted;
 
 /// With this many full pages in a level, the first go out. The last ones stay, to be spread evenly with what follows.
 const PAGES_HELD: usize = 6;
@@ -98,6 +99,8 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
                 Ok(found) => (found, found + 1),
                 Err(place) => (place, place),
             };
+            let after =
+                if planted!(DeleteNotFolded) && self.changes.value().is_none() { until } else { after };
             self.push_rows(page, row..until, lower)?;
             if after > until {
                 self.checkpoint.free_value(page, until);

@@ -3,6 +3,7 @@
 //! Order: identity and checksum first, so that damage is told from a hostile file; then the structure, complete, since
 //! a checksum proves nothing about bytes that somebody made up.
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicBool;
 
 use super::header::{HEADER_BYTES, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, stored_checksum};
@@ -42,7 +43,11 @@ impl Page {
         if bytes.len() != page_size.bytes() {
             return expected.corrupt("its length is not the page size");
         }
-        let child = expected.child;
+        let mut child = expected.child;
+        if planted!(StalePageAccepted) {
+            child.checksum = stored_checksum(&bytes);
+            child.generation = PageGeneration(get_u64(&bytes, at::GENERATION));
+        }
         if get_u32(&bytes, at::PAGE) != child.page.0 {
             return expected.corrupt("it says that it is another page");
         }
@@ -52,7 +57,7 @@ impl Page {
         if stored_checksum(&bytes) != child.checksum {
             return expected.corrupt("its checksum is not the one that its parent has");
         }
-        if sealed_checksum(&bytes) != child.checksum {
+        if sealed_checksum(&bytes) != child.checksum && !planted!(PageUnchecked) {
             return expected.corrupt("its bytes do not have its checksum");
         }
         if get_u32(&bytes, at::TREE) != expected.tree.0 {

@@ -1,5 +1,6 @@
 //! Freed pages that some live base may still read.
 
+use braid_vfs::planted;
 use std::collections::BTreeMap;
 
 use super::Extent;
@@ -29,6 +30,9 @@ struct Entry {
 impl Entry {
     /// The oldest live base that reaches the pages. `live` is sorted.
     fn holder(&self, live: &[PageGeneration]) -> Option<PageGeneration> {
+        if planted!(PagesNotWithheld) {
+            return None;
+        }
         let first = live.partition_point(|generation| *generation < self.freed.born);
         live.get(first).copied().filter(|generation| *generation < self.freed_at)
     }

@@ -1,0 +1,235 @@
+//! Planted bugs: mistakes on purpose, to prove that the tests find them.
+//!
+//! A build with `--cfg braid_planted` has them all, switched off; the environment variable `BRAID_PLANTED` names the one
+//! that a process commits. Any other build has none of this: there, `planted!(…)` is the word `false`.
+//!
+//! `braid-sim planted` runs the tests against every one of them; `docs/testing.md` lists what catches which.
+
+#[cfg(all(braid_planted, not(debug_assertions)))]
+compile_error!("planted bugs are for tests: build with debug assertions, as `--profile planted` does");
+
+/// Whether this process is to make the mistake.
+#[cfg(not(braid_planted))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// Whether this process is to make the mistake.
+#[cfg(braid_planted)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::Bug::$bug.is_planted()
+    };
+}
+
+#[cfg(braid_planted)]
+pub use self::bugs::{ALL, Bug};
+
+#[cfg(braid_planted)]
+mod bugs {
+    use std::sync::OnceLock;
+
+    macro_rules! bugs {
+        ($(#[doc = $mistake:literal] $name:ident,)*) => {
+            /// A mistake that an engine of this kind may make.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum Bug {
+                $(#[doc = $mistake] $name,)*
+            }
+
+            /// Every bug, its name, and the mistake.
+            pub const ALL: &[(Bug, &str, &str)] = &[$((Bug::$name, stringify!($name), $mistake),)*];
+        };
+    }
+
+    bugs! {
+        /// A sync of the log does nothing.
+        LogSyncSkipped,
+        /// A sync of the log that failed is tried once more, and believed.
+        FailedSyncRetried,
+        /// A leader wakes every follower as covered, also those that came after its sync began.
+        FollowerWokenEarly,
+        /// A leader takes the end of the log after its sync, and so covers what came during it.
+        EndTakenAfterSync,
+        /// A batch that spans segments syncs the last of them only.
+        OneSegmentSynced,
+        /// A segment comes into use before its name in the directory is synced.
+        SegmentNameNotSynced,
+        /// The segment that a recovery starts with counts before its name is synced.
+        FreshNameNotSynced,
+        /// The segment that a recovery starts with is renamed before its contents are synced.
+        FreshSegmentNotSynced,
+        /// The folder of a new log is not synced into the folder around it.
+        LogFolderNotSynced,
+        /// A recovery takes what it read for durable, be it in the page cache alone.
+        PageCacheTrusted,
+        /// After a rotation, records bear the salt of the segment before.
+        WrongSalt,
+        /// A record says that the log is durable up to where it starts.
+        DurableOverstated,
+        /// A poisoned log takes records.
+        PoisonedLogAppends,
+        /// A record header that may have arrived in part is taken for one that did not arrive.
+        HalfHeaderForgiven,
+        /// The closing record is written before what it vouches for is synced.
+        ClosedBeforeSync,
+        /// A log is closed without a sync.
+        ClosedWithoutSync,
+        /// One segment too many is recycled: the one in which replay starts.
+        SegmentReleasedEarly,
+        /// A scan reads on in an old segment past the place where the next one took over.
+        StaleTailRevived,
+        /// Damage before the end of what was synced is cut like a torn tail.
+        CutNotRefused,
+        /// A log that ends before the place where the meta page knows it durable is accepted.
+        MetaPageNotBelieved,
+        /// A log whose last segment is gone is accepted, though the one before names it.
+        LostSegmentPassedOver,
+        /// The checksum of a payload is not compared.
+        PayloadUnchecked,
+        /// The checksum of a record header is not compared.
+        HeaderUnchecked,
+        /// Segments of another database are taken for segments of this one.
+        ForeignLogAccepted,
+        /// First committer wins is checked for the first key of a write set only.
+        OneKeyValidated,
+        /// A delete that was committed meanwhile is no conflict.
+        DeleteNoConflict,
+        /// A snapshot reads the newest version of a row, whatever its own timestamp.
+        NewerVersionRead,
+        /// A trim keeps the newest version only, whoever still reads an older one.
+        TrimmedTooFar,
+        /// The filter lets a key through only if none of its bits was set before it came.
+        FilterForgets,
+        /// A range that was read is checked for rows that changed, not for new ones.
+        PhantomUnseen,
+        /// The last key of a range that was read is not checked.
+        RangeEndUnchecked,
+        /// A lookup passes over a tombstone and finds what an older layer holds of the row.
+        TombstoneOverlooked,
+        /// A snapshot at the first commit of a generation passes that generation over.
+        FirstCommitSkipped,
+        /// The watermark does not look at the first slot of the registry.
+        SlotNotWatched,
+        /// A begin takes its timestamp first and its view second.
+        TimestampFirst,
+        /// A begin does not look whether its view is still current once it has its timestamp.
+        ViewNotLookedAtAgain,
+        /// A replay keeps the oldest version of a row instead of the newest.
+        OldestReplayed,
+        /// A fold keeps the row that a tombstone deletes.
+        DeleteNotFolded,
+        /// A meta page is written before the pages that it leads to are synced.
+        DataNotSynced,
+        /// A checkpoint counts before its meta page is synced.
+        MetaPageNotSynced,
+        /// A checkpoint writes its meta page over the newest one.
+        MetaPageOverwritten,
+        /// A checkpoint writes over pages that the base before it still reaches.
+        PagesReusedAtOnce,
+        /// Pages that only an old snapshot reaches are free for the next checkpoint.
+        PagesNotWithheld,
+        /// A page is compared with its own checksum and generation, not with those that its parent has.
+        StalePageAccepted,
+        /// The bytes of a page are not compared with its checksum.
+        PageUnchecked,
+        /// The bytes of a long value are not compared with their checksum.
+        LongValueUnchecked,
+        /// A meta page is believed without its checksum.
+        MetaPageUnchecked,
+        /// A commit is acknowledged without waiting for the log to be durable through it.
+        AcknowledgedBeforeSync,
+        /// acked_ts is raised when a commit is installed, before it is durable.
+        AckedAtInstall,
+        /// A commit without writes does not wait for the commits that it read.
+        ReadsNotAwaited,
+        /// installed_ts is raised before the versions are in place.
+        PublishedBeforeInstall,
+        /// A record that could not be written is taken for one that was.
+        FullDiskIgnored,
+        /// A concurrent commit passes though an exclusive transaction holds the gate.
+        GateNotLookedAt,
+        /// An exclusive transaction does not wait for the commit that is under way.
+        CommitterNotAwaited,
+        /// A commit is validated against the active generation only.
+        HistoryNotValidated,
+        /// The keys that a serializable transaction read are not validated, only its ranges.
+        ReadsNotValidated,
+        /// A table that was dropped meanwhile still takes rows.
+        DropNotValidated,
+        /// A folded generation is forgotten while a transaction that began before it is open.
+        HistoryForgotten,
+        /// History is given up for its size, and those who needed it are not told.
+        FloorNotRaised,
+        /// The sealed generation leaves the read path before it is folded.
+        SealedDroppedEarly,
+        /// A checkpoint folds commits that the log could still lose.
+        SealNotSynced,
+        /// A view gets a base that is newer than acked_ts.
+        FoldNotAcknowledged,
+        /// The log is recycled before the meta page that no longer needs it is durable.
+        LogReleasedEarly,
+        /// After a crash the clock goes on from the last commit that survived.
+        ReservationForgotten,
+        /// The clock issues timestamps before their reservation is durable.
+        ReservationNotSynced,
+        /// A new database counts before its name in the folder is synced.
+        NameNotSynced,
+        /// A database is opened without its lock.
+        LockNotTaken,
+        /// A trim keeps what snapshots read, but not what the next one at acked_ts will.
+        TrimmedToInstalled,
+        /// A read-only snapshot sees commits that do not stand yet.
+        SnapshotAtInstalled,
+        /// The background sync that bounds what a power cut can take is skipped.
+        DeferredNeverSynced,
+        /// A change of the journal mode is not logged.
+        ModeNotLogged,
+        /// The id of a dropped table is given to the next one.
+        TableIdReused,
+        /// A core whose log is poisoned begins write transactions.
+        PoisonedCoreAdmits,
+        /// A second open of a file does not find the core that is open for it.
+        SiblingNotFound,
+        /// Cursors and backups look through the active generation and the base only.
+        SealedNotScanned,
+        /// A cursor does not see what its transaction writes while it stands on a row.
+        OwnWriteOvertaken,
+        /// A read that finds no row in a range records nothing.
+        EmptyRangeNotRecorded,
+        /// A step of a cursor records the row that it came to, and not the gap before it.
+        GapNotRecorded,
+        /// A transaction that deleted a row still reads it.
+        OwnTombstoneOverlooked,
+        /// A lookup that is served from the base is not recorded as read.
+        MissNotRecorded,
+        /// A backup is reported complete before its name is synced.
+        BackupNameNotSynced,
+    }
+
+    static PLANTED: OnceLock<Option<Bug>> = OnceLock::new();
+
+    impl Bug {
+        /// Whether `BRAID_PLANTED` names this one.
+        ///
+        /// # Panics
+        /// When it names none that there is.
+        #[must_use]
+        pub fn is_planted(self) -> bool {
+            *PLANTED.get_or_init(named) == Some(self)
+        }
+    }
+
+    fn named() -> Option<Bug> {
+        let name = std::env::var("BRAID_PLANTED").ok()?;
+        let found = ALL.iter().find(|(_, known, _)| *known == name);
+        let Some((bug, ..)) = found else { panic!("BRAID_PLANTED names no planted bug: {name}") };
+        Some(*bug)
+    }
+}
