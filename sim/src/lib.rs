@@ -7,4 +7,5 @@
 pub mod commands;
 pub mod jobs;
 pub mod progress;
+pub mod prove;
 pub mod seeds;

@@ -18,6 +18,9 @@ pub mod memory;
 mod process;
 mod random;
 mod real;
+#[cfg(feature = "simulation")]
+#[cfg(not(any(shuttle, loom)))]
+pub mod simulation;
 mod spawn;
 pub mod sync;
 
