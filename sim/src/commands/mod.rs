@@ -1,6 +1,7 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
 mod prove;
+mod run;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Prove(prove::Prove),
+    Run(run::Run),
 }
 
 impl Arguments {
@@ -25,6 +27,7 @@ impl Arguments {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Prove(prove) => prove.main(),
+            Command::Run(run) => run.main(),
         }
     }
 }

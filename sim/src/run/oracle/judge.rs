@@ -21,6 +21,9 @@ pub enum Ending {
     },
 }
 
+/// How long a background sync may take once it is due: the threads beside it run too.
+const SYNC_TIME: Duration = Duration::from_millis(250);
+
 /// The oldest moment that the next life may find, and why.
 ///
 /// `interval` is how long a `Deferred` commit may wait for its sync.
@@ -38,7 +41,7 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
         Ending::PowerCut { after } => {
             durability == Durability::Sync
                 || acked.number < last_promise
-                || acked.time.saturating_add(interval.saturating_mul(2)) < after
+                || acked.time.saturating_add(interval).saturating_add(SYNC_TIME) < after
         }
     };
     for one in &history.transactions {
