@@ -8,5 +8,6 @@ pub mod commands;
 pub mod histories;
 pub mod jobs;
 pub mod progress;
+pub mod run;
 pub mod prove;
 pub mod seeds;

@@ -2,6 +2,7 @@
 
 mod histories;
 mod prove;
+mod run;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ pub struct Arguments {
 enum Command {
     Histories(histories::Histories),
     Prove(prove::Prove),
+    Run(run::Run),
 }
 
 impl Arguments {
@@ -28,6 +30,7 @@ impl Arguments {
         match self.command {
             Command::Histories(histories) => histories.main(),
             Command::Prove(prove) => prove.main(),
+            Command::Run(run) => run.main(),
         }
     }
 }
