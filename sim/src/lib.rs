@@ -6,5 +6,7 @@
 
 pub mod commands;
 pub mod jobs;
+pub mod outside;
 pub mod progress;
 pub mod seeds;
+pub mod states;

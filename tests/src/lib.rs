@@ -7,6 +7,7 @@
 mod actor;
 mod disk;
 mod history;
+mod oracle;
 mod place;
 mod rows;
 mod scale;
@@ -16,6 +17,7 @@ mod threads;
 pub use actor::Actor;
 pub use disk::Disk;
 pub use history::{History, Op, Record, Violation};
+pub use oracle::{Action, Backup, Contents, Life, Marks, Rows, Write, random_action};
 pub use place::{Fingerprint, Place, assert_clean, faulty_env};
 pub use rows::{byte, contents, key, number, number_at, value};
 pub use scale::{scale, seeds};
