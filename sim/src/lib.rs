@@ -7,7 +7,9 @@
 pub mod commands;
 pub mod histories;
 pub mod jobs;
+pub mod outside;
 pub mod progress;
-pub mod run;
 pub mod prove;
+pub mod run;
 pub mod seeds;
+pub mod states;

@@ -7,6 +7,7 @@
 mod actor;
 mod disk;
 mod history;
+pub mod oracle;
 mod place;
 mod rows;
 mod scale;

@@ -1,5 +1,6 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
+mod crash_states;
 mod histories;
 mod prove;
 mod run;
@@ -18,6 +19,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    CrashStates(crash_states::Arguments),
     Histories(histories::Histories),
     Prove(prove::Prove),
     Run(run::Run),
@@ -28,6 +30,7 @@ impl Arguments {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::CrashStates(arguments) => arguments.run(),
             Command::Histories(histories) => histories.main(),
             Command::Prove(prove) => prove.main(),
             Command::Run(run) => run.main(),

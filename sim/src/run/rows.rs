@@ -80,7 +80,8 @@ pub fn any_key(rng: &mut Rng, count: u32) -> Key {
 /// A key as a person reads it.
 #[must_use]
 pub fn shown(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).replace("a long prefix that several keys share and no page should repeat", "…")
+    String::from_utf8_lossy(key)
+        .replace("a long prefix that several keys share and no page should repeat", "…")
 }
 
 #[cfg(test)]

@@ -154,7 +154,11 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             let agrees = enough
                 && complete
                 && rows.iter().zip(front).all(|((key, value), found)| (key, value) == (&found.0, &found.1))
-                && rows.iter().rev().zip(back).all(|((key, value), found)| (key, value) == (&found.0, &found.1));
+                && rows
+                    .iter()
+                    .rev()
+                    .zip(back)
+                    .all(|((key, value), found)| (key, value) == (&found.0, &found.1));
             return (!agrees).then(|| listed(&rows));
         }
         What::Count { from, to, found } => {
