@@ -6,5 +6,6 @@
 
 pub mod commands;
 pub mod jobs;
+pub mod machine;
 pub mod progress;
 pub mod seeds;

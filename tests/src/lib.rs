@@ -5,15 +5,17 @@
 //! `BRAID_TEST_SCALE` multiplies the work of the long ones.
 
 mod actor;
+pub mod child;
 mod disk;
 mod history;
+pub mod machine;
 mod place;
 mod rows;
 mod scale;
 mod script;
 mod threads;
 
-pub use actor::Actor;
+pub use actor::{Actor, Ended, Program};
 pub use disk::Disk;
 pub use history::{History, Op, Record, Violation};
 pub use place::{Fingerprint, Place, assert_clean, faulty_env};
