@@ -7,6 +7,7 @@
 pub mod commands;
 pub mod histories;
 pub mod jobs;
+pub mod machine;
 pub mod outside;
 pub mod progress;
 pub mod prove;

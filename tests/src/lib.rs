@@ -5,8 +5,10 @@
 //! `BRAID_TEST_SCALE` multiplies the work of the long ones.
 
 mod actor;
+pub mod child;
 mod disk;
 mod history;
+pub mod machine;
 pub mod oracle;
 mod place;
 mod rows;
@@ -14,7 +16,7 @@ mod scale;
 mod script;
 mod threads;
 
-pub use actor::Actor;
+pub use actor::{Actor, Ended, Program};
 pub use disk::Disk;
 pub use history::{
     Blame, End, History, Kind, Life, Op, Outcome, Record, Row, Rows, Times, Verdict, Violation,

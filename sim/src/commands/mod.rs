@@ -2,6 +2,7 @@
 
 mod crash_states;
 mod histories;
+mod machine;
 mod prove;
 mod run;
 
@@ -23,6 +24,7 @@ enum Command {
     Histories(histories::Histories),
     Prove(prove::Prove),
     Run(run::Run),
+    Machine(machine::Arguments),
 }
 
 impl Arguments {
@@ -34,6 +36,7 @@ impl Arguments {
             Command::Histories(histories) => histories.main(),
             Command::Prove(prove) => prove.main(),
             Command::Run(run) => run.main(),
+            Command::Machine(arguments) => arguments.run(),
         }
     }
 }
