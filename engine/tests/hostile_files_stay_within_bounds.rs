@@ -100,7 +100,8 @@ impl Place {
     fn size(&self) -> (usize, usize) {
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len() as usize);
         let log = std::fs::read_dir(self.directory.path().join("db-wal"));
-        let segments: Vec<_> = log.into_iter().flatten().map(|entry| length(&entry.unwrap().path())).collect();
+        let segments: Vec<_> =
+            log.into_iter().flatten().map(|entry| length(&entry.unwrap().path())).collect();
         (length(&self.path()) + segments.iter().sum::<usize>(), 1 + segments.len())
     }
 
@@ -117,7 +118,8 @@ impl Place {
             memory: MOST.load(Ordering::Relaxed).saturating_sub(before),
             reads: faults.counters().calls(braid::vfs::faulty::Operation::Read),
         };
-        let (memory, reads) = ((64 << 20) + 4 * length + 1024 * files, 1000 + 8 * (length / PAGE + files) as u64);
+        let (memory, reads) =
+            ((64 << 20) + 4 * length + 1024 * files, 1000 + 8 * (length / PAGE + files) as u64);
         assert!(cost.memory <= memory, "{} bytes of memory for {length} of files", cost.memory);
         assert!(cost.reads <= reads, "{} reads of {length} bytes", cost.reads);
         (result, cost)
@@ -149,7 +151,8 @@ impl Place {
             errors.extend(db.backup(copy.path()).err());
         });
         for error in &errors {
-            let typed = matches!(error, Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. });
+            let typed =
+                matches!(error, Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. });
             assert!(typed, "{error:?}");
         }
         errors

@@ -44,7 +44,15 @@ impl Forge {
         (self.pages.len() / PAGE) as u32
     }
 
-    fn push(&mut self, mut page: Vec<u8>, kind: u8, level: u8, entries: usize, tree: u32, end: usize) -> Child {
+    fn push(
+        &mut self,
+        mut page: Vec<u8>,
+        kind: u8,
+        level: u8,
+        entries: usize,
+        tree: u32,
+        end: usize,
+    ) -> Child {
         let id = self.len();
         page[4] = kind;
         page[5] = level;
@@ -229,7 +237,14 @@ pub(crate) fn segment_header(sequence: u64, base: u64, salt: u64, bytes: u64) ->
 }
 
 /// The header of a log record.
-pub(crate) fn record_header(lsn: u64, salt: u64, tag: u64, kind: u8, payload_len: u32, payload_crc: u32) -> Vec<u8> {
+pub(crate) fn record_header(
+    lsn: u64,
+    salt: u64,
+    tag: u64,
+    kind: u8,
+    payload_len: u32,
+    payload_crc: u32,
+) -> Vec<u8> {
     let mut out = vec![0; 48];
     out[4..8].copy_from_slice(&payload_len.to_le_bytes());
     out[8..16].copy_from_slice(&lsn.to_le_bytes());
