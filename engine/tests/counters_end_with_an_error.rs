@@ -1,5 +1,12 @@
 //! Counters that start near their end: what is left can be used, then a typed error says so, and nothing wraps.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "a test")]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
 
 use std::path::Path;
 

@@ -3,7 +3,14 @@
 //! number of reads that has to do with their length. (A log takes more where its rows are tiny: `docs/limits.md`.)
 //!
 //! Memory is what the allocator gave out at most at one time; work is counted in calls and bytes, not in seconds.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "a test")]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
 #![expect(clippy::disallowed_methods, reason = "the test makes the files that the engine is to read")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -266,7 +273,7 @@ fn sizes_that_cannot_be() {
         let directory = forge.with_table(leaf);
         let place = Place::new(&forge.finish(Some(&directory)));
         assert!(!place.read_everything().is_empty());
-        assert_eq!(place.salvage().unwrap().0.lost_rows, if len > u64::from(u32::MAX) { 1 } else { 1 });
+        assert_eq!(place.salvage().unwrap().0.lost_rows, 1);
     }
     let forge = Forge::default();
     for meta in [
@@ -348,6 +355,30 @@ fn a_record_with_one_row_again_and_again() {
     let errors = place.read_everything();
     assert!(errors[0].to_string().contains("rows out of order"), "{errors:?}");
     place.salvage().unwrap();
+}
+
+#[test]
+fn tiny_rows_in_the_log_take_what_they_take_in_memory() {
+    // Seven bytes a row: what memory it takes has to do with the number of rows, as `docs/limits.md` says.
+    const ROWS: u32 = 200_000;
+    let place = with_log();
+    let mut payload = Vec::new();
+    for row in 0..ROWS {
+        payload.extend([16, 4, 0]);
+        payload.extend(row.to_be_bytes());
+    }
+    let mut segment = segment_header(1, 4096, SALT, 2 << 20);
+    let padded = [payload.clone(), vec![0; payload.len().next_multiple_of(8) - payload.len()]].concat();
+    segment.extend(record_header(4096, SALT, 6, 1, payload.len() as u32, crc32fast::hash(&padded)));
+    segment.extend(padded);
+    segment.resize(2 << 20, 0);
+    std::fs::write(place.segment(1), &segment).unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let open = |env| Database::open_read_only_in(env, place.path()).map(|db| db.stats().row_store.bytes);
+    let (bytes, cost) = place.measure(open);
+    let fixed = 4 << 20;
+    assert!(bytes.unwrap() > 0);
+    assert!(cost.memory < fixed + 320 * ROWS as usize, "{} bytes a row", cost.memory / ROWS as usize);
 }
 
 #[test]

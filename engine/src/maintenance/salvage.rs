@@ -154,7 +154,7 @@ impl Rescue {
         });
     }
 
-    fn lose_all(&mut self, losses: Losses) {
+    fn lose_all(&mut self, losses: &Losses) {
         losses.told.iter().for_each(|loss| self.lose(loss));
         self.report.lost_rows = self.report.lost_rows.saturating_add(losses.more_rows);
         self.report.more_losses += losses.more;
@@ -178,7 +178,7 @@ impl Rescue {
                 &mut |loss| losses.add(loss),
             )
             .map_err(reading)?;
-        self.lose_all(losses);
+        self.lose_all(&losses);
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
@@ -203,7 +203,7 @@ impl Rescue {
                 .map_err(reading);
             self.seen = seen;
             salvaged?;
-            self.lose_all(losses);
+            self.lose_all(&losses);
         }
         Ok(())
     }
