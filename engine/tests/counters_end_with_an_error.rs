@@ -4,6 +4,7 @@
     dead_code,
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::unwrap_used,
     reason = "a test"
 )]

@@ -189,8 +189,8 @@ fn what_others_have_planted_is_not_used() {
         return;
     }
     let files = RealFileSystem;
-    let refused = |result: std::io::Result<()>| {
-        assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    let refused = |result: io::Result<()>| {
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     };
     refused(files.resolve(&at("link")).map(drop));
     refused(files.resolve(&at("dangling")).map(drop));
