@@ -229,6 +229,15 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
+    /// Something stands where the database keeps its log that another user may have put there.
+    #[error("{} is not used: {reason}; look who made it, and remove it or move the database", path.display())]
+    Untrusted {
+        /// What is there.
+        path: PathBuf,
+        /// Why it is not used.
+        reason: &'static str,
+    },
+
     /// `insert` found the key.
     #[error("key {} already exists in table `{table}`; use put to overwrite", DisplayKey(key))]
     KeyExists {

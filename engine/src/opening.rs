@@ -27,7 +27,7 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<D
     // Makes the file if there is none: only then has it an identity.
     let file = env
         .files
-        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate))
+        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate).without_link())
         .map_err(|error| Error::io(context(), error))?;
     let identity = file.identity().map_err(|error| Error::io(context(), error))?;
     drop(file);

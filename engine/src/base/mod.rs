@@ -42,5 +42,6 @@ pub use ids::{PageGeneration, PageId};
 pub use meta::FORMAT_VERSION;
 pub(crate) use meta::{EngineState, PAGES_AT as HEAD_BYTES};
 pub(crate) use open::{CreateParams, Opened};
+pub(crate) use page_set::PageSet;
 pub(crate) use salvage::Loss;
 pub(crate) use store::{Base, BaseStore};

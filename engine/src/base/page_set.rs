@@ -1,8 +1,8 @@
 //! A set of pages as one bit each.
 
 /// Pages seen so far, of a file of known length.
-#[derive(Debug)]
-pub(super) struct PageSet {
+#[derive(Debug, Default)]
+pub(crate) struct PageSet {
     bits: Vec<u64>,
     end: u32,
 }

@@ -50,6 +50,7 @@ pub(crate) struct OpenRequest {
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     let began = request.env.clock.now();
     let lock = lock(&request)?;
+    check_log_dir(&*request.env.files, &request.path)?;
     let (store, base) = open_store(&request)?;
     let core = if request.read_only {
         open_read_only(request, store, base, lock)?
@@ -79,19 +80,40 @@ fn lock(request: &OpenRequest) -> Result<Arc<dyn File>> {
         (OpenMode::ReadWrite, LockKind::Exclusive)
     };
     let context = || format!("opening {}", request.path.display());
-    let file = request.env.files.open(&request.path, OpenOptions::new(mode)).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            Error::NotFound(request.path.clone())
-        } else {
-            Error::io(context(), error)
-        }
-    })?;
+    let file =
+        request.env.files.open(&request.path, OpenOptions::new(mode).without_link()).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Error::NotFound(request.path.clone())
+            } else {
+                Error::io(context(), error)
+            }
+        })?;
     if planted!(LockNotTaken) {
         return Ok(file);
     }
     match file.try_lock(kind).map_err(|error| Error::io(context(), error))? {
         LockAttempt::Acquired => Ok(file),
         LockAttempt::HeldBy(holder) => Err(Error::Locked { path: request.path.clone(), holder }),
+    }
+}
+
+/// Refuses a log directory that somebody may have planted, before anything is read from it or put into it.
+pub(crate) fn check_log_dir(files: &dyn FileSystem, path: &Path) -> Result<()> {
+    let dir = log_dir(path);
+    match files.check_own_dir(&dir, path) {
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::NotADirectory => Err(Error::Untrusted {
+                path: dir,
+                reason: "the log lies in a directory of that name, and what is there is a symbolic link or a file",
+            }),
+            io::ErrorKind::PermissionDenied => Err(Error::Untrusted {
+                path: dir,
+                reason: "it belongs to another user, and everybody may put a directory there",
+            }),
+            _ => Err(Error::io(format!("looking at {}", dir.display()), error)),
+        },
     }
 }
 
@@ -102,7 +124,7 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
     let file = request
         .env
         .files
-        .open(path, OpenOptions::new(mode))
+        .open(path, OpenOptions::new(mode).without_link())
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
     let page_bytes = u32::try_from(request.options.page_bytes).unwrap_or(u32::MAX);
     let cache = request

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use braid_mvstore::{Generation, InstallRights, ReplayBatch, Timestamp, pin};
+use braid_mvstore::{Generation, InstallRights, ReplayBatch, TableId, Timestamp, pin};
 use braid_vfs::FileSystem;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
@@ -105,8 +105,13 @@ impl Replayed {
         if ts <= self.in_base {
             return Ok(());
         }
+        let mut last: Option<(TableId, &[u8])> = None;
         for change in changes(record.payload) {
             let change = change?;
+            // A row is in a record once. So what its rows take in memory has to do with its length.
+            if last.replace((change.table, change.key)) >= Some((change.table, change.key)) {
+                return Err(Malformed("rows out of order"));
+            }
             if change.table == TABLES
                 && let Ok(id) = change.key.try_into()
             {

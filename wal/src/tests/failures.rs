@@ -190,6 +190,44 @@ fn positions_run_out_with_an_error() {
 }
 
 #[test]
+fn the_last_positions_can_be_used_and_no_more() {
+    let fs = CrashFileSystem::new();
+    drop(filled(&fs, small(), 1, |_| true));
+    let bytes = read(&fs, &segment(1)).len();
+    let base = u64::MAX - 7 - 200_000;
+    let header = crate::segment::SegmentHeader {
+        uuid: UUID,
+        sequence: 1,
+        base,
+        salt: 7,
+        durable: base,
+        previous: 0,
+        recycled: false,
+        bytes: bytes as u64,
+    };
+    let mut image = vec![0; bytes];
+    let header = header.encode();
+    image[..header.len()].copy_from_slice(&header);
+    put(&fs, &segment(1), &image);
+    let (log, mut appender) =
+        scan(&fs, Lsn::new(base), Lsn::ZERO).unwrap().1.into_log(&env(&fs, 2), small()).unwrap();
+    let mut end = log.appended();
+    let refused = loop {
+        match append(&mut appender, 1, &[1; 1000]) {
+            Ok(appended) => {
+                assert!(appended > end);
+                end = appended;
+            }
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, LogError::Exhausted | LogError::Append(AppendError::Exhausted)), "{refused}");
+    assert!(end.get() > u64::MAX - 40_000, "{end}: all but the last segment is used");
+    log.sync_through(end).unwrap();
+    assert!(append(&mut appender, 1, &[1; 1000]).is_err());
+}
+
+#[test]
 fn the_log_is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
