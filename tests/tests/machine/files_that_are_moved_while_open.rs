@@ -96,6 +96,27 @@ fn a_log_that_is_moved_away_stops_commits_until_it_is_back() -> Result<()> {
 }
 
 #[test]
+fn a_log_that_is_removed_stops_commits_and_a_backup_saves_them() -> Result<()> {
+    let place = Place::new();
+    let db = place.open_with(small())?;
+    fill(&db, "a")?;
+    for file in place.log_files() {
+        Place::remove(&file);
+    }
+    std::fs::remove_dir(place.join("data.braid-wal")).expect("the directory is empty");
+    assert!(matches!(fill(&db, "b"), Err(Error::Io { .. })));
+    let count = db.snapshot()?.count(&db.table("rows")?)?;
+    assert!(count >= 200, "reads go on");
+    db.backup(place.join("copy.braid"))?;
+    // Whatever the close says, nothing of it may look like a whole database.
+    let _ = db.close();
+    assert!(matches!(place.open(), Err(Error::Mismatch(_))));
+    let copy = Database::open(place.join("copy.braid"))?;
+    assert_eq!(copy.snapshot()?.count(&copy.table("rows")?)?, count);
+    assert_clean(&copy)
+}
+
+#[test]
 fn a_replaced_file_is_not_taken_for_the_open_one() -> Result<()> {
     let (place, elsewhere) = (Place::new(), Place::new());
     let other = elsewhere.open()?;
