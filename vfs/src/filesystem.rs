@@ -102,6 +102,15 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Opens a directory for [`File::try_lock`] and nothing else; `None` where directories cannot be locked.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl FileSystem for RealFileSystem {
         std::fs::rename(from, to)
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let directory = platform::open_dir(path)?;
+        Ok(directory.map(|directory| Arc::new(RealFile::new(directory)) as Arc<dyn File>))
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         platform::sync_dir(path)
     }

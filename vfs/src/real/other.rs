@@ -95,3 +95,9 @@ pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
 pub(super) fn unlock(file: &File) -> io::Result<()> {
     file.unlock()
 }
+
+#[expect(clippy::unnecessary_wraps, reason = "other platforms can lock directories")]
+pub(super) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    let _ = path;
+    Ok(None)
+}

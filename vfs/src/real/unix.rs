@@ -177,9 +177,16 @@ pub(super) fn create_dir(path: &Path, permissions: u32) -> io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the workspace opens directories")]
+fn directory(path: &Path) -> io::Result<File> {
+    StdOptions::new().read(true).custom_flags(bits(OFlags::DIRECTORY)).open(path)
+}
+
+pub(super) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    directory(path).map(Some)
+}
+
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    let directory = StdOptions::new().read(true).custom_flags(bits(OFlags::DIRECTORY)).open(path)?;
-    match directory.sync_all() {
+    match directory(path)?.sync_all() {
         // What a file system answers that keeps no directories of its own: there is nothing to sync.
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         result => result,
