@@ -37,6 +37,8 @@ mod base;
 mod core;
 mod database;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handle;
 mod limits;
 mod maintenance;

@@ -6,6 +6,7 @@
 
 mod actor;
 mod disk;
+pub mod fuzz;
 mod history;
 mod place;
 mod rows;

@@ -1,0 +1,4 @@
+//! The inputs that the fuzzer keeps, run as ordinary tests, and what the fuzzer relies on.
+
+mod every_kept_input_still_passes;
+mod seeds;
