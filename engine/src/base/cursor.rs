@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::error::Result;
+use super::error::{BaseError, Result};
 use super::ids::TreeId;
 use super::overflow::OverflowValue;
 use super::page::{Expected, Page, Value};
@@ -36,6 +36,8 @@ pub(crate) struct BaseCursor {
     leaf: Option<Arc<Page>>,
     row: usize,
     key: Vec<u8>,
+    /// The key of the row that a step leaves, while the step is made.
+    left: Vec<u8>,
     /// The row's value, if it is a long one and was asked for.
     long_value: OnceLock<OverflowValue>,
 }
@@ -52,6 +54,7 @@ impl BaseCursor {
             leaf: None,
             row: 0,
             key: Vec::new(),
+            left: Vec::new(),
             long_value: OnceLock::new(),
         }
     }
@@ -156,7 +159,10 @@ impl BaseCursor {
     /// See [`first`](Self::first).
     pub(crate) fn next(&mut self) -> Result<bool> {
         match self.place {
-            Place::Row => self.settle_forward(self.row + 1),
+            Place::Row if self.leaf.as_ref().is_some_and(|leaf| self.row + 1 < leaf.entries()) => {
+                self.stand_on(self.row + 1)
+            }
+            Place::Row => self.cross(Direction::Forward),
             Place::BeforeFirst => self.first(),
             Place::AfterLast => Ok(false),
         }
@@ -168,9 +174,35 @@ impl BaseCursor {
     /// See [`first`](Self::first).
     pub(crate) fn prev(&mut self) -> Result<bool> {
         match self.place {
-            Place::Row => self.settle_backward(self.row),
+            Place::Row if self.row > 0 => self.stand_on(self.row - 1),
+            Place::Row => self.cross(Direction::Backward),
             Place::AfterLast => self.last(),
             Place::BeforeFirst => Ok(false),
+        }
+    }
+
+    /// Steps from the last row of a leaf to the first of the next one, or the other way.
+    ///
+    /// The keys must go on in order. In a file that somebody made up, branches that name one child many times could make
+    /// a walk that never ends out of a few pages; so it ends where it comes to a page again.
+    fn cross(&mut self, direction: Direction) -> Result<bool> {
+        std::mem::swap(&mut self.key, &mut self.left);
+        let crossed = self.next_leaf(direction);
+        let onward = match direction {
+            Direction::Forward => self.left < self.key,
+            Direction::Backward => self.key < self.left,
+        };
+        if matches!(crossed, Ok(true)) && onward {
+            return crossed;
+        }
+        std::mem::swap(&mut self.key, &mut self.left);
+        match &self.leaf {
+            Some(leaf) if matches!(crossed, Ok(true)) => {
+                let page = leaf.id();
+                self.leave(Place::BeforeFirst)?;
+                Err(BaseError::Corrupt { page, what: "its keys belong elsewhere in its tree" })
+            }
+            _ => crossed,
         }
     }
 

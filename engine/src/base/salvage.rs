@@ -73,10 +73,16 @@ impl Salvage<'_> {
         (self.on_loss)(Loss { tree: at.tree, page, error, lower: lower.to_vec(), upper, rows });
     }
 
+    /// Every page is read once: what has many names would otherwise come out as often.
+    fn see(&mut self, start: PageId, pages: u32) -> Result<()> {
+        match self.seen.add(start.0, pages).map(PageId) {
+            Some(page) => Err(BaseError::Corrupt { page, what: "it has two parents or is outside the file" }),
+            None => Ok(()),
+        }
+    }
+
     fn page(&mut self, at: &Expected, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {
-        if let Some(page) = self.seen.add(at.child.page.0, 1) {
-            let error =
-                BaseError::Corrupt { page: PageId(page), what: "it has two parents or is outside the file" };
+        if let Err(error) = self.see(at.child.page, 1) {
             self.lose(at, error, lower, upper, at.child.rows);
             return Ok(());
         }
@@ -103,10 +109,15 @@ impl Salvage<'_> {
             page.copy_key(index, &mut key);
             match page.value(index) {
                 Value::Inline(value) => (self.on_row)(&key, value)?,
-                Value::Overflow(run) => match self.store.read_overflow(at.tree, &run) {
-                    Ok(read) => (self.on_row)(&key, read.value())?,
-                    Err(error) => self.lose(at, error, &key, Some(&key), 1),
-                },
+                Value::Overflow(run) => {
+                    let read = self
+                        .see(run.page, run.pages)
+                        .and_then(|()| self.store.read_overflow(at.tree, &run));
+                    match read {
+                        Ok(read) => (self.on_row)(&key, read.value())?,
+                        Err(error) => self.lose(at, error, &key, Some(&key), 1),
+                    }
+                }
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! ```text
 //! start     2 bytes   where replay starts, in units of eight bytes from the first position
 //! proven    2         how far the log is said to be durable, likewise; zero: nothing is said
-//! segments  each: sequence (1), tail (1) in units of 64 zero bytes, length of the records (2), header (128), records
+//! segments  each: sequence (1), tail (1) in units of eight zero bytes, length of the records (2), header (128), records
 //! ```
 
 use std::path::Path;
@@ -184,7 +184,7 @@ impl LogImage {
 
 impl Segment {
     fn file_bytes(&self) -> u64 {
-        (BLOCK + self.records.len() + 64 * usize::from(self.tail)) as u64
+        (BLOCK + self.records.len() + 8 * usize::from(self.tail)) as u64
     }
 
     /// Where records start that have room for their payloads.

@@ -6,18 +6,18 @@
 //! otherwise nothing would be tried but the checksums.
 
 mod bytes;
-//mod file_image;
+mod file_image;
 mod kept;
 mod log_image;
 mod log_replay;
-//mod open_file;
-//mod operations;
+mod open_file;
+mod operations;
 mod quiet;
 
-//pub use file_image::FileImage;
+pub use file_image::FileImage;
 pub use kept::kept_inputs;
 pub use log_image::LogImage;
 pub use log_replay::log_replay;
-//pub use open_file::open_file;
-//pub use operations::operations;
+pub use open_file::open_file;
+pub use operations::operations;
 pub use quiet::quiet_env;

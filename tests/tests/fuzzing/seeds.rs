@@ -10,7 +10,7 @@ use std::sync::Arc;
 use braid::vfs::memory::MemoryFileSystem;
 use braid::vfs::{Env, FileSystem, OpenMode, OpenOptions};
 use braid::{Database, Options};
-use braid_tests::fuzz::{LogImage, log_replay, quiet_env};
+use braid_tests::fuzz::{FileImage, LogImage, log_replay, open_file, operations, quiet_env};
 use braid_wal::{EncodedRecord, Log, LogOptions, Lsn, MapPolicy, RecordKind, Recovery};
 
 fn keep(target: &str, name: &str, bytes: &[u8]) {
@@ -90,12 +90,12 @@ fn a_real_log_is_accepted_as_an_image() {
 }
 
 /// The database file of a small database, with pages of 512 bytes.
-fn small_database() -> MemoryFileSystem {
+fn small_database(rows: u32, close: bool) -> MemoryFileSystem {
     let files = MemoryFileSystem::new();
     let options = Options { page_bytes: 512, log_segment_bytes: 64 << 10, ..Options::default() };
     let env = quiet_env(Arc::new(files.clone()));
     let db = Database::open_in(env, Path::new("/data.braid"), options).unwrap();
-    for (name, rows) in [("few", 3_u32), ("many", 60)] {
+    for (name, rows) in [("few", 3_u32), ("many", rows)] {
         let table = db.table(name).unwrap();
         let mut tx = db.begin_immediate().unwrap();
         for row in 0..rows {
@@ -106,8 +106,50 @@ fn small_database() -> MemoryFileSystem {
         db.checkpoint().unwrap();
     }
     db.delete(&db.table("few").unwrap(), "few row 001").unwrap();
-    db.close().unwrap();
+    if close {
+        db.close().unwrap();
+    }
     files
+}
+
+fn file_seeds() -> Vec<Vec<u8>> {
+    let shapes = [(0, true), (3, false), (40, true), (60, false)];
+    let image = |(rows, close)| {
+        let files = small_database(rows, close);
+        FileImage::of(&files, Path::new("/data.braid"), Path::new("/data.braid-wal")).encode()
+    };
+    shapes.into_iter().map(image).collect()
+}
+
+/// Lists of operations: one that only writes, and random ones.
+fn operation_seeds() -> Vec<Vec<u8>> {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut seeds: Vec<Vec<u8>> = (0..24).map(|_| (0..rng.usize(20..300)).map(|_| rng.u8(..)).collect()).collect();
+    seeds.push([&[0, 0][..], &[25, 0, 1, 1, 4, 7, 100, 4, 9, 200, 17].repeat(4)].concat());
+    seeds
+}
+
+#[test]
+fn a_real_database_is_accepted_as_an_image() {
+    for seed in file_seeds() {
+        let mut image = FileImage::parse(&seed);
+        assert_eq!(image.encode(), seed);
+        image.repair(true);
+        assert_eq!(image.encode(), seed, "a real database has nothing to repair");
+        open_file(&seed);
+        let files = MemoryFileSystem::new();
+        image.mount(&files, Path::new("/data.braid"), Path::new("/data.braid-wal"));
+        let env = quiet_env(Arc::new(files));
+        let db = Database::open_in(env, "/data.braid", Options { page_bytes: 512, ..Options::default() }).unwrap();
+        assert!(db.check().unwrap().is_ok(), "{:?}", db.check().unwrap().findings);
+    }
+}
+
+#[test]
+fn random_operations_pass() {
+    for seed in operation_seeds() {
+        operations(&seed);
+    }
 }
 
 fn bytes_of(files: &MemoryFileSystem, path: &str) -> Vec<u8> {
@@ -123,7 +165,13 @@ fn are_written() {
     for (number, seed) in log_seeds().iter().enumerate() {
         keep("log_replay", &format!("seed-{number}"), seed);
     }
-    let database = bytes_of(&small_database(), "/data.braid");
+    for (number, seed) in file_seeds().iter().enumerate() {
+        keep("open_file", &format!("seed-{number}"), seed);
+    }
+    for (number, seed) in operation_seeds().iter().enumerate() {
+        keep("operations", &format!("seed-{number:02}"), seed);
+    }
+    let database = bytes_of(&small_database(60, true), "/data.braid");
     for (number, page) in database[8192..].chunks(512).enumerate() {
         let end = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         if end > 0 {

@@ -100,10 +100,16 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
         let mut gap = None;
         while !reader.is_past_end(offset) {
             let Some(lsn) = lsn_of(identity.base, offset).filter(|lsn| *lsn < limit) else { break };
-            let Found::Record(header, padded) = reader.record(identity, lsn)? else {
-                gap.get_or_insert(offset);
-                offset += ALIGNMENT;
-                continue;
+            let (header, padded) = match reader.record(identity, lsn)? {
+                Found::Record(header, padded) => (header, padded),
+                other => {
+                    gap.get_or_insert(offset);
+                    // A header that is whole is what was written, so its record is passed over in one step, and its
+                    // payload is not looked at again and again.
+                    let step = if let Found::BadPayload(header) = other { header.size() } else { ALIGNMENT };
+                    offset = offset.saturating_add(step);
+                    continue;
+                }
             };
             if let Some(from) = gap.take() {
                 self.skip(from, offset)?;
