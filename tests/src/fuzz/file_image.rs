@@ -92,6 +92,12 @@ impl FileImage {
         out
     }
 
+    /// Whether the first meta block is all zeros, as in a file whose creation was cut short.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.metas[0] == [0; META]
+    }
+
     /// The length of the database file.
     #[must_use]
     pub fn file_bytes(&self) -> usize {

@@ -80,6 +80,7 @@ fn options(shape: u8) -> Options {
         cache_bytes: if shape & 2 == 0 { 4 << 10 } else { 64 << 10 },
         map_log: shape & 4 == 0,
         row_store_bytes: 4 << 20,
+        max_snapshots: 64,
         log_segment_bytes: 64 << 10,
         busy_timeout: Duration::ZERO,
         ..Options::default()
