@@ -110,9 +110,8 @@ impl Salvage<'_> {
             match page.value(index) {
                 Value::Inline(value) => (self.on_row)(&key, value)?,
                 Value::Overflow(run) => {
-                    let read = self
-                        .see(run.page, run.pages)
-                        .and_then(|()| self.store.read_overflow(at.tree, &run));
+                    let read =
+                        self.see(run.page, run.pages).and_then(|()| self.store.read_overflow(at.tree, &run));
                     match read {
                         Ok(read) => (self.on_row)(&key, read.value())?,
                         Err(error) => self.lose(at, error, &key, Some(&key), 1),

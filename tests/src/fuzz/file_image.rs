@@ -200,7 +200,9 @@ fn vary_page(page: &mut [u8; PAGE], pages: u32, rng: &mut Rng) {
     let keyed = if leaf { entries } else { entries.saturating_sub(1) };
     match rng.u8(0..8) {
         0 => {
-            let (at, len) = *rng.choice(&[(4, 1), (5, 1), (6, 2), (8, 4), (12, 4), (16, 8), (24, 2), (28, 4)]).unwrap_or(&(6, 2));
+            let (at, len) = *rng
+                .choice(&[(4, 1), (5, 1), (6, 2), (8, 4), (12, 4), (16, 8), (24, 2), (28, 4)])
+                .unwrap_or(&(6, 2));
             let value = telling(rng, u64_at(page, at)).to_le_bytes();
             put(page, at, &value[..len]);
         }
@@ -269,7 +271,8 @@ impl Repair<'_> {
             put(&mut page, 12, &tree.to_le_bytes());
             put(child, 16, &(rows & !(1 << 63) | u64::from(overflow) << 63).to_le_bytes());
             for slot in 0..keyed {
-                let (at, len) = (u16_at(&page, slots + slot * 8 + 4), u16_at(&page, slots + slot * 8 + 6) & 0x7fff);
+                let (at, len) =
+                    (u16_at(&page, slots + slot * 8 + 4), u16_at(&page, slots + slot * 8 + 6) & 0x7fff);
                 let mut head = [0; 4];
                 put(&mut head, 0, page.get(at..(at + len.min(4)).min(PAGE)).unwrap_or_default());
                 put(&mut page, slots + slot * 8, &head);
@@ -286,7 +289,9 @@ impl Repair<'_> {
         let body = at + len;
         if overflow {
             let (first, pages) = (u32_at(page, body) as usize, u32_at(page, body + 16) as usize);
-            if let Some(run) = self.pages.get_mut(first..first.saturating_add(pages)).filter(|run| !run.is_empty()) {
+            if let Some(run) =
+                self.pages.get_mut(first..first.saturating_add(pages)).filter(|run| !run.is_empty())
+            {
                 if self.all {
                     let value_len = get::<4>(page, body + 24);
                     put(&mut run[0], 4, &[3, 0, 0, 0]);

@@ -67,7 +67,8 @@ impl LogImage {
         let mut names = files.read_dir(dir).expect("the log has a directory");
         names.sort();
         let segments = names.iter().map(|name| {
-            let file = files.open(&dir.join(name), OpenOptions::new(OpenMode::ReadOnly)).expect("it is there");
+            let file =
+                files.open(&dir.join(name), OpenOptions::new(OpenMode::ReadOnly)).expect("it is there");
             let len = usize::try_from(file.len().expect("it has a length")).expect("it fits in memory");
             let mut bytes = vec![0; len];
             file.read_exact_at(&mut bytes, 0).expect("it can be read");
@@ -77,7 +78,8 @@ impl LogImage {
             let records = bytes.get(BLOCK..used.next_multiple_of(8).min(len)).unwrap_or_default().to_vec();
             Segment { sequence: sequence.unwrap_or(0), tail: 4, header: get(&bytes, 0), records }
         });
-        let mut image = Self { start: in_units(start), proven: in_units(proven), segments: segments.collect() };
+        let mut image =
+            Self { start: in_units(start), proven: in_units(proven), segments: segments.collect() };
         image.repair_headers();
         image
     }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use braid::vfs::memory::MemoryFileSystem;
-use braid_wal::{EncodedRecord, LogOptions, Lsn, MapPolicy, RecordKind, Recovered, Recovery, Salvage, ScanError};
+use braid_wal::{
+    EncodedRecord, LogOptions, Lsn, MapPolicy, RecordKind, Recovered, Recovery, Salvage, ScanError,
+};
 
 use super::log_image::{LogImage, UUID};
 use super::quiet_env;

@@ -59,8 +59,15 @@ pub fn operations(mut data: &[u8]) {
         left = left.saturating_sub(1);
         match Database::open_in(env, FILE, options(shape)) {
             Ok(db) => {
-                let mut life =
-                    Life { db, faults, machine: &machine, model: &mut model, open: [None, None], held: None, cut: cut.is_some() };
+                let mut life = Life {
+                    db,
+                    faults,
+                    machine: &machine,
+                    model: &mut model,
+                    open: [None, None],
+                    held: None,
+                    cut: cut.is_some(),
+                };
                 life.model.find(&life.db);
                 if over {
                     return;
@@ -314,7 +321,13 @@ impl Life<'_> {
                 deleted.map(drop)
             }
             _ => {
-                let length = if how > 250 { 3000 } else if how > 230 { 300 } else { usize::from(how % 32) };
+                let length = if how > 250 {
+                    3000
+                } else if how > 230 {
+                    300
+                } else {
+                    usize::from(how % 32)
+                };
                 let value = vec![how; length];
                 open.rows.insert((number, key.clone()), value.clone());
                 open.wrote.push((number, key.clone()));
@@ -343,7 +356,9 @@ impl Life<'_> {
             if let Ok(rows) = &scan {
                 let expected = open.rows.range((number, Vec::new())..(number + 1, Vec::new()));
                 assert!(
-                    expected.map(|((_, key), value)| (key, value)).eq(rows.iter().map(|(key, value)| (key, value))),
+                    expected
+                        .map(|((_, key), value)| (key, value))
+                        .eq(rows.iter().map(|(key, value)| (key, value))),
                     "a scan gives the rows of its state"
                 );
             }
@@ -354,7 +369,8 @@ impl Life<'_> {
 
     fn commit(&mut self, slot: usize) -> Lived {
         let Some(open) = self.open[slot].take() else { return Ok(()) };
-        let since: Vec<&Key> = self.model.states[open.began + 1..].iter().flat_map(|state| &state.wrote).collect();
+        let since: Vec<&Key> =
+            self.model.states[open.began + 1..].iter().flat_map(|state| &state.wrote).collect();
         let lost = since.iter().any(|key| {
             open.wrote.contains(key)
                 || (open.serializable
@@ -382,7 +398,10 @@ impl Life<'_> {
                 Ok(())
             }
             Err(Error::Busy(conflict)) if conflict.key.is_none() => {
-                assert!(self.open.iter().any(Option::is_some), "nobody holds the database, and yet: {conflict}");
+                assert!(
+                    self.open.iter().any(Option::is_some),
+                    "nobody holds the database, and yet: {conflict}"
+                );
                 Ok(())
             }
             Err(Error::Busy(conflict)) => {

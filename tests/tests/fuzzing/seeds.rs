@@ -124,7 +124,8 @@ fn file_seeds() -> Vec<Vec<u8>> {
 /// Lists of operations: one that only writes, and random ones.
 fn operation_seeds() -> Vec<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(5);
-    let mut seeds: Vec<Vec<u8>> = (0..24).map(|_| (0..rng.usize(20..300)).map(|_| rng.u8(..)).collect()).collect();
+    let mut seeds: Vec<Vec<u8>> =
+        (0..24).map(|_| (0..rng.usize(20..300)).map(|_| rng.u8(..)).collect()).collect();
     seeds.push([&[0, 0][..], &[25, 0, 1, 1, 4, 7, 100, 4, 9, 200, 17].repeat(4)].concat());
     seeds
 }
@@ -140,7 +141,8 @@ fn a_real_database_is_accepted_as_an_image() {
         let files = MemoryFileSystem::new();
         image.mount(&files, Path::new("/data.braid"), Path::new("/data.braid-wal"));
         let env = quiet_env(Arc::new(files));
-        let db = Database::open_in(env, "/data.braid", Options { page_bytes: 512, ..Options::default() }).unwrap();
+        let db =
+            Database::open_in(env, "/data.braid", Options { page_bytes: 512, ..Options::default() }).unwrap();
         assert!(db.check().unwrap().is_ok(), "{:?}", db.check().unwrap().findings);
     }
 }

@@ -109,7 +109,9 @@ fn a_log_of_the_smallest_changes_stays_within_its_bound() {
     let (dir, uuid) = (Path::new("/data.braid-wal"), uuid(&files));
     let options = LogOptions::default();
     let start = Lsn::FIRST;
-    let scanned = Recovery::scan(&files, dir, uuid, start, Lsn::ZERO, &options, |_| Ok::<_, std::convert::Infallible>(()));
+    let scanned = Recovery::scan(&files, dir, uuid, start, Lsn::ZERO, &options, |_| {
+        Ok::<_, std::convert::Infallible>(())
+    });
     let (log, mut appender) = scanned.unwrap().into_log(&env, options).unwrap();
     let mut record = EncodedRecord::new();
     record.begin(RecordKind::user::<1>());

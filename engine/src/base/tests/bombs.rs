@@ -92,7 +92,17 @@ fn check_and_salvage_read_every_page_once() {
     assert_eq!((report.rows, report.pages), (1, 81));
     assert!(report.findings.len() >= 40);
     let (mut rows, mut losses) = (0, 0);
-    store.salvage(&base, TREE, &mut |_, _| { rows += 1; Ok(()) }, &mut |_| losses += 1).unwrap();
+    store
+        .salvage(
+            &base,
+            TREE,
+            &mut |_, _| {
+                rows += 1;
+                Ok(())
+            },
+            &mut |_| losses += 1,
+        )
+        .unwrap();
     assert_eq!((rows, losses), (1, 40));
 }
 
@@ -111,13 +121,22 @@ fn a_value_with_many_rows_comes_out_once() {
     let value = vec![7; usize::try_from(run.len).unwrap()];
     let checksum = overflow::build_run(&mut bytes, &value, &identity, 100 * 512);
     let reference = OverflowRef { checksum, ..run }.encode();
-    let leaf = bomb.page(0, &[(b"a", &reference, true), (b"b", &reference, true), (b"c", &reference, true)], 3);
+    let leaf =
+        bomb.page(0, &[(b"a", &reference, true), (b"b", &reference, true), (b"c", &reference, true)], 3);
     bomb.image.extend_from_slice(&bytes);
     bomb.pages += 100;
     let (store, base) = bomb.lit(leaf, 0);
     let (mut saved, mut losses) = (0, 0);
     store
-        .salvage(&base, TREE, &mut |_, value| { saved += value.len(); Ok(()) }, &mut |_| losses += 1)
+        .salvage(
+            &base,
+            TREE,
+            &mut |_, value| {
+                saved += value.len();
+                Ok(())
+            },
+            &mut |_| losses += 1,
+        )
         .unwrap();
     assert_eq!((saved as u64, losses), (run.len, 2));
     let report = store.check(&base, &mut |_, _| Ok(())).unwrap();
