@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p braid-tests --test fuzzing -- --ignored` puts them into `fuzz/corpus/`, from where the fuzzer goes on.
 #![expect(clippy::disallowed_methods, reason = "the inputs are files of the repository")]
+#![expect(clippy::unwrap_used, reason = "without its inputs there is nothing to run")]
 
 use std::fs;
 use std::path::Path;

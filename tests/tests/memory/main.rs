@@ -137,6 +137,7 @@ fn a_log_of_the_smallest_changes_stays_within_its_bound() {
     assert!(bytes <= bound(16 << 10, log_bytes), "{bytes} bytes in use for {log_bytes} of log");
 }
 
+#[expect(clippy::unwrap_used, reason = "memory can be read")]
 fn uuid(files: &MemoryFileSystem) -> [u8; 16] {
     use braid::vfs::{FileSystem, OpenMode, OpenOptions};
     let file = files.open(Path::new("/data.braid"), OpenOptions::new(OpenMode::ReadOnly)).unwrap();
