@@ -17,6 +17,8 @@ mod compact;
 mod cursor;
 mod error;
 mod fold;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ids;
 mod meta;
 mod open;

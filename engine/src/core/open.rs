@@ -29,7 +29,7 @@ use super::budget::seal_bytes;
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::recovery::{self, Replayed, log_dir};
 use super::shared::{Core, Parts, Writer, WriterParts};
-use super::tables::{NAMES, Tables};
+use super::tables::{NAMES, Tables, is_users_table};
 use super::view::View;
 use crate::base::{Base, BaseStore, ClockCache, CreateParams, EngineState, Opened};
 use crate::error::{Error, Result};
@@ -249,7 +249,7 @@ fn open_read_only(
         recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
             .0
     } else {
-        Replayed::nothing_after(base, &request.path, generation_bytes)?
+        Replayed::nothing_after(&store, base, &request.path, generation_bytes)?
     };
     join(request, store, locks, replayed, None)
 }
@@ -289,7 +289,7 @@ fn open_read_write(
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
             .map_err(|error| Error::from_opening(error, &request.path))?;
-        (Replayed::nothing_after(base, &request.path, generation_bytes)?, started)
+        (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, started)
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
     join(request, store, locks, replayed, Some((log, appender, clock)))
@@ -386,10 +386,11 @@ impl Core {
         let mut rows = crate::transaction::Layers::over(&self.base, &view, NAMES, self.installed_ts());
         while rows.step(None, Direction::Forward)? {
             let Some((name, id)) = rows.row()? else { break };
-            let (Ok(name), Ok(id)) = (std::str::from_utf8(name), id.try_into()) else {
+            let id = id.try_into().map(|id| TableId(u32::from_le_bytes(id))).ok().filter(is_users_table);
+            let (Ok(name), Some(id)) = (std::str::from_utf8(name), id) else {
                 return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
             };
-            self.tables.insert(TableId(u32::from_le_bytes(id)), name, Timestamp::ZERO);
+            self.tables.insert(id, name, Timestamp::ZERO);
         }
         Ok(())
     }

@@ -52,7 +52,15 @@ pub struct SalvageReport {
 /// # Errors
 /// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.
 pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
-    let (env, path, out) = (Env::real(), path.as_ref(), out.as_ref());
+    salvage_in(&Env::real(), path, out)
+}
+
+/// [`salvage`] with files, clock, randomness and threads of the caller's, for tests and simulations.
+///
+/// # Errors
+/// See [`salvage`].
+pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
+    let (path, out) = (path.as_ref(), out.as_ref());
     let path =
         env.files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
     let opening = |error| Error::io(format!("opening {}", path.display()), error);
@@ -85,7 +93,7 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
     };
     let mut rescue = Rescue {
         seen: opened.store.no_pages(),
-        target: Database::open_with(&out, options)?,
+        target: Database::open_in(env.clone(), &out, options)?,
         names: BTreeMap::new(),
         tables: BTreeMap::new(),
         batch: None,
@@ -96,7 +104,7 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
     }
     rescue.read_names(&opened.store, &opened.base)?;
     rescue.read_trees(&opened.store, &opened.base)?;
-    rescue.read_log(&env, &path, &opened.store, &opened.base)?;
+    rescue.read_log(env, &path, &opened.store, &opened.base)?;
     rescue.finish()
 }
 
