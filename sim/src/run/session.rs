@@ -44,7 +44,6 @@ pub struct Shared {
     names: Mutex<BTreeMap<String, NameUse>>,
     moments: AtomicU64,
     values: Arc<AtomicU64>,
-    backups: AtomicU64,
     no_space: AtomicBool,
     fired_before: u64,
     wrong: Mutex<Option<String>>,
@@ -84,7 +83,6 @@ impl Shared {
             names: Mutex::default(),
             moments: AtomicU64::new(1),
             values,
-            backups: AtomicU64::new(0),
             no_space: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
@@ -102,10 +100,10 @@ impl Shared {
         Datum::bytes(self.values.fetch_add(1, Ordering::SeqCst), length)
     }
 
-    /// A path for a backup.
+    /// A path for a backup, where none was before.
     #[must_use]
     pub fn backup_path(&self) -> PathBuf {
-        PathBuf::from(format!("/backup-{}.braid", self.backups.fetch_add(1, Ordering::SeqCst)))
+        PathBuf::from(format!("/backup-{}.braid", self.values.fetch_add(1, Ordering::SeqCst)))
     }
 
     /// Whether the machine still runs.

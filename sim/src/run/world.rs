@@ -111,14 +111,15 @@ impl World {
         for life in 0..self.plan.lives {
             let mut dice = branch(self.plan.streams.faults, life.into());
             self.trace.say(format_args!("== life {life}"));
-            let machine = self.machine_now();
-            let recovered = self.open_through_crashes(&mut dice.fork(), &mut past)?;
-            let (db, machine) = match recovered {
+            let (db, machine) = match self.open_through_crashes(&mut dice.fork(), &mut past)? {
                 Some(opened) => opened,
-                None => match self.open(&machine) {
-                    Ok(db) => (db, machine),
-                    Err(error) => return self.refused(&error),
-                },
+                None => {
+                    let machine = self.machine_now();
+                    match self.open(&machine) {
+                        Ok(db) => (db, machine),
+                        Err(error) => return self.refused(&error),
+                    }
+                }
             };
             if !self.take_stock(&db, &past)? {
                 return Ok(self.figures);

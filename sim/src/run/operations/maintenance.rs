@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use braid::Database;
-use braid::vfs::FileSystem as _;
 
 use crate::run::oracle::Promise;
 use crate::run::session::Session;

@@ -66,7 +66,7 @@ pub(super) fn range(scope: &mut Scope<'_>) -> Result<()> {
             ended = true;
             break;
         };
-        let row = (key, Datum::of(&value));
+        let row = (Key::from(key), Datum::of(&value));
         if backwards { back.push(row) } else { front.push(row) }
     }
     scope.did(&table, What::Range { from, to, front, back, ended });
@@ -121,7 +121,7 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
         }
         1 | 2 => {
             let key = scope.key();
-            let moved = if backwards { walk.cursor.seek_le(&key) } else { walk.cursor.seek_ge(&key) };
+            let moved = if backwards { walk.cursor.seek_le(key.as_ref()) } else { walk.cursor.seek_ge(key.as_ref()) };
             (moved, Bound::Included(key))
         }
         _ => {
@@ -137,7 +137,7 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
     };
     let Some(found) = scope.gone(&walk.table, moved)? else { return Ok(()) };
     let row = if found { walk.cursor.row()? } else { None };
-    let row: Vec<_> = row.map(|(key, value)| (key.to_vec(), Datum::of(value))).into_iter().collect();
+    let row: Vec<_> = row.map(|(key, value)| (Key::from(key), Datum::of(value))).into_iter().collect();
     walk.place = match row.first() {
         Some((key, _)) => Place::On(key.clone()),
         None => Place::Beyond { backwards },

@@ -209,7 +209,7 @@ pub(super) fn put_one(session: &mut Session) {
     let length = session.value_length();
     let bytes = session.shared.value(length);
     let value = Datum::of(&bytes);
-    session.say(format_args!("  put {table:?} {} {value:?}", crate::run::rows::shown(&key)));
+    session.say(format_args!("  {}({}) {key:?} {value:?}", table.name(), table.id()));
     let committed = session.db.put(&table, &key, &bytes);
     one_statement(session, table.id(), What::Put { key, value }, committed);
 }
@@ -252,7 +252,7 @@ pub(super) fn get_one(session: &mut Session) {
         Err(error) => return session.met("get", &error),
     };
     let at = Span { after, until: session.span_since(after).until };
-    session.say(format_args!("  {} is {found:?}", crate::run::rows::shown(&key)));
+    session.say(format_args!("  {}({}) {key:?} is {found:?}", table.name(), table.id()));
     let number = session.number;
     session.history.glimpses.push(Glimpse { session: number, at, table: table.id(), key, found });
 }

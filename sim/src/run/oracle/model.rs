@@ -131,19 +131,19 @@ impl Model {
 
     /// The value of a row at a moment.
     #[must_use]
-    pub fn get(&self, table: u32, key: &[u8], ts: u64) -> Option<Datum> {
+    pub fn get(&self, table: u32, key: &Key, ts: u64) -> Option<Datum> {
         visible(self.tables.get(&table)?.rows.get(key)?, ts)
     }
 
     /// The newest version of a row, whatever it is.
     #[must_use]
-    pub fn newest(&self, table: u32, key: &[u8]) -> Option<u64> {
+    pub fn newest(&self, table: u32, key: &Key) -> Option<u64> {
         Some(self.tables.get(&table)?.rows.get(key)?.last()?.0)
     }
 
     /// Whether a commit at `ts` wrote the row.
     #[must_use]
-    pub fn has_version(&self, table: u32, key: &[u8], ts: u64) -> bool {
+    pub fn has_version(&self, table: u32, key: &Key, ts: u64) -> bool {
         let row = self.tables.get(&table).and_then(|table| table.rows.get(key));
         row.is_some_and(|row| row.iter().any(|(at, _)| *at == ts))
     }
