@@ -1,6 +1,5 @@
 //! Into the log, from inside the commit section and from outside.
 
-use std::io;
 use std::sync::Arc;
 
 use braid_mvstore::Timestamp;
@@ -53,7 +52,7 @@ impl Core {
     fn reserve_clock(&self, section: &mut Section, end: Timestamp) -> Result<(), Left> {
         let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(end));
         let tag = section.clock.last();
-        let lsn = append(section, &mut record, tag)?;
+        let lsn = append(section, &mut record, tag).map_err(no_commit)?;
         section.clock.reserve(end, lsn);
         Ok(())
     }
@@ -68,7 +67,7 @@ impl Core {
         loop {
             let mut section = writer.section.lock();
             let tag = section.clock.last();
-            let bytes = match append(&mut section, record, tag) {
+            let bytes = match append(&mut section, record, tag).map_err(no_commit) {
                 Ok(end) => {
                     also(&mut section);
                     return Ok(end);
@@ -106,15 +105,23 @@ pub(super) fn append_outside_section(
     }
 }
 
-/// Appends in the section.
+/// Appends in the section. A record that may be there in part is taken for the commit at `tag`.
 pub(super) fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> Result<Lsn, Left> {
     let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
     appender.append(record, tag.get()).map_err(|error| match error {
         AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
-        // It may be this very append that failed half way.
-        AppendError::Poisoned => {
-            Left::Failed(Error::CommitUnknown { commit_ts: tag, source: Arc::new(io::Error::other(error)) })
+        // Nobody comes after it at the same place: the log is poisoned, and nothing more is written.
+        AppendError::Unknown(source) => {
+            Left::Failed(Error::CommitUnknown { commit_ts: tag, source: Arc::new(source) })
         }
         other => Left::Failed(Error::from_append(other)),
     })
+}
+
+/// What the failure of a record says that is no commit: its tag is that of a commit before it, which stands.
+fn no_commit(left: Left) -> Left {
+    match left {
+        Left::Failed(Error::CommitUnknown { .. }) => Left::Failed(Error::Poisoned),
+        other => other,
+    }
 }

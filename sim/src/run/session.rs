@@ -109,7 +109,7 @@ impl Shared {
     /// Whether the machine still runs.
     #[must_use]
     pub fn has_power(&self) -> bool {
-        self.machine.read_dir(Path::new("/")).is_ok()
+        self.machine.identity(Path::new("/")).is_ok()
     }
 
     /// Whether the files may be damaged.
@@ -191,6 +191,8 @@ pub struct Held {
     pub snapshot: Snapshot,
     /// What was read.
     pub acts: Vec<oracle::Act>,
+    /// The machine ran when it began.
+    pub stands: bool,
 }
 
 /// One thread of the workload.
@@ -306,7 +308,9 @@ impl Session {
         match self.db.snapshot() {
             Ok(snapshot) => {
                 let ts = snapshot.timestamp().get();
-                self.history.stood.push(Stood { ts });
+                if self.shared.has_power() {
+                    self.history.stood.push(Stood { ts });
+                }
                 Some(ts)
             }
             Err(error) => {
@@ -350,6 +354,7 @@ impl Session {
             exclusive: false,
             isolation: braid::Isolation::Snapshot,
             durability: braid::Durability::Sync,
+            stands: held.stands,
             acts: held.acts,
             outcome: Outcome::Nothing,
         });

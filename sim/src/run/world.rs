@@ -63,7 +63,6 @@ struct World {
     values: Arc<AtomicU64>,
     /// Where the life to come begins; what was there when the last one began, until the next is open.
     start: Start,
-    mode: Option<JournalMode>,
     damaged: bool,
     figures: Figures,
 }
@@ -95,7 +94,6 @@ impl World {
             machine: CrashFileSystem::new(),
             values: Arc::new(AtomicU64::new(1)),
             start: Start::default(),
-            mode: None,
             damaged: false,
             figures: Figures::default(),
         }
@@ -203,7 +201,7 @@ impl World {
             self.figures.faults += machine.faults.fired();
             let fired = machine.faults.fired() > 0;
             machine.faults.clear();
-            let off = self.machine.read_dir(Path::new("/")).is_err();
+            let off = self.machine.identity(Path::new("/")).is_err();
             match opened {
                 Ok(db) if !off => {
                     self.machine.cut_power_after(u64::MAX);
@@ -352,6 +350,7 @@ impl World {
         let began = shared.moment();
         if closes {
             match db.close() {
+                Ok(()) if !shared.has_power() => {}
                 Ok(()) => history.promises.push(oracle::Promise { began }),
                 Err(error) => {
                     self.trace.say(format_args!("close: {error}"));

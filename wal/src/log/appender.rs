@@ -78,7 +78,7 @@ impl Appender {
     /// contents and can be appended again.
     ///
     /// # Errors
-    /// [`AppendError`]; nothing was added.
+    /// [`AppendError`]; nothing was added, unless it is [`AppendError::Unknown`].
     pub fn append(&mut self, record: &mut EncodedRecord, tag: u64) -> Result<Lsn, AppendError> {
         record.finish();
         record.check(self.log.options.max_record_bytes)?;
@@ -201,8 +201,13 @@ impl Appender {
     fn append_own(&mut self, kind: RecordKind, tag: u64, end: u64) -> Result<(), AppendError> {
         let durable = self.log.durable().get();
         let header = own_record(kind, self.end, durable, self.salt, tag).encode(&self.log.key);
-        store(&mut self.writer, offset_of(self.base, self.end), &header)
-            .map_err(|failure| taken_back(&self.log, failure))?;
+        store(&mut self.writer, offset_of(self.base, self.end), &header).map_err(|failure| {
+            match taken_back(&self.log, failure) {
+                // It is not the record that the caller asks about.
+                AppendError::Unknown(_) => AppendError::Poisoned,
+                other => other,
+            }
+        })?;
         self.advance(end, durable);
         Ok(())
     }
@@ -291,7 +296,7 @@ fn taken_back(log: &Log, failure: WriteFailure) -> AppendError {
         WriteFailure::Nothing(error) => AppendError::Io(error),
         WriteFailure::Partial(error) => {
             log.poison_after(&error);
-            AppendError::Poisoned
+            AppendError::Unknown(error)
         }
     }
 }

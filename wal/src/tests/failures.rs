@@ -142,7 +142,7 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
                 append(&mut appender, 3, &payload(3)).unwrap();
                 4
             }
-            Err(AppendError::Poisoned) => {
+            Err(AppendError::Unknown(_)) => {
                 // A part of the header arrived; whether the rest was zeros anyhow is not known until it is read.
                 assert!(log.is_poisoned());
                 let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();

@@ -16,7 +16,7 @@ pub(super) fn switch_mode(session: &mut Session) {
     match session.db.set_journal_mode(mode) {
         Ok(()) => {
             session.say(format_args!("  {mode:?}"));
-            if before != mode {
+            if before != mode && session.shared.has_power() {
                 session.history.promises.push(Promise { began });
             }
         }
@@ -66,7 +66,7 @@ pub(super) fn open_read_only(session: &mut Session) {
     }
     match db.snapshot() {
         Ok(snapshot) => {
-            let mut held = Held { snapshot, acts: Vec::new() };
+            let mut held = Held { snapshot, acts: Vec::new(), stands: session.shared.has_power() };
             let read = Scope::reading(session, &held.snapshot, &mut held.acts).statements(4);
             if let Err(error) = read {
                 session.met("a read", &error);

@@ -38,7 +38,7 @@ pub(super) fn open(session: &mut Session) {
 }
 
 fn write_down(session: &mut Session, name: &str, change: SchemaChange, after: u64) {
-    let acked = Some(session.shared.moment());
+    let acked = session.shared.has_power().then(|| session.shared.moment());
     let at = session.span_since(after);
     session.history.schema.push(Schema {
         session: session.number,

@@ -87,6 +87,7 @@ fn one(session: &mut Session, admission: Admission) {
         exclusive,
         isolation: options.isolation,
         durability: asked(session, &options),
+        stands: session.shared.has_power(),
         acts,
         outcome,
     });
@@ -142,7 +143,7 @@ pub(super) fn transact(session: &mut Session) {
         Err(Error::Aborted(_)) => Outcome::Nothing,
         done => outcome(session, done.map(|outcome| outcome.commit)),
     };
-    let count = attempts.len();
+    let (count, stands) = (attempts.len(), session.shared.has_power());
     for (at, attempt) in attempts.into_iter().enumerate() {
         let is_last = at + 1 == count;
         // The last error may be that no further attempt got its turn.
@@ -158,6 +159,7 @@ pub(super) fn transact(session: &mut Session) {
             exclusive: attempt.exclusive,
             isolation: options.isolation,
             durability: asked(session, &options),
+            stands,
             acts: attempt.acts,
             outcome,
         });
@@ -197,6 +199,7 @@ pub(super) fn transact_panics(session: &mut Session) {
             exclusive: false,
             isolation: Isolation::Snapshot,
             durability: Durability::Sync,
+            stands: false,
             acts,
             outcome: Outcome::Nothing,
         });
@@ -237,6 +240,7 @@ fn one_statement(session: &mut Session, table: u32, what: What, committed: Resul
         exclusive: false,
         isolation: Isolation::Snapshot,
         durability: session.shared.plan.options.durability,
+        stands: session.shared.has_power(),
         acts: vec![Act { table, what }],
         outcome,
     });

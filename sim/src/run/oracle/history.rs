@@ -127,6 +127,8 @@ pub struct Transaction {
     pub isolation: Isolation,
     /// What its commit asked for.
     pub durability: Durability,
+    /// The machine still ran when it began, or when it committed: what it was told, somebody was told.
+    pub stands: bool,
     /// What it did, in order.
     pub acts: Vec<Act>,
     /// What became of it.
