@@ -111,6 +111,9 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
             if opened.other_damaged {
                 tracing::warn!(path = %path.display(), "one of the two meta pages is damaged; the log tells if it matters");
             }
+            if !request.read_only {
+                opened.store.confirm().map_err(from_base)?;
+            }
             Ok((opened.store, opened.base))
         }
         Opened::Unfinished if request.read_only => {
