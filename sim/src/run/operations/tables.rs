@@ -57,7 +57,7 @@ fn failed(session: &mut Session, name: &str, change: SchemaChange, error: &Error
             session: session.number,
             name: name.to_owned(),
             change,
-            at: Span::exactly(commit_ts.get()),
+            at: Span { after: commit_ts.get().saturating_sub(1), until: u64::MAX },
             durability: session.shared.plan.options.durability,
             acked: None,
         });

@@ -159,7 +159,8 @@ pub struct Schema {
     pub name: String,
     /// The rest.
     pub change: SchemaChange,
-    /// Its place: one of these.
+    /// Its place: one of these. Without an end where it may never have happened: what is unknown may also be what the
+    /// call has looked at, and not what it did.
     pub at: Span,
     /// What its commit asked for.
     pub durability: Durability,

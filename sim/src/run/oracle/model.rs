@@ -122,6 +122,7 @@ impl Model {
                 }
             }
             (SchemaChange::Drop, Some((_, table))) => table.dropped = Some(schema.at),
+            (SchemaChange::Drop, None) if schema.acked.is_none() => {}
             (SchemaChange::Drop, None) => {
                 return Err(format!("table `{}` was dropped and was not there", schema.name));
             }
