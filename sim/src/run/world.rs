@@ -337,8 +337,12 @@ impl World {
         self.trace.say(format_args!("faults {planned:?}, cut {power_cut}, kill {killed}, at any step {at_any_step}"));
 
         let mut history = self.sessions(life, &db, &shared)?;
-        // The last sign of life: before it the power was on.
-        let alive = if shared.has_power() { env.clock.now() } else { last_ack(&history) };
+        // The last sign of life: before it the power was on. After a failed sync no other follows in the background.
+        let alive = match (shared.may_fail(), shared.has_power()) {
+            (_, false) if faults.fired() == fired_before => last_ack(&history),
+            (false, true) => env.clock.now(),
+            _ => Duration::ZERO,
+        };
         faults.clear();
         faults.set_quota(None);
         faults.set_writable(None);

@@ -162,6 +162,8 @@ pub struct Schema {
     /// Its place: one of these. Without an end where it may never have happened: what is unknown may also be what the
     /// call has looked at, and not what it did.
     pub at: Span,
+    /// Larger than that of any change of the same name before it.
+    pub order: u64,
     /// What its commit asked for.
     pub durability: Durability,
     /// When it was acknowledged; `None` where it may not have happened.

@@ -90,7 +90,7 @@ impl Model {
             model.tables.insert(*id, table);
         }
         let mut changes: Vec<&Schema> = schema.iter().collect();
-        changes.sort_by_key(|change| (change.at.until, change.at.after));
+        changes.sort_by_key(|change| change.order);
         for change in changes {
             model.apply(change)?;
         }
