@@ -20,5 +20,5 @@ pub fn dump(db: &Database) -> Result<Dump> {
         let rows = rows.map(|row| row.map(|(key, value)| (key.into(), Datum::of(&value)))).collect::<Result<Rows>>()?;
         tables.insert(name, (table.id(), rows));
     }
-    Ok(Dump { ts: snapshot.timestamp().get(), tables })
+    Ok(Dump { ts: snapshot.timestamp().get(), mode: db.journal_mode(), tables })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use braid::{Conflict, Durability, Isolation};
+use braid::{Conflict, Durability, Isolation, JournalMode};
 
 use crate::run::oracle::Span;
 use crate::run::rows::{Datum, Key, Rows};
@@ -184,6 +184,8 @@ pub enum SchemaChange {
 pub struct Dump {
     /// The moment that it shows.
     pub ts: u64,
+    /// The journal mode.
+    pub mode: JournalMode,
     /// Tables by name, with their ids.
     pub tables: BTreeMap<String, (u32, Rows)>,
 }
@@ -202,6 +204,19 @@ pub struct Stood {
     pub ts: u64,
 }
 
+/// A call that sets the journal mode.
+#[derive(Clone, Copy, Debug)]
+pub struct ModeChange {
+    /// To this one.
+    pub mode: JournalMode,
+    /// When it began.
+    pub began: Moment,
+    /// When it returned.
+    pub ended: Moment,
+    /// It said that the mode is set; if not, nobody knows.
+    pub stands: bool,
+}
+
 /// What happened in one life, in no order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -215,6 +230,8 @@ pub struct History {
     pub dumps: Vec<Dump>,
     /// Calls that make things durable.
     pub promises: Vec<Promise>,
+    /// Calls that set the journal mode, but for those that were refused.
+    pub modes: Vec<ModeChange>,
     /// What was said to stand beside what acknowledged commits and snapshots say.
     pub stood: Vec<Stood>,
 }
@@ -227,6 +244,7 @@ impl History {
         self.schema.extend(other.schema);
         self.dumps.extend(other.dumps);
         self.promises.extend(other.promises);
+        self.modes.extend(other.modes);
         self.stood.extend(other.stood);
     }
 

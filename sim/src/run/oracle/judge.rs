@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use braid::Durability;
+use braid::{Durability, JournalMode};
 
 use super::Verdict;
 use super::history::{Dump, History, Moment, Outcome, Transaction};
@@ -103,4 +103,16 @@ pub fn judge(model: &Model, found: &Dump, promised: &(u64, String)) -> Verdict {
         ));
     }
     dumped(model, found).map_err(|why| format!("what is left at {} is wrong: {why}", found.ts))
+}
+
+/// Whether a journal mode may be the one that a life has left: one that was set, or may have been, and was not followed
+/// by another.
+///
+/// # Errors
+/// What is wrong.
+pub fn judge_mode(start: &Start, history: &History, found: JournalMode) -> Verdict {
+    let followed = |ended: Moment| history.modes.iter().any(|other| other.stands && other.began > ended);
+    let may_be = (found == start.mode && !followed(Moment::default()))
+        || history.modes.iter().any(|change| change.mode == found && !followed(change.ended));
+    if may_be { Ok(()) } else { Err(format!("the journal mode is {found:?} after {:?}", history.modes)) }
 }

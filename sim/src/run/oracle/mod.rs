@@ -18,9 +18,9 @@ mod tests;
 
 pub use self::{
     history::{
-        Act, Dump, Glimpse, History, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Transaction, What,
+        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Transaction, What,
     },
-    judge::{Ending, judge, promise},
+    judge::{Ending, judge, judge_mode, promise},
     model::{Model, Span, Start},
     replay::replay,
 };

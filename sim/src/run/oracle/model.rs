@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use braid::JournalMode;
+
 use super::history::{Schema, SchemaChange};
 use crate::run::rows::{Datum, Key, Rows};
 
@@ -46,6 +48,8 @@ impl Span {
 pub struct Start {
     /// The timestamp of the last commit.
     pub ts: u64,
+    /// The journal mode.
+    pub mode: JournalMode,
     /// Tables by name, with their ids.
     pub tables: BTreeMap<String, (u32, Rows)>,
 }

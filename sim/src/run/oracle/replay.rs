@@ -262,7 +262,7 @@ fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
 
 /// A copy of the database against the moment that it shows.
 pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
-    let Dump { ts, tables } = dump;
+    let Dump { ts, tables, .. } = dump;
     for (name, (id, rows)) in tables {
         let Some(table) = model.tables.get(id) else {
             let perhaps = model.perhaps.iter().any(|(other, at)| other == name && at.may_be_past(*ts));

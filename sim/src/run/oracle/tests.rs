@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use braid::{Durability, Isolation};
+use braid::{Durability, Isolation, JournalMode};
 
 use super::*;
 use crate::run::rows::{Datum, Key, Rows};
@@ -60,7 +60,7 @@ fn snapshot(begin: u64, acts: Vec<Act>) -> Transaction {
 /// One table with one row, at timestamp 10.
 fn start() -> Start {
     let rows = Rows::from([(key("a"), value(1))]);
-    Start { ts: 10, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
+    Start { ts: 10, mode: JournalMode::Wal, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
 }
 
 fn of(transactions: Vec<Transaction>) -> History {
@@ -73,7 +73,7 @@ fn passes(transactions: Vec<Transaction>) -> bool {
 
 fn found(ts: u64, rows: &[(&str, u64)]) -> Dump {
     let rows = rows.iter().map(|(name, number)| (key(name), value(*number))).collect();
-    Dump { ts, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
+    Dump { ts, mode: JournalMode::Wal, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn tables_come_and_go_where_they_may() {
     let promised = (10, String::new());
     assert!(judge(&model, &found(10, &[("a", 1)]), &promised).is_ok());
     assert!(judge(&model, &found(11, &[("a", 1)]), &promised).is_err(), "it has come back");
-    let nothing = Dump { ts: 11, tables: BTreeMap::new() };
+    let nothing = Dump { ts: 11, mode: JournalMode::Wal, tables: BTreeMap::new() };
     assert!(judge(&model, &nothing, &promised).is_ok());
     assert!(judge(&model, &Dump { ts: 10, ..nothing }, &promised).is_err(), "it went too early");
 }
@@ -184,4 +184,21 @@ fn an_unknown_commit_that_a_snapshot_saw_is_found() {
     let unknown = || transaction(10, Outcome::Unknown { ts: 11 }, vec![put("a", 2)]);
     assert!(passes(vec![unknown(), snapshot(10, vec![get("a", Some(1))])]));
     assert!(!passes(vec![unknown(), snapshot(11, vec![get("a", Some(2))])]));
+}
+
+#[test]
+fn the_mode_is_one_that_was_set_last() {
+    let set = |mode, began, stands| ModeChange { mode, began: moment(began), ended: moment(began + 2), stands };
+    let left = |modes: &[ModeChange], found| {
+        let history = History { modes: modes.to_vec(), ..History::default() };
+        judge_mode(&start(), &history, found).is_ok()
+    };
+    let (wal, mvcc) = (JournalMode::Wal, JournalMode::Mvcc);
+    assert!(left(&[], wal) && !left(&[], mvcc));
+    assert!(left(&[set(mvcc, 1, true)], mvcc) && !left(&[set(mvcc, 1, true)], wal));
+    assert!(left(&[set(mvcc, 1, false)], mvcc) && left(&[set(mvcc, 1, false)], wal));
+    let both = [set(mvcc, 1, true), set(wal, 5, true)];
+    assert!(left(&both, wal) && !left(&both, mvcc));
+    let at_once = [set(mvcc, 1, true), set(wal, 2, true)];
+    assert!(left(&at_once, wal) && left(&at_once, mvcc));
 }
