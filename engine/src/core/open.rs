@@ -17,7 +17,7 @@ use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
+use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 
 use super::append::append_outside_section;
 use super::budget::seal_bytes;
@@ -245,6 +245,9 @@ fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &Log
         records += 1;
         Ok::<_, Infallible>(())
     });
+    if let Err(ScanError::Recovery(error @ RecoveryError::Io { .. })) = scanned {
+        return Err(Error::from_recovery(error, &request.path));
+    }
     if records > 0 || scanned.is_err() {
         return Err(Error::Mismatch(format!(
             "{} says that it has no log yet, but {} holds one",

@@ -222,7 +222,9 @@ fn a_meta_page_that_never_reached_the_disk_is_not_built_on() -> Result<()> {
             if let Ok(db) = open(Arc::new(machine.clone()), &small()) {
                 let _maybe_cut = db.checkpoint().and_then(|_| db.checkpoint());
             }
-            for kept in [CrashChoice::KeepNone, CrashChoice::KeepAll, CrashChoice::Prefix { changes: 2, bytes: 0 }] {
+            for kept in
+                [CrashChoice::KeepNone, CrashChoice::KeepAll, CrashChoice::Prefix { changes: 2, bytes: 0 }]
+            {
                 let left = machine.after_crash(kept);
                 let db = open(Arc::new(left), &small())?;
                 let table = db.table("rows")?;

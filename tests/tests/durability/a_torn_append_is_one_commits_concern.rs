@@ -26,7 +26,8 @@ fn the_next_commit_is_refused_and_not_unknown() -> Result<()> {
     second.put(&table, "second", "1")?;
 
     // The payload goes first and the header second; without its header it is no record.
-    faults.inject(Fault::on(Operation::Write).on_paths(|path| path.to_string_lossy().contains("-wal")).nth(2));
+    faults
+        .inject(Fault::on(Operation::Write).on_paths(|path| path.to_string_lossy().contains("-wal")).nth(2));
     let unknown = first.commit();
     assert!(
         matches!(unknown, Err(Error::CommitUnknown { commit_ts, .. }) if commit_ts > before),
@@ -48,7 +49,8 @@ fn what_is_no_commit_is_not_unknown_as_one() -> Result<()> {
     let files = CrashFileSystem::new().under_faults();
     let faults = files.faults();
     let db = open(Arc::new(files), &unmapped())?;
-    faults.inject(Fault::on(Operation::Write).on_paths(|path| path.to_string_lossy().contains("-wal")).nth(2));
+    faults
+        .inject(Fault::on(Operation::Write).on_paths(|path| path.to_string_lossy().contains("-wal")).nth(2));
     let failed = db.set_journal_mode(JournalMode::Mvcc);
     assert!(matches!(failed, Err(Error::Poisoned)), "{failed:?}");
     Ok(())
