@@ -7,6 +7,6 @@
 pub mod commands;
 pub mod jobs;
 pub mod progress;
-pub mod run;
 pub mod prove;
+pub mod run;
 pub mod seeds;

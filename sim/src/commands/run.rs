@@ -142,7 +142,11 @@ impl Run {
             for line in small.trace {
                 println!("    {line}");
             }
-            println!("  run it again: braid-sim run --seeds {} --trace {}", failure.seed, children::arguments(&limits).join(" "));
+            println!(
+                "  run it again: braid-sim run --seeds {} --trace {}",
+                failure.seed,
+                children::arguments(&limits).join(" ")
+            );
         }
         let figures = &told.figures;
         if self.coverage {

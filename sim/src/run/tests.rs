@@ -16,7 +16,8 @@ fn some_seeds_go_well_and_twice_the_same() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for seed in 0..25 {
         let (one, two) = (Trace::default(), Trace::default());
-        let figures = run_seed(seed, &Limits::default(), &one).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let figures =
+            run_seed(seed, &Limits::default(), &one).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         assert_eq!(run_seed(seed, &Limits::default(), &two), Ok(figures));
         assert_eq!(one.fingerprint(), two.fingerprint(), "seed {seed}");
     }

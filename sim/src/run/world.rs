@@ -16,13 +16,13 @@ use fastrand::Rng;
 use super::disk::{LyingDisk, Mischief};
 use super::faults::{Weather, befalls, log_uniform};
 use super::oracle::{self, Dump, Ending, History, Start};
+use super::panics;
 use super::report::Figures;
 use super::session::{PATH, Session, Shared};
 use super::show::dump;
 use super::streams::{branch, mixed};
 use super::swarm::{Limits, Plan};
 use super::trace::Trace;
-use super::panics;
 
 /// A run that takes more points than this has no end.
 const POINTS_MAX: u64 = 5_000_000;
@@ -224,7 +224,9 @@ impl World {
                 Err(error) => {
                     self.trace.say(format_args!("the open fails: {error}"));
                     let right = match &error {
-                        Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. } => self.damaged,
+                        Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. } => {
+                            self.damaged
+                        }
                         Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned => off || fired,
                         _ => false,
                     };
@@ -320,13 +322,7 @@ impl World {
     }
 
     /// One life: sessions under faults, to its end.
-    fn live(
-        &mut self,
-        life: u32,
-        db: Database,
-        machine: Machine,
-        dice: &mut Rng,
-    ) -> Result<Past, String> {
+    fn live(&mut self, life: u32, db: Database, machine: Machine, dice: &mut Rng) -> Result<Past, String> {
         let features = self.plan.features.clone();
         if features.has("mvcc-first") && life == 0 {
             db.set_journal_mode(JournalMode::Mvcc).map_err(|error| format!("switching the mode: {error}"))?;
@@ -363,7 +359,9 @@ impl World {
         if (power_cut || killed) && at_any_step {
             self.machine.cut_power_after(steps);
         }
-        self.trace.say(format_args!("faults {planned:?}, cut {power_cut}, kill {killed}, at any step {at_any_step}"));
+        self.trace.say(format_args!(
+            "faults {planned:?}, cut {power_cut}, kill {killed}, at any step {at_any_step}"
+        ));
 
         let mut history = self.sessions(life, &db, &shared)?;
         // The last sign of life: before it the power was on. After a failed sync no other follows in the background.
@@ -387,7 +385,8 @@ impl World {
                 Ok(()) => history.promises.push(oracle::Promise { began }),
                 Err(error) => {
                     self.trace.say(format_args!("close: {error}"));
-                    let damage = matches!(error, Error::Corrupt(_) | Error::Mismatch(_)) && shared.is_damaged();
+                    let damage =
+                        matches!(error, Error::Corrupt(_) | Error::Mismatch(_)) && shared.is_damaged();
                     if !damage && !shared.may_fail() {
                         return Err(format!("the close fails: {error}"));
                     }
@@ -487,7 +486,9 @@ impl World {
     fn go_stale(&mut self, dice: &mut Rng, old: Option<OldPage>) {
         let stale = befalls(dice, &self.plan.features, "stale-page");
         let (true, Some(OldPage { at, page })) = (stale, old) else { return };
-        let Ok(file) = self.machine.open(Path::new(PATH), OpenOptions::new(OpenMode::ReadWrite)) else { return };
+        let Ok(file) = self.machine.open(Path::new(PATH), OpenOptions::new(OpenMode::ReadWrite)) else {
+            return;
+        };
         let mut now = vec![0; page.len()];
         if file.read_exact_at(&mut now, at).is_ok() && now != page && file.write_all_at(&page, at).is_ok() {
             let synced = file.sync_data();

@@ -121,16 +121,16 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
         }
         1 | 2 => {
             let key = scope.key();
-            let moved = if backwards { walk.cursor.seek_le(key.as_ref()) } else { walk.cursor.seek_ge(key.as_ref()) };
+            let moved =
+                if backwards { walk.cursor.seek_le(key.as_ref()) } else { walk.cursor.seek_ge(key.as_ref()) };
             (moved, Bound::Included(key))
         }
         _ => {
             let start = match &walk.place {
-                Place::Nowhere => Bound::Unbounded,
                 Place::On(key) => Bound::Excluded(key.clone()),
                 // Beyond an end it stays; the other way leads to the last row before it.
                 Place::Beyond { backwards: end } if *end == backwards => return Ok(()),
-                Place::Beyond { .. } => Bound::Unbounded,
+                Place::Nowhere | Place::Beyond { .. } => Bound::Unbounded,
             };
             (if backwards { walk.cursor.prev() } else { walk.cursor.next() }, start)
         }

@@ -251,9 +251,7 @@ impl History {
     /// Commits that were acknowledged and changed something.
     #[must_use]
     pub fn commits(&self) -> u64 {
-        let wrote = |one: &&Transaction| {
-            matches!(one.outcome, Outcome::Committed { ts, .. } if one.begin_ts.is_none_or(|begin| ts > begin))
-        };
+        let wrote = |one: &&Transaction| matches!(one.outcome, Outcome::Committed { ts, .. } if one.begin_ts.is_none_or(|begin| ts > begin));
         self.transactions.iter().filter(wrote).count() as u64
             + self.schema.iter().filter(|one| one.acked.is_some()).count() as u64
     }

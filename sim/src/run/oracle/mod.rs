@@ -18,7 +18,8 @@ mod tests;
 
 pub use self::{
     history::{
-        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Transaction, What,
+        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood,
+        Transaction, What,
     },
     judge::{Ending, judge, judge_mode, promise},
     model::{Model, Span, Start},

@@ -89,7 +89,8 @@ impl Model {
     pub fn new(start: &Start, schema: &[Schema]) -> Result<Self, String> {
         let mut model = Self::default();
         for (name, (id, rows)) in &start.tables {
-            let rows = rows.iter().map(|(key, value)| (key.clone(), vec![(start.ts, Some(*value))])).collect();
+            let rows =
+                rows.iter().map(|(key, value)| (key.clone(), vec![(start.ts, Some(*value))])).collect();
             let table = Table { name: name.clone(), created: None, dropped: None, rows };
             model.tables.insert(*id, table);
         }

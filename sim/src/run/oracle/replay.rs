@@ -154,7 +154,11 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             let agrees = enough
                 && complete
                 && rows.iter().zip(front).all(|((key, value), found)| (key, value) == (&found.0, &found.1))
-                && rows.iter().rev().zip(back).all(|((key, value), found)| (key, value) == (&found.0, &found.1));
+                && rows
+                    .iter()
+                    .rev()
+                    .zip(back)
+                    .all(|((key, value), found)| (key, value) == (&found.0, &found.1));
             return (!agrees).then(|| listed(&rows));
         }
         What::Count { from, to, found } => {
@@ -223,7 +227,9 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
 fn touches(act: &Act, kind: ConflictKind, blamed: &[u8]) -> bool {
     match (&act.what, kind) {
         (What::Put { key, .. } | What::Delete { key }, ConflictKind::WriteWrite)
-        | (What::Get { key, .. } | What::Contains { key, .. }, ConflictKind::ReadWrite) => key.as_ref() == blamed,
+        | (What::Get { key, .. } | What::Contains { key, .. }, ConflictKind::ReadWrite) => {
+            key.as_ref() == blamed
+        }
         (What::DeleteRange { from, to, .. }, ConflictKind::WriteWrite | ConflictKind::Range)
         | (What::Range { from, to, .. } | What::Count { from, to, .. }, ConflictKind::Range) => {
             use std::ops::RangeBounds as _;
@@ -255,7 +261,8 @@ fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
         let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until));
         return if may_be { Ok(()) } else { Err(format!("table {table} was there: {glimpse:?}")) };
     };
-    let moments = std::iter::once(after).chain(model.commits.range(after + 1..).take_while(|ts| *ts <= until));
+    let moments =
+        std::iter::once(after).chain(model.commits.range(after + 1..).take_while(|ts| *ts <= until));
     let mut seen = moments.map(|ts| model.get(*table, key, *ts));
     if seen.any(|value| value == *found) { Ok(()) } else { Err(format!("it was never so: {glimpse:?}")) }
 }

@@ -79,10 +79,17 @@ fn found(ts: u64, rows: &[(&str, u64)]) -> Dump {
 #[test]
 fn reads_are_held_to_their_snapshot_and_own_writes() {
     let write = || committed(10, 11, vec![get("a", Some(1)), put("a", 2), get("a", Some(2))]);
-    assert!(passes(vec![write(), snapshot(10, vec![get("a", Some(1))]), snapshot(11, vec![get("a", Some(2))])]));
+    assert!(passes(vec![
+        write(),
+        snapshot(10, vec![get("a", Some(1))]),
+        snapshot(11, vec![get("a", Some(2))])
+    ]));
     assert!(!passes(vec![write(), snapshot(10, vec![get("a", Some(2))])]), "it read the future");
     assert!(!passes(vec![write(), snapshot(11, vec![get("a", Some(1))])]), "it read the past");
-    assert!(!passes(vec![committed(10, 11, vec![put("a", 2), get("a", Some(1))])]), "its own write is not there");
+    assert!(
+        !passes(vec![committed(10, 11, vec![put("a", 2), get("a", Some(1))])]),
+        "its own write is not there"
+    );
     let aborted = transaction(10, Outcome::Nothing, vec![put("a", 3)]);
     assert!(!passes(vec![aborted, snapshot(11, vec![get("a", Some(3))])]), "what was rolled back was read");
 }
@@ -113,7 +120,8 @@ fn lost_updates_write_skew_and_doubles_are_found() {
     assert!(!passes(vec![one.clone(), committed(12, 12, vec![put("b", 3)])]), "before its snapshot");
     assert!(!passes(vec![one.clone(), committed(11, 14, vec![put("b", 3)])]), "a commit of nobody's");
 
-    let reader = |isolation| Transaction { isolation, ..committed(10, 12, vec![get("a", Some(1)), put("b", 4)]) };
+    let reader =
+        |isolation| Transaction { isolation, ..committed(10, 12, vec![get("a", Some(1)), put("b", 4)]) };
     assert!(passes(vec![one.clone(), reader(Isolation::Snapshot)]));
     assert!(!passes(vec![one.clone(), reader(Isolation::Serializable)]), "write skew");
     let alone = Transaction { exclusive: true, ..committed(10, 12, vec![put("b", 4)]) };
@@ -188,7 +196,8 @@ fn an_unknown_commit_that_a_snapshot_saw_is_found() {
 
 #[test]
 fn the_mode_is_one_that_was_set_last() {
-    let set = |mode, began, stands| ModeChange { mode, began: moment(began), ended: moment(began + 2), stands };
+    let set =
+        |mode, began, stands| ModeChange { mode, began: moment(began), ended: moment(began + 2), stands };
     let left = |modes: &[ModeChange], found| {
         let history = History { modes: modes.to_vec(), ..History::default() };
         judge_mode(&start(), &history, found).is_ok()
