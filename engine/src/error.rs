@@ -137,7 +137,8 @@ pub enum Error {
         "outcome of commit {commit_ts} unknown: {source}; close every handle of this database, reopen it and check"
     )]
     CommitUnknown {
-        /// Its place in the history, if it is there. No other commit will ever have it.
+        /// Its place in the history, if it is there. No other commit will ever have it. Of a transaction that wrote
+        /// nothing: the snapshot that it read, which may not stand.
         commit_ts: Timestamp,
         /// What the system said.
         source: Arc<io::Error>,

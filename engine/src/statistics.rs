@@ -191,7 +191,7 @@ pub(crate) fn of(core: &Core) -> Stats {
         log: core.log_stats(commits),
         row_store: RowStoreStats {
             generations: 1 + view.sealed.len() as u64,
-            bytes: view.unfolded_bytes() as u64,
+            bytes: core.unfolded_bytes() as u64,
             budget_bytes: core.options.row_store_bytes as u64,
             history_generations: view.retired.len() as u64,
             history_bytes: bytes(&view.retired),

@@ -9,6 +9,11 @@
 //! the one that a crash tore while it was written, and then the log for the older one is still there; or it may be the
 //! newer one, damaged after its log was recycled. Only the engine, which knows the log, can tell.
 //!
+//! What was found may be in the system's cache alone: if the sync of the newest block failed, the system has dropped it
+//! from what it will write, and shows it all the same. Its pages are durable, as they were synced before it was written;
+//! the block itself is made so by writing it once more ([`BaseStore::confirm`]), before a page is written that only the
+//! block before it reaches, or the log before it let go.
+//!
 //! The caller holds the lock on the file before either.
 
 use std::sync::Arc;
@@ -104,6 +109,19 @@ impl BaseStore {
                 Self::assemble(file, cache, read_only, slot, meta, other_damaged).map(Opened::Ready)
             }
         }
+    }
+
+    /// Makes the meta block that the store was opened with durable, whatever became of its own sync. Where it is durable
+    /// already the same bytes are written over themselves: a crash in between harms nothing.
+    ///
+    /// # Errors
+    /// `SyncFailed`, and what writing gives.
+    pub(crate) fn confirm(&self) -> Result<()> {
+        let writer = self.writer.lock();
+        self.file
+            .write_all_at(&writer.current.encode(), (writer.slot * META_BYTES) as u64)
+            .map_err(|source| BaseError::from_write("writing the newest meta block again", source))?;
+        self.file.sync_data().map_err(|source| BaseError::SyncFailed { source })
     }
 
     /// Opens what can be opened of a file whose directory or free list is damaged, for reading only; with what is lost.

@@ -143,8 +143,16 @@ impl Core {
         self.stall(writer, bytes)
     }
 
-    fn unfolded_bytes(&self) -> usize {
-        self.view.load().unfolded_bytes()
+    /// Bytes of rows that are not in the base yet.
+    pub(crate) fn unfolded_bytes(&self) -> usize {
+        loop {
+            let view = self.view.load();
+            let bytes = view.unfolded_bytes();
+            // Else a fold may have ended meanwhile, and what was let through for it been counted beside it.
+            if self.view_id.load(Ordering::SeqCst) == view.id {
+                return bytes;
+            }
+        }
     }
 
     fn stall<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {

@@ -119,7 +119,7 @@ impl Core {
         if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
-            self.wait_durable(writer, must_be_durable).map_err(|error| unknown(begin_ts, error))?;
+            self.wait_durable(writer, must_be_durable).map_err(|_| Error::Poisoned)?;
             self.raise_acked(begin_ts);
         }
         Ok(Commit { timestamp: begin_ts })

@@ -22,7 +22,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
+use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 
 use super::append::append_outside_section;
 use super::budget::seal_bytes;
@@ -174,6 +174,9 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
             if opened.other_damaged {
                 tracing::warn!(path = %path.display(), "one of the two meta pages is damaged; the log tells if it matters");
             }
+            if !request.read_only {
+                opened.store.confirm().map_err(from_base)?;
+            }
             Ok((opened.store, opened.base))
         }
         Opened::Unfinished if request.read_only => {
@@ -313,6 +316,9 @@ fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &Log
         records += 1;
         Ok::<_, Infallible>(())
     });
+    if let Err(ScanError::Recovery(error @ RecoveryError::Io { .. })) = scanned {
+        return Err(Error::from_recovery(error, &request.path));
+    }
     if records > 0 || scanned.is_err() {
         return Err(Error::Mismatch(format!(
             "{} says that it has no log yet, but {} holds one",

@@ -25,7 +25,7 @@ const SHRUNK_MAX: usize = 3;
 
 /// Runs the whole engine on a simulated machine: one seed decides the workload, the schedule and the faults.
 #[derive(Debug, Args)]
-pub struct Run {
+pub(super) struct Run {
     /// One seed, or a range of them as in 0..1000.
     #[arg(long, value_parser = parse_seeds)]
     seeds: Range<u64>,
@@ -68,8 +68,7 @@ struct Told {
 
 impl Run {
     /// Runs all seeds; whether all was well.
-    #[must_use]
-    pub fn main(&self) -> ExitCode {
+    pub(super) fn main(&self) -> ExitCode {
         let limits = Limits {
             operations: self.operations,
             sessions: self.sessions,

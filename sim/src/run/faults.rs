@@ -96,7 +96,7 @@ fn any_call(rng: &mut Rng) -> Operation {
 
 fn of_some_file(rng: &mut Rng, fault: Fault) -> Fault {
     match rng.u8(0..3) {
-        0 => fault.on_paths_ending(".seg"),
+        0 => fault.on_paths(|path| path.to_string_lossy().contains("-wal")),
         1 => fault.on_paths_ending(".braid"),
         _ => fault,
     }

@@ -3,13 +3,46 @@
 //! A value is made of a number that no other value has, and of filler that follows from it. So it is known again by
 //! its number and length alone, and the oracle keeps no bytes.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use fastrand::Rng;
 
 /// A row's key.
-pub type Key = Vec<u8>;
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Vec<u8>);
+
+impl From<&[u8]> for Key {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Key {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0).replace(LONG_PREFIX, "…/"))
+    }
+}
+
 /// The rows of a table.
 pub type Rows = BTreeMap<Key, Datum>;
 
@@ -59,29 +92,24 @@ fn filler(number: u64, at: usize) -> u8 {
     (word >> 29) as u8
 }
 
+const LONG_PREFIX: &str = "a long prefix that several keys share and no page should repeat/";
+
 /// One of `count` keys. Some are long and share long prefixes.
 #[must_use]
 pub fn key(number: u32, count: u32) -> Key {
     let number = number % count.max(1);
     let middle = match number % 5 {
-        0 => "a long prefix that several keys share and no page should repeat/",
+        0 => LONG_PREFIX,
         1 => "middling/",
         _ => "",
     };
-    format!("k{}{middle}{number:03}", number % 3).into_bytes()
+    Key(format!("k{}{middle}{number:03}", number % 3).into_bytes())
 }
 
 /// Any of `count` keys.
 #[must_use]
 pub fn any_key(rng: &mut Rng, count: u32) -> Key {
     key(rng.u32(0..count.max(1)), count)
-}
-
-/// A key as a person reads it.
-#[must_use]
-pub fn shown(key: &[u8]) -> String {
-    String::from_utf8_lossy(key)
-        .replace("a long prefix that several keys share and no page should repeat", "…")
 }
 
 #[cfg(test)]

@@ -44,7 +44,6 @@ pub struct Shared {
     names: Mutex<BTreeMap<String, NameUse>>,
     moments: AtomicU64,
     values: Arc<AtomicU64>,
-    backups: AtomicU64,
     no_space: AtomicBool,
     fired_before: u64,
     wrong: Mutex<Option<String>>,
@@ -84,7 +83,6 @@ impl Shared {
             names: Mutex::default(),
             moments: AtomicU64::new(1),
             values,
-            backups: AtomicU64::new(0),
             no_space: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
@@ -102,16 +100,16 @@ impl Shared {
         Datum::bytes(self.values.fetch_add(1, Ordering::SeqCst), length)
     }
 
-    /// A path for a backup.
+    /// A path for a backup, where none was before.
     #[must_use]
     pub fn backup_path(&self) -> PathBuf {
-        PathBuf::from(format!("/backup-{}.braid", self.backups.fetch_add(1, Ordering::SeqCst)))
+        PathBuf::from(format!("/backup-{}.braid", self.values.fetch_add(1, Ordering::SeqCst)))
     }
 
     /// Whether the machine still runs.
     #[must_use]
     pub fn has_power(&self) -> bool {
-        self.machine.read_dir(Path::new("/")).is_ok()
+        self.machine.identity(Path::new("/")).is_ok()
     }
 
     /// Whether the files may be damaged.
@@ -193,6 +191,8 @@ pub struct Held {
     pub snapshot: Snapshot,
     /// What was read.
     pub acts: Vec<oracle::Act>,
+    /// The machine ran when it began.
+    pub stands: bool,
 }
 
 /// One thread of the workload.
@@ -308,7 +308,9 @@ impl Session {
         match self.db.snapshot() {
             Ok(snapshot) => {
                 let ts = snapshot.timestamp().get();
-                self.history.stood.push(Stood { ts });
+                if self.shared.has_power() {
+                    self.history.stood.push(Stood { ts });
+                }
                 Some(ts)
             }
             Err(error) => {
@@ -352,6 +354,7 @@ impl Session {
             exclusive: false,
             isolation: braid::Isolation::Snapshot,
             durability: braid::Durability::Sync,
+            stands: held.stands,
             acts: held.acts,
             outcome: Outcome::Nothing,
         });

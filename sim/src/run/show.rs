@@ -17,9 +17,10 @@ pub fn dump(db: &Database) -> Result<Dump> {
     for name in db.tables()? {
         let Some(table) = db.existing_table(&name)? else { continue };
         let rows = snapshot.scan(&table)?;
-        let rows =
-            rows.map(|row| row.map(|(key, value)| (key, Datum::of(&value)))).collect::<Result<Rows>>()?;
+        let rows = rows
+            .map(|row| row.map(|(key, value)| (key.into(), Datum::of(&value))))
+            .collect::<Result<Rows>>()?;
         tables.insert(name, (table.id(), rows));
     }
-    Ok(Dump { ts: snapshot.timestamp().get(), tables })
+    Ok(Dump { ts: snapshot.timestamp().get(), mode: db.journal_mode(), tables })
 }

@@ -25,8 +25,15 @@ pub struct Limits {
 }
 
 /// Traits of a workload that are neither an operation nor a fault.
-pub const TRAITS: &[&str] =
-    &["serializable", "deferred", "large-values", "tiny-budgets", "named-tables", "mvcc-first"];
+pub const TRAITS: &[&str] = &[
+    "serializable",
+    "deferred",
+    "large-values",
+    "tiny-budgets",
+    "named-tables",
+    "mvcc-first",
+    "read-only-first",
+];
 
 /// Every name that [`Limits::without`] understands.
 pub fn feature_names() -> impl Iterator<Item = &'static str> {

@@ -1,1 +1,41 @@
+//! Some seeds, run to their end; and the shrinker.
 
+use std::sync::{Mutex, PoisonError};
+
+use super::children::Failure;
+use super::shrink::shrink;
+use super::swarm::{Limits, Plan};
+use super::trace::Trace;
+use super::world::run_seed;
+
+/// One run at a time: what is static in the engine serves one scheduler.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn some_seeds_go_well_and_twice_the_same() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for seed in 0..25 {
+        let (one, two) = (Trace::default(), Trace::default());
+        let figures =
+            run_seed(seed, &Limits::default(), &one).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        assert_eq!(run_seed(seed, &Limits::default(), &two), Ok(figures));
+        assert_eq!(one.fingerprint(), two.fingerprint(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_failure_does_not_need_is_taken_away() {
+    // It fails as long as two sessions do five operations each, with checkpoints.
+    let fails = |limits: &Limits| {
+        let plan = Plan::of(7, limits);
+        let needed = plan.sessions >= 2 && plan.operations >= 5 && plan.features.has("checkpoint");
+        needed.then(|| Failure { seed: 7, why: "it fails".to_owned(), trace: Vec::new() })
+    };
+    let seed_fails = fails(&Limits::default());
+    let failure = seed_fails.expect("a seed whose plan has all of these");
+    let (limits, _) = shrink(7, &Limits::default(), failure, 500, fails);
+    let plan = Plan::of(7, &limits);
+    assert_eq!((plan.sessions, plan.operations, plan.lives), (2, 5, 1));
+    let left: Vec<_> = super::swarm::feature_names().filter(|name| plan.features.has(name)).collect();
+    assert_eq!(left, ["checkpoint"]);
+}

@@ -26,6 +26,8 @@ use super::trace::Trace;
 
 /// A run that takes more points than this has no end.
 const POINTS_MAX: u64 = 5_000_000;
+/// Bytes of a meta page.
+const META_BYTES: usize = 4096;
 /// How often a recovery is cut short before one is let through.
 const RECOVERIES_CUT: u32 = 2;
 
@@ -63,7 +65,6 @@ struct World {
     values: Arc<AtomicU64>,
     /// Where the life to come begins; what was there when the last one began, until the next is open.
     start: Start,
-    mode: Option<JournalMode>,
     damaged: bool,
     figures: Figures,
 }
@@ -76,6 +77,12 @@ struct Past {
     power_cut: Option<Duration>,
     /// The log was damaged: its last batch may be taken for a torn tail.
     log_rotten: bool,
+}
+
+/// Bytes of the file as they once were.
+struct OldPage {
+    at: u64,
+    page: Vec<u8>,
 }
 
 /// One opened machine with everything that can be done to it.
@@ -95,7 +102,6 @@ impl World {
             machine: CrashFileSystem::new(),
             values: Arc::new(AtomicU64::new(1)),
             start: Start::default(),
-            mode: None,
             damaged: false,
             figures: Figures::default(),
         }
@@ -111,14 +117,16 @@ impl World {
         for life in 0..self.plan.lives {
             let mut dice = branch(self.plan.streams.faults, life.into());
             self.trace.say(format_args!("== life {life}"));
-            let machine = self.machine_now();
-            let recovered = self.open_through_crashes(&mut dice.fork(), &mut past)?;
-            let (db, machine) = match recovered {
+            let (db, machine) = match self.open_through_crashes(&mut dice.fork(), &mut past)? {
                 Some(opened) => opened,
-                None => match self.open(&machine) {
-                    Ok(db) => (db, machine),
-                    Err(error) => return self.refused(&error),
-                },
+                None => {
+                    let peeked = self.peek(&mut dice.fork())?;
+                    let machine = self.machine_now();
+                    match self.open(&machine).and_then(|db| same_as(db, peeked.as_ref())) {
+                        Ok(db) => (db, machine),
+                        Err(error) => return self.refused(&error),
+                    }
+                }
             };
             if !self.take_stock(&db, &past)? {
                 return Ok(self.figures);
@@ -202,7 +210,7 @@ impl World {
             self.figures.faults += machine.faults.fired();
             let fired = machine.faults.fired() > 0;
             machine.faults.clear();
-            let off = self.machine.read_dir(Path::new("/")).is_err();
+            let off = self.machine.identity(Path::new("/")).is_err();
             match opened {
                 Ok(db) if !off => {
                     self.machine.cut_power_after(u64::MAX);
@@ -239,6 +247,23 @@ impl World {
             }
         }
         Ok(None)
+    }
+
+    /// Opens what is left for reading only, now and then: all is there, and not a byte is written.
+    fn peek(&self, dice: &mut Rng) -> Result<Option<Dump>, String> {
+        if !self.plan.features.has("read-only-first") || dice.bool() || self.start.ts == 0 {
+            return Ok(None);
+        }
+        let machine = self.machine_now();
+        let found = Database::open_read_only_in(machine.env.clone(), PATH).and_then(|db| dump(&db));
+        if machine.faults.counters().changes() > 0 {
+            return Err("an open for reading only has written".to_owned());
+        }
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(_) if self.damaged => Ok(None),
+            Err(error) => Err(format!("it cannot be opened for reading only: {error}")),
+        }
     }
 
     fn cut(&mut self, dice: &mut Rng) {
@@ -283,6 +308,7 @@ impl World {
             oracle::promise(&self.start, &past.history, ending, interval)
         };
         oracle::judge(&past.model, &found, &promised)?;
+        oracle::judge_mode(&self.start, &past.history, found.mode)?;
         let report = db.check().map_err(|error| format!("the check fails: {error}"));
         match report {
             Ok(report) if report.is_ok() || self.damaged => {}
@@ -290,8 +316,8 @@ impl World {
             Err(_) if self.damaged => {}
             Err(error) => return Err(error),
         }
-        let Dump { ts, tables } = found;
-        self.start = Start { ts, tables };
+        let Dump { ts, mode, tables } = found;
+        self.start = Start { ts, mode, tables };
         Ok(true)
     }
 
@@ -300,7 +326,9 @@ impl World {
         let features = self.plan.features.clone();
         if features.has("mvcc-first") && life == 0 {
             db.set_journal_mode(JournalMode::Mvcc).map_err(|error| format!("switching the mode: {error}"))?;
+            self.start.mode = JournalMode::Mvcc;
         }
+        let old_page = self.some_page(&mut dice.fork());
         let Machine { env, faults, mischief } = machine;
         let shared = Arc::new(Shared::new(
             env.clone(),
@@ -336,8 +364,12 @@ impl World {
         ));
 
         let mut history = self.sessions(life, &db, &shared)?;
-        // The last sign of life: before it the power was on.
-        let alive = if shared.has_power() { env.clock.now() } else { last_ack(&history) };
+        // The last sign of life: before it the power was on. After a failed sync no other follows in the background.
+        let alive = match (shared.may_fail(), shared.has_power()) {
+            (_, false) if faults.fired() == fired_before => last_ack(&history),
+            (false, true) => env.clock.now(),
+            _ => Duration::ZERO,
+        };
         faults.clear();
         faults.set_quota(None);
         faults.set_writable(None);
@@ -349,6 +381,7 @@ impl World {
         let began = shared.moment();
         if closes {
             match db.close() {
+                Ok(()) if !shared.has_power() => {}
                 Ok(()) => history.promises.push(oracle::Promise { began }),
                 Err(error) => {
                     self.trace.say(format_args!("close: {error}"));
@@ -380,6 +413,7 @@ impl World {
         }
         let model = oracle::replay(&self.start, &history)?;
         let log_rotten = self.rot(dice);
+        self.go_stale(dice, old_page);
         let power_cut = (power_cut || (!has_power && !killed)).then_some(alive);
         Ok(Past { model, history, power_cut, log_rotten })
     }
@@ -437,6 +471,33 @@ impl World {
         path.starts_with(log)
     }
 
+    /// A page of the database file, or a meta page, as it is now.
+    fn some_page(&self, dice: &mut Rng) -> Option<OldPage> {
+        let file = self.machine.open(Path::new(PATH), OpenOptions::new(OpenMode::ReadOnly)).ok()?;
+        let bytes = self.plan.options.page_bytes.min(META_BYTES);
+        let pages = file.len().ok()? / bytes as u64;
+        let at = log_uniform(dice, pages.saturating_sub(1)) * bytes as u64;
+        let mut page = vec![0; bytes];
+        file.read_exact_at(&mut page, at).ok()?;
+        Some(OldPage { at, page })
+    }
+
+    /// Puts a page back as it was, if that is planned: a disk that has lost what was written there since.
+    fn go_stale(&mut self, dice: &mut Rng, old: Option<OldPage>) {
+        let stale = befalls(dice, &self.plan.features, "stale-page");
+        let (true, Some(OldPage { at, page })) = (stale, old) else { return };
+        let Ok(file) = self.machine.open(Path::new(PATH), OpenOptions::new(OpenMode::ReadWrite)) else {
+            return;
+        };
+        let mut now = vec![0; page.len()];
+        if file.read_exact_at(&mut now, at).is_ok() && now != page && file.write_all_at(&page, at).is_ok() {
+            let synced = file.sync_data();
+            self.trace.say(format_args!("-- what was written at {at} is lost: {synced:?}"));
+            self.damaged = true;
+            self.figures.faults += 1;
+        }
+    }
+
     /// Changes up to 16 bytes in a row.
     fn flip(&self, path: &Path, dice: &mut Rng) -> std::io::Result<u64> {
         let file = self.machine.open(path, OpenOptions::new(OpenMode::ReadWrite))?;
@@ -451,6 +512,17 @@ impl World {
         file.sync_data()?;
         Ok(at)
     }
+}
+
+/// A database that holds what was found before, if anything was.
+fn same_as(db: Database, peeked: Option<&Dump>) -> braid::Result<Database> {
+    if let Some(peeked) = peeked {
+        let found = dump(&db)?;
+        if found.ts != peeked.ts || found.tables != peeked.tables || found.mode != peeked.mode {
+            return Err(Error::Aborted(format!("read-only it was {peeked:?}, and now it is {found:?}")));
+        }
+    }
+    Ok(db)
 }
 
 /// The last time that the machine answered for sure.

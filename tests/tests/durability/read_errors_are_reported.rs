@@ -1,9 +1,13 @@
 //! A page that cannot be read is an error of the read that needed it, and of no other; when the disk answers again so
 //! does the database.
 
-use braid::vfs::faulty::{Fault, Operation};
+use std::sync::Arc;
+
+use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
 use braid::{Database, Error, Options, Result};
 use braid_tests::{Place, assert_clean, faulty_env, key};
+
+use crate::workload::open;
 
 #[test]
 fn and_do_not_stick() -> Result<()> {
@@ -37,4 +41,36 @@ fn and_do_not_stick() -> Result<()> {
         assert_eq!(db.get(&table, key(number))?, Some(vec![4; 100]));
     }
     assert_clean(&db)
+}
+
+/// The creation was killed after its log was made; the next open looks at that log and cannot read it. That is no word
+/// about whose log it is.
+#[test]
+fn of_the_log_of_an_unfinished_creation() -> Result<()> {
+    let small = Options { page_bytes: 512, log_segment_bytes: 64 << 10, ..Options::default() };
+    let mut reported = 0;
+    for steps in 0..200 {
+        let machine = CrashFileSystem::new();
+        machine.cut_power_after(steps);
+        if open(Arc::new(machine.clone()), &small).is_ok() {
+            break;
+        }
+        for nth in 1..60 {
+            let machine = machine.after_kill();
+            let files = machine.under_faults();
+            files.faults().inject(Fault::on_any(&Operation::FALLIBLE).nth(nth));
+            let opened = open(Arc::new(files.clone()), &small);
+            if files.faults().fired() == 0 {
+                break;
+            }
+            if let Err(error) = opened {
+                let right = matches!(error, Error::Io { .. } | Error::Poisoned);
+                assert!(right, "after {steps} steps, call {nth}: {error}");
+                reported += 1;
+            }
+            open(Arc::new(machine), &small)?;
+        }
+    }
+    assert!(reported > 0);
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use braid::{Database, Error, JournalMode, Options};
 
 use super::Scope;
-use crate::run::oracle::Promise;
+use crate::run::oracle::{ModeChange, Promise};
 use crate::run::session::{Held, PATH, Session};
 
 /// The most handles that a session keeps beside its own.
@@ -13,15 +13,23 @@ pub(super) fn switch_mode(session: &mut Session) {
     let mode = if session.rng.u8(0..3) == 0 { JournalMode::Wal } else { JournalMode::Mvcc };
     let before = session.db.journal_mode();
     let began = session.shared.moment();
-    match session.db.set_journal_mode(mode) {
+    let set = session.db.set_journal_mode(mode);
+    let (ended, stands) = (session.shared.moment(), set.is_ok() && session.shared.has_power());
+    match set {
         Ok(()) => {
             session.say(format_args!("  {mode:?}"));
-            if before != mode {
+            if before != mode && stands {
                 session.history.promises.push(Promise { began });
             }
         }
-        Err(error) => session.met("switching the mode", &error),
+        Err(error) => {
+            session.met("switching the mode", &error);
+            if matches!(error, Error::Busy(_) | Error::WriteTransactionsOpen { .. } | Error::NoSpace(_)) {
+                return;
+            }
+        }
     }
+    session.history.modes.push(ModeChange { mode, began, ended, stands });
 }
 
 fn keep(session: &mut Session, db: Database) {
@@ -66,7 +74,7 @@ pub(super) fn open_read_only(session: &mut Session) {
     }
     match db.snapshot() {
         Ok(snapshot) => {
-            let mut held = Held { snapshot, acts: Vec::new() };
+            let mut held = Held { snapshot, acts: Vec::new(), stands: session.shared.has_power() };
             let read = Scope::reading(session, &held.snapshot, &mut held.acts).statements(4);
             if let Err(error) = read {
                 session.met("a read", &error);

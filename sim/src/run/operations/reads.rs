@@ -66,7 +66,7 @@ pub(super) fn range(scope: &mut Scope<'_>) -> Result<()> {
             ended = true;
             break;
         };
-        let row = (key, Datum::of(&value));
+        let row = (Key::from(key), Datum::of(&value));
         if backwards { back.push(row) } else { front.push(row) }
     }
     scope.did(&table, What::Range { from, to, front, back, ended });
@@ -121,23 +121,23 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
         }
         1 | 2 => {
             let key = scope.key();
-            let moved = if backwards { walk.cursor.seek_le(&key) } else { walk.cursor.seek_ge(&key) };
+            let moved =
+                if backwards { walk.cursor.seek_le(key.as_ref()) } else { walk.cursor.seek_ge(key.as_ref()) };
             (moved, Bound::Included(key))
         }
         _ => {
             let start = match &walk.place {
-                Place::Nowhere => Bound::Unbounded,
                 Place::On(key) => Bound::Excluded(key.clone()),
                 // Beyond an end it stays; the other way leads to the last row before it.
                 Place::Beyond { backwards: end } if *end == backwards => return Ok(()),
-                Place::Beyond { .. } => Bound::Unbounded,
+                Place::Nowhere | Place::Beyond { .. } => Bound::Unbounded,
             };
             (if backwards { walk.cursor.prev() } else { walk.cursor.next() }, start)
         }
     };
     let Some(found) = scope.gone(&walk.table, moved)? else { return Ok(()) };
     let row = if found { walk.cursor.row()? } else { None };
-    let row: Vec<_> = row.map(|(key, value)| (key.to_vec(), Datum::of(value))).into_iter().collect();
+    let row: Vec<_> = row.map(|(key, value)| (Key::from(key), Datum::of(value))).into_iter().collect();
     walk.place = match row.first() {
         Some((key, _)) => Place::On(key.clone()),
         None => Place::Beyond { backwards },

@@ -12,7 +12,7 @@ use crate::run::session::Session;
 
 /// What is open.
 #[derive(Debug)]
-pub enum Open<'a> {
+pub(super) enum Open<'a> {
     /// A snapshot.
     Snapshot(&'a Snapshot),
     /// A write transaction.

@@ -12,7 +12,7 @@ fn begin(session: &mut Session) -> Option<Held> {
     match snapshot {
         Ok(snapshot) => {
             session.say(format_args!("  at {}", snapshot.timestamp()));
-            Some(Held { snapshot, acts: Vec::new() })
+            Some(Held { snapshot, acts: Vec::new(), stands: session.shared.has_power() })
         }
         Err(error) => {
             session.met("snapshot", &error);

@@ -38,13 +38,15 @@ pub(super) fn open(session: &mut Session) {
 }
 
 fn write_down(session: &mut Session, name: &str, change: SchemaChange, after: u64) {
-    let acked = Some(session.shared.moment());
+    let now = session.shared.moment();
+    let acked = session.shared.has_power().then_some(now);
     let at = session.span_since(after);
     session.history.schema.push(Schema {
         session: session.number,
         name: name.to_owned(),
         change,
         at,
+        order: now.number,
         durability: session.shared.plan.options.durability,
         acked,
     });
@@ -57,7 +59,8 @@ fn failed(session: &mut Session, name: &str, change: SchemaChange, error: &Error
             session: session.number,
             name: name.to_owned(),
             change,
-            at: Span::exactly(commit_ts.get()),
+            at: Span { after: commit_ts.get().saturating_sub(1), until: u64::MAX },
+            order: session.shared.moment().number,
             durability: session.shared.plan.options.durability,
             acked: None,
         });

@@ -87,6 +87,7 @@ fn one(session: &mut Session, admission: Admission) {
         exclusive,
         isolation: options.isolation,
         durability: asked(session, &options),
+        stands: session.shared.has_power(),
         acts,
         outcome,
     });
@@ -142,7 +143,7 @@ pub(super) fn transact(session: &mut Session) {
         Err(Error::Aborted(_)) => Outcome::Nothing,
         done => outcome(session, done.map(|outcome| outcome.commit)),
     };
-    let count = attempts.len();
+    let (count, stands) = (attempts.len(), session.shared.has_power());
     for (at, attempt) in attempts.into_iter().enumerate() {
         let is_last = at + 1 == count;
         // The last error may be that no further attempt got its turn.
@@ -158,6 +159,7 @@ pub(super) fn transact(session: &mut Session) {
             exclusive: attempt.exclusive,
             isolation: options.isolation,
             durability: asked(session, &options),
+            stands,
             acts: attempt.acts,
             outcome,
         });
@@ -197,6 +199,7 @@ pub(super) fn transact_panics(session: &mut Session) {
             exclusive: false,
             isolation: Isolation::Snapshot,
             durability: Durability::Sync,
+            stands: false,
             acts,
             outcome: Outcome::Nothing,
         });
@@ -209,7 +212,7 @@ pub(super) fn put_one(session: &mut Session) {
     let length = session.value_length();
     let bytes = session.shared.value(length);
     let value = Datum::of(&bytes);
-    session.say(format_args!("  put {table:?} {} {value:?}", crate::run::rows::shown(&key)));
+    session.say(format_args!("  {}({}) {key:?} {value:?}", table.name(), table.id()));
     let committed = session.db.put(&table, &key, &bytes);
     one_statement(session, table.id(), What::Put { key, value }, committed);
 }
@@ -237,6 +240,7 @@ fn one_statement(session: &mut Session, table: u32, what: What, committed: Resul
         exclusive: false,
         isolation: Isolation::Snapshot,
         durability: session.shared.plan.options.durability,
+        stands: session.shared.has_power(),
         acts: vec![Act { table, what }],
         outcome,
     });
@@ -252,7 +256,7 @@ pub(super) fn get_one(session: &mut Session) {
         Err(error) => return session.met("get", &error),
     };
     let at = Span { after, until: session.span_since(after).until };
-    session.say(format_args!("  {} is {found:?}", crate::run::rows::shown(&key)));
+    session.say(format_args!("  {}({}) {key:?} is {found:?}", table.name(), table.id()));
     let number = session.number;
     session.history.glimpses.push(Glimpse { session: number, at, table: table.id(), key, found });
 }

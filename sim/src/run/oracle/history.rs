@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use braid::{Conflict, Durability, Isolation};
+use braid::{Conflict, Durability, Isolation, JournalMode};
 
 use crate::run::oracle::Span;
 use crate::run::rows::{Datum, Key, Rows};
@@ -127,6 +127,8 @@ pub struct Transaction {
     pub isolation: Isolation,
     /// What its commit asked for.
     pub durability: Durability,
+    /// The machine still ran when it began, or when it committed: what it was told, somebody was told.
+    pub stands: bool,
     /// What it did, in order.
     pub acts: Vec<Act>,
     /// What became of it.
@@ -157,8 +159,11 @@ pub struct Schema {
     pub name: String,
     /// The rest.
     pub change: SchemaChange,
-    /// Its place: one of these.
+    /// Its place: one of these. Without an end where it may never have happened: what is unknown may also be what the
+    /// call has looked at, and not what it did.
     pub at: Span,
+    /// Larger than that of any change of the same name before it.
+    pub order: u64,
     /// What its commit asked for.
     pub durability: Durability,
     /// When it was acknowledged; `None` where it may not have happened.
@@ -179,6 +184,8 @@ pub enum SchemaChange {
 pub struct Dump {
     /// The moment that it shows.
     pub ts: u64,
+    /// The journal mode.
+    pub mode: JournalMode,
     /// Tables by name, with their ids.
     pub tables: BTreeMap<String, (u32, Rows)>,
 }
@@ -197,6 +204,19 @@ pub struct Stood {
     pub ts: u64,
 }
 
+/// A call that sets the journal mode.
+#[derive(Clone, Copy, Debug)]
+pub struct ModeChange {
+    /// To this one.
+    pub mode: JournalMode,
+    /// When it began.
+    pub began: Moment,
+    /// When it returned.
+    pub ended: Moment,
+    /// It said that the mode is set; if not, nobody knows.
+    pub stands: bool,
+}
+
 /// What happened in one life, in no order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -210,6 +230,8 @@ pub struct History {
     pub dumps: Vec<Dump>,
     /// Calls that make things durable.
     pub promises: Vec<Promise>,
+    /// Calls that set the journal mode, but for those that were refused.
+    pub modes: Vec<ModeChange>,
     /// What was said to stand beside what acknowledged commits and snapshots say.
     pub stood: Vec<Stood>,
 }
@@ -222,6 +244,7 @@ impl History {
         self.schema.extend(other.schema);
         self.dumps.extend(other.dumps);
         self.promises.extend(other.promises);
+        self.modes.extend(other.modes);
         self.stood.extend(other.stood);
     }
 

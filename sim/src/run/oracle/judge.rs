@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use braid::Durability;
+use braid::{Durability, JournalMode};
 
 use super::Verdict;
 use super::history::{Dump, History, Moment, Outcome, Transaction};
@@ -46,6 +46,8 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
     };
     for one in &history.transactions {
         if let Outcome::Committed { ts, acked } = one.outcome
+            && one.begin_ts.is_none_or(|begin| begin < ts)
+            && one.stands
             && stays(one.durability, acked)
         {
             raise(ts, format!("session {} was told of its commit, {:?}", one.session, one.durability));
@@ -66,6 +68,7 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
         Ending::PowerCut { .. } => {
             for one in &history.transactions {
                 if let Outcome::Committed { ts, .. } | Outcome::Unknown { ts } = one.outcome
+                    && one.begin_ts.is_none_or(|begin| begin < ts)
                     && one.durability == Durability::Sync
                     && ts <= seen
                 {
@@ -80,8 +83,8 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
 /// The newest moment that a reader was told to stand.
 fn seen(history: &History) -> u64 {
     let stands = |one: &Transaction| match (&one.outcome, one.begin_ts) {
-        (_, Some(begin)) if one.read_only => Some(begin),
-        (Outcome::Committed { .. }, Some(begin)) => Some(begin),
+        (_, Some(begin)) if one.stands && one.read_only => Some(begin),
+        (Outcome::Committed { .. }, Some(begin)) if one.stands => Some(begin),
         _ => None,
     };
     let snapshots = history.transactions.iter().filter_map(stands);
@@ -100,4 +103,16 @@ pub fn judge(model: &Model, found: &Dump, promised: &(u64, String)) -> Verdict {
         ));
     }
     dumped(model, found).map_err(|why| format!("what is left at {} is wrong: {why}", found.ts))
+}
+
+/// Whether a journal mode may be the one that a life has left: one that was set, or may have been, and was not followed
+/// by another.
+///
+/// # Errors
+/// What is wrong.
+pub fn judge_mode(start: &Start, history: &History, found: JournalMode) -> Verdict {
+    let followed = |ended: Moment| history.modes.iter().any(|other| other.stands && other.began > ended);
+    let may_be = (found == start.mode && !followed(Moment::default()))
+        || history.modes.iter().any(|change| change.mode == found && !followed(change.ended));
+    if may_be { Ok(()) } else { Err(format!("the journal mode is {found:?} after {:?}", history.modes)) }
 }

@@ -1,9 +1,9 @@
 //! What must hold, and how a run is held to it.
 //!
 //! Sessions write down what they did and what they were answered ([`history`]). When a life is over, its history is
-//! replayed in the order of the commits' timestamps ([`replay`]), read by read; the outcome is every version of every
+//! replayed in the order of the commits' timestamps ([`mod@replay`]), read by read; the outcome is every version of every
 //! row. What the next life finds must be the rows at one moment of that history, and a moment that is late enough
-//! ([`judge`]).
+//! ([`mod@judge`]).
 //!
 //! Timestamps make this simple: each commit tells its own, one whose outcome is unknown too, and the first snapshot
 //! after a crash tells which was the last commit that stayed.
@@ -18,9 +18,10 @@ mod tests;
 
 pub use self::{
     history::{
-        Act, Dump, Glimpse, History, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Transaction, What,
+        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood,
+        Transaction, What,
     },
-    judge::{Ending, judge, promise},
+    judge::{Ending, judge, judge_mode, promise},
     model::{Model, Span, Start},
     replay::replay,
 };

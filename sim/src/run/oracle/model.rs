@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use braid::JournalMode;
+
 use super::history::{Schema, SchemaChange};
 use crate::run::rows::{Datum, Key, Rows};
 
@@ -46,6 +48,8 @@ impl Span {
 pub struct Start {
     /// The timestamp of the last commit.
     pub ts: u64,
+    /// The journal mode.
+    pub mode: JournalMode,
     /// Tables by name, with their ids.
     pub tables: BTreeMap<String, (u32, Rows)>,
 }
@@ -91,7 +95,7 @@ impl Model {
             model.tables.insert(*id, table);
         }
         let mut changes: Vec<&Schema> = schema.iter().collect();
-        changes.sort_by_key(|change| (change.at.until, change.at.after));
+        changes.sort_by_key(|change| change.order);
         for change in changes {
             model.apply(change)?;
         }
@@ -123,6 +127,7 @@ impl Model {
                 }
             }
             (SchemaChange::Drop, Some((_, table))) => table.dropped = Some(schema.at),
+            (SchemaChange::Drop, None) if schema.acked.is_none() => {}
             (SchemaChange::Drop, None) => {
                 return Err(format!("table `{}` was dropped and was not there", schema.name));
             }
@@ -132,19 +137,19 @@ impl Model {
 
     /// The value of a row at a moment.
     #[must_use]
-    pub fn get(&self, table: u32, key: &[u8], ts: u64) -> Option<Datum> {
+    pub fn get(&self, table: u32, key: &Key, ts: u64) -> Option<Datum> {
         visible(self.tables.get(&table)?.rows.get(key)?, ts)
     }
 
     /// The newest version of a row, whatever it is.
     #[must_use]
-    pub fn newest(&self, table: u32, key: &[u8]) -> Option<u64> {
+    pub fn newest(&self, table: u32, key: &Key) -> Option<u64> {
         Some(self.tables.get(&table)?.rows.get(key)?.last()?.0)
     }
 
     /// Whether a commit at `ts` wrote the row.
     #[must_use]
-    pub fn has_version(&self, table: u32, key: &[u8], ts: u64) -> bool {
+    pub fn has_version(&self, table: u32, key: &Key, ts: u64) -> bool {
         let row = self.tables.get(&table).and_then(|table| table.rows.get(key));
         row.is_some_and(|row| row.iter().any(|(at, _)| *at == ts))
     }

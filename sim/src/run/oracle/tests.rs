@@ -1,1 +1,213 @@
+//! An oracle that finds nothing proves nothing: each rule is shown a history that breaks it, beside one that does not.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use braid::{Durability, Isolation, JournalMode};
+
+use super::*;
+use crate::run::rows::{Datum, Key, Rows};
+
+const TABLE: u32 = 16;
+
+fn key(name: &str) -> Key {
+    Key::from(name.as_bytes())
+}
+
+fn value(number: u64) -> Datum {
+    Datum::of(&Datum::bytes(number, 20))
+}
+
+fn act(what: What) -> Act {
+    Act { table: TABLE, what }
+}
+
+fn put(name: &str, number: u64) -> Act {
+    act(What::Put { key: key(name), value: value(number) })
+}
+
+fn get(name: &str, number: Option<u64>) -> Act {
+    act(What::Get { key: key(name), found: number.map(value) })
+}
+
+fn moment(number: u64) -> Moment {
+    Moment { number, time: Duration::from_millis(number) }
+}
+
+fn transaction(begin: u64, outcome: Outcome, acts: Vec<Act>) -> Transaction {
+    Transaction {
+        session: 0,
+        begin_ts: Some(begin),
+        read_only: false,
+        exclusive: false,
+        isolation: Isolation::Snapshot,
+        durability: Durability::Sync,
+        stands: true,
+        acts,
+        outcome,
+    }
+}
+
+fn committed(begin: u64, ts: u64, acts: Vec<Act>) -> Transaction {
+    transaction(begin, Outcome::Committed { ts, acked: moment(ts * 10) }, acts)
+}
+
+fn snapshot(begin: u64, acts: Vec<Act>) -> Transaction {
+    Transaction { read_only: true, ..transaction(begin, Outcome::Nothing, acts) }
+}
+
+/// One table with one row, at timestamp 10.
+fn start() -> Start {
+    let rows = Rows::from([(key("a"), value(1))]);
+    Start { ts: 10, mode: JournalMode::Wal, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
+}
+
+fn of(transactions: Vec<Transaction>) -> History {
+    History { transactions, ..History::default() }
+}
+
+fn passes(transactions: Vec<Transaction>) -> bool {
+    replay(&start(), &of(transactions)).is_ok()
+}
+
+fn found(ts: u64, rows: &[(&str, u64)]) -> Dump {
+    let rows = rows.iter().map(|(name, number)| (key(name), value(*number))).collect();
+    Dump { ts, mode: JournalMode::Wal, tables: BTreeMap::from([("t".to_owned(), (TABLE, rows))]) }
+}
+
+#[test]
+fn reads_are_held_to_their_snapshot_and_own_writes() {
+    let write = || committed(10, 11, vec![get("a", Some(1)), put("a", 2), get("a", Some(2))]);
+    assert!(passes(vec![
+        write(),
+        snapshot(10, vec![get("a", Some(1))]),
+        snapshot(11, vec![get("a", Some(2))])
+    ]));
+    assert!(!passes(vec![write(), snapshot(10, vec![get("a", Some(2))])]), "it read the future");
+    assert!(!passes(vec![write(), snapshot(11, vec![get("a", Some(1))])]), "it read the past");
+    assert!(
+        !passes(vec![committed(10, 11, vec![put("a", 2), get("a", Some(1))])]),
+        "its own write is not there"
+    );
+    let aborted = transaction(10, Outcome::Nothing, vec![put("a", 3)]);
+    assert!(!passes(vec![aborted, snapshot(11, vec![get("a", Some(3))])]), "what was rolled back was read");
+}
+
+#[test]
+fn ranges_and_counts_are_held_to_their_snapshot() {
+    let all = |front: &[(&str, u64)], ended| {
+        let front = front.iter().map(|(name, number)| (key(name), value(*number))).collect();
+        act(What::Range { from: Bound::Unbounded, to: Bound::Unbounded, front, back: Vec::new(), ended })
+    };
+    let insert = || committed(10, 11, vec![put("b", 2)]);
+    assert!(passes(vec![insert(), snapshot(11, vec![all(&[("a", 1), ("b", 2)], true)])]));
+    assert!(passes(vec![insert(), snapshot(11, vec![all(&[("a", 1)], false)])]));
+    assert!(!passes(vec![insert(), snapshot(11, vec![all(&[("a", 1)], true)])]), "a row is missing");
+    assert!(!passes(vec![insert(), snapshot(11, vec![all(&[("b", 2)], false)])]), "the first row is missing");
+    assert!(!passes(vec![insert(), snapshot(10, vec![all(&[("a", 1), ("b", 2)], true)])]), "a phantom");
+    let count = |found| act(What::Count { from: Bound::Unbounded, to: Bound::Excluded(key("b")), found });
+    assert!(passes(vec![insert(), snapshot(11, vec![count(1)])]));
+    assert!(!passes(vec![insert(), snapshot(11, vec![count(2)])]));
+}
+
+#[test]
+fn lost_updates_write_skew_and_doubles_are_found() {
+    let (one, two) = (committed(10, 11, vec![put("a", 2)]), committed(10, 12, vec![put("a", 3)]));
+    assert!(!passes(vec![one.clone(), two]), "a lost update");
+    assert!(passes(vec![one.clone(), committed(11, 12, vec![put("a", 3)])]));
+    assert!(!passes(vec![one.clone(), committed(10, 11, vec![put("b", 3)])]), "two at one place");
+    assert!(!passes(vec![one.clone(), committed(12, 12, vec![put("b", 3)])]), "before its snapshot");
+    assert!(!passes(vec![one.clone(), committed(11, 14, vec![put("b", 3)])]), "a commit of nobody's");
+
+    let reader =
+        |isolation| Transaction { isolation, ..committed(10, 12, vec![get("a", Some(1)), put("b", 4)]) };
+    assert!(passes(vec![one.clone(), reader(Isolation::Snapshot)]));
+    assert!(!passes(vec![one.clone(), reader(Isolation::Serializable)]), "write skew");
+    let alone = Transaction { exclusive: true, ..committed(10, 12, vec![put("b", 4)]) };
+    assert!(!passes(vec![one, alone]), "it was not alone");
+}
+
+#[test]
+fn tables_come_and_go_where_they_may() {
+    let drop = |after, until| Schema {
+        session: 0,
+        name: "t".to_owned(),
+        change: SchemaChange::Drop,
+        at: Span { after, until },
+        order: 1,
+        durability: Durability::Sync,
+        acked: Some(moment(5)),
+    };
+    let gone = |at, begin| {
+        let transactions = vec![snapshot(begin, vec![act(What::Gone)])];
+        replay(&start(), &History { schema: vec![drop(10, at)], ..of(transactions) }).is_ok()
+    };
+    assert!(gone(12, 12) && gone(12, 11));
+    assert!(!gone(12, 10), "it was there still");
+    let model = replay(&start(), &History { schema: vec![drop(10, 11)], ..History::default() }).unwrap();
+    let promised = (10, String::new());
+    assert!(judge(&model, &found(10, &[("a", 1)]), &promised).is_ok());
+    assert!(judge(&model, &found(11, &[("a", 1)]), &promised).is_err(), "it has come back");
+    let nothing = Dump { ts: 11, mode: JournalMode::Wal, tables: BTreeMap::new() };
+    assert!(judge(&model, &nothing, &promised).is_ok());
+    assert!(judge(&model, &Dump { ts: 10, ..nothing }, &promised).is_err(), "it went too early");
+}
+
+#[test]
+fn what_is_left_must_be_a_moment_that_is_late_enough() {
+    let deferred = Transaction { durability: Durability::Deferred, ..committed(11, 12, vec![put("c", 3)]) };
+    let history = of(vec![committed(10, 11, vec![put("b", 2)]), deferred]);
+    let model = replay(&start(), &history).unwrap();
+    let cut = Ending::PowerCut { after: Duration::ZERO };
+    let after = |ending| promise(&start(), &history, ending, Duration::ZERO);
+    assert_eq!((after(cut).0, after(Ending::Stop).0), (11, 12));
+
+    let whole = found(12, &[("a", 1), ("b", 2), ("c", 3)]);
+    let without_last = found(11, &[("a", 1), ("b", 2)]);
+    assert!(judge(&model, &whole, &after(Ending::Stop)).is_ok());
+    assert!(judge(&model, &without_last, &after(cut)).is_ok());
+    assert!(judge(&model, &without_last, &after(Ending::Stop)).is_err(), "a kill takes nothing");
+    assert!(judge(&model, &found(10, &[("a", 1)]), &after(cut)).is_err(), "a promise is broken");
+    assert!(judge(&model, &found(12, &[("a", 1), ("c", 3)]), &after(cut)).is_err(), "a hole");
+    assert!(judge(&model, &found(11, &[("a", 1), ("b", 2), ("c", 3)]), &after(cut)).is_err(), "half of it");
+}
+
+#[test]
+fn deferred_commits_stand_after_a_sync_and_after_their_interval() {
+    let deferred = Transaction { durability: Durability::Deferred, ..committed(10, 11, vec![put("b", 2)]) };
+    let cut = |after| Ending::PowerCut { after: Duration::from_millis(after) };
+    let interval = Duration::from_millis(50);
+    let mut history = of(vec![deferred]);
+    assert_eq!(promise(&start(), &history, cut(200), interval).0, 10);
+    assert_eq!(promise(&start(), &history, cut(1000), interval).0, 11, "the background sync has come");
+    history.promises.push(Promise { began: moment(100) });
+    assert_eq!(promise(&start(), &history, cut(0), interval).0, 10, "it was acknowledged later");
+    history.promises.push(Promise { began: moment(111) });
+    assert_eq!(promise(&start(), &history, cut(0), interval).0, 11);
+}
+
+#[test]
+fn an_unknown_commit_that_a_snapshot_saw_is_found() {
+    let unknown = || transaction(10, Outcome::Unknown { ts: 11 }, vec![put("a", 2)]);
+    assert!(passes(vec![unknown(), snapshot(10, vec![get("a", Some(1))])]));
+    assert!(!passes(vec![unknown(), snapshot(11, vec![get("a", Some(2))])]));
+}
+
+#[test]
+fn the_mode_is_one_that_was_set_last() {
+    let set =
+        |mode, began, stands| ModeChange { mode, began: moment(began), ended: moment(began + 2), stands };
+    let left = |modes: &[ModeChange], found| {
+        let history = History { modes: modes.to_vec(), ..History::default() };
+        judge_mode(&start(), &history, found).is_ok()
+    };
+    let (wal, mvcc) = (JournalMode::Wal, JournalMode::Mvcc);
+    assert!(left(&[], wal) && !left(&[], mvcc));
+    assert!(left(&[set(mvcc, 1, true)], mvcc) && !left(&[set(mvcc, 1, true)], wal));
+    assert!(left(&[set(mvcc, 1, false)], mvcc) && left(&[set(mvcc, 1, false)], wal));
+    let both = [set(mvcc, 1, true), set(wal, 5, true)];
+    assert!(left(&both, wal) && !left(&both, mvcc));
+    let at_once = [set(mvcc, 1, true), set(wal, 2, true)];
+    assert!(left(&at_once, wal) && left(&at_once, mvcc));
+}
