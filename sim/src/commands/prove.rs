@@ -38,8 +38,8 @@ impl Prove {
             eprintln!("[{number} of {}] {}: {}", proofs.len(), proof.what, proof.command_line());
             let began = clock.now();
             let outcome = run(proof).unwrap_or_else(|error| Outcome {
-                reached: 0,
                 failure: Some(format!("it could not be run: {error}")),
+                ..Outcome::default()
             });
             if let Some(failure) = &outcome.failure {
                 eprintln!("    FAILED: {failure}");
@@ -57,6 +57,14 @@ impl Prove {
     }
 }
 
+fn verdict(outcome: &Outcome) -> String {
+    match (&outcome.failure, outcome.skipped) {
+        (Some(failure), _) => failure.clone(),
+        (None, 0) => "good".to_owned(),
+        (None, skipped) => format!("good, {skipped} skipped"),
+    }
+}
+
 fn table(rows: &[(&Proof, Outcome, Duration)]) -> Table {
     let mut table = Table::new();
     table
@@ -71,7 +79,7 @@ fn table(rows: &[(&Proof, Outcome, Duration)]) -> Table {
             outcome.reached.to_string(),
             if proof.target == 0 { "all".to_owned() } else { proof.target.to_string() },
             took.as_secs().to_string(),
-            outcome.failure.clone().unwrap_or_else(|| "good".to_owned()),
+            verdict(outcome),
         ]);
     }
     table

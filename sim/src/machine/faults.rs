@@ -96,7 +96,7 @@ pub fn faults(each: u64, only: Option<&str>, jobs: usize) -> ExitCode {
     }
     let figure = |count: &AtomicU64| count.load(Ordering::Relaxed);
     println!(
-        "machine_faults runs={} calls_met={} acknowledged={} unknown={} refused={} skipped={} failures={}",
+        "runs={} calls_met={} acknowledged={} unknown={} refused={} skipped={} failures={}",
         figure(&totals.runs),
         figure(&totals.calls_met),
         figure(&totals.acknowledged),

@@ -47,7 +47,7 @@ pub fn kill(cycles: u64, threads: usize, seed: u64, jobs: usize) -> ExitCode {
         );
     }
     println!(
-        "machine_kill cycles={} commits={} unknown={} in_open={} in_checkpoint={} in_compaction={} in_close={} failures={}",
+        "cycles={} commits={} unknown={} in_open={} in_checkpoint={} in_compaction={} in_close={} failures={}",
         totals.cycles,
         totals.commits,
         totals.unknown,

@@ -107,7 +107,7 @@ pub fn soak(length: Duration, writers: usize) -> ExitCode {
     let mib = |samples: &[u64], of: fn(&[u64]) -> u64| of(samples) >> 20;
     let peak = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
     println!(
-        "machine_soak seconds={} commits={} sums={} checkpoints={} compactions={} backups={} tables={} \
+        "seconds={} commits={} sums={} checkpoints={} compactions={} backups={} tables={} \
          memory_median_mib={} memory_peak_mib={} files_median_mib={} files_peak_mib={} failures={}",
         length.as_secs(),
         figure(&totals.commits),

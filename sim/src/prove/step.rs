@@ -25,12 +25,14 @@ pub struct Proof {
 }
 
 /// What came of a proof.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How many were done.
     pub reached: u64,
     /// Why it does not count, if it does not.
     pub failure: Option<String>,
+    /// How many parts were left out because the machine lacks what they need.
+    pub skipped: u64,
 }
 
 impl Proof {
@@ -47,22 +49,24 @@ impl Proof {
 
     fn judge(&self, printed: &str, ended_well: bool) -> Outcome {
         let Some(figures) = Figures::last_in(printed) else {
-            return Outcome { reached: 0, failure: Some("it printed no figures".to_owned()) };
+            return Outcome { failure: Some("it printed no figures".to_owned()), ..Outcome::default() };
         };
         let reached = figures.get(self.figure).unwrap_or(0);
+        let skipped = figures.get("skipped").unwrap_or(0);
         let failure = match figures.get("failures") {
             Some(0) if !ended_well => Some("it ended with an error".to_owned()),
+            Some(0) if reached == 0 && skipped > 0 => None,
             Some(0) if reached == 0 => Some(format!("it tried no {}", self.figure)),
             Some(0) if reached < self.asked => Some(format!("{} were asked for", self.asked)),
             Some(0) => None,
             Some(failures) => Some(format!("{failures} failed")),
             None => Some("it did not say how many failed".to_owned()),
         };
-        Outcome { reached, failure }
+        Outcome { reached, failure, skipped }
     }
 }
 
-/// Runs a proof to its end. What it says on the standard error is passed through, and so is what it prints.
+/// Runs a proof to its end. What it says on the standard error is passed through; what it prints is read.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -92,7 +96,7 @@ mod tests {
     #[test]
     fn only_a_whole_and_clean_run_counts() {
         let clean = proof(5).judge("states=5 failures=0\n", true);
-        assert_eq!(clean, Outcome { reached: 5, failure: None });
+        assert_eq!(clean, Outcome { reached: 5, ..Outcome::default() });
         for (printed, ended_well) in [
             ("states=5 failures=0", false),
             ("states=4 failures=0", true),
@@ -103,5 +107,12 @@ mod tests {
             assert!(proof(5).judge(printed, ended_well).failure.is_some(), "{printed}");
         }
         assert!(proof(0).judge("states=0 failures=0", true).failure.is_some());
+    }
+
+    #[test]
+    fn what_the_machine_cannot_do_is_said_and_is_no_failure() {
+        let skipped = proof(5).judge("states=0 skipped=1 failures=0", true);
+        assert_eq!(skipped, Outcome { skipped: 1, ..Outcome::default() });
+        assert!(proof(5).judge("states=4 skipped=1 failures=0", true).failure.is_some());
     }
 }
