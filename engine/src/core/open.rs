@@ -179,11 +179,12 @@ fn open_read_only(
     lock: Arc<dyn File>,
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
+    let options = log_options(&request.options, 0o600);
     let replayed = if has_log(&base) {
-        let options = log_options(&request.options, 0o600);
         recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
             .0
     } else {
+        find_unfinished_log(&request, &store, &options)?;
         Replayed::nothing_after(base, &request.path, generation_bytes)?
     };
     join(request, store, lock, replayed, None)
@@ -211,9 +212,12 @@ fn open_read_write(
         )?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
-        remove_unfinished_log(&request, &store, &options)?;
-        let started =
-            Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
+        let dir = log_dir(&request.path);
+        if find_unfinished_log(&request, &store, &options)? {
+            Log::remove(&*request.env.files, &dir)
+                .map_err(|error| Error::from_log(error, "removing an unfinished log"))?;
+        }
+        let started = Log::create(&request.env, &dir, store.uuid(), options).map_err(from_log)?;
         let lsn = started.0.appended().get();
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
@@ -229,13 +233,13 @@ fn has_log(base: &Base) -> bool {
     base.state().checkpoint_lsn != 0
 }
 
-/// Removes the log of a creation that was cut short, which holds no record of the engine's. Any other is refused: it belongs
-/// to another database, or to this one and its newest meta page is damaged.
-fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<()> {
+/// Looks beside a base that knows of no log: whether there is one of a creation that was cut short, which holds no record of
+/// the engine's. Any other is refused: it belongs to another database, or to this one and its newest meta page is damaged.
+fn find_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<bool> {
     let files = &*request.env.files;
     let dir = log_dir(&request.path);
     if !log_exists(files, &dir)? {
-        return Ok(());
+        return Ok(false);
     }
     let mut records = 0;
     let scanned = Recovery::scan(files, &dir, store.uuid(), Lsn::FIRST, Lsn::ZERO, options, |_| {
@@ -249,7 +253,7 @@ fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &Log
             dir.display()
         )));
     }
-    Log::remove(files, &dir).map_err(|error| Error::from_log(error, "removing an unfinished log"))
+    Ok(true)
 }
 
 fn log_exists(files: &dyn FileSystem, dir: &Path) -> Result<bool> {
