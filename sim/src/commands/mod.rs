@@ -1,6 +1,8 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
 mod crash_states;
+mod damage;
+mod io_failures;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     CrashStates(crash_states::Arguments),
+    Damage(damage::Arguments),
+    IoFailures(io_failures::Arguments),
 }
 
 impl Arguments {
@@ -25,6 +29,8 @@ impl Arguments {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::CrashStates(arguments) => arguments.run(),
+            Command::Damage(arguments) => arguments.run(),
+            Command::IoFailures(arguments) => arguments.run(),
         }
     }
 }

@@ -12,6 +12,8 @@ mod recorder;
 mod search;
 mod workload;
 
+pub(crate) use image::examine;
+
 pub use path::{StatePath, Step};
 pub use search::{Figures, Search};
 pub use workload::{NAMES, Workload};
