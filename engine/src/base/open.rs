@@ -9,6 +9,10 @@
 //! the one that a crash tore while it was written, and then the log for the older one is still there; or it may be the
 //! newer one, damaged after its log was recycled. Only the engine, which knows the log, can tell.
 //!
+//! What an open finds may be in the page cache alone: a process was killed before it had synced its meta block, or the sync
+//! failed and the system took the block for clean. Whoever goes on to write [confirms](BaseStore::confirm) it first, before the
+//! other block is touched and before any of the log that this one is ahead of is let go.
+//!
 //! The caller holds the lock on the file before either.
 
 use std::sync::Arc;
@@ -104,6 +108,22 @@ impl BaseStore {
                 Self::assemble(file, cache, read_only, slot, meta, other_damaged).map(Opened::Ready)
             }
         }
+    }
+
+    /// Makes the meta block that was opened durable: writes it again, as it is, and syncs it. Its pages were synced before
+    /// it was first written.
+    ///
+    /// # Errors
+    /// What writing gives; `SyncFailed`.
+    pub(crate) fn confirm(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        self.file
+            .write_all_at(&writer.current.encode(), (writer.slot * META_BYTES) as u64)
+            .map_err(|source| BaseError::from_write("writing a meta block again", source))?;
+        self.file.sync_data().map_err(|source| {
+            writer.poisoned = true;
+            BaseError::SyncFailed { source }
+        })
     }
 
     /// Opens what can be opened of a file whose directory or free list is damaged, for reading only; with what is lost.

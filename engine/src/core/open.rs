@@ -201,7 +201,7 @@ fn open_read_write(
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let (replayed, (log, appender)) = if has_log(&base) {
-        let (replayed, recovered) = recovery::replay(
+        let (mut replayed, recovered) = recovery::replay(
             &*request.env.files,
             &store,
             base,
@@ -210,6 +210,8 @@ fn open_read_write(
             generation_bytes,
             true,
         )?;
+        // Before the log is let go that this base needs no more, but an older one would.
+        replayed.confirm(&store)?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
         let dir = log_dir(&request.path);
@@ -217,6 +219,7 @@ fn open_read_write(
             Log::remove(&*request.env.files, &dir)
                 .map_err(|error| Error::from_log(error, "removing an unfinished log"))?;
         }
+        store.confirm().map_err(|error| Error::from_opening(error, &request.path))?;
         let started = Log::create(&request.env, &dir, store.uuid(), options).map_err(from_log)?;
         let lsn = started.0.appended().get();
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };

@@ -37,6 +37,8 @@ const BATCH_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Replayed {
     pub(super) base: Arc<Base>,
+    /// Whether the base is known to be on the disk.
+    confirmed: bool,
     /// Everything after the base. It takes the commits to come.
     pub(super) generation: Arc<Generation>,
     pub(super) rights: InstallRights,
@@ -68,6 +70,7 @@ impl Replayed {
         let (generation, rights) = Generation::new(last_ts, generation_bytes);
         Ok(Self {
             base,
+            confirmed: false,
             generation,
             rights,
             batch: ReplayBatch::new(),
@@ -130,8 +133,18 @@ impl Replayed {
         self.generation.bytes().saturating_add(self.batch.bytes())
     }
 
+    /// Makes the base durable that was opened, unless it is: nothing may be built on one that only the page cache holds.
+    pub(super) fn confirm(&mut self, store: &BaseStore) -> Result<()> {
+        if !self.confirmed {
+            store.confirm().map_err(|error| Error::from_base(error, "making the database file durable"))?;
+            self.confirmed = true;
+        }
+        Ok(())
+    }
+
     /// Puts what was replayed so far into the base.
     fn fold(&mut self, store: &BaseStore) -> Result<()> {
+        self.confirm(store)?;
         self.settle();
         let state = EngineState {
             checkpoint_ts: self.last_ts.get(),
