@@ -12,7 +12,7 @@ pub(super) enum Effect {
     Fails,
     /// `ENOSPC`, and nothing is done.
     Full,
-    /// It reads or writes five bytes.
+    /// It reads or writes a part of what it is asked for.
     Short,
     /// It reads or writes nothing, and says so.
     Nothing,
@@ -78,6 +78,8 @@ impl Met {
         let fault = match self.effect {
             Effect::Fails => fault,
             Effect::Full => fault.kind(ErrorKind::StorageFull),
+            // A few bytes at a time for good would take for ever to read a segment.
+            Effect::Short if self.lasts == Lasts::FromThenOn => fault.short(500),
             Effect::Short => fault.short(5),
             Effect::Nothing => fault.short(0),
             Effect::Interrupted => fault.kind(ErrorKind::Interrupted),
@@ -87,7 +89,11 @@ impl Met {
     }
 }
 
-/// Whether a failing file explains an error.
-pub(super) fn is_explained(error: &Error) -> bool {
-    matches!(error, Error::Io { .. } | Error::NoSpace(_) | Error::CommitUnknown { .. } | Error::Poisoned)
+/// Whether a failing file explains an error. One that seems to end too early is rightly taken for damaged.
+pub(super) fn is_explained(error: &Error, reads_nothing: bool) -> bool {
+    match error {
+        Error::Io { .. } | Error::NoSpace(_) | Error::CommitUnknown { .. } | Error::Poisoned => true,
+        Error::Corrupt(_) => reads_nothing,
+        _ => false,
+    }
 }

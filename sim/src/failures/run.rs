@@ -1,5 +1,6 @@
 //! Goes over all calls and effects.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use braid::vfs::faulty::{Counters, CrashChoice, CrashFileSystem, Fault, Operation};
@@ -77,7 +78,8 @@ impl Run {
             // Not always the same effect of a call.
             let number = turn * step + turn % step;
             let Some(case) = usize::try_from(number).ok().and_then(|at| cases.get(at)) else { return Ok(()) };
-            let played = case.play(number);
+            let played = catch_unwind(AssertUnwindSafe(|| case.play(number)))
+                .unwrap_or_else(|_| Err("it panics, or tries for ever".to_owned()));
             let told = |error| {
                 format!(
                     "{}, {:?}: {error}; again: braid-sim io-failures --case {number}",
@@ -99,7 +101,7 @@ impl Run {
 /// What a script calls when nothing fails.
 fn undisturbed(script: &Script) -> Result<Counters, String> {
     let mut counters = None;
-    let played = script.play(0, |files| counters = Some(files.faults()));
+    let played = script.play(0, false, |files| counters = Some(files.faults()));
     judge(&played, script, 0)?;
     if played.errors > 0 {
         return Err(format!("{} errors of nothing", played.errors));
@@ -124,10 +126,11 @@ fn cases_of<'a>(script: &'a Script, counters: &Counters) -> Vec<Case<'a>> {
 impl Case<'_> {
     fn play(&self, seed: u64) -> Result<Played, String> {
         let mut faults = None;
-        let played = self.script.play(seed, |files| {
+        let reads_nothing = self.met.effect == Effect::Nothing && self.met.operation == Operation::Read;
+        let played = self.script.play(seed, reads_nothing, |files| {
             let endless = || panic!("somebody tries for ever");
             // The first fault decides, so it is this one.
-            files.faults().inject(Fault::on_any(&Operation::FALLIBLE).nth(ENDLESS).sticky().call(endless));
+            files.faults().inject(Fault::on_any(&Operation::FALLIBLE).nth(ENDLESS).call(endless));
             files.faults().inject(self.met.fault());
             faults = Some(files.faults());
         });
@@ -196,7 +199,7 @@ mod tests {
         let script = &Script::all(true).unwrap()[0];
         let mut found = 0;
         for nth in 1..20 {
-            let played = script.play(nth, |files| {
+            let played = script.play(nth, false, |files| {
                 let machine_loses = Fault::on_any(&[Operation::SyncData]).nth(nth).sticky();
                 files.faults().inject(machine_loses.kind(std::io::ErrorKind::Other));
             });
