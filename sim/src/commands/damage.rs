@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     /// Bytes of a page.
     #[arg(long, default_value_t = 512)]
     page_bytes: usize,
-    /// Flip only one bit of so many.
+    /// Flip only one bit of so many, and try one of a sixty-fourth as many pieces and lengths.
     #[arg(long, default_value_t = 1)]
     share: u64,
     /// Threads.

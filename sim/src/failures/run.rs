@@ -177,7 +177,7 @@ mod tests {
     fn no_failing_call_loses_what_was_told() {
         let figures = Run { share: 101, jobs: 2, only: None }.run(&ProgressBar::hidden());
         assert_eq!(figures.failures, Vec::<String>::new());
-        assert!(figures.calls > 1000 && figures.runs > 100 && figures.errors > 100, "{figures:?}");
+        assert!(figures.calls > 500 && figures.runs > 60 && figures.errors > 100, "{figures:?}");
     }
 
     #[test]
