@@ -68,3 +68,56 @@ fn a_power_cut_while_a_recovery_folds_leaves_a_database_that_opens() {
         }
     }
 }
+
+/// What the open reads of the database file may be in the page cache alone: after a kill in the middle of a checkpoint, and
+/// after a checkpoint whose sync failed, which nothing writes again.
+#[test]
+fn a_meta_page_of_which_only_the_page_cache_knows_is_not_built_upon() {
+    use braid::vfs::faulty::{Fault, Operation};
+
+    let options = || Options { log_segment_bytes: 64 << 10, ..Options::default() };
+    let open = |machine: &CrashFileSystem| {
+        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options()).unwrap()
+    };
+    for killed in [true, false] {
+        let machine = CrashFileSystem::new();
+        let files = machine.under_faults();
+        let faults = files.faults();
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+        let table = db.table("t").unwrap();
+        for row in 0..6_u8 {
+            db.put(&table, [row], [row; 20_000]).unwrap();
+        }
+        // The second sync of the file is that of the meta page.
+        let of_the_meta_page = || Fault::on(Operation::SyncData).on_paths_ending("/db").nth(2);
+        let left = Arc::new(std::sync::Mutex::new(None));
+        if killed {
+            let (left, machine) = (Arc::clone(&left), machine.clone());
+            faults
+                .inject(of_the_meta_page().call(move || *left.lock().unwrap() = Some(machine.after_kill())));
+            db.checkpoint().unwrap();
+        } else {
+            faults.inject(of_the_meta_page());
+            assert!(db.checkpoint().is_err());
+        }
+        drop((db, table));
+        let machine = left.lock().unwrap().take().unwrap_or(machine);
+        let db = open(&machine);
+        let table = db.table("t").unwrap();
+        for row in 6..12_u8 {
+            db.put(&table, [row], [row; 20_000]).unwrap();
+        }
+        let after = machine.crash(CrashChoice::KeepNone);
+        drop((db, table));
+        let db = open(&after);
+        let table = db.table("t").unwrap();
+        for row in 0..12_u8 {
+            assert_eq!(
+                db.get(&table, [row]).unwrap(),
+                Some(vec![row; 20_000]),
+                "row {row}, killed: {killed}"
+            );
+        }
+        assert!(db.check().unwrap().is_ok());
+    }
+}

@@ -5,6 +5,8 @@
 //! what it must be.
 
 pub mod commands;
+pub mod damage;
+pub mod failures;
 pub mod histories;
 pub mod jobs;
 pub mod machine;

@@ -152,6 +152,14 @@ impl Place {
         fs::write(path, bytes).expect("a file can be written");
     }
 
+    /// Makes a directory.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn make_directory(path: &Path) {
+        fs::create_dir(path).expect("a directory can be made");
+    }
+
     /// Removes a file.
     ///
     /// # Panics

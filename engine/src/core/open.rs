@@ -247,11 +247,12 @@ fn open_read_only(
     locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
+    let options = log_options(&request.options, 0o600);
     let replayed = if has_log(&base) {
-        let options = log_options(&request.options, 0o600);
         recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
             .0
     } else {
+        find_unfinished_log(&request, &store, &options)?;
         Replayed::nothing_after(&store, base, &request.path, generation_bytes)?
     };
     join(request, store, locks, replayed, None)
@@ -280,9 +281,12 @@ fn open_read_write(
         )?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
-        remove_unfinished_log(&request, &store, &options)?;
-        let started =
-            Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
+        let dir = log_dir(&request.path);
+        if find_unfinished_log(&request, &store, &options)? {
+            Log::remove(&*request.env.files, &dir)
+                .map_err(|error| Error::from_log(error, "removing an unfinished log"))?;
+        }
+        let started = Log::create(&request.env, &dir, store.uuid(), options).map_err(from_log)?;
         // Its directory may be another one now.
         for old in locks.drain(1..) {
             old.unlock().map_err(|error| Error::io("unlocking the directory of the log", error))?;
@@ -303,13 +307,13 @@ fn has_log(base: &Base) -> bool {
     base.state().checkpoint_lsn != 0
 }
 
-/// Removes the log of a creation that was cut short, which holds no record of the engine's. Any other is refused: it belongs
-/// to another database, or to this one and its newest meta page is damaged.
-fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<()> {
+/// Looks beside a base that knows of no log: whether there is one of a creation that was cut short, which holds no record of
+/// the engine's. Any other is refused: it belongs to another database, or to this one and its newest meta page is damaged.
+fn find_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOptions) -> Result<bool> {
     let files = &*request.env.files;
     let dir = log_dir(&request.path);
     if !log_exists(files, &dir)? {
-        return Ok(());
+        return Ok(false);
     }
     let mut records = 0;
     let scanned = Recovery::scan(files, &dir, store.uuid(), Lsn::FIRST, Lsn::ZERO, options, |_| {
@@ -326,7 +330,7 @@ fn remove_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &Log
             dir.display()
         )));
     }
-    Log::remove(files, &dir).map_err(|error| Error::from_log(error, "removing an unfinished log"))
+    Ok(true)
 }
 
 fn log_exists(files: &dyn FileSystem, dir: &Path) -> Result<bool> {

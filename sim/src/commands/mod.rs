@@ -1,7 +1,9 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
 mod crash_states;
+mod damage;
 mod histories;
+mod io_failures;
 mod machine;
 mod prove;
 mod run;
@@ -21,6 +23,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     CrashStates(crash_states::Arguments),
+    Damage(damage::Arguments),
+    IoFailures(io_failures::Arguments),
     Histories(histories::Histories),
     Prove(prove::Prove),
     Run(run::Run),
@@ -33,6 +37,8 @@ impl Arguments {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::CrashStates(arguments) => arguments.run(),
+            Command::Damage(arguments) => arguments.run(),
+            Command::IoFailures(arguments) => arguments.run(),
             Command::Histories(histories) => histories.main(),
             Command::Prove(prove) => prove.main(),
             Command::Run(run) => run.main(),

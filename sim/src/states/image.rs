@@ -52,7 +52,7 @@ pub(super) fn open(files: Arc<dyn FileSystem>, options: &Options, seed: u64) -> 
 }
 
 /// Opens an image, reads and checks all of it; with `deep`, commits to it and cuts the power once more.
-pub(super) fn examine(image: &CrashFileSystem, options: &Options, deep: bool) -> Verdict<Contents> {
+pub(crate) fn examine(image: &CrashFileSystem, options: &Options, deep: bool) -> Verdict<Contents> {
     let db = open(Arc::new(image.clone()), options, 1)?;
     let contents = Contents::of(&db).map_err(|error| format!("a read says: {error}"))?;
     check(&db)?;

@@ -291,8 +291,12 @@ pub(super) fn record_recovery(
     act(&Action::CreateTable("again".to_owned()))?;
     act(&one_commit(&mut rng, "again", 1, 0..20, Durability::Deferred))?;
     act(&one_commit(&mut rng, "again", 2, 0..20, Durability::Sync))?;
+    // A change of segments syncs the log's directory, and with it the names that the recovery removed.
+    act(&one_commit(&mut rng, "again", 3, 20_000..20_001, Durability::Sync))?;
+    act(&one_commit(&mut rng, "again", 4, 20_000..20_001, Durability::Sync))?;
+    act(&one_commit(&mut rng, "again", 5, 20_000..20_001, Durability::Sync))?;
     act(&Action::Checkpoint)?;
-    act(&one_commit(&mut rng, "again", 3, 0..20, Durability::Deferred))?;
+    act(&one_commit(&mut rng, "again", 6, 0..20, Durability::Deferred))?;
     drop(db);
     life.promise_everything();
     recorder.told();

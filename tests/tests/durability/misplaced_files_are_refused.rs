@@ -128,3 +128,29 @@ fn every_single_missing_segment() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_database_that_knows_of_no_log_beside_one() -> Result<()> {
+    // Before its first checkpoint a database has a meta page from before its log. With the other one damaged that one would
+    // show an empty database; and a backup knows of no log either.
+    let place = Place::new();
+    let db = place.open()?;
+    let table = db.table("rows")?;
+    db.put(&table, key(1), value(1))?;
+    db.backup(place.join("copy.braid"))?;
+    let mut disk = Disk::of(&place);
+    drop((db, table));
+    let copy = disk.files.iter().position(|(name, _)| name == "copy.braid").expect("there is a backup");
+    let (_, copy) = disk.files.remove(copy);
+    let main = disk.files.iter().position(|(name, _)| Disk::is_main(name)).expect("there is a database");
+    let (mut damaged, mut restored) = (disk.clone(), disk);
+    damaged.files[main].1[4096] ^= 1;
+    restored.files[main].1 = copy;
+    for (disk, what) in [(damaged, "its newest meta page damaged"), (restored, "a backup with a log")] {
+        assert_refused(&disk, what);
+        let (env, path) = disk.mount();
+        let read_only = Database::open_read_only_in(env, path);
+        assert!(matches!(read_only, Err(Error::Mismatch(_))), "{what}, read only: {read_only:?}");
+    }
+    Ok(())
+}

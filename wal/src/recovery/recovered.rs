@@ -75,6 +75,9 @@ impl Recovered {
     /// [`LogError`]; the log is as it was, and another scan may be tried.
     pub fn into_log(self, env: &Env, options: LogOptions) -> Result<(Arc<Log>, Appender), LogError> {
         let options = options.normalized();
+        // The name of a segment that the scan has read may be in the page cache alone, where the recovery that gave it was
+        // cut short. The fresh one will say that all before it is on the disk, so that must come first.
+        env.files.sync_dir(&self.dir).map_err(failed("sync", &self.dir))?;
         let durable = if planted!(PageCacheTrusted) { self.end } else { self.durable };
         let base = durable.clamp(self.start, self.end).get();
         let kept = self.parts.iter().take_while(|part| part.identity.base < base).count();

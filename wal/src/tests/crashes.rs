@@ -243,3 +243,39 @@ fn a_crash_while_the_log_is_created_leaves_all_or_nothing() {
         }
     }
 }
+
+#[test]
+fn recoveries_that_are_killed_one_after_the_other_leave_no_hole_to_a_power_cut() {
+    let dirty = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&dirty, 1), dir(), UUID, small()).unwrap();
+    let mut promise = Promise { records: 0, proven: Lsn::ZERO };
+    for tag in 0..6 {
+        let end = append(&mut appender, tag, &payload(tag)).unwrap();
+        if tag == 2 {
+            log.sync_through(end).unwrap();
+            promise = Promise { records: tag + 1, proven: end };
+        }
+    }
+    let dirty = dirty.kill();
+    let recover = |fs: &CrashFileSystem| {
+        let (_, recovered) = scan(fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+        recovered.into_log(&env(fs, 2), small())
+    };
+    let whole = dirty.after_kill();
+    recover(&whole).unwrap();
+    for first in 0..=whole.steps() {
+        let killed = dirty.after_kill();
+        killed.cut_power_after(first);
+        let _ = recover(&killed);
+        let killed = killed.kill();
+        for second in 0..=whole.steps() {
+            let fs = killed.after_kill();
+            fs.cut_power_after(second);
+            let _ = recover(&fs);
+            for seed in 0..6 {
+                let cut = fs.after_crash(CrashChoice::Subset { seed, unit: 512 });
+                check(&cut, promise, &format!("steps {first} and {second}, seed {seed}"));
+            }
+        }
+    }
+}
