@@ -6,5 +6,6 @@
 
 pub mod commands;
 pub mod jobs;
+pub mod planted;
 pub mod progress;
 pub mod seeds;

@@ -1,5 +1,7 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
+mod planted;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -13,12 +15,16 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Planted(planted::Arguments),
+}
 
 impl Arguments {
     /// Does what was asked.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        match self.command {
+            Command::Planted(arguments) => arguments.run(),
+        }
     }
 }
