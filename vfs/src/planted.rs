@@ -179,8 +179,6 @@ mod bugs {
         ReservationForgotten,
         /// The clock issues timestamps before their reservation is durable.
         ReservationNotSynced,
-        /// A new database counts before its name in the folder is synced.
-        NameNotSynced,
         /// A database is opened without its lock.
         LockNotTaken,
         /// A trim keeps what snapshots read, but not what the next one at acked_ts will.
