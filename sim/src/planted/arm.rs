@@ -10,8 +10,10 @@ use braid::vfs::Env;
 
 use super::build::Program;
 
-/// Some bugs hang. A run that takes longer than this many times what any needs has found one.
+/// Some bugs hang: what takes longer than this, many times what any run needs, has found one.
 const LIMIT: Duration = Duration::from_secs(240);
+/// How a command ends that does not understand its arguments.
+const USAGE: i32 = 2;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Something that tests the engine.
@@ -86,6 +88,9 @@ impl Arm {
         Ok(match status {
             None => Verdict::Hung,
             Some(status) if status.success() => Verdict::Passed,
+            Some(status) if status.code() == Some(USAGE) => {
+                return Err(format!("`{self}` is no command line: {}", String::from_utf8_lossy(&said)));
+            }
             Some(status) => Verdict::Failed(failures(&String::from_utf8_lossy(&said), status)),
         })
     }
