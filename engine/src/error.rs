@@ -9,6 +9,7 @@ use braid_mvstore::Timestamp;
 use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, RecoveryError};
 
 use crate::base::BaseError;
+use crate::limits::MAX_TRANSACTION_BYTES;
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -256,9 +257,10 @@ pub enum Error {
         limit: u64,
     },
 
-    /// The transaction does not fit. Nothing was written.
+    /// The transaction would not fit. What asked for it changed nothing: the transaction is as it was.
     #[error(
-        "the transaction holds {bytes} bytes and the limit is {limit}; split it, or raise Options::max_transaction_bytes"
+        "the transaction would hold {bytes} bytes and the limit is {limit}; split it{}",
+        if *limit < MAX_TRANSACTION_BYTES { ", or raise Options::max_transaction_bytes" } else { "" }
     )]
     TransactionTooLarge {
         /// Its size.
@@ -271,8 +273,8 @@ pub enum Error {
     #[error("the transaction is over; begin a new one")]
     TransactionClosed,
 
-    /// A counter of 64 bits has run out.
-    #[error("the {0} counter is exhausted; copy the data into a new database with backup")]
+    /// A counter that is never turned back has run out: a new database has all of them anew.
+    #[error("the {0} counter is exhausted; load the rows into a new database")]
     Exhausted(&'static str),
 
     /// The process is a fork of the one that opened the database.

@@ -57,9 +57,10 @@ impl Drop for Handle {
         if let Err(error) = self.core.shut_down() {
             tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
         }
-        if let Some(entry) = &self.entry {
+        if let Some(entry) = self.entry.take() {
             *entry.state.lock() = State::Vacant;
             entry.closed.notify_all();
+            forget(&entry);
         }
     }
 }
@@ -71,13 +72,29 @@ enum State {
     Live(Weak<Handle>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
+    file: FileIdentity,
     state: Mutex<State>,
     closed: Condvar,
 }
 
+impl Entry {
+    fn vacant(file: FileIdentity) -> Self {
+        Self { file, state: Mutex::default(), closed: Condvar::default() }
+    }
+}
+
 static ENTRIES: OnceLock<Mutex<HashMap<FileIdentity, Arc<Entry>>>> = OnceLock::new();
+
+/// Drops an entry whose handle is gone, unless somebody has found it meanwhile: that takes the lock held here.
+fn forget(entry: &Arc<Entry>) {
+    const HERE_AND_IN_THE_REGISTRY: usize = 2;
+    let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
+    if Arc::strong_count(entry) == HERE_AND_IN_THE_REGISTRY {
+        entries.remove(&entry.file);
+    }
+}
 
 /// The handle that is open for the file, or the one that `open` makes of a core.
 pub(crate) fn share(
@@ -87,9 +104,7 @@ pub(crate) fn share(
 ) -> Result<Arc<Handle>> {
     let entry = {
         let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
-        entries
-            .retain(|_, entry| Arc::strong_count(entry) > 1 || !matches!(*entry.state.lock(), State::Vacant));
-        Arc::clone(entries.entry(identity).or_default())
+        Arc::clone(entries.entry(identity).or_insert_with(|| Arc::new(Entry::vacant(identity))))
     };
     let mut state = entry.state.lock();
     loop {
@@ -110,7 +125,15 @@ pub(crate) fn share(
             }
         }
     }
-    let handle = Arc::new(Handle { core: open()?, entry: Some(Arc::clone(&entry)) });
+    let core = match open() {
+        Ok(core) => core,
+        Err(error) => {
+            drop(state);
+            forget(&entry);
+            return Err(error);
+        }
+    };
+    let handle = Arc::new(Handle { core, entry: Some(Arc::clone(&entry)) });
     *state = State::Live(Arc::downgrade(&handle));
     Ok(handle)
 }

@@ -38,7 +38,7 @@ mod core;
 mod database;
 mod error;
 mod handle;
-mod limits;
+pub mod limits;
 mod maintenance;
 mod opening;
 mod options;

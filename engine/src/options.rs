@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::base::PageCache;
 use crate::error::{Error, Result};
+use crate::limits::{
+    MAX_LOG_SEGMENT_BYTES, MAX_PAGE_BYTES, MAX_SNAPSHOTS, MAX_TRANSACTION_BYTES, MIN_LOG_SEGMENT_BYTES,
+    MIN_PAGE_BYTES, MIN_ROW_STORE_BYTES,
+};
 
 /// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,11 +66,13 @@ pub struct Options {
     pub row_store_bytes: usize,
     /// Bytes of log after which a checkpoint starts even if the row store has room. Default: 256 MiB.
     pub log_bytes: u64,
-    /// The largest log segment. Default: 32 MiB; at least 64 KiB.
+    /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,
-    /// The most that one transaction may write, keys and values together. Default: 1 GiB.
+    /// The most that one transaction may hold: for each row that it writes, the key, the value and 72 bytes; and as much
+    /// again for what a `Serializable` one notes of its reads. Default: 1 GiB; at most
+    /// [`MAX_TRANSACTION_BYTES`](crate::limits::MAX_TRANSACTION_BYTES).
     pub max_transaction_bytes: usize,
-    /// The most transactions and snapshots open at once. Default: 65,536.
+    /// The most transactions and snapshots open at once. Default: 65,536; at most 4,194,240.
     pub max_snapshots: usize,
     /// How often commits with [`Durability::Deferred`] are synced in the background. Default: 100 ms.
     pub deferred_sync_interval: Duration,
@@ -103,15 +109,22 @@ impl Options {
         let at_least = |what, actual: u64, limit: u64| {
             if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
         };
-        at_least("Options::row_store_bytes", self.row_store_bytes as u64, 64 << 10)?;
-        at_least("Options::log_segment_bytes", self.log_segment_bytes, 64 << 10)?;
+        let at_most = |what, actual: u64, limit: u64| {
+            if actual > limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
+        };
+        at_least("Options::row_store_bytes", self.row_store_bytes as u64, MIN_ROW_STORE_BYTES as u64)?;
+        at_least("Options::log_segment_bytes", self.log_segment_bytes, MIN_LOG_SEGMENT_BYTES)?;
+        at_most("Options::log_segment_bytes", self.log_segment_bytes, MAX_LOG_SEGMENT_BYTES)?;
         at_least("Options::max_snapshots", self.max_snapshots as u64, 1)?;
-        if !self.page_bytes.is_power_of_two() || !(512..=65_536).contains(&self.page_bytes) {
-            let next = self.page_bytes.checked_next_power_of_two().unwrap_or(65_536);
+        at_most("Options::max_snapshots", self.max_snapshots as u64, MAX_SNAPSHOTS as u64)?;
+        at_most("Options::max_transaction_bytes", self.max_transaction_bytes as u64, MAX_TRANSACTION_BYTES)?;
+        let pages = MIN_PAGE_BYTES..=MAX_PAGE_BYTES;
+        if !self.page_bytes.is_power_of_two() || !pages.contains(&self.page_bytes) {
+            let next = self.page_bytes.checked_next_power_of_two().unwrap_or(MAX_PAGE_BYTES);
             return Err(Error::Limit {
                 what: "Options::page_bytes (a power of two from 512 to 65536)",
                 actual: self.page_bytes as u64,
-                limit: next.clamp(512, 65_536) as u64,
+                limit: next.clamp(MIN_PAGE_BYTES, MAX_PAGE_BYTES) as u64,
             });
         }
         Ok(())

@@ -3,19 +3,20 @@
 use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
 
-use crate::core::{MAX_NAME_BYTES, NAMES, SchemaChange, TABLES};
+use crate::core::{NAMES, SchemaChange, TABLES};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::limits::MAX_TABLE_NAME_BYTES;
 use crate::retry::{RetryPolicy, transact};
 use crate::table::Table;
 
 /// Makes a table, or finds the one that somebody else made first.
 pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+    if name.is_empty() || name.len() > MAX_TABLE_NAME_BYTES {
         return Err(Error::Limit {
             what: "the table name's length in bytes",
             actual: name.len() as u64,
-            limit: if name.is_empty() { 1 } else { MAX_NAME_BYTES as u64 },
+            limit: if name.is_empty() { 1 } else { MAX_TABLE_NAME_BYTES as u64 },
         });
     }
     let tables = &handle.core().tables;

@@ -134,7 +134,7 @@ pub struct CheckpointStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileStats {
-    /// Bytes of its pages.
+    /// Bytes of its head and its pages.
     pub bytes: u64,
     /// Of these, free for the next checkpoint.
     pub free_bytes: u64,
@@ -210,7 +210,7 @@ pub(crate) fn of(core: &Core) -> Stats {
             timestamp: crate::core::timestamp(view.base.state().checkpoint_ts),
         },
         file: FileStats {
-            bytes: u64::from(space.file_pages) * page_bytes,
+            bytes: crate::base::HEAD_BYTES + u64::from(space.file_pages) * page_bytes,
             free_bytes: u64::from(space.free_pages) * page_bytes,
             withheld_bytes: u64::from(space.withheld_pages) * page_bytes,
         },

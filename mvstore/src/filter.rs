@@ -29,9 +29,14 @@ pub(crate) struct KeyFilter {
 impl KeyFilter {
     /// A filter for a generation that will grow to about `generation_bytes`. Beyond that it lets more and more through.
     pub(crate) fn for_bytes(generation_bytes: usize) -> Self {
-        let bytes = (generation_bytes / GENERATION_BYTES_PER_BYTE).clamp(MIN_BYTES, MAX_BYTES);
-        let words = (bytes / WORD_BYTES).next_power_of_two();
+        let words = Self::bytes_for(generation_bytes) / WORD_BYTES;
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// The memory that such a filter takes.
+    pub(crate) fn bytes_for(generation_bytes: usize) -> usize {
+        let bytes = (generation_bytes / GENERATION_BYTES_PER_BYTE).clamp(MIN_BYTES, MAX_BYTES);
+        (bytes / WORD_BYTES).next_power_of_two() * WORD_BYTES
     }
 
     /// Lets a key through from now on.

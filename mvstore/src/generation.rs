@@ -101,20 +101,47 @@ impl Tally {
     }
 }
 
-impl Generation {
-    /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
-    /// about `expected_bytes`, and works beyond that.
+/// The memory of a generation to come, taken ahead: its filter is up to 4 MiB of zeros, which are not for the commit
+/// section to write.
+#[derive(Debug)]
+pub struct UnusedGeneration {
+    filter: KeyFilter,
+}
+
+impl UnusedGeneration {
+    /// Memory for a generation that is made to be sealed at about `expected_bytes`, and works beyond that.
     #[must_use]
-    pub fn new(start_ts: Timestamp, expected_bytes: usize) -> (Arc<Self>, InstallRights) {
-        let generation = Arc::new(Self {
+    pub fn new(expected_bytes: usize) -> Self {
+        Self { filter: KeyFilter::for_bytes(expected_bytes) }
+    }
+
+    /// What it takes, in bytes, whether rows come or not.
+    #[must_use]
+    pub fn bytes(expected_bytes: usize) -> usize {
+        KeyFilter::bytes_for(expected_bytes)
+    }
+
+    /// An empty generation for commits later than `start_ts`, and the right to install them.
+    #[must_use]
+    pub fn start(self, start_ts: Timestamp) -> (Arc<Generation>, InstallRights) {
+        let generation = Arc::new(Generation {
             start_ts,
             first_ts: AtomicU64::new(NONE),
-            filter: KeyFilter::for_bytes(expected_bytes),
+            filter: self.filter,
             index: SkipList::new(default_collector().clone()),
             counters: CachePadded::default(),
         });
         let rights = InstallRights { generation: Arc::clone(&generation) };
         (generation, rights)
+    }
+}
+
+impl Generation {
+    /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
+    /// about `expected_bytes`, and works beyond that.
+    #[must_use]
+    pub fn new(start_ts: Timestamp, expected_bytes: usize) -> (Arc<Self>, InstallRights) {
+        UnusedGeneration::new(expected_bytes).start(start_ts)
     }
 
     /// Every version in it is later than this.
@@ -129,7 +156,7 @@ impl Generation {
         self.start_ts.max(Timestamp::from_stored(self.counters.last_ts.load(Acquire)))
     }
 
-    /// About how much memory it occupies.
+    /// About how much memory its rows occupy; what it takes without any is [`UnusedGeneration::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.counters.key_bytes.load(Relaxed) + self.counters.version_bytes.load(Relaxed)

@@ -31,7 +31,7 @@ pub use crossbeam_epoch::{Guard, pin};
 pub use commit::{Conflict, Prepared};
 pub use fold::FoldIter;
 pub use found::Found;
-pub use generation::{Generation, InstallRights};
+pub use generation::{Generation, InstallRights, UnusedGeneration};
 pub use key::{RowKey, TableId};
 pub use registry::{
     Registration, SnapshotInfo, SnapshotKind, SnapshotRegistry, SnapshotSource, TooManySnapshots,

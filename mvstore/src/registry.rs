@@ -256,6 +256,14 @@ impl<V> SnapshotRegistry<V> {
         self.pins().next().is_none()
     }
 
+    /// Makes a read-write snapshot one that only reads from now on: its transaction is over, and something else still reads
+    /// what it read. Nothing is kept for its validation any more.
+    pub fn stop_writing(&self, registration: &Registration<V>) {
+        if let Some(slot) = self.slots.get(registration.slot) {
+            slot.settle(Pin::settled(SnapshotKind::ReadOnly, registration.begin_ts));
+        }
+    }
+
     /// Gives a snapshot a name for [`for_each`](Self::for_each).
     pub fn set_name(&self, registration: &Registration<V>, name: &str) {
         if let Some(slot) = self.slots.get(registration.slot) {

@@ -59,7 +59,7 @@ impl WriteSet {
     fn write(&mut self, table: TableId, key: &[u8], value: Option<&[u8]>) {
         let added = value.map_or(0, <[u8]>::len);
         match self.rows.replace(table, key, Pending::new(value)) {
-            Some(old) => self.bytes -= value_len(&old),
+            Some(old) => self.bytes -= value_len_of(&old),
             None => {
                 self.bytes += key.len() + ROW_OVERHEAD;
                 // Most transactions go on writing to the table that they wrote to last.
@@ -119,6 +119,23 @@ impl WriteSet {
         self.bytes
     }
 
+    /// What [`bytes`](WriteSet::bytes) would be after a write of a value of `value_len` bytes, or of a tombstone (0), if it
+    /// were `bytes` now: so that a write which is too large can be refused before it changes anything.
+    #[must_use]
+    pub fn bytes_after(&self, bytes: usize, table: TableId, key: &[u8], value_len: usize) -> usize {
+        let grown = match self.rows.get(&Probe::new(table, key)) {
+            Some(old) => bytes.saturating_sub(value_len_of(old.value)),
+            None => bytes.saturating_add(key.len() + ROW_OVERHEAD),
+        };
+        grown.saturating_add(value_len)
+    }
+
+    /// The most that a write of such a row can add to [`bytes`](WriteSet::bytes).
+    #[must_use]
+    pub const fn row_bytes(key_len: usize, value_len: usize) -> usize {
+        key_len.saturating_add(value_len).saturating_add(ROW_OVERHEAD)
+    }
+
     /// Changes with every write, and with [`clear`](WriteSet::clear).
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -150,7 +167,7 @@ impl WriteSet {
     }
 }
 
-fn value_len(pending: &Pending) -> usize {
+fn value_len_of(pending: &Pending) -> usize {
     pending.version().and_then(|version| version.found().value()).map_or(0, <[u8]>::len)
 }
 

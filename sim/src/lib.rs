@@ -5,7 +5,13 @@
 //! what it must be.
 
 pub mod commands;
+pub mod histories;
 pub mod jobs;
+pub mod machine;
+pub mod outside;
 pub mod planted;
 pub mod progress;
+pub mod prove;
+pub mod run;
 pub mod seeds;
+pub mod states;

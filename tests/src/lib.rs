@@ -5,17 +5,22 @@
 //! `BRAID_TEST_SCALE` multiplies the work of the long ones.
 
 mod actor;
+pub mod child;
 mod disk;
 mod history;
+pub mod machine;
+pub mod oracle;
 mod place;
 mod rows;
 mod scale;
 mod script;
 mod threads;
 
-pub use actor::Actor;
+pub use actor::{Actor, Ended, Program};
 pub use disk::Disk;
-pub use history::{History, Op, Record, Violation};
+pub use history::{
+    Blame, End, History, Kind, Life, Op, Outcome, Record, Row, Rows, Times, Verdict, Violation,
+};
 pub use place::{Fingerprint, Place, assert_clean, faulty_env};
 pub use rows::{byte, contents, key, number, number_at, value};
 pub use scale::{scale, seeds};

@@ -168,6 +168,21 @@ impl Place {
         fs::metadata(path).expect("a file has a length").len()
     }
 
+    /// The bytes of all files together, while files come and go: one that has gone meanwhile counts nothing.
+    #[must_use]
+    pub fn total_bytes_now(&self) -> u64 {
+        let mut found = Vec::new();
+        // A directory that goes meanwhile ends the walk early.
+        let _ = walk(self.directory(), &mut found);
+        found.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    /// Leaves the directory where it is, for a person to look at, and says where.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.directory.keep()
+    }
+
     /// The bytes of disk that all files take together.
     ///
     /// # Panics

@@ -20,6 +20,9 @@ pub mod planted;
 mod process;
 mod random;
 mod real;
+#[cfg(feature = "simulation")]
+#[cfg(not(any(shuttle, loom)))]
+pub mod simulation;
 mod spawn;
 pub mod sync;
 

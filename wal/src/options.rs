@@ -20,7 +20,8 @@ pub struct LogOptions {
     pub first_segment_bytes: u64,
     /// Length in bytes at which segments stop growing. A record that does not fit gets a longer one of its own.
     pub max_segment_bytes: u64,
-    /// The longest payload in bytes that is accepted, by append and by recovery. At most `u32::MAX - 64`.
+    /// The longest payload in bytes that is accepted, by append and by recovery. At most
+    /// [`MAX_RECORD_BYTES`](Self::MAX_RECORD_BYTES), which is the default: a log must be readable whatever it was written with.
     pub max_record_bytes: u64,
     /// How many unused segments are kept ready; released ones beyond that are removed.
     pub max_spares: usize,
@@ -35,7 +36,7 @@ impl Default for LogOptions {
         Self {
             first_segment_bytes: 1 << 20,
             max_segment_bytes: 32 << 20,
-            max_record_bytes: 1 << 30,
+            max_record_bytes: Self::MAX_RECORD_BYTES,
             max_spares: 1,
             mapping: MapPolicy::Auto,
             permissions: 0o600,
@@ -48,7 +49,7 @@ impl LogOptions {
     const MIN_SEGMENT_BYTES: u64 = 2 * BLOCK_BYTES;
 
     /// The longest payload that the record header can describe.
-    const MAX_RECORD_BYTES: u64 = u32::MAX as u64 - 64;
+    pub const MAX_RECORD_BYTES: u64 = u32::MAX as u64 - 64;
 
     /// The same with every size within what the format can hold, in whole blocks.
     pub(crate) fn normalized(self) -> Self {

@@ -4,11 +4,18 @@
 //! only an old snapshot still holds is reported with that snapshot and does not hold writers back, since waiting would
 //! not free it.
 //!
-//! A transaction larger than the whole budget is admitted alone: it waits until nothing is unfolded, and holds back
-//! whoever comes meanwhile.
+//! A commit that is let through *reserves* its bytes until its versions are installed, and counted there: what is on its
+//! way cannot be overlooked by whoever asks next.
+//!
+//! A transaction larger than the whole budget is admitted alone: it waits until nothing is unfolded and nothing is
+//! reserved, and holds back whoever comes meanwhile.
+//!
+//! Nothing waits for ever: who holds a reservation waits for nothing but the disk. Before it waits for the gate it gives
+//! the reservation back (the holder of the gate may be waiting for exactly that), and asks again afterwards.
 
 use std::time::Duration;
 
+use braid_mvstore::UnusedGeneration;
 use braid_vfs::sync::atomic::{AtomicUsize, Ordering};
 use braid_vfs::sync::{Condvar, Mutex};
 
@@ -34,17 +41,42 @@ struct Checkpoints {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// What rows may take.
     bytes: usize,
-    /// Transactions that wait to be admitted alone.
+    seal_bytes: usize,
+    /// Of commits that were let through and are not installed yet.
+    reserved: AtomicUsize,
+    /// Commits that are stalled.
+    waiting: AtomicUsize,
+    /// Of these, the ones that wait to be admitted alone.
     large_waiting: AtomicUsize,
     checkpoints: Mutex<Checkpoints>,
     ended: Condvar,
 }
 
+/// The right of a commit to install so many bytes; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reservation<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
 impl Budget {
     pub(super) fn new(bytes: usize) -> Self {
+        let seal_bytes = seal_bytes(bytes);
+        // The active generation and the one that is being folded have their filters, whatever is in them.
+        let filters = 2 * UnusedGeneration::bytes(seal_bytes);
         Self {
-            bytes,
+            bytes: bytes.saturating_sub(filters),
+            seal_bytes,
+            reserved: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             large_waiting: AtomicUsize::new(0),
             checkpoints: Mutex::new(Checkpoints::default()),
             ended: Condvar::new(),
@@ -52,7 +84,7 @@ impl Budget {
     }
 
     pub(super) const fn seal_bytes(&self) -> usize {
-        seal_bytes(self.bytes)
+        self.seal_bytes
     }
 
     /// A checkpoint ended: whoever is stalled looks again.
@@ -64,39 +96,63 @@ impl Budget {
         self.ended.notify_all();
     }
 
-    fn has_room(&self, used: usize, bytes: usize) -> bool {
-        used.saturating_add(bytes) <= self.bytes
+    /// Reserves `bytes`, if there is room for them beside what is used and reserved; a large commit wants to be alone.
+    ///
+    /// The reservation comes first and the look at what is used second: of two that come at the same time, one at least
+    /// sees the other.
+    fn reserve(&self, bytes: usize, used: impl FnOnce() -> usize) -> Option<Reservation<'_>> {
+        let others = self.reserved.fetch_add(bytes, Ordering::SeqCst);
+        let taken = others.saturating_add(used());
+        let fits = if bytes > self.bytes { taken == 0 } else { taken.saturating_add(bytes) <= self.bytes };
+        if fits {
+            return Some(Reservation { budget: self, bytes });
+        }
+        self.reserved.fetch_sub(bytes, Ordering::SeqCst);
+        None
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.reserved.fetch_sub(bytes, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // Under the lock: whoever has looked before this and found no room is asleep by now.
+            drop(self.checkpoints.lock());
+            self.ended.notify_all();
+        }
     }
 }
 
 impl Core {
     /// Lets a commit of `bytes` through when there is room for it; starts a checkpoint before there is none.
-    pub(super) fn admit(&self, writer: &Writer, bytes: usize) -> Result<()> {
-        if bytes > self.options.max_transaction_bytes {
-            return Err(Error::TransactionTooLarge {
-                bytes: bytes as u64,
-                limit: self.options.max_transaction_bytes as u64,
-            });
+    pub(super) fn admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {
+        let limit = self.options.max_transaction_bytes;
+        if bytes > limit {
+            return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
         }
+        let budget = &writer.budget;
         let view = self.view.load();
-        let used = view.unfolded_bytes();
-        if view.active.bytes() >= writer.budget.seal_bytes()
-            || unfolded_log(writer, &view) > self.options.log_bytes
+        if view.active.bytes() >= budget.seal_bytes() || unfolded_log(writer, &view) > self.options.log_bytes
         {
             writer.background.request_checkpoint();
         }
-        if writer.budget.has_room(used, bytes) && writer.budget.large_waiting.load(Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
         drop(view);
+        if budget.large_waiting.load(Ordering::Relaxed) == 0
+            && let Some(reservation) = budget.reserve(bytes, || self.unfolded_bytes())
+        {
+            return Ok(reservation);
+        }
         self.stall(writer, bytes)
     }
 
-    fn stall(&self, writer: &Writer, bytes: usize) -> Result<()> {
+    fn unfolded_bytes(&self) -> usize {
+        self.view.load().unfolded_bytes()
+    }
+
+    fn stall<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {
         let budget = &writer.budget;
         let large = bytes > budget.bytes;
         self.counters.stalls.add(1);
         tracing::debug!(bytes, "a writer waits for the checkpoint");
+        budget.waiting.fetch_add(1, Ordering::SeqCst);
         if large {
             budget.large_waiting.fetch_add(1, Ordering::Relaxed);
         }
@@ -111,15 +167,18 @@ impl Core {
             if let Err(error) = writer.check() {
                 break Err(error);
             }
-            let used = self.view.load().unfolded_bytes();
-            let alone = budget.large_waiting.load(Ordering::Relaxed) == 0;
-            if (large && used == 0) || (!large && alone && budget.has_room(used, bytes)) {
-                break Ok(());
+            if (large || budget.large_waiting.load(Ordering::Relaxed) == 0)
+                && let Some(reservation) = budget.reserve(bytes, || self.unfolded_bytes())
+            {
+                break Ok(reservation);
             }
-            writer.background.request_checkpoint();
+            if self.unfolded_bytes() > 0 {
+                writer.background.request_checkpoint();
+            }
             budget.ended.wait_for(&mut checkpoints, LOOK_AGAIN);
         };
         drop(checkpoints);
+        budget.waiting.fetch_sub(1, Ordering::SeqCst);
         if large {
             budget.large_waiting.fetch_sub(1, Ordering::Relaxed);
             budget.ended.notify_all();

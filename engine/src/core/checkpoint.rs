@@ -13,7 +13,9 @@
 
 use std::time::Duration;
 
-use braid_mvstore::{Direction, FoldIter, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
+use braid_mvstore::{
+    Direction, FoldIter, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, UnusedGeneration, pin,
+};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::Lsn;
@@ -143,12 +145,15 @@ impl Core {
 
     /// Step 1.
     fn seal(&self, writer: &Writer) -> Seal {
+        let seal_bytes = writer.budget.seal_bytes();
+        let unused = (self.view.load().active.bytes() > 0).then(|| UnusedGeneration::new(seal_bytes));
         let mut section = writer.section.lock();
         let section = &mut *section;
         let last = self.installed_ts();
         // Not "has versions": commits that failed leave keys behind, and only the end of the generation frees them.
         if section.view.active.bytes() > 0 {
-            let (active, rights) = Generation::new(last, writer.budget.seal_bytes());
+            // Made here only if the first commit has come since.
+            let (active, rights) = unused.unwrap_or_else(|| UnusedGeneration::new(seal_bytes)).start(last);
             let view = section.view.sealed_under(active);
             // Before the view: nobody installs into the new generation until this section is left.
             section.rights = rights;

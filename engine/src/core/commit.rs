@@ -35,6 +35,7 @@ use braid_vfs::sync::thread_local;
 use braid_wal::{EncodedRecord, Lsn, SyncError};
 
 use super::append::{Left, append};
+use super::budget::Reservation;
 use super::gate::Pass;
 use super::schema::SchemaChange;
 use super::shared::{Core, Writer};
@@ -88,11 +89,11 @@ impl Core {
     pub(crate) fn install(&self, request: &mut CommitRequest<'_>) -> Result<Installed> {
         let writer = self.writer()?;
         writer.check()?;
-        self.admit(writer, request.writes.bytes())?;
+        let reservation = self.admit(writer, request.writes.bytes())?;
         // Taken out, not borrowed: what is called from here, a subscriber of traces say, may commit something itself.
         let mut record = RECORD.with(Cell::take).unwrap_or_default();
         encode(&mut record, request.writes);
-        let installed = self.install_record(writer, request, &mut record);
+        let installed = self.install_record(writer, request, &mut record, reservation);
         if record.size() <= KEPT_RECORD_BYTES {
             RECORD.with(|kept| kept.set(Some(record)));
         }
@@ -149,7 +150,10 @@ impl Core {
         writer: &Writer,
         request: &mut CommitRequest<'_>,
         record: &mut EncodedRecord,
+        reservation: Reservation<'_>,
     ) -> Result<Installed> {
+        let bytes = request.writes.bytes();
+        let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
         loop {
             let left = match self.try_install(writer, request, record) {
@@ -165,6 +169,8 @@ impl Core {
                 }
                 Left::Stale => {}
                 Left::HeldBack => {
+                    // The holder of the gate may be waiting for this room.
+                    drop(reservation.take());
                     // One at a time: the old pass must be back before the next holder can leave.
                     drop(pass.take());
                     pass = Some(
@@ -173,6 +179,7 @@ impl Core {
                             .wait(request.busy_timeout)
                             .ok_or_else(|| Error::locked_out(request.begin_ts))?,
                     );
+                    reservation = Some(self.admit(writer, bytes)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
                 Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,

@@ -29,5 +29,5 @@ pub(crate) use open::{OpenRequest, new_uuid, open};
 pub(crate) use recovery::log_dir;
 pub(crate) use schema::SchemaChange;
 pub(crate) use shared::Core;
-pub(crate) use tables::{FIRST_USER_TABLE, MAX_NAME_BYTES, NAMES, TABLES, TableInfo};
+pub(crate) use tables::{FIRST_USER_TABLE, NAMES, TABLES, TableInfo};
 pub(crate) use view::View;

@@ -22,9 +22,7 @@ pub(crate) const NAMES: TableId = TableId(1);
 /// Id → name.
 pub(crate) const TABLES: TableId = TableId(2);
 /// The first id of a user's table.
-pub(crate) const FIRST_USER_TABLE: u32 = 16;
-/// Bytes of a table's name, at most; it is a key of [`NAMES`] and must fit the smallest page.
-pub(crate) const MAX_NAME_BYTES: usize = 120;
+pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
 
 /// One table, shared by all its handles.
 #[derive(Debug)]

@@ -142,7 +142,7 @@ impl Cursor {
     ) -> Result<bool> {
         self.inner.check(self.table.info())?;
         let found = self.layers.seek(Some(&self.inner), from, direction)?;
-        self.track(from, direction, limit);
+        self.track(from, direction, limit)?;
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
@@ -158,16 +158,16 @@ impl Cursor {
         }
         let before = self.layers.key().map(<[u8]>::to_vec);
         let found = self.layers.step(Some(&self.inner), direction)?;
-        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit);
+        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit)?;
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
-    /// limit.
-    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
-        let Some(mut reads) = self.inner.reads() else { return };
+    /// limit. When that is too much the caller is told, and has read nothing that is not noted.
+    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> Result<()> {
+        let Some(mut reads) = self.inner.reads() else { return Ok(()) };
         if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
-            return;
+            return Ok(());
         }
         let reached = match self.layers.key() {
             Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
@@ -179,6 +179,7 @@ impl Cursor {
             Direction::Backward => (reached, from),
         };
         reads.span(&mut self.last_span, self.table.info().id, from, to);
+        self.inner.check_size(reads.bytes())
     }
 }
 

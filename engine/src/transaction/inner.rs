@@ -88,12 +88,44 @@ impl Inner {
         self.writes.lock()
     }
 
-    /// Changes the write set.
-    pub(super) fn write(&self, change: impl FnOnce(&mut WriteSet)) -> usize {
+    /// The transaction is over, and a cursor still holds its snapshot: that counts as a reader's from now on.
+    pub(super) fn stop_writing(&self) {
+        if let Some(registration) = &self.registration {
+            self.core().registry.stop_writing(registration);
+        }
+    }
+
+    /// Writes a row, or its deletion; one that is too much for the transaction changes nothing.
+    pub(super) fn write(&self, table: TableId, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let value_len = value.map_or(0, <[u8]>::len);
+        let mut writes = self.writes.lock();
+        // Near the limit it matters whether the row is there already.
+        let most = writes.bytes().saturating_add(WriteSet::row_bytes(key.len(), value_len));
+        if self.check_size(most).is_err() {
+            self.check_size(writes.bytes_after(writes.bytes(), table, key, value_len))?;
+        }
+        match value {
+            Some(value) => writes.put(table, key, value),
+            None => writes.delete(table, key),
+        }
+        self.writes_version.store(writes.version(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Changes the write set; the caller has seen to its size.
+    pub(super) fn change(&self, change: impl FnOnce(&mut WriteSet)) {
         let mut writes = self.writes.lock();
         change(&mut writes);
         self.writes_version.store(writes.version(), Ordering::Release);
-        writes.bytes()
+    }
+
+    /// Refuses what is more than one transaction may hold.
+    pub(super) fn check_size(&self, bytes: usize) -> Result<()> {
+        let limit = self.core().options.max_transaction_bytes;
+        if bytes > limit {
+            return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
+        }
+        Ok(())
     }
 
     /// Changes with every write; 0 before the first.
@@ -131,6 +163,7 @@ impl Inner {
             return Ok(own.as_deref().map(read));
         }
         if let Some(mut reads) = self.reads().filter(|_| !planted!(MissNotRecorded)) {
+            self.check_size(reads.bytes_with(key.len()))?;
             reads.key(table, key);
         }
         let view = self.view()?;

@@ -16,33 +16,68 @@ pub(crate) struct Span {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LastSpan(Option<usize>);
 
-/// See the module.
+/// Keys are looked through for repetitions when there are twice as many as the last time, and this many at least.
+const FIRST_REPETITION_CHECK: usize = 1024;
+
+/// See the module. A key that is looked up again and again is kept a few times at most.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
     keys: Vec<(TableId, Box<[u8]>)>,
     spans: Vec<Span>,
+    /// Of the keys and the ends of the spans.
+    key_bytes: usize,
+    distinct: usize,
 }
 
 impl ReadSet {
     /// One key was looked up, whether it was there or not.
     pub(crate) fn key(&mut self, table: TableId, key: &[u8]) {
         self.keys.push((table, key.into()));
+        self.key_bytes += key.len();
+        if self.keys.len() >= FIRST_REPETITION_CHECK.max(2 * self.distinct) {
+            self.keys.sort_unstable();
+            self.keys.dedup_by(|one, other| {
+                let repeated = one == other;
+                self.key_bytes -= if repeated { one.1.len() } else { 0 };
+                repeated
+            });
+            self.distinct = self.keys.len();
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.key_bytes
+            + self.keys.len() * size_of::<(TableId, Box<[u8]>)>()
+            + self.spans.len() * size_of::<Span>()
+    }
+
+    /// The same with one more key.
+    pub(crate) fn bytes_with(&self, key_len: usize) -> usize {
+        self.bytes() + key_len + size_of::<(TableId, Box<[u8]>)>()
     }
 
     /// A cursor passed everything between two ends. A step that goes on where its last span ends makes that longer, so a
     /// scan is one span however many cursors move at the same time; `last` is for the cursor to keep.
     pub(crate) fn span(&mut self, last: &mut LastSpan, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
         if let Some(span) = last.0.and_then(|index| self.spans.get_mut(index)) {
-            if meet(&span.to, from) {
-                span.to = to.map(<[u8]>::to_vec);
-                return;
-            }
-            if meet(&span.from, to) {
-                span.from = from.map(<[u8]>::to_vec);
-                return;
-            }
+            let (end, new_end) = if meet(&span.to, from) {
+                (&mut span.to, to)
+            } else if meet(&span.from, to) {
+                (&mut span.from, from)
+            } else {
+                return self.new_span(last, table, from, to);
+            };
+            self.key_bytes = (self.key_bytes + len(new_end)).saturating_sub(len(end.as_ref()));
+            *end = new_end.map(<[u8]>::to_vec);
+            return;
         }
+        self.new_span(last, table, from, to);
+    }
+
+    fn new_span(&mut self, last: &mut LastSpan, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
         last.0 = Some(self.spans.len());
+        self.key_bytes += len(from) + len(to);
         self.spans.push(Span { table, from: from.map(<[u8]>::to_vec), to: to.map(<[u8]>::to_vec) });
     }
 
@@ -57,6 +92,13 @@ impl ReadSet {
 
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
+    }
+}
+
+fn len(end: Bound<impl AsRef<[u8]>>) -> usize {
+    match end {
+        Bound::Included(key) | Bound::Excluded(key) => key.as_ref().len(),
+        Bound::Unbounded => 0,
     }
 }
 
@@ -105,6 +147,35 @@ mod tests {
             reads.span(&mut other, TableId(17), Bound::Excluded(&[step]), Bound::Included(&[step + 1]));
         }
         assert_eq!(reads.spans().len(), 2);
+    }
+
+    #[test]
+    fn a_key_that_is_read_again_and_again_is_not_kept_as_often() {
+        let mut reads = ReadSet::default();
+        for step in 0..100_000_u32 {
+            reads.key(TABLE, &(step % 3000).to_be_bytes());
+        }
+        let mut keys: Vec<_> = reads.keys().map(|(_, key)| key.to_vec()).collect();
+        assert!(keys.len() <= 6000, "{}", keys.len());
+        assert_eq!(reads.key_bytes, 4 * keys.len());
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 3000, "none is forgotten");
+    }
+
+    #[test]
+    fn what_it_takes_is_known() {
+        let (mut reads, mut cursor) = (ReadSet::default(), LastSpan::default());
+        assert_eq!(reads.bytes(), 0);
+        reads.span(&mut cursor, TABLE, Bound::Included(b"a"), Bound::Included(b"bb"));
+        assert_eq!(reads.key_bytes, 3);
+        reads.span(&mut cursor, TABLE, Bound::Excluded(b"bb"), Bound::Included(b"long"));
+        assert_eq!(reads.key_bytes, 5);
+        reads.span(&mut cursor, TABLE, Bound::Excluded(b"long"), Bound::Unbounded);
+        assert_eq!(reads.key_bytes, 1);
+        let with_one_more = reads.bytes_with(7);
+        reads.key(TABLE, &[0; 7]);
+        assert_eq!(reads.bytes(), with_one_more);
     }
 
     #[test]

@@ -103,20 +103,33 @@ impl Transaction {
     /// range meanwhile stay, unless the transaction is `Serializable`: then one of the two commits is `Busy`.
     ///
     /// # Errors
-    /// As for [`put`](Self::put), and when the file cannot be read.
+    /// As for [`put`](Self::put), and when the file cannot be read. Then no row was deleted.
     pub fn delete_range<K: AsRef<[u8]>>(&mut self, table: &Table, keys: impl RangeBounds<K>) -> Result<u64> {
         let as_bytes = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
         let (from, to) = (as_bytes(keys.start_bound()), as_bytes(keys.end_bound()));
         let mut cursor = Cursor::new(Arc::clone(&self.snapshot.inner), table)?;
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        let inner = &self.snapshot.inner;
+        let id = table.info().id;
+        // All that can fail comes first.
+        let (mut keys, mut ends) = (Vec::new(), Vec::new());
+        let mut bytes = inner.writes().bytes();
         let mut found = cursor.seek_within(from, Direction::Forward, to)?;
-        let mut deleted = 0;
-        while found && let Some(key) = cursor.key().map(<[u8]>::to_vec) {
-            self.delete_row(table.info().id, &key)?;
-            deleted += 1;
+        while found && let Some(key) = cursor.key() {
+            bytes = inner.writes().bytes_after(bytes, id, key, 0);
+            inner.check_size(bytes)?;
+            keys.extend_from_slice(key);
+            ends.push(keys.len());
             found = cursor.step_within(Direction::Forward, to)?;
         }
-        Ok(deleted)
+        inner.change(|writes| {
+            let mut start = 0;
+            for end in &ends {
+                writes.delete(id, keys.get(start..*end).unwrap_or_default());
+                start = *end;
+            }
+        });
+        Ok(ends.len() as u64)
     }
 
     /// Validates, writes to the log, and returns when the commit has the durability that was asked for.
@@ -164,8 +177,9 @@ impl Transaction {
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
         self.snapshot.inner.close();
-        if let Some(inner) = Arc::get_mut(&mut self.snapshot.inner) {
-            inner.end();
+        match Arc::get_mut(&mut self.snapshot.inner) {
+            Some(inner) => inner.end(),
+            None => self.snapshot.inner.stop_writing(),
         }
         self.admitted.exclusive = None;
     }
@@ -175,14 +189,12 @@ impl Transaction {
 
     pub(crate) fn put_row(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<()> {
         self.check_limits(key, value)?;
-        let bytes = self.snapshot.inner.write(|writes| writes.put(table, key, value));
-        self.check_size(bytes)
+        self.snapshot.inner.write(table, key, Some(value))
     }
 
     pub(crate) fn delete_row(&mut self, table: TableId, key: &[u8]) -> Result<()> {
         self.check_limits(key, &[])?;
-        let bytes = self.snapshot.inner.write(|writes| writes.delete(table, key));
-        self.check_size(bytes)
+        self.snapshot.inner.write(table, key, None)
     }
 
     /// A row of a system table.
@@ -206,21 +218,12 @@ impl Transaction {
             });
         }
         let limit = crate::limits::MAX_VALUE_BYTES;
-        if value.len() as u64 > limit {
+        if value.len() > limit {
             return Err(Error::Limit {
                 what: "the value's length in bytes",
                 actual: value.len() as u64,
-                limit,
+                limit: limit as u64,
             });
-        }
-        Ok(())
-    }
-
-    /// The transaction stays usable for a rollback only: its commit would be refused too.
-    fn check_size(&self, bytes: usize) -> Result<()> {
-        let limit = self.snapshot.inner.core().options.max_transaction_bytes;
-        if bytes > limit {
-            return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
         }
         Ok(())
     }
@@ -228,9 +231,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.snapshot.inner.close();
         if !self.over {
             self.snapshot.inner.core().counters.rollbacks.add(1);
+            self.let_go();
         }
     }
 }

@@ -48,6 +48,20 @@ impl SnapshotSource<u64> for Source {
 }
 
 #[test]
+fn a_writer_that_is_over_still_reads() {
+    let source = Source::new(5, 8);
+    let registry = SnapshotRegistry::new(10);
+    let writer = registry.begin(ReadWrite, &source, 0).unwrap();
+    assert!(registry.has_read_write());
+    registry.stop_writing(&writer);
+    assert!(!registry.has_read_write());
+    assert_eq!(registry.oldest_read_write(ts(20)), ts(20));
+    assert_eq!(registry.watermark(ts(20)), ts(8), "what it reads is still pinned");
+    drop(registry.end(writer, &source));
+    assert_eq!((registry.len(), registry.watermark(ts(20))), (0, ts(20)));
+}
+
+#[test]
 fn a_snapshot_pins_its_begin_ts_until_it_ends() {
     let source = Source::new(5, 8);
     let registry = SnapshotRegistry::new(10);

@@ -53,11 +53,16 @@ fn it_behaves_like_a_map() {
             let (table, key) = key(&mut rng, spread);
             let value = (rng.below(4) > 0).then(|| vec![5; rng.below(50_usize)]);
             let before = set.version();
+            let expected = set.bytes_after(set.bytes(), table, &key, value.as_ref().map_or(0, Vec::len));
+            assert!(
+                expected <= set.bytes() + WriteSet::row_bytes(key.len(), value.as_ref().map_or(0, Vec::len))
+            );
             match &value {
                 Some(value) => set.put(table, &key, value),
                 None => set.delete(table, &key),
             }
             assert!(set.version() > before);
+            assert_eq!(set.bytes(), expected, "what a write costs is known before it");
             model.insert((table, key), value);
         }
         assert_eq!(set.len(), model.len());

@@ -1,6 +1,11 @@
 //! The commands: one module each, with its arguments and `main`, which says whether all was well.
 
+mod crash_states;
+mod histories;
+mod machine;
 mod planted;
+mod prove;
+mod run;
 
 use std::process::ExitCode;
 
@@ -16,6 +21,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    CrashStates(crash_states::Arguments),
+    Histories(histories::Histories),
+    Prove(prove::Prove),
+    Run(run::Run),
+    Machine(machine::Arguments),
     Planted(planted::Arguments),
 }
 
@@ -24,6 +34,11 @@ impl Arguments {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::CrashStates(arguments) => arguments.run(),
+            Command::Histories(histories) => histories.main(),
+            Command::Prove(prove) => prove.main(),
+            Command::Run(run) => run.main(),
+            Command::Machine(arguments) => arguments.run(),
             Command::Planted(arguments) => arguments.run(),
         }
     }

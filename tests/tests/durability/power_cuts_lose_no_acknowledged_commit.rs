@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use braid::Result;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid_tests::oracle::Life;
 use braid_tests::seeds;
 use fastrand::Rng;
 
-use crate::workload::{Oracle, cut_within, open, options};
+use crate::workload::{cut_within, live, open, options};
 
 fn random_choice(machine: &CrashFileSystem, rng: &mut Rng) -> CrashChoice {
     match rng.u8(0..10) {
@@ -25,7 +26,7 @@ fn random_choice(machine: &CrashFileSystem, rng: &mut Rng) -> CrashChoice {
 fn one_seed(seed: u64) -> Result<()> {
     let mut rng = Rng::with_seed(seed);
     let options = options(&mut rng);
-    let mut oracle = Oracle::default();
+    let mut told = Life::default();
     let mut machine = CrashFileSystem::new();
     for life in 0..4 {
         // The cut may fall into the recovery itself, or into the work after it, or come once all is done.
@@ -33,10 +34,10 @@ fn one_seed(seed: u64) -> Result<()> {
         cut_within(&machine, within, &mut rng);
         if let Ok(db) = open(Arc::new(machine.clone()), &options) {
             let steps = rng.usize(5..60);
-            let worked = oracle.run(&db, steps, &mut rng);
+            let worked = live(&mut told, &db, steps, &mut rng);
             assert!(within.is_some() || worked.is_ok(), "seed {seed}: {worked:?}");
             if rng.u8(0..4) == 0 && worked.is_ok() && db.close().is_ok() {
-                oracle.promise_everything();
+                told.promise_everything();
             }
         }
         let choice = random_choice(&machine, &mut rng);
@@ -45,7 +46,7 @@ fn one_seed(seed: u64) -> Result<()> {
         // Opened on a machine of its own, so that the judgement does not repair what the next life begins with.
         let judged = machine.after_crash(CrashChoice::KeepAll);
         let db = open(Arc::new(judged), &options).unwrap_or_else(|error| panic!("{context}: {error}"));
-        oracle.judge(&db, &context)?;
+        told.settle(&db, false, &context)?;
     }
     Ok(())
 }
@@ -61,28 +62,28 @@ fn at_random_steps_with_random_subsets() -> Result<()> {
 #[test]
 fn at_every_step_of_a_short_life() -> Result<()> {
     let options = options(&mut Rng::with_seed(1));
-    let whole = |machine: &CrashFileSystem| -> Result<(u64, Oracle)> {
-        let mut oracle = Oracle::default();
+    let whole = |machine: &CrashFileSystem| -> Result<(u64, Life)> {
+        let mut told = Life::default();
         if let Ok(db) = open(Arc::new(machine.clone()), &options) {
             // The commits are the same in every life; only the cut moves on.
-            let _ = oracle.run(&db, 12, &mut Rng::with_seed(77));
+            let _ = live(&mut told, &db, 12, &mut Rng::with_seed(77));
             let _ = db.close();
         }
-        Ok((machine.steps(), oracle))
+        Ok((machine.steps(), told))
     };
-    let (steps, oracle) = whole(&CrashFileSystem::new())?;
-    assert!(oracle.commits() > 5 && steps > 20, "{} commits in {steps} steps", oracle.commits());
+    let (steps, told) = whole(&CrashFileSystem::new())?;
+    assert!(told.marks().begun > 5 && steps > 20, "{told:?} in {steps} steps");
     for cut in 0..steps {
         for choice in
             [CrashChoice::KeepAll, CrashChoice::KeepNone, CrashChoice::Subset { seed: cut, unit: 512 }]
         {
             let machine = CrashFileSystem::new();
             machine.cut_power_after(cut);
-            let (_, mut oracle) = whole(&machine)?;
+            let (_, mut told) = whole(&machine)?;
             let restarted = machine.crash(choice);
             let context = format!("cut after step {cut} of {steps}, {choice:?}");
             let db = open(Arc::new(restarted), &options).unwrap_or_else(|error| panic!("{context}: {error}"));
-            oracle.judge(&db, &context)?;
+            told.settle(&db, false, &context)?;
         }
     }
     Ok(())

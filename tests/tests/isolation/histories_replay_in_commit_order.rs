@@ -7,10 +7,14 @@ use braid::{
     Admission, Database, Durability, Isolation, JournalMode, Options, Result, Snapshot, Table, Transaction,
     TransactionOptions,
 };
-use braid_tests::{History, Op, Place, Record, assert_clean, contents, scale, together};
+use braid_tests::{
+    Blame, History, Kind, Op, Outcome, Place, Record, Rows, assert_clean, contents, scale, together,
+};
 use fastrand::Rng;
 
 const KEYS: u64 = 48;
+/// There is only one.
+const TABLE: usize = 0;
 
 fn random_key(rng: &mut Rng) -> Vec<u8> {
     format!("key {:02}", rng.u64(0..KEYS)).into_bytes()
@@ -28,9 +32,9 @@ fn read(snapshot: &Snapshot, table: &Table, rng: &mut Rng) -> Result<Op> {
         0..5 => {
             let key = random_key(rng);
             let found = snapshot.get(table, &key)?;
-            Op::Get { key, found }
+            Op::Get { table: TABLE, key, found }
         }
-        5 => Op::Count { found: snapshot.count(table)? },
+        5 => Op::Count { table: TABLE, found: snapshot.count(table)? },
         _ => {
             let (from, to) = (random_key(rng), random_key(rng));
             let (from, to) = if from <= to { (from, to) } else { (to, from) };
@@ -41,7 +45,7 @@ fn read(snapshot: &Snapshot, table: &Table, rng: &mut Rng) -> Result<Op> {
             } else {
                 range.take(limit).collect::<Result<Vec<_>>>()?
             };
-            Op::Range { from, to, backwards, limit, found }
+            Op::Range { table: TABLE, from, to, backwards, limit, found }
         }
     })
 }
@@ -51,61 +55,60 @@ fn write(tx: &mut Transaction, table: &Table, rng: &mut Rng) -> Result<Op> {
         0..14 => {
             let (key, value) = (random_key(rng), random_value(rng));
             tx.put(table, &key, &value)?;
-            Op::Put { key, value }
+            Op::Put { table: TABLE, key, value }
         }
         14..19 => {
             let key = random_key(rng);
             tx.delete(table, &key)?;
-            Op::Delete { key }
+            Op::Delete { table: TABLE, key }
         }
         _ => {
             let first = rng.u64(0..KEYS);
             let (from, to) =
                 (format!("key {first:02}").into_bytes(), format!("key {:02}", first + 3).into_bytes());
             let removed = tx.delete_range(table, from.clone()..to.clone())?;
-            Op::DeleteRange { from, to, removed }
+            Op::DeleteRange { table: TABLE, from, to, removed }
         }
     })
 }
 
 /// One random transaction from begin to end.
 fn transaction(db: &Database, table: &Table, options: TransactionOptions, rng: &mut Rng) -> Result<Record> {
-    let isolation = options.isolation;
+    let (isolation, durability) = (options.isolation, options.durability.unwrap_or_default());
     let mut tx = db.begin_with(options)?;
     let begin_ts = Some(tx.timestamp().get());
+    let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
     let mut ops = Vec::new();
-    let mut writes = false;
     for _ in 0..rng.usize(1..8) {
         if rng.bool() {
             ops.push(read(&tx, table, rng)?);
         } else {
             ops.push(write(&mut tx, table, rng)?);
-            writes = true;
         }
     }
-    let mut record = Record { begin_ts, commit_ts: None, isolation, lost: None, ops };
+    let mut record = Record {
+        session: 0,
+        kind,
+        isolation,
+        durability,
+        begin_ts,
+        outcome: Outcome::Aborted,
+        ops,
+        times: None,
+    };
     if rng.u8(0..10) == 0 {
         tx.rollback();
         return Ok(record);
     }
-    match tx.commit() {
-        Ok(commit) if writes => record.commit_ts = Some(commit.timestamp.get()),
-        Ok(_) => {}
-        Err(error) if error.is_retryable() => {
-            record.lost = error.conflict().and_then(|c| Some((c.key.clone()?, c.winner_ts?.get())));
-        }
+    record.outcome = match tx.commit() {
+        Ok(commit) => Outcome::Committed(record.writes().then(|| commit.timestamp.get())),
+        Err(error) if error.is_retryable() => Outcome::Lost(error.conflict().and_then(|conflict| {
+            let row = (TABLE, conflict.key.clone()?);
+            Some(Blame { kind: conflict.kind, row, winner_ts: conflict.winner_ts?.get() })
+        })),
         Err(error) => return Err(error),
-    }
+    };
     Ok(record)
-}
-
-/// A delete of a range that removed nothing wrote nothing, and has no place of its own in the history.
-fn wrote_nothing(record: &Record) -> bool {
-    record.ops.iter().all(|op| match op {
-        Op::DeleteRange { removed, .. } => *removed == 0,
-        Op::Put { .. } | Op::Delete { .. } => false,
-        Op::Get { .. } | Op::Range { .. } | Op::Count { .. } => true,
-    })
 }
 
 fn one_step(db: &Database, table: &Table, isolation: Isolation, rng: &mut Rng) -> Result<Record> {
@@ -115,23 +118,33 @@ fn one_step(db: &Database, table: &Table, isolation: Isolation, rng: &mut Rng) -
             let snapshot = db.snapshot()?;
             let ops = (0..rng.usize(1..6)).map(|_| read(&snapshot, table, rng)).collect::<Result<_>>()?;
             let begin_ts = Some(snapshot.timestamp().get());
-            Ok(Record { begin_ts, commit_ts: None, isolation, lost: None, ops })
+            Ok(Record {
+                session: 0,
+                kind: Kind::Snapshot,
+                isolation,
+                durability: Durability::Deferred,
+                begin_ts,
+                outcome: Outcome::Aborted,
+                ops,
+                times: None,
+            })
         }
         3 => {
             let (key, value) = (random_key(rng), random_value(rng));
             let outcome = db.put(table, &key, &value);
-            one_statement(outcome, Op::Put { key, value })
+            one_statement(outcome, Op::Put { table: TABLE, key, value })
         }
         4 => {
             let key = random_key(rng);
             let outcome = db.delete(table, &key);
-            one_statement(outcome, Op::Delete { key })
+            one_statement(outcome, Op::Delete { table: TABLE, key })
         }
         5 => {
             let admission = Admission::Immediate;
             let options = TransactionOptions { admission, isolation, durability, ..Default::default() };
             let record = transaction(db, table, options, rng)?;
-            assert!(record.lost.is_none(), "an exclusive transaction cannot lose: {record:?}");
+            let lost = matches!(record.outcome, Outcome::Lost(_));
+            assert!(!lost, "an exclusive transaction cannot lose: {record:?}");
             Ok(record)
         }
         _ => {
@@ -148,12 +161,21 @@ fn one_step(db: &Database, table: &Table, isolation: Isolation, rng: &mut Rng) -
 
 fn one_statement(outcome: Result<braid::Commit>, op: Op) -> Result<Record> {
     // A one-statement write may lose a race too; then it wrote nothing.
-    let (commit_ts, ops) = match outcome {
-        Ok(commit) => (Some(commit.timestamp.get()), vec![op]),
-        Err(error) if error.is_retryable() => (None, Vec::new()),
+    let (outcome, ops) = match outcome {
+        Ok(commit) => (Outcome::Committed(Some(commit.timestamp.get())), vec![op]),
+        Err(error) if error.is_retryable() => (Outcome::Lost(None), Vec::new()),
         Err(error) => return Err(error),
     };
-    Ok(Record { begin_ts: None, commit_ts, isolation: Isolation::Snapshot, lost: None, ops })
+    Ok(Record {
+        session: 0,
+        kind: Kind::OneStatement,
+        isolation: Isolation::Snapshot,
+        durability: Durability::Sync,
+        begin_ts: None,
+        outcome,
+        ops,
+        times: None,
+    })
 }
 
 fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options, seed: u64) -> Result<()> {
@@ -167,17 +189,14 @@ fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options,
         let mut records = Vec::new();
         for step in 0..steps {
             let before = acknowledged.load(Ordering::SeqCst);
-            let mut record = one_step(&sibling, &table, isolation, &mut rng)?;
+            let record = one_step(&sibling, &table, isolation, &mut rng)?;
             if let Some(begin_ts) = record.begin_ts {
                 assert!(
                     begin_ts >= before,
                     "a snapshot at {begin_ts} misses the acknowledged commit at {before}"
                 );
             }
-            if wrote_nothing(&record) {
-                record.commit_ts = None;
-            }
-            if let Some(commit_ts) = record.commit_ts {
+            if let Some(commit_ts) = record.commit_ts() {
                 acknowledged.fetch_max(commit_ts, Ordering::SeqCst);
             }
             records.push(record);
@@ -187,12 +206,16 @@ fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options,
         }
         Ok(records)
     })?;
-    let history = History { records: records.into_iter().flatten().collect() };
-    let rows = history.check().unwrap_or_else(|violation| panic!("seed {seed}: {}", violation.0));
-    let commits = history.records.iter().filter(|record| record.commit_ts.is_some()).count();
-    let losses = history.records.iter().filter(|record| record.lost.is_some()).count();
+    let records: Vec<Record> = records.into_iter().flatten().collect();
+    let commits = records.iter().filter(|record| record.commit_ts().is_some()).count();
+    let losses = records.iter().filter(|record| matches!(record.outcome, Outcome::Lost(Some(_)))).count();
+    let verdict =
+        History::of(records).check().unwrap_or_else(|violation| panic!("seed {seed}: {}", violation.0));
     assert!(commits > 0 && losses > 0, "the workload commits ({commits}) and conflicts ({losses})");
-    assert_eq!(contents(&db.snapshot()?, &table)?, rows, "the rows at the end, seed {seed}");
+    let found = |db: &Database, table: &Table| -> Result<Rows> {
+        Ok(contents(&db.snapshot()?, table)?.into_iter().map(|(key, value)| ((TABLE, key), value)).collect())
+    };
+    assert_eq!(found(&db, &table)?, verdict.rows, "the rows at the end, seed {seed}");
     assert_clean(&db)?;
     assert!(db.stats().checkpoints.count > 0, "generations were folded meanwhile");
 
@@ -200,7 +223,7 @@ fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options,
     let reopened = place.open_with(options.clone())?;
     assert_eq!(reopened.journal_mode(), JournalMode::Mvcc);
     let table = reopened.table("rows")?;
-    assert_eq!(contents(&reopened.snapshot()?, &table)?, rows, "the rows after a reopen, seed {seed}");
+    assert_eq!(found(&reopened, &table)?, verdict.rows, "the rows after a reopen, seed {seed}");
     assert_clean(&reopened)
 }
 

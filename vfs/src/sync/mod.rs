@@ -1,7 +1,8 @@
 //! The locks, atomics and threads that every crate of the workspace uses.
 //!
-//! The same names stand for three things, chosen at compile time: `parking_lot` and the standard library normally,
-//! `shuttle` under `--cfg shuttle`, `loom` under `--cfg loom`. Code written against the common subset below needs no
+//! The same names stand for four things, chosen at compile time: `parking_lot` and the standard library normally,
+//! `shuttle` under `--cfg shuttle`, `loom` under `--cfg loom`, and with the feature `simulation` what is native or
+//! belongs to a simulated run, as the calling thread does. Code written against the common subset below needs no
 //! `cfg` of its own:
 //!
 //! | type | what may be used |
@@ -19,14 +20,17 @@
 
 #[cfg(any(shuttle, loom))]
 mod checked;
-#[cfg(not(any(shuttle, loom)))]
+#[cfg(not(any(shuttle, loom, feature = "simulation")))]
 mod native;
-#[cfg(any(shuttle, loom))]
+#[cfg(any(shuttle, loom, feature = "simulation"))]
 mod once;
+#[cfg(not(any(shuttle, loom)))]
+#[cfg(feature = "simulation")]
+mod simulated;
 
 pub use std::sync::{Arc, Weak};
 
-#[cfg(not(any(shuttle, loom)))]
+#[cfg(not(any(shuttle, loom, feature = "simulation")))]
 pub use self::native::{
     Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,
     schedule_point, thread, thread_local,
@@ -38,6 +42,15 @@ pub use self::{
         thread, thread_local,
     },
     once::OnceLock,
+};
+#[cfg(not(any(shuttle, loom)))]
+#[cfg(feature = "simulation")]
+pub use self::{
+    once::OnceLock,
+    simulated::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, schedule_point,
+        thread, thread_local,
+    },
 };
 
 #[cfg(test)]

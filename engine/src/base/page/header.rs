@@ -68,7 +68,7 @@ impl PageSize {
 
     /// The longest key.
     pub(crate) const fn max_key(self) -> usize {
-        self.bytes() / 4
+        crate::limits::max_key_bytes(self.bytes())
     }
 
     /// Whether a row is kept within its leaf. At least four such rows fit in one.

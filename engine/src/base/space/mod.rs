@@ -19,7 +19,7 @@ use super::error::{BaseError, Result};
 use super::ids::{PageGeneration, PageId};
 
 /// Ids below this one exist; the last is kept to mean "none".
-pub(crate) const MAX_PAGES: u32 = u32::MAX - 1;
+pub(crate) const MAX_PAGES: u32 = crate::limits::MAX_PAGES;
 
 /// The free space of a file, in memory.
 #[derive(Debug, Default)]

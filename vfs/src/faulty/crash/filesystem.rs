@@ -122,6 +122,20 @@ impl CrashFileSystem {
         in_files + state.names.unsynced().len()
     }
 
+    /// The bytes of each change that no sync has covered, in order; 0 for one that is kept or lost as a whole. They say
+    /// where a [`CrashChoice::Prefix`] can end.
+    #[must_use]
+    pub fn unsynced_bytes(&self) -> Vec<usize> {
+        let state = self.state.read();
+        let mut changes: Vec<(u64, usize)> = Vec::new();
+        for file in state.files() {
+            changes.extend(file.image.read().unsynced().iter().map(|one| (one.order, one.change.bytes())));
+        }
+        changes.extend(state.names.unsynced().iter().map(|change| (change.order, 0)));
+        changes.sort_unstable_by_key(|(order, _)| *order);
+        changes.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
     /// Gives the file at `existing` a second name.
     ///
     /// # Errors

@@ -80,6 +80,14 @@ impl Image {
 }
 
 impl Change {
+    /// Bytes that it writes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Write { bytes, .. } => bytes.len(),
+            Self::SetLen(_) => 0,
+        }
+    }
+
     /// Does to `contents` what fate leaves of the change.
     pub(super) fn apply(&self, contents: &mut Contents, fates: &mut Fates) -> io::Result<()> {
         match self {

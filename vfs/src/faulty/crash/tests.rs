@@ -167,6 +167,8 @@ fn a_prefix_ends_anywhere_within_a_change() {
     g.write_all_at(b"def", 0).unwrap();
     f.write_all_at(b"ghi", 3).unwrap();
     assert_eq!(files.unsynced_changes(), 3);
+    open(&files, "/h").set_len(7).unwrap();
+    assert_eq!(files.unsynced_bytes(), [3, 3, 3, 0, 0]);
     let mut all = String::new();
     for changes in 0..=3 {
         for kept in 0..3 {

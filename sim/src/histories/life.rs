@@ -1,0 +1,132 @@
+//! One life: all sessions from an open to the end.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use braid::vfs::Env;
+use braid::vfs::faulty::CrashFileSystem;
+use braid::vfs::sync::thread;
+use braid::{Database, Durability, JournalMode, Result, Table};
+use braid_tests::{Kind, Op, Outcome, Record, Rows, Times};
+
+use super::elements::{END, TABLES};
+use super::session::Session;
+use super::{Modes, Plan};
+
+/// A process that will die.
+#[derive(Debug)]
+pub(super) struct Killing {
+    pub(super) step: u64,
+    pub(super) machine: CrashFileSystem,
+    /// When it died, and the machine that runs on.
+    pub(super) died: Mutex<Option<(u64, CrashFileSystem)>>,
+}
+
+/// What all sessions of one life share.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) plan: Plan,
+    pub(super) life: u64,
+    pub(super) env: Env,
+    pub(super) path: PathBuf,
+    /// Counts through all lives.
+    pub(super) ticks: Arc<AtomicU64>,
+    /// How many elements were written, through all lives.
+    pub(super) elements: Arc<AtomicU64>,
+    /// The newest commit that a session was told of.
+    pub(super) answered: AtomicU64,
+    /// The newest commit that an explicit sync made durable.
+    pub(super) synced: AtomicU64,
+    pub(super) killing: Option<Killing>,
+    /// Files fail in this life, whether or not somebody is killed.
+    pub(super) files_fail: bool,
+    /// What should not have happened.
+    pub(super) troubles: Mutex<Vec<String>>,
+}
+
+impl Stage {
+    pub(super) fn tick(&self) -> u64 {
+        self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(super) fn trouble(&self, what: String) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// Whether an error of the files is nothing to wonder about.
+    pub(super) fn may_fail(&self) -> bool {
+        let is_dead =
+            |killing: &Killing| killing.died.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.files_fail || self.killing.as_ref().is_some_and(is_dead)
+    }
+
+    /// Kills the process, if it is not dead yet.
+    pub(super) fn kill(&self) {
+        if let Some(killing) = &self.killing {
+            let mut died = killing.died.lock().unwrap_or_else(PoisonError::into_inner);
+            died.get_or_insert_with(|| (self.tick(), killing.machine.kill()));
+        }
+    }
+
+    pub(super) fn open(&self) -> Result<Database> {
+        Database::open_in(self.env.clone(), &self.path, self.plan.options.clone())
+    }
+
+    pub(super) fn tables(&self, db: &Database) -> Result<Vec<Table>> {
+        TABLES.iter().map(|name| db.table(name)).collect()
+    }
+
+    /// Reads all rows of all tables, as a transaction like any other.
+    pub(super) fn read_everything(&self, db: &Database, tables: &[Table]) -> Result<(Rows, Record)> {
+        let invoked = self.tick();
+        let snapshot = db.snapshot()?;
+        let begun = self.tick();
+        let mut rows = Rows::new();
+        let mut ops = Vec::new();
+        for (number, table) in tables.iter().enumerate() {
+            let found = snapshot.scan(table)?.collect::<Result<Vec<_>>>()?;
+            rows.extend(found.iter().cloned().map(|(key, value)| ((number, key), value)));
+            let (from, to) = (Vec::new(), END.to_vec());
+            ops.push(Op::Range { table: number, from, to, backwards: false, limit: usize::MAX, found });
+        }
+        let record = Record {
+            session: self.plan.sessions,
+            kind: Kind::Snapshot,
+            isolation: self.plan.isolation,
+            durability: Durability::Sync,
+            begin_ts: Some(snapshot.timestamp().get()),
+            outcome: Outcome::Committed(None),
+            ops,
+            times: Some(Times { invoked, begun, committing: begun, ended: self.tick() }),
+        };
+        Ok((rows, record))
+    }
+
+    /// Puts the database into the mode that the plan asks for.
+    pub(super) fn set_mode(&self, db: &Database) -> Result<()> {
+        match self.plan.modes {
+            Modes::Wal => db.set_journal_mode(JournalMode::Wal),
+            Modes::Mvcc => db.set_journal_mode(JournalMode::Mvcc),
+            Modes::Switching => Ok(()),
+        }
+    }
+
+    /// Runs all sessions, each on a thread of its own, to their end.
+    pub(super) fn run(self: &Arc<Self>) -> Vec<Record> {
+        let threads: Vec<_> = (0..self.plan.sessions)
+            .map(|number| {
+                let stage = Arc::clone(self);
+                thread::spawn(move || Session::run(&stage, number))
+            })
+            .collect();
+        let mut records = Vec::new();
+        for thread in threads {
+            match thread.join() {
+                Ok(of_one) => records.extend(of_one),
+                Err(_) => self.trouble("a session panicked".to_owned()),
+            }
+        }
+        records
+    }
+}

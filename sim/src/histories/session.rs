@@ -1,0 +1,401 @@
+//! One session: random transactions one after the other, on a handle of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use braid::vfs::sync::thread;
+use braid::{
+    Admission, Database, Durability, Error, JournalMode, Result, RetryPolicy, Snapshot, Transaction,
+    TransactionOptions,
+};
+use braid_tests::{Blame, Kind, Op, Outcome, Record, Times};
+use fastrand::Rng;
+
+use super::Modes;
+use super::elements::{ELEMENTS, MARKS, TABLES};
+use super::life::Stage;
+use super::work::Work;
+
+/// How many writes an element gets before the next takes its place.
+const WRITES_PER_ELEMENT: u64 = 20;
+
+pub(super) struct Session<'a> {
+    stage: &'a Stage,
+    number: usize,
+    db: Database,
+    work: Work,
+    records: Vec<Record>,
+    /// A snapshot that is kept for a while, and what was read in it.
+    held: Option<(Snapshot, Record)>,
+    /// A transaction that is open for a while beside others of this session.
+    open: Option<(Transaction, Record)>,
+}
+
+/// Whatever is kept open beside others counts as a session of its own.
+const HOLDING: usize = 16;
+const OPEN: usize = 32;
+
+/// What an error means for the session.
+enum After {
+    GoesOn,
+    Ends,
+}
+
+impl<'a> Session<'a> {
+    /// Runs one to its end.
+    pub(super) fn run(stage: &'a Arc<Stage>, number: usize) -> Vec<Record> {
+        let mut session = match Self::open(stage, number) {
+            Ok(session) => session,
+            Err(error) => {
+                if !stage.may_fail() {
+                    stage.trouble(format!("session {number} could not open: {error}"));
+                }
+                return Vec::new();
+            }
+        };
+        for step in 0..stage.plan.steps {
+            if number == 0 && stage.killing.as_ref().is_some_and(|killing| killing.step == step) {
+                stage.kill();
+            }
+            if let Err(error) = session.step()
+                && matches!(session.after(&error), After::Ends)
+            {
+                // After a failed sync reads go on.
+                for _ in 0..2 {
+                    if session.snapshot().is_err() {
+                        break;
+                    }
+                }
+                break;
+            }
+        }
+        session.release();
+        session.records
+    }
+
+    fn open(stage: &'a Stage, number: usize) -> Result<Self> {
+        let db = stage.open()?;
+        let tables = stage.tables(&db)?;
+        let who = (stage.life << 4) | number as u64;
+        let work = Work {
+            tables,
+            elements: stage.plan.elements,
+            first_element: 0,
+            rng: Rng::with_seed(stage.plan.seed.wrapping_mul(1_000_003).wrapping_add(who)),
+            fresh: u32::try_from(who << 20).unwrap_or(u32::MAX),
+        };
+        Ok(Self { stage, number, db, work, records: Vec::new(), held: None, open: None })
+    }
+
+    fn after(&self, error: &Error) -> After {
+        match error {
+            Error::Busy(_)
+            | Error::BusySnapshot { .. }
+            | Error::JournalMode
+            | Error::WriteTransactionsOpen { .. } => After::GoesOn,
+            Error::CommitUnknown { .. } | Error::Poisoned | Error::Io { .. } | Error::NoSpace(_)
+                if self.stage.may_fail() =>
+            {
+                After::Ends
+            }
+            other => {
+                self.stage.trouble(format!("session {} met: {other}", self.number));
+                After::Ends
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<()> {
+        self.work.first_element = self.stage.elements.load(Ordering::Relaxed) / WRITES_PER_ELEMENT;
+        match self.work.rng.u8(0..100) {
+            0..12 => self.snapshot(),
+            12..18 => self.hold(),
+            18..25 => self.lone_write(),
+            25..29 => self.transaction(Admission::Immediate),
+            29..34 => self.transact(),
+            34 => self.care(),
+            35..38 => self.transaction(Admission::Concurrent),
+            // Where the mode is to change, that must find no write transaction open now and then.
+            38..60 if self.stage.plan.modes != Modes::Switching => self.keep_open(),
+            38..40 => self.keep_open(),
+            _ => self.transaction(Admission::ByMode),
+        }
+    }
+
+    /// What is no transaction.
+    fn care(&mut self) -> Result<()> {
+        match self.work.rng.u8(0..6) {
+            0 => {
+                let answered = self.stage.answered.load(Ordering::SeqCst);
+                self.db.sync()?;
+                self.stage.synced.fetch_max(answered, Ordering::SeqCst);
+                Ok(())
+            }
+            1 => {
+                let answered = self.stage.answered.load(Ordering::SeqCst);
+                self.db.checkpoint()?;
+                self.stage.synced.fetch_max(answered, Ordering::SeqCst);
+                Ok(())
+            }
+            2 => self.db.compact().map(drop),
+            3 => {
+                // A sibling takes over before the old one goes.
+                self.db = self.stage.open()?;
+                self.work.tables = self.stage.tables(&self.db)?;
+                Ok(())
+            }
+            _ if self.stage.plan.modes == Modes::Switching => {
+                let mvcc = self.work.rng.u8(0..3) != 0;
+                self.db.set_journal_mode(if mvcc { JournalMode::Mvcc } else { JournalMode::Wal })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn record(&self, kind: Kind, begin_ts: Option<u64>, durability: Durability, times: Times) -> Record {
+        Record {
+            session: self.number,
+            kind,
+            isolation: self.stage.plan.isolation,
+            durability,
+            begin_ts,
+            outcome: Outcome::Aborted,
+            ops: Vec::new(),
+            times: Some(times),
+        }
+    }
+
+    fn begin_snapshot(&self) -> Result<(Snapshot, Record)> {
+        let invoked = self.stage.tick();
+        let snapshot = self.db.snapshot()?;
+        let begun = self.stage.tick();
+        let times = Times { invoked, begun, committing: begun, ended: begun };
+        let begin_ts = Some(snapshot.timestamp().get());
+        let record = self.record(Kind::Snapshot, begin_ts, Durability::Sync, times);
+        Ok((snapshot, Record { outcome: Outcome::Committed(None), ..record }))
+    }
+
+    fn end_snapshot(&mut self, mut record: Record) {
+        let now = self.stage.tick();
+        if let Some(times) = &mut record.times {
+            (times.committing, times.ended) = (now, now);
+        }
+        self.records.push(record);
+    }
+
+    fn snapshot(&mut self) -> Result<()> {
+        let (snapshot, mut record) = self.begin_snapshot()?;
+        let read = self.read_some(&snapshot, &mut record.ops);
+        self.end_snapshot(record);
+        read
+    }
+
+    fn read_some(&mut self, snapshot: &Snapshot, ops: &mut Vec<Op>) -> Result<()> {
+        for _ in 0..self.work.rng.usize(1..6) {
+            ops.push(self.work.read(snapshot)?);
+        }
+        Ok(())
+    }
+
+    /// Reads in a snapshot that others have left behind, and sometimes takes a new one.
+    fn hold(&mut self) -> Result<()> {
+        let (snapshot, mut record) = match self.held.take() {
+            Some(held) => held,
+            None => {
+                let (snapshot, mut record) = self.begin_snapshot()?;
+                record.session += HOLDING;
+                (snapshot, record)
+            }
+        };
+        let read = self.read_some(&snapshot, &mut record.ops);
+        if read.is_err() || self.work.rng.u8(0..4) == 0 {
+            drop(snapshot);
+            self.end_snapshot(record);
+        } else {
+            self.held = Some((snapshot, record));
+        }
+        read
+    }
+
+    /// Goes on with a transaction that others of this session have passed, or begins one.
+    fn keep_open(&mut self) -> Result<()> {
+        let (mut tx, mut record) = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let (tx, mut record) = self.begin(Admission::ByMode)?;
+                record.session += OPEN;
+                (tx, record)
+            }
+        };
+        let worked = work(&mut self.work, self.number, &mut tx, &mut record.ops);
+        // Nobody else would get a turn beside an exclusive one, this session neither.
+        if worked.is_err() || tx.is_exclusive() || self.work.rng.bool() {
+            return self.commit(tx, record, worked);
+        }
+        self.open = Some((tx, record));
+        Ok(())
+    }
+
+    /// Ends what is held.
+    fn release(&mut self) {
+        if let Some((tx, record)) = self.open.take() {
+            // What becomes of it is in its record.
+            let _ended = self.commit(tx, record, Ok(()));
+        }
+        if let Some((snapshot, record)) = self.held.take() {
+            drop(snapshot);
+            self.end_snapshot(record);
+        }
+    }
+
+    fn durability(&mut self) -> Option<Durability> {
+        match self.work.rng.u8(0..4) {
+            0 => Some(Durability::Sync),
+            1 | 2 => Some(Durability::Deferred),
+            _ => None,
+        }
+    }
+
+    fn options(&mut self, admission: Admission) -> TransactionOptions {
+        let isolation = self.stage.plan.isolation;
+        TransactionOptions { admission, isolation, durability: self.durability(), ..Default::default() }
+    }
+
+    fn promised(&self, durability: Option<Durability>) -> Durability {
+        durability.unwrap_or(self.stage.plan.options.durability)
+    }
+
+    fn lone_write(&mut self) -> Result<()> {
+        let op = self.work.lone_write();
+        let invoked = self.stage.tick();
+        let tables = &self.work.tables;
+        let result = match &op {
+            Op::Put { table, key, value } => self.db.put(&tables[*table], key, value),
+            Op::Delete { table, key } => self.db.delete(&tables[*table], key),
+            _ => return Ok(()),
+        };
+        let times = Times { invoked, begun: invoked, committing: invoked, ended: self.stage.tick() };
+        let mut record = self.record(Kind::OneStatement, None, self.promised(None), times);
+        record.ops = vec![op];
+        self.conclude(record, result.map(|commit| commit.timestamp.get()))
+    }
+
+    fn begin(&mut self, admission: Admission) -> Result<(Transaction, Record)> {
+        let options = self.options(admission);
+        let durability = self.promised(options.durability);
+        let invoked = self.stage.tick();
+        let tx = self.db.begin_with(options)?;
+        let begun = self.stage.tick();
+        let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
+        let times = Times { invoked, begun, committing: begun, ended: begun };
+        let begin_ts = Some(tx.timestamp().get());
+        Ok((tx, self.record(kind, begin_ts, durability, times)))
+    }
+
+    fn transaction(&mut self, admission: Admission) -> Result<()> {
+        let (mut tx, mut record) = self.begin(admission)?;
+        let worked = work(&mut self.work, self.number, &mut tx, &mut record.ops);
+        self.commit(tx, record, worked)
+    }
+
+    /// Commits a transaction that has done its work, mostly.
+    fn commit(&mut self, tx: Transaction, mut record: Record, worked: Result<()>) -> Result<()> {
+        let committing = self.stage.tick();
+        let result = if worked.is_ok() && self.work.rng.u8(0..16) != 0 {
+            Some(tx.commit().map(|commit| commit.timestamp.get()))
+        } else {
+            tx.rollback();
+            None
+        };
+        if let Some(times) = &mut record.times {
+            (times.committing, times.ended) = (committing, self.stage.tick());
+        }
+        match result {
+            Some(result) => self.conclude(record, result),
+            None => {
+                self.records.push(record);
+                worked
+            }
+        }
+    }
+
+    /// The same by the engine's own retry loop; written down is the last attempt.
+    fn transact(&mut self) -> Result<()> {
+        let options = self.options(Admission::ByMode);
+        let durability = self.promised(options.durability);
+        let policy = RetryPolicy { exclusive_after: 2, transaction: options, ..RetryPolicy::default() };
+        let mut times = Times { invoked: self.stage.tick(), begun: 0, committing: 0, ended: 0 };
+        let mut last = None;
+        let (stage, number, work_of) = (self.stage, self.number, &mut self.work);
+        let result = self.db.transact(policy, |tx| {
+            if last.is_some() {
+                times.invoked = times.committing;
+            }
+            times.begun = stage.tick();
+            let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
+            let mut ops = Vec::new();
+            let begin_ts = tx.timestamp().get();
+            let worked = work(work_of, number, tx, &mut ops);
+            last = Some((kind, begin_ts, ops));
+            times.committing = stage.tick();
+            worked
+        });
+        times.ended = self.stage.tick();
+        let Some((kind, begin_ts, ops)) = last else { return result.map(drop) };
+        let record = Record { ops, ..self.record(kind, Some(begin_ts), durability, times) };
+        self.conclude(record, result.map(|outcome| outcome.commit.timestamp.get()))
+    }
+
+    /// Writes down how a commit ended.
+    fn conclude(&mut self, mut record: Record, result: Result<u64>) -> Result<()> {
+        let writes = record.writes();
+        let (outcome, result) = match result {
+            Ok(commit_ts) => {
+                self.stage.answered.fetch_max(commit_ts, Ordering::SeqCst);
+                if record.ops.iter().any(|op| matches!(op, Op::Put { table: ELEMENTS, .. })) {
+                    self.stage.elements.fetch_add(1, Ordering::Relaxed);
+                }
+                (Outcome::Committed(writes.then_some(commit_ts)), Ok(()))
+            }
+            Err(error) => {
+                let outcome = match &error {
+                    Error::CommitUnknown { commit_ts, .. } if writes => Outcome::Unknown(commit_ts.get()),
+                    Error::Busy(conflict) => Outcome::Lost(conflict.key.as_ref().and_then(|key| {
+                        let table = conflict.table.as_ref()?;
+                        let table = TABLES.iter().position(|name| name == table)?;
+                        let winner_ts = conflict.winner_ts?.get();
+                        Some(Blame { kind: conflict.kind, row: (table, key.clone()), winner_ts })
+                    })),
+                    Error::BusySnapshot { .. } => Outcome::Lost(None),
+                    _ => Outcome::Aborted,
+                };
+                (outcome, Err(error))
+            }
+        };
+        record.outcome = outcome;
+        self.records.push(record);
+        result
+    }
+}
+
+/// Fills one transaction, and leaves a mark of its own if it wrote something.
+fn work(work: &mut Work, session: usize, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
+    for _ in 0..work.rng.usize(1..7) {
+        if work.rng.u8(0..8) == 0 {
+            thread::yield_now();
+        }
+        if work.rng.bool() {
+            let op = work.read(tx)?;
+            ops.push(op);
+        } else {
+            work.write(tx, ops)?;
+        }
+    }
+    if ops.iter().any(Op::writes) {
+        work.fresh += 1;
+        let key = format!("{session} {:08x}", work.fresh).into_bytes();
+        tx.put(&work.tables[MARKS], &key, b"")?;
+        ops.push(Op::Put { table: MARKS, key, value: Vec::new() });
+    }
+    Ok(())
+}

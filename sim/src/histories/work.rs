@@ -1,0 +1,195 @@
+//! What one transaction does: random reads and writes, each written down with its answer.
+
+use braid::{Result, Snapshot, Table, Transaction};
+use braid_tests::Op;
+use fastrand::Rng;
+
+use super::Elements;
+use super::elements::{self, ELEMENTS, END, INDEX, ROWS};
+
+/// The rows of each table that the random keys of one life fall on.
+const KEYS: u64 = 40;
+
+/// Where the random operations of a session go.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) tables: Vec<Table>,
+    pub(super) elements: Elements,
+    /// The first element that is still written; those before it are full.
+    pub(super) first_element: u64,
+    pub(super) rng: Rng,
+    /// The next value that was never there.
+    pub(super) fresh: u32,
+}
+
+impl Work {
+    fn row_key(&mut self) -> Vec<u8> {
+        format!("row {:02}", self.rng.u64(0..KEYS)).into_bytes()
+    }
+
+    fn row_value(&mut self) -> Vec<u8> {
+        let length =
+            if self.rng.u8(0..24) == 0 { self.rng.usize(1000..9000) } else { self.rng.usize(8..120) };
+        let mut bytes = self.rng.u64(..).to_be_bytes().to_vec();
+        bytes.resize(length, b'.');
+        bytes
+    }
+
+    fn element_key(&mut self) -> Vec<u8> {
+        elements::key(self.first_element + self.rng.u64(0..5))
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.fresh += 1;
+        self.fresh
+    }
+
+    /// One read, somewhere.
+    pub(super) fn read(&mut self, snapshot: &Snapshot) -> Result<Op> {
+        match self.rng.u8(0..20) {
+            0..9 => {
+                let key = self.element_key();
+                self.get(snapshot, ELEMENTS, key)
+            }
+            9 => {
+                let (from, to) = (self.element_key(), self.element_key());
+                self.range(snapshot, ELEMENTS, from, to)
+            }
+            10..14 => {
+                let key = self.row_key();
+                self.get(snapshot, ROWS, key)
+            }
+            14 => {
+                let table = if self.rng.bool() { ROWS } else { INDEX };
+                Ok(Op::Count { table, found: snapshot.count(&self.tables[table])? })
+            }
+            15..18 => {
+                let (from, to) = (self.row_key(), self.row_key());
+                self.range(snapshot, ROWS, from, to)
+            }
+            18 => {
+                let from = self.row_key();
+                self.by_cursor(snapshot, ROWS, &from)
+            }
+            _ => {
+                let from = entry(self.rng.u8(..), b"");
+                self.range(snapshot, INDEX, from, END.to_vec())
+            }
+        }
+    }
+
+    fn get(&self, snapshot: &Snapshot, table: usize, key: Vec<u8>) -> Result<Op> {
+        let found = snapshot.get(&self.tables[table], &key)?;
+        Ok(Op::Get { table, key, found })
+    }
+
+    fn range(&mut self, snapshot: &Snapshot, table: usize, from: Vec<u8>, to: Vec<u8>) -> Result<Op> {
+        let (from, to) = if from <= to { (from, to) } else { (to, from) };
+        let (backwards, limit) = (self.rng.bool(), self.rng.usize(1..30));
+        let range = snapshot.range(&self.tables[table], from.clone()..to.clone())?;
+        let found = if backwards {
+            range.rev().take(limit).collect::<Result<Vec<_>>>()?
+        } else {
+            range.take(limit).collect::<Result<Vec<_>>>()?
+        };
+        Ok(Op::Range { table, from, to, backwards, limit, found })
+    }
+
+    /// The same by hand: a seek and some steps.
+    fn by_cursor(&mut self, snapshot: &Snapshot, table: usize, from: &[u8]) -> Result<Op> {
+        let limit = self.rng.usize(1..8);
+        let mut cursor = snapshot.cursor(&self.tables[table])?;
+        let mut found = Vec::new();
+        let mut stands = cursor.seek_ge(from)?;
+        while stands && let Some((key, value)) = cursor.row()? {
+            found.push((key.to_vec(), value.to_vec()));
+            stands = found.len() < limit && cursor.next()?;
+        }
+        Ok(Op::Range { table, from: from.to_vec(), to: END.to_vec(), backwards: false, limit, found })
+    }
+
+    /// One write, somewhere, with the reads that it needs.
+    pub(super) fn write(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
+        match self.rng.u8(0..20) {
+            0..9 => self.write_element(tx, ops),
+            9..14 => {
+                let (table, key, value) = (ROWS, self.row_key(), self.row_value());
+                tx.put(&self.tables[table], &key, &value)?;
+                ops.push(Op::Put { table, key, value });
+                Ok(())
+            }
+            14 | 15 => {
+                let (table, key) = (ROWS, self.row_key());
+                tx.delete(&self.tables[table], &key)?;
+                ops.push(Op::Delete { table, key });
+                Ok(())
+            }
+            16 => {
+                let (table, from) = (ROWS, self.row_key());
+                let to = [&from[..], b"~"].concat();
+                let removed = tx.delete_range(&self.tables[table], from.clone()..to.clone())?;
+                ops.push(Op::DeleteRange { table, from, to, removed });
+                Ok(())
+            }
+            _ => self.write_indexed(tx, ops),
+        }
+    }
+
+    fn write_element(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
+        let (table, key, element) = (ELEMENTS, self.element_key(), self.fresh());
+        let value = match self.elements {
+            Elements::Lists => {
+                let found = tx.get(&self.tables[table], &key)?;
+                let value = elements::appended(found.as_deref(), element);
+                ops.push(Op::Get { table, key: key.clone(), found });
+                value
+            }
+            Elements::Registers => elements::register(element, self.rng.usize(0..100)),
+        };
+        tx.put(&self.tables[table], &key, &value)?;
+        ops.push(Op::Put { table, key, value });
+        Ok(())
+    }
+
+    /// A row and the entry that leads to it, in place of the old ones.
+    fn write_indexed(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
+        let (key, bucket) = (self.row_key(), self.rng.u8(..));
+        let table = &self.tables[INDEX];
+        let found = tx.get(table, &key)?;
+        let old = found.as_ref().and_then(|value| value.first().copied());
+        ops.push(Op::Get { table: INDEX, key: key.clone(), found });
+        if let Some(old) = old {
+            let old = entry(old, &key);
+            tx.delete(table, &old)?;
+            ops.push(Op::Delete { table: INDEX, key: old });
+        }
+        for (key, value) in [(entry(bucket, &key), Vec::new()), (key, vec![bucket; 20])] {
+            tx.put(table, &key, &value)?;
+            ops.push(Op::Put { table: INDEX, key, value });
+        }
+        Ok(())
+    }
+
+    /// A row to be written by itself; an element where that can be done without a look at what is there.
+    pub(super) fn lone_write(&mut self) -> Op {
+        if self.elements == Elements::Registers && self.rng.bool() {
+            let element = self.fresh();
+            return Op::Put {
+                table: ELEMENTS,
+                key: self.element_key(),
+                value: elements::register(element, 9),
+            };
+        }
+        let (table, key) = (ROWS, self.row_key());
+        if self.rng.u8(0..4) == 0 {
+            Op::Delete { table, key }
+        } else {
+            Op::Put { table, key, value: self.row_value() }
+        }
+    }
+}
+
+/// The entry of an indexed row; sorts behind all rows of the same table.
+fn entry(bucket: u8, key: &[u8]) -> Vec<u8> {
+    [format!("to {bucket:03} ").as_bytes(), key].concat()
+}

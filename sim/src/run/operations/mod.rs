@@ -1,0 +1,98 @@
+//! Everything that a session can do: one list. A new feature of the engine joins the simulation by a line here.
+
+mod handles;
+mod maintenance;
+mod reads;
+mod scope;
+mod snapshots;
+mod statements;
+mod tables;
+mod transactions;
+
+use super::session::Session;
+
+pub use self::scope::Scope;
+pub use self::tables::find_or_make_table;
+
+/// Something that a session can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// What `--without` and the trace call it.
+    pub name: &'static str,
+    /// How often it is drawn, against the others of its kind.
+    pub weight: u32,
+    /// What is done.
+    pub act: Act,
+}
+
+/// Where an operation belongs.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// On a handle.
+    Alone(fn(&mut Session)),
+    /// In a snapshot or transaction.
+    Read(fn(&mut Scope<'_>) -> braid::Result<()>),
+    /// In a write transaction.
+    Write(fn(&mut Scope<'_>) -> braid::Result<()>),
+}
+
+const fn alone(name: &'static str, weight: u32, act: fn(&mut Session)) -> Operation {
+    Operation { name, weight, act: Act::Alone(act) }
+}
+
+const fn read(name: &'static str, weight: u32, act: fn(&mut Scope<'_>) -> braid::Result<()>) -> Operation {
+    Operation { name, weight, act: Act::Read(act) }
+}
+
+const fn write(name: &'static str, weight: u32, act: fn(&mut Scope<'_>) -> braid::Result<()>) -> Operation {
+    Operation { name, weight, act: Act::Write(act) }
+}
+
+/// The list.
+pub const ALL: &[Operation] = &[
+    // Within a snapshot or transaction.
+    read("get", 20, reads::get),
+    read("contains", 5, reads::contains),
+    read("range", 12, reads::range),
+    read("count", 6, reads::count),
+    read("cursor", 12, reads::cursor),
+    write("put", 40, statements::put),
+    write("insert", 10, statements::insert),
+    write("delete", 12, statements::delete),
+    write("delete-range", 4, statements::delete_range),
+    // Transactions.
+    alone("concurrent", 30, transactions::concurrent),
+    alone("immediate", 8, transactions::immediate),
+    alone("by-mode", 12, transactions::by_mode),
+    alone("transact", 15, transactions::transact),
+    alone("transact-panics", 2, transactions::transact_panics),
+    alone("put-one", 15, transactions::put_one),
+    alone("delete-one", 5, transactions::delete_one),
+    alone("get-one", 6, transactions::get_one),
+    // Snapshots.
+    alone("snapshot", 12, snapshots::look),
+    alone("hold-snapshot", 5, snapshots::hold),
+    alone("held-snapshot", 8, snapshots::look_again),
+    alone("let-snapshot-go", 4, snapshots::let_go),
+    // Tables.
+    alone("open-table", 6, tables::open),
+    alone("find-table", 4, tables::find),
+    alone("list-tables", 2, tables::list),
+    alone("drop-table", 3, tables::drop),
+    // Looking after the database.
+    alone("checkpoint", 5, maintenance::checkpoint),
+    alone("compact", 2, maintenance::compact),
+    alone("check", 2, maintenance::check),
+    alone("backup", 2, maintenance::backup),
+    alone("sync", 4, maintenance::sync),
+    alone("statistics", 1, maintenance::statistics),
+    alone("free-space", 3, maintenance::free_space),
+    alone("wait", 3, maintenance::wait),
+    // Handles and modes.
+    alone("switch-mode", 4, handles::switch_mode),
+    alone("clone-handle", 2, handles::clone),
+    alone("open-sibling", 4, handles::open_sibling),
+    alone("open-otherwise", 1, handles::open_otherwise),
+    alone("open-read-only", 3, handles::open_read_only),
+    alone("close-handle", 3, handles::close),
+];

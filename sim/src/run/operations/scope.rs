@@ -1,0 +1,134 @@
+//! A snapshot or transaction that statements work in, and what they write down there.
+
+use std::ops::Bound;
+
+use braid::{Error, Result, Snapshot, Table, Transaction};
+
+use super::reads::Walk;
+use super::{ALL, Act};
+use crate::run::oracle::{self, What};
+use crate::run::rows::{Key, any_key};
+use crate::run::session::Session;
+
+/// What is open.
+#[derive(Debug)]
+pub enum Open<'a> {
+    /// A snapshot.
+    Snapshot(&'a Snapshot),
+    /// A write transaction.
+    Transaction(&'a mut Transaction),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// Whose it is.
+    pub session: &'a mut Session,
+    open: Open<'a>,
+    acts: &'a mut Vec<oracle::Act>,
+    /// Cursors that are open in it.
+    pub(super) walks: Vec<Walk>,
+}
+
+impl<'a> Scope<'a> {
+    /// Statements in a snapshot.
+    pub(super) fn reading(
+        session: &'a mut Session,
+        snapshot: &'a Snapshot,
+        acts: &'a mut Vec<oracle::Act>,
+    ) -> Self {
+        Self { session, open: Open::Snapshot(snapshot), acts, walks: Vec::new() }
+    }
+
+    /// Statements in a transaction.
+    pub(super) fn writing(
+        session: &'a mut Session,
+        tx: &'a mut Transaction,
+        acts: &'a mut Vec<oracle::Act>,
+    ) -> Self {
+        Self { session, open: Open::Transaction(tx), acts, walks: Vec::new() }
+    }
+
+    /// What can be read.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        match &self.open {
+            Open::Snapshot(snapshot) => snapshot,
+            Open::Transaction(tx) => tx,
+        }
+    }
+
+    /// What can be written; statements that write are drawn only where there is such.
+    pub(super) fn transaction(&mut self) -> Result<&mut Transaction> {
+        match &mut self.open {
+            Open::Snapshot(_) => Err(Error::ReadOnly),
+            Open::Transaction(tx) => Ok(tx),
+        }
+    }
+
+    /// Writes down what was done.
+    pub(super) fn did(&mut self, table: &Table, what: What) {
+        self.session.say(format_args!("  {}({}) {what:?}", table.name(), table.id()));
+        self.acts.push(oracle::Act { table: table.id(), what });
+    }
+
+    /// Writes down that a table is gone, if that is what the error says.
+    pub(super) fn gone<T>(&mut self, table: &Table, answer: Result<T>) -> Result<Option<T>> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Error::NoSuchTable(_)) => {
+                self.did(table, What::Gone);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Some key.
+    pub(super) fn key(&mut self) -> Key {
+        let keys = self.session.shared.plan.keys;
+        any_key(&mut self.session.rng, keys)
+    }
+
+    /// Some range, which may be empty or the wrong way round.
+    pub(super) fn bounds(&mut self) -> (Bound<Key>, Bound<Key>) {
+        (self.bound(), self.bound())
+    }
+
+    fn bound(&mut self) -> Bound<Key> {
+        match self.session.rng.u8(0..4) {
+            0 | 1 => Bound::Unbounded,
+            2 => Bound::Included(self.key()),
+            _ => Bound::Excluded(self.key()),
+        }
+    }
+
+    /// Does so many statements, or fails.
+    pub(super) fn statements(&mut self, count: u32) -> Result<()> {
+        let may_write = matches!(self.open, Open::Transaction(_));
+        let features = self.session.shared.plan.features.clone();
+        let statements: Vec<_> = ALL
+            .iter()
+            .filter(|statement| features.has(statement.name))
+            .filter_map(|statement| match statement.act {
+                Act::Read(run) => Some((statement.weight, run)),
+                Act::Write(run) if may_write => Some((statement.weight, run)),
+                _ => None,
+            })
+            .collect();
+        let total: u32 = statements.iter().map(|(weight, _)| weight).sum();
+        if total == 0 {
+            return Ok(());
+        }
+        for _ in 0..count {
+            let mut drawn = self.session.rng.u32(0..total);
+            for (weight, run) in &statements {
+                if drawn < *weight {
+                    run(self)?;
+                    break;
+                }
+                drawn -= weight;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Transactions: how they are admitted, what they promise, how they end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use braid::{
+    Admission, Commit, Conflict, ConflictKind, Durability, Error, Isolation, RetryPolicy, TransactionOptions,
+};
+
+use super::Scope;
+use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
+use crate::run::panics::Planned;
+use crate::run::rows::{Datum, any_key};
+use crate::run::session::Session;
+
+pub(super) fn concurrent(session: &mut Session) {
+    one(session, Admission::Concurrent);
+}
+
+pub(super) fn immediate(session: &mut Session) {
+    one(session, Admission::Immediate);
+}
+
+pub(super) fn by_mode(session: &mut Session) {
+    one(session, Admission::ByMode);
+}
+
+/// How a transaction is told to be.
+fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
+    let features = &session.shared.plan.features;
+    let (may_defer, may_serialize) = (features.has("deferred"), features.has("serializable"));
+    let rng = &mut session.rng;
+    let durability = match rng.u8(0..3) {
+        0 => None,
+        1 if may_defer => Some(Durability::Deferred),
+        _ => Some(Durability::Sync),
+    };
+    let serializable = rng.bool() && may_serialize;
+    TransactionOptions {
+        admission,
+        isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
+        durability,
+        busy_timeout: (rng.u8(0..4) == 0).then(|| Duration::from_millis(rng.u64(0..50))),
+        name: None,
+    }
+}
+
+fn asked(session: &Session, options: &TransactionOptions) -> Durability {
+    options.durability.unwrap_or(session.shared.plan.options.durability)
+}
+
+fn some(session: &mut Session) -> u32 {
+    [1, 2, 4, 12][session.rng.usize(0..4)]
+}
+
+fn one(session: &mut Session, admission: Admission) {
+    let options = options(session, admission);
+    let count = some(session);
+    let mut tx = match session.db.begin_with(options.clone()) {
+        Ok(tx) => tx,
+        Err(error) => return session.met("begin", &error),
+    };
+    let (begin, exclusive) = (tx.timestamp().get(), tx.is_exclusive());
+    session.say(format_args!("  begins at {begin}, exclusive {exclusive}, {:?}", options.isolation));
+    let mut acts = Vec::new();
+    let done = Scope::writing(session, &mut tx, &mut acts).statements(count);
+    let outcome = match done {
+        Err(error) => {
+            drop(tx);
+            session.met("a statement", &error);
+            Outcome::Nothing
+        }
+        Ok(()) if session.rng.u8(0..10) == 0 => {
+            session.say("  rolls back");
+            tx.rollback();
+            Outcome::Nothing
+        }
+        Ok(()) => {
+            let committed = tx.commit();
+            outcome(session, committed)
+        }
+    };
+    session.history.transactions.push(Transaction {
+        session: session.number,
+        begin_ts: Some(begin),
+        read_only: false,
+        exclusive,
+        isolation: options.isolation,
+        durability: asked(session, &options),
+        acts,
+        outcome,
+    });
+}
+
+/// What a commit's answer means.
+fn outcome(session: &mut Session, committed: Result<Commit, Error>) -> Outcome {
+    match committed {
+        Ok(commit) => {
+            session.say(format_args!("  committed at {}", commit.timestamp));
+            Outcome::Committed { ts: commit.timestamp.get(), acked: session.shared.moment() }
+        }
+        Err(error) => {
+            session.met("commit", &error);
+            match error {
+                Error::Busy(conflict) => Outcome::Lost(conflict),
+                Error::CommitUnknown { commit_ts, .. } => Outcome::Unknown { ts: commit_ts.get() },
+                _ => Outcome::Nothing,
+            }
+        }
+    }
+}
+
+/// An attempt of a transaction that is tried until it commits.
+struct Attempt {
+    begin: u64,
+    exclusive: bool,
+    acts: Vec<Act>,
+}
+
+pub(super) fn transact(session: &mut Session) {
+    let options = options(session, Admission::ByMode);
+    let policy = RetryPolicy {
+        max_attempts: session.rng.u32(1..20),
+        exclusive_after: session.rng.u32(0..5),
+        transaction: options.clone(),
+        ..RetryPolicy::default()
+    };
+    let count = some(session);
+    let gives_up = session.rng.u8(0..12) == 0;
+    let db = session.db.clone();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let done = db.transact(policy, |tx| {
+        let mut attempt =
+            Attempt { begin: tx.timestamp().get(), exclusive: tx.is_exclusive(), acts: Vec::new() };
+        session.say(format_args!("  begins at {}, exclusive {}", attempt.begin, attempt.exclusive));
+        let done = Scope::writing(session, tx, &mut attempt.acts).statements(count);
+        attempts.push(attempt);
+        done?;
+        if gives_up { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
+    });
+    let last = match done {
+        Err(Error::Aborted(_)) => Outcome::Nothing,
+        done => outcome(session, done.map(|outcome| outcome.commit)),
+    };
+    let count = attempts.len();
+    for (at, attempt) in attempts.into_iter().enumerate() {
+        let is_last = at + 1 == count;
+        // The last error may be that no further attempt got its turn.
+        let outcome = match &last {
+            Outcome::Lost(conflict) if is_last && !is_of(conflict, &attempt) => Outcome::Nothing,
+            outcome if is_last => outcome.clone(),
+            _ => Outcome::Nothing,
+        };
+        session.history.transactions.push(Transaction {
+            session: session.number,
+            begin_ts: Some(attempt.begin),
+            read_only: false,
+            exclusive: attempt.exclusive,
+            isolation: options.isolation,
+            durability: asked(session, &options),
+            acts: attempt.acts,
+            outcome,
+        });
+    }
+}
+
+fn is_of(conflict: &Conflict, attempt: &Attempt) -> bool {
+    conflict.kind != ConflictKind::Locked && conflict.begin_ts.get() == attempt.begin
+}
+
+/// A closure that panics leaves nothing behind, and nothing locked.
+pub(super) fn transact_panics(session: &mut Session) {
+    let count = some(session);
+    let db = session.db.clone();
+    let mut acts = Vec::new();
+    let mut begin = None;
+    let policy = RetryPolicy { transaction: options(session, Admission::ByMode), ..RetryPolicy::default() };
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        db.transact(policy, |tx| -> braid::Result<()> {
+            begin = Some(tx.timestamp().get());
+            acts.clear();
+            Scope::writing(session, tx, &mut acts).statements(count)?;
+            resume_unwind(Box::new(Planned))
+        })
+    }));
+    match panicked {
+        Ok(Err(error)) => session.met("a statement before a panic", &error),
+        Ok(Ok(_)) => session.shared.wrong("a closure that panicked has committed"),
+        Err(panic) if panic.is::<Planned>() => session.say("  panicked as planned"),
+        Err(panic) => resume_unwind(panic),
+    }
+    if let Some(begin) = begin {
+        session.history.transactions.push(Transaction {
+            session: session.number,
+            begin_ts: Some(begin),
+            read_only: false,
+            exclusive: false,
+            isolation: Isolation::Snapshot,
+            durability: Durability::Sync,
+            acts,
+            outcome: Outcome::Nothing,
+        });
+    }
+}
+
+pub(super) fn put_one(session: &mut Session) {
+    let Some(table) = session.some_table() else { return };
+    let key = any_key(&mut session.rng, session.shared.plan.keys);
+    let length = session.value_length();
+    let bytes = session.shared.value(length);
+    let value = Datum::of(&bytes);
+    session.say(format_args!("  put {table:?} {} {value:?}", crate::run::rows::shown(&key)));
+    let committed = session.db.put(&table, &key, &bytes);
+    one_statement(session, table.id(), What::Put { key, value }, committed);
+}
+
+pub(super) fn delete_one(session: &mut Session) {
+    let Some(table) = session.some_table() else { return };
+    let key = any_key(&mut session.rng, session.shared.plan.keys);
+    let committed = session.db.delete(&table, &key);
+    one_statement(session, table.id(), What::Delete { key }, committed);
+}
+
+fn one_statement(session: &mut Session, table: u32, what: What, committed: Result<Commit, Error>) {
+    if let Err(Error::NoSuchTable(_)) = committed {
+        return;
+    }
+    let outcome = match outcome(session, committed) {
+        // Which attempt it was that lost, and to whom, a call of one statement does not say.
+        Outcome::Lost(_) => Outcome::Nothing,
+        outcome => outcome,
+    };
+    session.history.transactions.push(Transaction {
+        session: session.number,
+        begin_ts: None,
+        read_only: false,
+        exclusive: false,
+        isolation: Isolation::Snapshot,
+        durability: session.shared.plan.options.durability,
+        acts: vec![Act { table, what }],
+        outcome,
+    });
+}
+
+pub(super) fn get_one(session: &mut Session) {
+    let Some(table) = session.some_table() else { return };
+    let key = any_key(&mut session.rng, session.shared.plan.keys);
+    let Some(after) = session.stands() else { return };
+    let found = match session.db.get(&table, &key) {
+        Ok(found) => Some(found.map(|bytes| Datum::of(&bytes))),
+        Err(Error::NoSuchTable(_)) => None,
+        Err(error) => return session.met("get", &error),
+    };
+    let at = Span { after, until: session.span_since(after).until };
+    session.say(format_args!("  {} is {found:?}", crate::run::rows::shown(&key)));
+    let number = session.number;
+    session.history.glimpses.push(Glimpse { session: number, at, table: table.id(), key, found });
+}

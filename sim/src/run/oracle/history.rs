@@ -1,0 +1,243 @@
+//! What sessions write down.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use braid::{Conflict, Durability, Isolation};
+
+use crate::run::oracle::Span;
+use crate::run::rows::{Datum, Key, Rows};
+
+/// A place in the order of everything that happened in a life, and the time on its clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// Later moments have larger numbers.
+    pub number: u64,
+    /// The simulated time.
+    pub time: Duration,
+}
+
+/// Something that a transaction did to a table, with its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// The table's id.
+    pub table: u32,
+    /// The rest.
+    pub what: What,
+}
+
+/// See [`Act`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A look at one key.
+    Get {
+        /// The key.
+        key: Key,
+        /// What was there.
+        found: Option<Datum>,
+    },
+    /// A question whether a key is there.
+    Contains {
+        /// The key.
+        key: Key,
+        /// The answer.
+        found: bool,
+    },
+    /// Rows read from both ends of a range.
+    Range {
+        /// Where it begins.
+        from: Bound<Key>,
+        /// Where it ends.
+        to: Bound<Key>,
+        /// What came from its front, in order.
+        front: Vec<(Key, Datum)>,
+        /// What came from its back, in order.
+        back: Vec<(Key, Datum)>,
+        /// There was no more.
+        ended: bool,
+    },
+    /// A count of a range.
+    Count {
+        /// Where it begins.
+        from: Bound<Key>,
+        /// Where it ends.
+        to: Bound<Key>,
+        /// The answer.
+        found: u64,
+    },
+    /// A write.
+    Put {
+        /// The key.
+        key: Key,
+        /// The value.
+        value: Datum,
+    },
+    /// A delete.
+    Delete {
+        /// The key.
+        key: Key,
+    },
+    /// A delete of a range.
+    DeleteRange {
+        /// Where it begins.
+        from: Bound<Key>,
+        /// Where it ends.
+        to: Bound<Key>,
+        /// How many rows it says it has removed.
+        removed: u64,
+    },
+    /// The table was said not to be there.
+    Gone,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was only read in, or rolled back, or failed: nothing of it was applied.
+    Nothing,
+    /// It committed.
+    Committed {
+        /// Its place.
+        ts: u64,
+        /// When the commit returned.
+        acked: Moment,
+    },
+    /// It lost.
+    Lost(Box<Conflict>),
+    /// It may have committed, and then here.
+    Unknown {
+        /// Its place, if it has.
+        ts: u64,
+    },
+}
+
+/// A snapshot or a transaction.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// Who did it.
+    pub session: u32,
+    /// The moment that it read; `None` for a one-statement write, which does not say.
+    pub begin_ts: Option<u64>,
+    /// A snapshot for reading only.
+    pub read_only: bool,
+    /// It was admitted alone.
+    pub exclusive: bool,
+    /// The level that it asked for.
+    pub isolation: Isolation,
+    /// What its commit asked for.
+    pub durability: Durability,
+    /// What it did, in order.
+    pub acts: Vec<Act>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// A read through the database itself, which does not say at which moment: one between two that are known.
+#[derive(Clone, Debug)]
+pub struct Glimpse {
+    /// Who did it.
+    pub session: u32,
+    /// The moments that it may have read, from just after the first one before: `(lo, hi]` and `lo` itself.
+    pub at: Span,
+    /// The table's id.
+    pub table: u32,
+    /// The key.
+    pub key: Key,
+    /// What was there; `None` where the table was said to be gone.
+    pub found: Option<Option<Datum>>,
+}
+
+/// A change of the catalog.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// Who did it.
+    pub session: u32,
+    /// The table's name.
+    pub name: String,
+    /// The rest.
+    pub change: SchemaChange,
+    /// Its place: one of these.
+    pub at: Span,
+    /// What its commit asked for.
+    pub durability: Durability,
+    /// When it was acknowledged; `None` where it may not have happened.
+    pub acked: Option<Moment>,
+}
+
+/// See [`Schema`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaChange {
+    /// A table of this id came to be; the id is not known where the outcome is not.
+    Create(Option<u32>),
+    /// The table of that name ceased to be.
+    Drop,
+}
+
+/// Everything that a copy of the database showed.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    /// The moment that it shows.
+    pub ts: u64,
+    /// Tables by name, with their ids.
+    pub tables: BTreeMap<String, (u32, Rows)>,
+}
+
+/// A call that, once it has returned, makes everything durable that was acknowledged before it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// When it began.
+    pub began: Moment,
+}
+
+/// A moment up to which everything was said to stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Stood {
+    /// That moment's timestamp.
+    pub ts: u64,
+}
+
+/// What happened in one life, in no order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Transactions and snapshots.
+    pub transactions: Vec<Transaction>,
+    /// Reads beside them.
+    pub glimpses: Vec<Glimpse>,
+    /// Changes of the catalog.
+    pub schema: Vec<Schema>,
+    /// Copies that were made.
+    pub dumps: Vec<Dump>,
+    /// Calls that make things durable.
+    pub promises: Vec<Promise>,
+    /// What was said to stand beside what acknowledged commits and snapshots say.
+    pub stood: Vec<Stood>,
+}
+
+impl History {
+    /// Adds what another session wrote down.
+    pub fn merge(&mut self, other: Self) {
+        self.transactions.extend(other.transactions);
+        self.glimpses.extend(other.glimpses);
+        self.schema.extend(other.schema);
+        self.dumps.extend(other.dumps);
+        self.promises.extend(other.promises);
+        self.stood.extend(other.stood);
+    }
+
+    /// Commits that were acknowledged and changed something.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        let wrote = |one: &&Transaction| matches!(one.outcome, Outcome::Committed { ts, .. } if one.begin_ts.is_none_or(|begin| ts > begin));
+        self.transactions.iter().filter(wrote).count() as u64
+            + self.schema.iter().filter(|one| one.acked.is_some()).count() as u64
+    }
+
+    /// Answers that were written down.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        let is_read = |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. });
+        let acts = self.transactions.iter().map(|one| one.acts.iter().filter(is_read).count() as u64);
+        acts.sum::<u64>() + self.glimpses.len() as u64 + self.dumps.len() as u64
+    }
+}

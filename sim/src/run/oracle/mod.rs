@@ -1,0 +1,29 @@
+//! What must hold, and how a run is held to it.
+//!
+//! Sessions write down what they did and what they were answered ([`history`]). When a life is over, its history is
+//! replayed in the order of the commits' timestamps ([`replay`]), read by read; the outcome is every version of every
+//! row. What the next life finds must be the rows at one moment of that history, and a moment that is late enough
+//! ([`judge`]).
+//!
+//! Timestamps make this simple: each commit tells its own, one whose outcome is unknown too, and the first snapshot
+//! after a crash tells which was the last commit that stayed.
+
+pub mod history;
+pub mod judge;
+pub mod model;
+pub mod replay;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    history::{
+        Act, Dump, Glimpse, History, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Transaction, What,
+    },
+    judge::{Ending, judge, promise},
+    model::{Model, Span, Start},
+    replay::replay,
+};
+
+/// A sentence that says what is wrong.
+pub type Verdict = Result<(), String>;

@@ -1,0 +1,203 @@
+//! Every version of every row of one life.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::history::{Schema, SchemaChange};
+use crate::run::rows::{Datum, Key, Rows};
+
+/// The timestamps later than `after` up to `until`: where something happened whose own timestamp was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Not at this one, nor before.
+    pub after: u64,
+    /// Not later than this one.
+    pub until: u64,
+}
+
+impl Span {
+    /// One timestamp.
+    #[must_use]
+    pub fn exactly(ts: u64) -> Self {
+        Self { after: ts.saturating_sub(1), until: ts }
+    }
+
+    /// Whether what happened has happened at `ts` for sure.
+    #[must_use]
+    pub fn is_past(self, ts: u64) -> bool {
+        self.until <= ts
+    }
+
+    /// Whether it may have.
+    #[must_use]
+    pub fn may_be_past(self, ts: u64) -> bool {
+        self.after < ts
+    }
+
+    /// Whether it may have happened then.
+    #[must_use]
+    pub fn holds(self, ts: u64) -> bool {
+        self.after < ts && ts <= self.until
+    }
+}
+
+/// The database as a life begins.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The timestamp of the last commit.
+    pub ts: u64,
+    /// Tables by name, with their ids.
+    pub tables: BTreeMap<String, (u32, Rows)>,
+}
+
+/// A table through a life.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// When it came to be; `None` for one that was there at the start.
+    pub created: Option<Span>,
+    /// When it ceased to be.
+    pub dropped: Option<Span>,
+    /// Versions of each row, oldest first; `None` is a delete.
+    rows: BTreeMap<Key, Vec<(u64, Option<Datum>)>>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// Tables by id.
+    pub tables: BTreeMap<u32, Table>,
+    /// Tables whose creation was neither acknowledged nor refused.
+    pub perhaps: Vec<(String, Span)>,
+    /// Timestamps of all commits that are known.
+    pub commits: BTreeSet<u64>,
+}
+
+/// What one transaction has written so far, by table and key.
+pub type Own = BTreeMap<u32, BTreeMap<Key, Option<Datum>>>;
+
+impl Model {
+    /// The model at the start, and then with the changes of the catalog.
+    ///
+    /// # Errors
+    /// When the changes cannot have happened: a table made twice, or dropped without being there.
+    pub fn new(start: &Start, schema: &[Schema]) -> Result<Self, String> {
+        let mut model = Self::default();
+        for (name, (id, rows)) in &start.tables {
+            let rows =
+                rows.iter().map(|(key, value)| (key.clone(), vec![(start.ts, Some(*value))])).collect();
+            let table = Table { name: name.clone(), created: None, dropped: None, rows };
+            model.tables.insert(*id, table);
+        }
+        let mut changes: Vec<&Schema> = schema.iter().collect();
+        changes.sort_by_key(|change| (change.at.until, change.at.after));
+        for change in changes {
+            model.apply(change)?;
+        }
+        Ok(model)
+    }
+
+    fn apply(&mut self, schema: &Schema) -> Result<(), String> {
+        let alive = self
+            .tables
+            .iter_mut()
+            .find(|(_, table)| table.name == schema.name && table.dropped.is_none())
+            .map(|(id, table)| (*id, table));
+        match (schema.change, alive) {
+            (SchemaChange::Create(None), _) => self.perhaps.push((schema.name.clone(), schema.at)),
+            (SchemaChange::Create(Some(id)), Some((alive, table))) => {
+                if alive != id {
+                    return Err(format!("table `{}` was made as {id} and is there as {alive}", schema.name));
+                }
+                // Several who made it at once were told of one table, which was there when the first was told.
+                if let Some(created) = &mut table.created {
+                    created.after = created.after.min(schema.at.after);
+                }
+            }
+            (SchemaChange::Create(Some(id)), None) => {
+                let name = schema.name.clone();
+                let table = Table { name, created: Some(schema.at), dropped: None, rows: BTreeMap::new() };
+                if self.tables.insert(id, table).is_some() {
+                    return Err(format!("the id {id} of table `{}` was another's", schema.name));
+                }
+            }
+            (SchemaChange::Drop, Some((_, table))) => table.dropped = Some(schema.at),
+            (SchemaChange::Drop, None) => {
+                return Err(format!("table `{}` was dropped and was not there", schema.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a row at a moment.
+    #[must_use]
+    pub fn get(&self, table: u32, key: &[u8], ts: u64) -> Option<Datum> {
+        visible(self.tables.get(&table)?.rows.get(key)?, ts)
+    }
+
+    /// The newest version of a row, whatever it is.
+    #[must_use]
+    pub fn newest(&self, table: u32, key: &[u8]) -> Option<u64> {
+        Some(self.tables.get(&table)?.rows.get(key)?.last()?.0)
+    }
+
+    /// Whether a commit at `ts` wrote the row.
+    #[must_use]
+    pub fn has_version(&self, table: u32, key: &[u8], ts: u64) -> bool {
+        let row = self.tables.get(&table).and_then(|table| table.rows.get(key));
+        row.is_some_and(|row| row.iter().any(|(at, _)| *at == ts))
+    }
+
+    /// The rows of a range at a moment, with what the asker wrote itself.
+    #[must_use]
+    pub fn range(&self, table: u32, bounds: (&Bound<Key>, &Bound<Key>), ts: u64, own: &Own) -> Rows {
+        if is_empty(bounds) {
+            return Rows::new();
+        }
+        let bounds = (bounds.0.as_ref(), bounds.1.as_ref());
+        let mut rows = Rows::new();
+        if let Some(table) = self.tables.get(&table) {
+            let seen = table.rows.range::<Key, _>(bounds);
+            rows.extend(seen.filter_map(|(key, row)| Some((key.clone(), visible(row, ts)?))));
+        }
+        for (key, value) in own.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
+            match value {
+                Some(value) => rows.insert(key.clone(), *value),
+                None => rows.remove(key),
+            };
+        }
+        rows
+    }
+
+    /// All rows of a table at a moment.
+    #[must_use]
+    pub fn rows(&self, table: u32, ts: u64) -> Rows {
+        self.range(table, (&Bound::Unbounded, &Bound::Unbounded), ts, &Own::new())
+    }
+
+    /// Adds what a commit wrote.
+    pub fn install(&mut self, own: Own, ts: u64) {
+        for (id, rows) in own {
+            let Some(table) = self.tables.get_mut(&id) else { continue };
+            for (key, value) in rows {
+                table.rows.entry(key).or_default().push((ts, value));
+            }
+        }
+    }
+}
+
+fn visible(versions: &[(u64, Option<Datum>)], ts: u64) -> Option<Datum> {
+    let newer = versions.partition_point(|(at, _)| *at <= ts);
+    versions.get(newer.checked_sub(1)?)?.1
+}
+
+/// Bounds that hold nothing, and that a map of the standard library refuses.
+fn is_empty(bounds: (&Bound<Key>, &Bound<Key>)) -> bool {
+    match bounds {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}

@@ -1,0 +1,316 @@
+//! The replay of a life in the order of its commits.
+//!
+//! 1. No two commits have one timestamp, each lies after its snapshot, and an exclusive one right after it.
+//! 2. Every read, of losers too, is answered from the state at its snapshot with its own writes on top.
+//! 3. The reads of a `Serializable` transaction that wrote and committed are answered the same at its own place.
+//! 4. Of two that committed a write of one row the later began after the earlier.
+//! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for.
+//! 6. Timestamps are given out without gaps: what nobody made is a commit of nobody's.
+//! 7. What was not acknowledged as durable, and then turned out unknown, was in no snapshot.
+
+use std::collections::BTreeMap;
+
+use braid::{Conflict, ConflictKind, Durability, Isolation};
+
+use super::Verdict;
+use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
+use super::model::{Model, Own, Span, Start};
+use crate::run::rows::{Rows, shown};
+
+/// Replays a life, and returns every version of its rows.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
+    let mut model = Model::new(start, &history.schema)?;
+    let mut commits: BTreeMap<u64, &Transaction> = BTreeMap::new();
+    for one in &history.transactions {
+        let (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }) = one.outcome else { continue };
+        if !has_writes(one) {
+            continue;
+        }
+        if ts <= one.begin_ts.unwrap_or(start.ts) {
+            return Err(format!("the commit at {ts} lies before its snapshot: {one:?}"));
+        }
+        if let Some(other) = commits.insert(ts, one) {
+            return Err(format!("two commits at {ts}: {one:?} and {other:?}"));
+        }
+    }
+    gaps(history, &commits)?;
+    for (&ts, one) in &commits {
+        model.commits.insert(ts);
+        commit(&mut model, one, ts).map_err(|why| format!("{why}, in the commit at {ts}: {one:?}"))?;
+    }
+    for one in &history.transactions {
+        rest(&model, one).map_err(|why| format!("{why}, in {one:?}"))?;
+    }
+    for glimpse in &history.glimpses {
+        glimpsed(&model, glimpse)?;
+    }
+    for dump in &history.dumps {
+        dumped(&model, dump).map_err(|why| format!("a copy of the moment {} is wrong: {why}", dump.ts))?;
+    }
+    unknown_was_unseen(history)?;
+    Ok(model)
+}
+
+fn has_writes(one: &Transaction) -> bool {
+    one.acts.iter().any(|act| match act.what {
+        What::Put { .. } | What::Delete { .. } => true,
+        What::DeleteRange { removed, .. } => removed > 0,
+        _ => false,
+    })
+}
+
+/// Rules 1, 2 and 4 for one that committed; then its writes.
+fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
+    let mut own = Own::new();
+    answers(model, one.begin_ts.unwrap_or(ts - 1), &one.acts, &mut own)?;
+    for (table, rows) in &own {
+        let dropped = model.tables.get(table).and_then(|table| table.dropped);
+        if dropped.is_some_and(|dropped| dropped.is_past(ts)) {
+            return Err(format!("it wrote to table {table}, which was dropped at {dropped:?}"));
+        }
+        for key in rows.keys() {
+            let newest = model.newest(*table, key);
+            if let (Some(begin), Some(newest)) = (one.begin_ts, newest)
+                && newest > begin
+            {
+                return Err(format!("a lost update of `{}`, written at {newest}", shown(key)));
+            }
+        }
+    }
+    if let (true, Some(begin)) = (one.exclusive, one.begin_ts)
+        && let Some(between) = model.commits.range(begin + 1..ts).next()
+    {
+        return Err(format!("it was alone, and another committed at {between}"));
+    }
+    model.install(own, ts);
+    Ok(())
+}
+
+/// Everything that does not need the moment of the commit itself.
+fn rest(model: &Model, one: &Transaction) -> Verdict {
+    let wrote = has_writes(one);
+    if let (Outcome::Committed { ts, .. }, Some(begin)) = (&one.outcome, one.begin_ts)
+        && !wrote
+        && *ts != begin
+    {
+        return Err(format!("it wrote nothing and committed at {ts}"));
+    }
+    match (&one.outcome, one.begin_ts) {
+        (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }, _) if wrote => {
+            if one.isolation == Isolation::Serializable {
+                answers(model, ts - 1, &one.acts, &mut Own::new())
+                    .map_err(|why| format!("{why} (at the place of its commit)"))?;
+            }
+        }
+        (_, Some(begin)) => answers(model, begin, &one.acts, &mut Own::new())?,
+        (_, None) => {}
+    }
+    match &one.outcome {
+        Outcome::Lost(conflict) => lost(model, one, conflict),
+        _ => Ok(()),
+    }
+}
+
+/// Asks everything again that a transaction asked, and does what it did.
+fn answers(model: &Model, ts: u64, acts: &[Act], own: &mut Own) -> Verdict {
+    for act in acts {
+        if let Some(expected) = answer(model, ts, act, own) {
+            return Err(format!("{act:?} should be {expected} at {ts}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the answer should have been, where it was not.
+fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
+    let table = act.table;
+    let dropped = model.tables.get(&table).and_then(|table| table.dropped);
+    if act.what == What::Gone {
+        let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(ts));
+        return (!may_be).then(|| "there".to_owned());
+    }
+    // At the place of its commit a table may be gone that a transaction has read: the rows are looked at all the same.
+    let mut write = |key: &[u8], value| {
+        own.entry(table).or_default().insert(key.to_vec(), value);
+    };
+    match &act.what {
+        What::Put { key, value } => write(key, Some(*value)),
+        What::Delete { key } => write(key, None),
+        What::Get { key, found } => {
+            let expected = look(model, ts, table, key, own);
+            return (expected != *found).then(|| format!("{expected:?}"));
+        }
+        What::Contains { key, found } => {
+            let expected = look(model, ts, table, key, own);
+            return (expected.is_some() != *found).then(|| format!("{expected:?}"));
+        }
+        What::Range { from, to, front, back, ended } => {
+            let rows = model.range(table, (from, to), ts, own);
+            let enough = front.len() + back.len() <= rows.len();
+            let complete = !ended || front.len() + back.len() == rows.len();
+            let agrees = enough
+                && complete
+                && rows.iter().zip(front).all(|((key, value), found)| (key, value) == (&found.0, &found.1))
+                && rows
+                    .iter()
+                    .rev()
+                    .zip(back)
+                    .all(|((key, value), found)| (key, value) == (&found.0, &found.1));
+            return (!agrees).then(|| listed(&rows));
+        }
+        What::Count { from, to, found } => {
+            let expected = model.range(table, (from, to), ts, own).len() as u64;
+            return (expected != *found).then(|| expected.to_string());
+        }
+        What::DeleteRange { from, to, removed } => {
+            let rows = model.range(table, (from, to), ts, own);
+            rows.keys().for_each(|key| {
+                own.entry(table).or_default().insert(key.clone(), None);
+            });
+            return (rows.len() as u64 != *removed).then(|| listed(&rows));
+        }
+        What::Gone => {}
+    }
+    None
+}
+
+fn look(model: &Model, ts: u64, table: u32, key: &[u8], own: &Own) -> Option<crate::run::rows::Datum> {
+    match own.get(&table).and_then(|own| own.get(key)) {
+        Some(own) => *own,
+        None => model.get(table, key, ts),
+    }
+}
+
+/// Rows as a person reads them.
+pub(super) fn listed(rows: &Rows) -> String {
+    let rows: Vec<_> = rows.iter().map(|(key, value)| format!("{} {value:?}", shown(key))).collect();
+    format!("[{}]", rows.join(", "))
+}
+
+/// Rule 5.
+fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
+    if let Some(begin) = one.begin_ts
+        && conflict.begin_ts.get() != begin
+        && conflict.kind != ConflictKind::Locked
+    {
+        return Err(format!("its conflict tells of another snapshot: {conflict:?}"));
+    }
+    if one.exclusive && conflict.kind != ConflictKind::Locked {
+        return Err(format!("it was alone and lost: {conflict:?}"));
+    }
+    let Some(winner) = conflict.winner_ts.map(braid::Timestamp::get) else {
+        let may_be = matches!(conflict.kind, ConflictKind::Locked | ConflictKind::Schema);
+        return if may_be { Ok(()) } else { Err(format!("it lost to nobody: {conflict:?}")) };
+    };
+    if winner <= conflict.begin_ts.get() {
+        return Err(format!("it lost to one before its snapshot: {conflict:?}"));
+    }
+    let name = conflict.table.as_deref().unwrap_or_default();
+    let mut tables = model.tables.iter().filter(|(_, table)| table.name == name);
+    let blamed_rightly = match (conflict.kind, &conflict.key) {
+        (ConflictKind::Schema, _) => {
+            tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
+        }
+        (kind, Some(key)) => {
+            let is_own = one.acts.iter().any(|act| touches(act, kind, key));
+            is_own && tables.any(|(id, _)| model.has_version(*id, key, winner))
+        }
+        (_, None) => false,
+    };
+    if blamed_rightly { Ok(()) } else { Err(format!("nobody did what it lost to: {conflict:?}")) }
+}
+
+/// Whether a conflict of this kind may come of the act.
+fn touches(act: &Act, kind: ConflictKind, blamed: &[u8]) -> bool {
+    match (&act.what, kind) {
+        (What::Put { key, .. } | What::Delete { key }, ConflictKind::WriteWrite)
+        | (What::Get { key, .. } | What::Contains { key, .. }, ConflictKind::ReadWrite) => key == blamed,
+        (What::DeleteRange { from, to, .. }, ConflictKind::WriteWrite | ConflictKind::Range)
+        | (What::Range { from, to, .. } | What::Count { from, to, .. }, ConflictKind::Range) => {
+            use std::ops::RangeBounds as _;
+            (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice)).contains(blamed)
+        }
+        _ => false,
+    }
+}
+
+/// Rule 6, as far as it can be told: a change of the catalog does not tell its timestamp.
+fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
+    let mut ahead = commits.keys().peekable();
+    while let Some(ts) = ahead.next()
+        && let Some(next) = ahead.peek()
+    {
+        for gap in ts + 1..**next {
+            if !history.schema.iter().any(|schema| schema.at.holds(gap)) {
+                return Err(format!("nobody made the commit at {gap}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
+    let Glimpse { at: Span { after, until }, table, key, found, .. } = glimpse;
+    let Some(found) = found else {
+        let dropped = model.tables.get(table).and_then(|table| table.dropped);
+        let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until));
+        return if may_be { Ok(()) } else { Err(format!("table {table} was there: {glimpse:?}")) };
+    };
+    let moments = std::iter::once(after).chain(model.commits.range(after + 1..=*until));
+    let mut seen = moments.map(|ts| model.get(*table, key, *ts));
+    if seen.any(|value| value == *found) { Ok(()) } else { Err(format!("it was never so: {glimpse:?}")) }
+}
+
+/// A copy of the database against the moment that it shows.
+pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
+    let Dump { ts, tables } = dump;
+    for (name, (id, rows)) in tables {
+        let Some(table) = model.tables.get(id) else {
+            let perhaps = model.perhaps.iter().any(|(other, at)| other == name && at.may_be_past(*ts));
+            if perhaps && rows.is_empty() {
+                continue;
+            }
+            return Err(format!("table {id} `{name}` should not be there"));
+        };
+        if table.name != *name {
+            return Err(format!("table {id} `{}` has become `{name}`", table.name));
+        }
+        let too_early = table.created.is_some_and(|created| !created.may_be_past(*ts));
+        let too_late = table.dropped.is_some_and(|dropped| dropped.is_past(*ts));
+        if too_early || too_late {
+            return Err(format!("table {id} `{name}` should not be there"));
+        }
+        let expected = model.rows(*id, *ts);
+        if expected != *rows {
+            return Err(format!("table `{name}` holds {} instead of {}", listed(rows), listed(&expected)));
+        }
+    }
+    for (id, table) in &model.tables {
+        let must_be = table.created.is_none_or(|created| created.is_past(*ts))
+            && table.dropped.is_none_or(|dropped| !dropped.may_be_past(*ts));
+        if must_be && !tables.contains_key(&table.name) {
+            return Err(format!("table {id} `{}` should be there", table.name));
+        }
+    }
+    let missing = model.perhaps.iter().find(|(name, at)| at.is_past(*ts) && !tables.contains_key(name));
+    missing.map_or(Ok(()), |(name, _)| Err(format!("table `{name}` should be there")))
+}
+
+/// Rule 7.
+fn unknown_was_unseen(history: &History) -> Verdict {
+    let seen = history.transactions.iter().filter(|one| one.read_only).filter_map(|one| one.begin_ts).max();
+    let Some(seen) = seen else { return Ok(()) };
+    for one in &history.transactions {
+        if let Outcome::Unknown { ts } = one.outcome
+            && one.durability == Durability::Sync
+            && has_writes(one)
+            && ts <= seen
+        {
+            return Err(format!("a snapshot at {seen} saw the unknown commit at {ts}: {one:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,463 @@
+//! The lives of one seed: open what is left, judge it, work, end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation};
+use braid::vfs::memory::SeededRandom;
+use braid::vfs::sync::thread;
+use braid::vfs::{Env, FileSystem, OpenMode, OpenOptions, ThreadSpawn};
+use braid::{Database, Error, JournalMode};
+use braid_vfs::simulation::{self, Settings, SimulatedClock};
+use fastrand::Rng;
+
+use super::disk::{LyingDisk, Mischief};
+use super::faults::{Weather, befalls, log_uniform};
+use super::oracle::{self, Dump, Ending, History, Start};
+use super::panics;
+use super::report::Figures;
+use super::session::{PATH, Session, Shared};
+use super::show::dump;
+use super::streams::{branch, mixed};
+use super::swarm::{Limits, Plan};
+use super::trace::Trace;
+
+/// A run that takes more points than this has no end.
+const POINTS_MAX: u64 = 5_000_000;
+/// How often a recovery is cut short before one is let through.
+const RECOVERIES_CUT: u32 = 2;
+
+/// Runs one seed.
+///
+/// # Errors
+/// What is wrong, as a sentence. The process should not run another seed after that: threads may be left.
+pub fn run_seed(seed: u64, limits: &Limits, trace: &Trace) -> Result<Figures, String> {
+    let plan = Plan::of(seed, limits);
+    let settings = Settings {
+        seed: plan.streams.schedule,
+        switch_in: plan.switch_in.into(),
+        points_max: POINTS_MAX,
+        ..Settings::default()
+    };
+    let told = trace.clone();
+    let ran = simulation::run(settings, move || {
+        let figures = World::new(plan, told.clone()).run();
+        told.say(format_args!("{} points", simulation::steps()));
+        figures.map(|figures| Figures { points: simulation::steps(), ..figures })
+    });
+    let panics = panics::take();
+    if let Some(panic) = panics.first() {
+        return Err(format!("a panic: {panic}"));
+    }
+    ran.map_err(|failure| failure.to_string())?
+}
+
+/// What goes through all lives.
+struct World {
+    plan: Plan,
+    trace: Trace,
+    machine: CrashFileSystem,
+    random: Arc<SeededRandom>,
+    values: Arc<AtomicU64>,
+    /// Where the life to come begins; what was there when the last one began, until the next is open.
+    start: Start,
+    mode: Option<JournalMode>,
+    damaged: bool,
+    figures: Figures,
+}
+
+/// A life that is over: what happened, and how far the next one must reach back at most.
+struct Past {
+    model: oracle::Model,
+    history: History,
+    /// The power went at some time since.
+    power_cut: Option<Duration>,
+    /// The log was damaged: its last batch may be taken for a torn tail.
+    log_rotten: bool,
+}
+
+/// One opened machine with everything that can be done to it.
+struct Machine {
+    env: Env,
+    faults: Faults,
+    mischief: Mischief,
+}
+
+impl World {
+    fn new(plan: Plan, trace: Trace) -> Self {
+        trace.say(format_args!("{plan:?}"));
+        Self {
+            random: Arc::new(SeededRandom::new(mixed(plan.streams.workload, u64::MAX))),
+            plan,
+            trace,
+            machine: CrashFileSystem::new(),
+            values: Arc::new(AtomicU64::new(1)),
+            start: Start::default(),
+            mode: None,
+            damaged: false,
+            figures: Figures::default(),
+        }
+    }
+
+    fn run(mut self) -> Result<Figures, String> {
+        let mut past = Past {
+            model: oracle::replay(&Start::default(), &History::default())?,
+            history: History::default(),
+            power_cut: None,
+            log_rotten: false,
+        };
+        for life in 0..self.plan.lives {
+            let mut dice = branch(self.plan.streams.faults, life.into());
+            self.trace.say(format_args!("== life {life}"));
+            let machine = self.machine_now();
+            let recovered = self.open_through_crashes(&mut dice.fork(), &mut past)?;
+            let (db, machine) = match recovered {
+                Some(opened) => opened,
+                None => match self.open(&machine) {
+                    Ok(db) => (db, machine),
+                    Err(error) => return self.refused(&error),
+                },
+            };
+            if !self.take_stock(&db, &past)? {
+                return Ok(self.figures);
+            }
+            past = self.live(life, db, machine, &mut dice)?;
+        }
+        self.trace.say("== the end");
+        let machine = self.machine_now();
+        match self.open(&machine) {
+            Ok(db) => {
+                if self.take_stock(&db, &past)?
+                    && let Err(error) = db.close()
+                    && !self.damaged
+                {
+                    return Err(format!("the last close failed: {error}"));
+                }
+                Ok(self.figures)
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// An open failed that no fault excuses. After damage it may.
+    fn refused(mut self, error: &Error) -> Result<Figures, String> {
+        self.trace.say(format_args!("refused: {error}"));
+        let typed = matches!(
+            error,
+            Error::Corrupt(_)
+                | Error::Mismatch(_)
+                | Error::NotABraidDatabase { .. }
+                | Error::NewerFormat { .. }
+        );
+        if self.damaged && typed {
+            self.figures.refused += 1;
+            return Ok(self.figures);
+        }
+        Err(format!("the database cannot be opened: {error}"))
+    }
+
+    fn machine_now(&self) -> Machine {
+        let faulty = self.machine.under_faults();
+        let (faults, mischief) = (faulty.faults(), Mischief::default());
+        let disk = LyingDisk::new(Arc::new(faulty), Path::new(PATH), mischief.clone());
+        let env = Env {
+            files: Arc::new(disk),
+            clock: Arc::new(SimulatedClock),
+            random: Arc::clone(&self.random) as _,
+            spawn: Arc::new(ThreadSpawn),
+        };
+        Machine { env, faults, mischief }
+    }
+
+    fn open(&self, machine: &Machine) -> braid::Result<Database> {
+        Database::open_in(machine.env.clone(), PATH, self.plan.options.clone())
+    }
+
+    /// Opens under crashes and faults. An open that succeeds all the same is used.
+    fn open_through_crashes(
+        &mut self,
+        dice: &mut Rng,
+        past: &mut Past,
+    ) -> Result<Option<(Database, Machine)>, String> {
+        for _ in 0..RECOVERIES_CUT {
+            let cut = befalls(dice, &self.plan.features, "crash-in-recovery");
+            let fails = befalls(dice, &self.plan.features, "fault-in-recovery");
+            let steps = log_uniform(dice, 120);
+            let fault = Fault::on(Operation::FALLIBLE[dice.usize(0..Operation::FALLIBLE.len())])
+                .nth(1 + log_uniform(dice, 60));
+            let mut own = dice.fork();
+            if !cut && !fails {
+                break;
+            }
+            let machine = self.machine_now();
+            if cut {
+                self.machine.cut_power_after(steps);
+            }
+            if fails {
+                machine.faults.inject(fault);
+            }
+            let opened = self.open(&machine);
+            self.figures.faults += machine.faults.fired();
+            let fired = machine.faults.fired() > 0;
+            machine.faults.clear();
+            let off = self.machine.read_dir(Path::new("/")).is_err();
+            match opened {
+                Ok(db) if !off => {
+                    self.machine.cut_power_after(u64::MAX);
+                    // A sync may have failed without the open's noticing: then it is poisoned, and opened again.
+                    if !fired {
+                        return Ok(Some((db, machine)));
+                    }
+                    drop(db);
+                }
+                Ok(db) => drop(db),
+                Err(error) => {
+                    self.trace.say(format_args!("the open fails: {error}"));
+                    let right = match &error {
+                        Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. } => {
+                            self.damaged
+                        }
+                        Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned => off || fired,
+                        _ => false,
+                    };
+                    if !right {
+                        return Err(format!("an open under faults fails: {error} ({error:?})"));
+                    }
+                }
+            }
+            if off {
+                if own.bool() {
+                    self.cut(&mut own);
+                    past.power_cut = Some(past.power_cut.unwrap_or_default());
+                } else {
+                    self.kill();
+                }
+            } else {
+                self.machine.cut_power_after(u64::MAX);
+            }
+        }
+        Ok(None)
+    }
+
+    fn cut(&mut self, dice: &mut Rng) {
+        let choice = match dice.u8(0..10) {
+            0 => CrashChoice::KeepAll,
+            1 | 2 => CrashChoice::KeepNone,
+            3..=5 => CrashChoice::Subset { seed: dice.u64(..), unit: 512 },
+            6 | 7 => CrashChoice::Subset { seed: dice.u64(..), unit: 8 },
+            _ => CrashChoice::Prefix {
+                changes: dice.usize(0..=self.machine.unsynced_changes()),
+                bytes: usize::try_from(log_uniform(dice, 5000)).unwrap_or(0),
+            },
+        };
+        self.trace.say(format_args!("-- power cut, {choice:?}"));
+        self.machine = self.machine.crash(choice);
+        self.figures.crashes += 1;
+    }
+
+    fn kill(&mut self) {
+        self.trace.say("-- kill");
+        self.machine = self.machine.kill();
+        self.figures.crashes += 1;
+    }
+
+    /// Looks at what is there, and has it judged; whether to go on.
+    fn take_stock(&mut self, db: &Database, past: &Past) -> Result<bool, String> {
+        let found = match dump(db) {
+            Ok(found) => found,
+            Err(error @ (Error::Corrupt(_) | Error::Mismatch(_))) if self.damaged => {
+                self.trace.say(format_args!("damage is found: {error}"));
+                self.figures.refused += 1;
+                return Ok(false);
+            }
+            Err(error) => return Err(format!("what is left cannot be read: {error}")),
+        };
+        self.trace.say(format_args!("found {}: {} tables", found.ts, found.tables.len()));
+        let ending = past.power_cut.map_or(Ending::Stop, |after| Ending::PowerCut { after });
+        let interval = self.plan.options.deferred_sync_interval;
+        let promised = if past.log_rotten {
+            (self.start.ts, "it was there when the log was opened before".to_owned())
+        } else {
+            oracle::promise(&self.start, &past.history, ending, interval)
+        };
+        oracle::judge(&past.model, &found, &promised)?;
+        let report = db.check().map_err(|error| format!("the check fails: {error}"));
+        match report {
+            Ok(report) if report.is_ok() || self.damaged => {}
+            Ok(report) => return Err(format!("the check finds {:?}", report.findings)),
+            Err(_) if self.damaged => {}
+            Err(error) => return Err(error),
+        }
+        let Dump { ts, tables } = found;
+        self.start = Start { ts, tables };
+        Ok(true)
+    }
+
+    /// One life: sessions under faults, to its end.
+    fn live(&mut self, life: u32, db: Database, machine: Machine, dice: &mut Rng) -> Result<Past, String> {
+        let features = self.plan.features.clone();
+        if features.has("mvcc-first") && life == 0 {
+            db.set_journal_mode(JournalMode::Mvcc).map_err(|error| format!("switching the mode: {error}"))?;
+        }
+        let Machine { env, faults, mischief } = machine;
+        let shared = Arc::new(Shared::new(
+            env.clone(),
+            self.machine.clone(),
+            faults.clone(),
+            mischief.clone(),
+            self.plan.clone(),
+            self.trace.clone(),
+            self.damaged,
+            Arc::clone(&self.values),
+        ));
+        let fired_before = faults.fired();
+        let weather = Weather {
+            faults: faults.clone(),
+            mischief: mischief.clone(),
+            machine: self.machine.clone(),
+            page_bytes: self.plan.options.page_bytes as u64,
+        };
+        let planned = weather.plan(&mut dice.fork(), &features);
+        if planned.contains(&"no-space") {
+            shared.set_no_space();
+        }
+        let power_cut = befalls(dice, &features, "power-cut");
+        let killed = befalls(dice, &features, "kill");
+        let at_any_step = dice.u8(0..3) > 0;
+        let most = u64::from(self.plan.operations * self.plan.sessions) * 12;
+        let steps = log_uniform(dice, most);
+        if (power_cut || killed) && at_any_step {
+            self.machine.cut_power_after(steps);
+        }
+        self.trace.say(format_args!(
+            "faults {planned:?}, cut {power_cut}, kill {killed}, at any step {at_any_step}"
+        ));
+
+        let mut history = self.sessions(life, &db, &shared)?;
+        // The last sign of life: before it the power was on.
+        let alive = if shared.has_power() { env.clock.now() } else { last_ack(&history) };
+        faults.clear();
+        faults.set_quota(None);
+        faults.set_writable(None);
+        mischief.clear();
+        if !shared.is_damaged() && shared.has_power() {
+            self.still_works(&db, &shared)?;
+        }
+        let closes = dice.bool();
+        let began = shared.moment();
+        if closes {
+            match db.close() {
+                Ok(()) => history.promises.push(oracle::Promise { began }),
+                Err(error) => {
+                    self.trace.say(format_args!("close: {error}"));
+                    let damage =
+                        matches!(error, Error::Corrupt(_) | Error::Mismatch(_)) && shared.is_damaged();
+                    if !damage && !shared.may_fail() {
+                        return Err(format!("the close fails: {error}"));
+                    }
+                }
+            }
+        } else {
+            drop(db);
+        }
+        self.figures.faults += faults.fired() - fired_before + mischief.played();
+        self.damaged |= mischief.played() > 0;
+        self.figures.commits += history.commits();
+        self.figures.reads += history.reads();
+        self.figures.add_operations(&shared);
+
+        let has_power = shared.has_power();
+        if power_cut || (!has_power && !killed) {
+            let mut own = dice.fork();
+            self.cut(&mut own);
+        } else if killed || !has_power {
+            self.kill();
+        }
+        if let Some(wrong) = shared.first_wrong() {
+            return Err(wrong);
+        }
+        let model = oracle::replay(&self.start, &history)?;
+        let log_rotten = self.rot(dice);
+        let power_cut = (power_cut || (!has_power && !killed)).then_some(alive);
+        Ok(Past { model, history, power_cut, log_rotten })
+    }
+
+    fn sessions(&self, life: u32, db: &Database, shared: &Arc<Shared>) -> Result<History, String> {
+        let mut threads = Vec::new();
+        for number in 0..self.plan.sessions {
+            let rng = branch(self.plan.streams.workload, u64::from(life) << 32 | u64::from(number));
+            let session = Session::new(number, rng, Arc::clone(shared), db.clone());
+            let thread = thread::Builder::new()
+                .name(format!("session {number}"))
+                .spawn(move || session.run())
+                .map_err(|error| format!("no thread for a session: {error}"))?;
+            threads.push(thread);
+        }
+        let mut history = History::default();
+        for thread in threads {
+            let session = thread.join().map_err(|_| "a session panicked".to_owned())?;
+            history.merge(session);
+        }
+        Ok(history)
+    }
+
+    /// Once the faults are over, a database that is not poisoned takes commits again.
+    fn still_works(&self, db: &Database, shared: &Shared) -> Result<(), String> {
+        match db.checkpoint() {
+            Ok(_) => Ok(()),
+            // A failed sync; only the next open helps.
+            Err(Error::Poisoned) if shared.may_fail() => Ok(()),
+            // The power is cut here as anywhere.
+            Err(_) if !shared.has_power() => Ok(()),
+            Err(error) => Err(format!("the faults are over, and a checkpoint still fails: {error}")),
+        }
+    }
+
+    /// Damages the files at rest, if that is planned; whether it was the log.
+    fn rot(&mut self, dice: &mut Rng) -> bool {
+        let rots = befalls(dice, &self.plan.features, "bit-rot");
+        let mut own = dice.fork();
+        if !rots {
+            return false;
+        }
+        let mut files = vec![Path::new(PATH).to_owned()];
+        let log = Path::new("/data.braid-wal");
+        for name in self.machine.read_dir(log).unwrap_or_default() {
+            files.push(log.join(name));
+        }
+        let path = files[own.usize(0..files.len())].clone();
+        let flipped = self.flip(&path, &mut own);
+        self.trace.say(format_args!("-- {} rots: {flipped:?}", path.display()));
+        if flipped.is_ok() {
+            self.damaged = true;
+            self.figures.faults += 1;
+        }
+        path.starts_with(log)
+    }
+
+    /// Changes up to 16 bytes in a row.
+    fn flip(&self, path: &Path, dice: &mut Rng) -> std::io::Result<u64> {
+        let file = self.machine.open(path, OpenOptions::new(OpenMode::ReadWrite))?;
+        let len = file.len()?;
+        let at = if dice.bool() { log_uniform(dice, len) } else { dice.u64(0..=len) };
+        let mut bytes = vec![0; dice.usize(1..=16).min(usize::try_from(len - at).unwrap_or(0))];
+        file.read_exact_at(&mut bytes, at)?;
+        for byte in &mut bytes {
+            *byte ^= dice.u8(1..);
+        }
+        file.write_all_at(&bytes, at)?;
+        file.sync_data()?;
+        Ok(at)
+    }
+}
+
+/// The last time that the machine answered for sure.
+fn last_ack(history: &History) -> Duration {
+    let acked = history.transactions.iter().filter_map(|one| match one.outcome {
+        oracle::Outcome::Committed { acked, .. } => Some(acked.time),
+        _ => None,
+    });
+    acked.max().unwrap_or_default()
+}

@@ -1,0 +1,300 @@
+//! The runs that are recorded: by name, each in any number of variations by seed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use braid::vfs::faulty::CrashFileSystem;
+use braid::{Database, Durability, JournalMode, Options};
+use braid_tests::oracle::{Action, Life, Write, random_action};
+use fastrand::Rng;
+
+use super::recorder::{Moment, Recorder};
+use crate::outside::{PATH, still, threaded};
+
+/// The names of all workloads.
+pub const NAMES: [&str; 10] = [
+    "log",
+    "deferred",
+    "checkpoints",
+    "tables",
+    "large",
+    "segments",
+    "compaction",
+    "backup",
+    "idle",
+    "mixed",
+];
+
+/// A run to be recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// One of [`NAMES`].
+    pub name: &'static str,
+    /// Which variation of it.
+    pub seed: u64,
+}
+
+/// What a run was.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) life: Life,
+    pub(super) moments: Vec<Moment>,
+    pub(super) options: Options,
+}
+
+impl Workload {
+    /// The workload of a name.
+    ///
+    /// # Errors
+    /// A sentence that lists the names.
+    pub fn named(name: &str, seed: u64) -> Result<Self, String> {
+        let name = NAMES.into_iter().find(|known| *known == name);
+        name.map(|name| Self { name, seed }).ok_or_else(|| format!("the workloads are {}", NAMES.join(", ")))
+    }
+
+    fn rng(&self) -> Rng {
+        let place = NAMES.iter().position(|name| *name == self.name).unwrap_or(0);
+        Rng::with_seed(self.seed.wrapping_mul(64).wrapping_add(place as u64))
+    }
+
+    fn options(&self, rng: &mut Rng) -> Options {
+        Options {
+            page_bytes: 512,
+            cache_bytes: 64 << 10,
+            row_store_bytes: 256 << 10,
+            log_segment_bytes: 64 << 10,
+            map_log: self.name == "idle" || rng.u8(0..3) > 0,
+            deferred_sync_interval: Duration::from_millis(1),
+            ..Options::default()
+        }
+    }
+
+    /// Runs it, from the creation of the database to its close.
+    pub(super) fn record(&self) -> Result<Recording, String> {
+        let mut rng = self.rng();
+        let options = self.options(&mut rng);
+        let actions = self.actions(&mut rng);
+        let machine = CrashFileSystem::new();
+        let mut life = Life::default();
+        let recorder = Recorder::new(&machine, &life);
+        let told = |doing: &dyn std::fmt::Debug| {
+            let doing = format!("{doing:?}");
+            move |error: braid::Error| format!("{doing} of the workload says: {error}")
+        };
+        let seed = rng.u64(..);
+        if self.name == "idle" {
+            let (env, clock) = threaded(Arc::new(recorder.clone()), seed);
+            let db = Database::open_in(env, PATH, options.clone()).map_err(told(&"the open"))?;
+            for action in &actions {
+                let before = recorder.len();
+                life.act(&db, action).map_err(told(action))?;
+                recorder.told();
+                if matches!(action, Action::Commit { .. }) {
+                    // The log keeper syncs what was deferred, says that the log is synced, and syncs that: after each
+                    // commit once, so that every run is the same.
+                    let deferred = matches!(action, Action::Commit { durability: Durability::Deferred, .. });
+                    let expected = recorder.len() + if deferred { 3 } else { 2 };
+                    let mut patience = 20_000_u32;
+                    while recorder.len() < expected {
+                        clock.advance(options.deferred_sync_interval);
+                        std::thread::yield_now();
+                        patience -= 1;
+                        if patience == 0 {
+                            return Err(format!(
+                                "the log keeper does not come; {} moments since {before}",
+                                recorder.len() - before
+                            ));
+                        }
+                        std::thread::park_timeout(Duration::from_micros(100));
+                    }
+                    life.promise_everything();
+                    recorder.told();
+                }
+            }
+            db.close().map_err(told(&"the close"))?;
+        } else {
+            let env = still(Arc::new(recorder.clone()), seed);
+            let db = Database::open_in(env, PATH, options.clone()).map_err(told(&"the open"))?;
+            for action in &actions {
+                life.act(&db, action).map_err(told(action))?;
+                recorder.told();
+            }
+            db.close().map_err(told(&"the close"))?;
+        }
+        life.promise_everything();
+        recorder.told();
+        Ok(Recording { life, moments: recorder.take(), options })
+    }
+
+    fn actions(&self, rng: &mut Rng) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let mut number = 0;
+        let mut commit = |rng: &mut Rng, table: &str, lengths: std::ops::Range<usize>, durability| {
+            number += 1;
+            one_commit(rng, table, number, lengths, durability)
+        };
+        let create = |name: &str| Action::CreateTable(name.to_owned());
+        let random_mode = if rng.bool() { JournalMode::Mvcc } else { JournalMode::Wal };
+        let either = |rng: &mut Rng| if rng.bool() { Durability::Sync } else { Durability::Deferred };
+        match self.name {
+            "log" => {
+                actions.extend([Action::Mode(random_mode), create("rows")]);
+                for _ in 0..14 {
+                    actions.push(commit(rng, "rows", 0..60, Durability::Sync));
+                }
+            }
+            "deferred" => {
+                actions.push(create("rows"));
+                for turn in 0..24 {
+                    let durability = if rng.u8(0..4) == 0 { Durability::Sync } else { Durability::Deferred };
+                    actions.push(commit(rng, "rows", 0..100, durability));
+                    if turn % 7 == 6 {
+                        actions.push(Action::Sync);
+                    }
+                }
+            }
+            "checkpoints" => {
+                actions.push(create("rows"));
+                for _ in 0..6 {
+                    for _ in 0..rng.usize(1..5) {
+                        let durability = either(rng);
+                        actions.push(commit(rng, "rows", 0..150, durability));
+                    }
+                    actions.push(Action::Checkpoint);
+                }
+            }
+            "tables" => {
+                for round in 0..10 {
+                    let name = format!("table {}", rng.u8(0..4));
+                    actions.extend([create(&name), commit(rng, &name, 0..80, Durability::Deferred)]);
+                    match rng.u8(0..5) {
+                        0 | 1 => actions.push(Action::DropTable(name)),
+                        2 => actions.push(Action::Checkpoint),
+                        3 => actions.push(Action::Mode(if round % 2 == 0 {
+                            JournalMode::Mvcc
+                        } else {
+                            JournalMode::Wal
+                        })),
+                        _ => {}
+                    }
+                }
+            }
+            "large" => {
+                actions.push(create("rows"));
+                for turn in 0..5 {
+                    let durability = either(rng);
+                    actions.push(commit(rng, "rows", 1000..9000, durability));
+                    actions.push(commit(rng, "rows", 0..30, Durability::Sync));
+                    if turn % 2 == 1 {
+                        actions.push(Action::Checkpoint);
+                    }
+                }
+            }
+            "segments" => {
+                actions.push(create("rows"));
+                for turn in 0..12 {
+                    let durability = either(rng);
+                    actions.push(commit(rng, "rows", 5000..11_000, durability));
+                    if turn % 4 == 3 {
+                        actions.push(Action::Checkpoint);
+                    }
+                }
+            }
+            "compaction" => {
+                actions.push(create("rows"));
+                for _ in 0..3 {
+                    for _ in 0..4 {
+                        actions.push(commit(rng, "rows", 300..1500, Durability::Deferred));
+                    }
+                    actions.push(Action::Checkpoint);
+                    let keys = rows_of_keys().map(|key| Write { table: "rows".to_owned(), key, value: None });
+                    let writes = keys.filter(|_| rng.u8(0..4) > 0).collect();
+                    actions.push(Action::Commit { writes, durability: Durability::Sync });
+                    actions.push(Action::Compact);
+                }
+            }
+            "backup" => {
+                actions.push(create("rows"));
+                for copy in 0..3 {
+                    for _ in 0..3 {
+                        let durability = either(rng);
+                        actions.push(commit(rng, "rows", 0..300, durability));
+                    }
+                    if copy == 1 {
+                        actions.push(Action::Checkpoint);
+                    }
+                    actions.push(Action::Backup(PathBuf::from(format!("/copy-{copy}.braid"))));
+                }
+            }
+            "idle" => {
+                actions.push(create("rows"));
+                for turn in 0..10 {
+                    let durability = either(rng);
+                    actions.push(commit(rng, "rows", 0..100, durability));
+                    if turn == 5 {
+                        actions.push(Action::Checkpoint);
+                    }
+                }
+            }
+            _ => {
+                actions.extend([create("rows"), Action::Mode(random_mode)]);
+                for _ in 0..30 {
+                    actions.push(random_action("rows", rng.u64(..), rng));
+                }
+            }
+        }
+        actions
+    }
+}
+
+fn rows_of_keys() -> impl Iterator<Item = Vec<u8>> {
+    (0..20).map(|row| format!("row {row}").into_bytes())
+}
+
+/// A commit of a few rows, one of which is its number.
+fn one_commit(
+    rng: &mut Rng,
+    table: &str,
+    number: u64,
+    lengths: std::ops::Range<usize>,
+    durability: Durability,
+) -> Action {
+    let write = |key: Vec<u8>, value| Write { table: table.to_owned(), key, value };
+    let mut writes = vec![write(b"last".to_vec(), Some(number.to_le_bytes().into()))];
+    let keys: Vec<_> = rows_of_keys().collect();
+    for _ in 0..rng.usize(1..4) {
+        let length = rng.usize(lengths.clone());
+        let value: Arc<[u8]> = (0..length).map(|at| at.to_le_bytes()[0] ^ rng.u8(0..2)).collect();
+        let key = rng.choice(&keys).cloned().unwrap_or_default();
+        writes.push(write(key, (rng.u8(0..5) > 0).then_some(value)));
+    }
+    Action::Commit { writes, durability }
+}
+
+/// What is done on a machine that starts again: the open, a commit of each kind, and the close.
+pub(super) fn record_recovery(
+    machine: &CrashFileSystem,
+    mut life: Life,
+    options: &Options,
+) -> Result<Recording, String> {
+    let recorder = Recorder::new(machine, &life);
+    let db = super::image::open(Arc::new(recorder.clone()), options, 3)?;
+    life.promise_everything();
+    recorder.told();
+    let mut act = |action: &Action| {
+        life.act(&db, action).map_err(|error| format!("{action:?} after the recovery says: {error}"))?;
+        recorder.told();
+        Ok::<_, String>(())
+    };
+    let mut rng = Rng::with_seed(4);
+    act(&Action::CreateTable("again".to_owned()))?;
+    act(&one_commit(&mut rng, "again", 1, 0..20, Durability::Deferred))?;
+    act(&one_commit(&mut rng, "again", 2, 0..20, Durability::Sync))?;
+    act(&Action::Checkpoint)?;
+    act(&one_commit(&mut rng, "again", 3, 0..20, Durability::Deferred))?;
+    drop(db);
+    life.promise_everything();
+    recorder.told();
+    Ok(Recording { life, moments: recorder.take(), options: options.clone() })
+}

@@ -1,0 +1,121 @@
+//! The replay.
+
+use braid::Isolation;
+
+use super::record::{Kind, Record, Rows};
+use super::state::{Sight, Versions, Writes};
+use super::{life::Life, lost, real_time};
+
+/// What a history shows that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+/// What a history comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The rows that it ends with.
+    pub rows: Rows,
+    /// For each life, the newest commit that stands after it.
+    pub ends: Vec<u64>,
+}
+
+/// The lives of one database, in order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The lives.
+    pub lives: Vec<Life>,
+}
+
+impl History {
+    /// One life that goes on.
+    #[must_use]
+    pub fn of(records: Vec<Record>) -> Self {
+        Self { lives: vec![Life::of(records)] }
+    }
+
+    /// Checks all rules.
+    ///
+    /// # Errors
+    /// The first violation that is found.
+    pub fn check(&self) -> Result<Verdict, Violation> {
+        let mut replay = Replay::default();
+        let mut ends = Vec::with_capacity(self.lives.len());
+        for (number, life) in self.lives.iter().enumerate() {
+            replay.life(life).map_err(|why| Violation(format!("life {number}: {why}")))?;
+            ends.push(replay.stands);
+        }
+        Ok(Verdict { rows: replay.versions.rows_at(u64::MAX), ends })
+    }
+}
+
+/// The history so far.
+#[derive(Debug, Default)]
+struct Replay {
+    versions: Versions,
+    /// The newest timestamp that any life issued.
+    issued: u64,
+    /// The newest commit that stands.
+    stands: u64,
+}
+
+impl Replay {
+    fn life(&mut self, life: &Life) -> Result<(), String> {
+        let commits = life.commits()?;
+        if let Some((first, record)) = commits.first_key_value()
+            && *first <= self.issued
+        {
+            return Err(format!(
+                "{first} was issued again, an earlier life went to {}: {record:?}",
+                self.issued
+            ));
+        }
+        let mut written = Vec::with_capacity(commits.len());
+        for (&commit_ts, record) in &commits {
+            written.push((commit_ts, self.commit(commit_ts, record)?));
+        }
+        for record in &life.records {
+            if record.begin_ts.is_some_and(|begin_ts| begin_ts < self.stands) {
+                return Err(format!("it misses {}, which this life began with: {record:?}", self.stands));
+            }
+            self.answers(record).map_err(|why| format!("{why}, in {record:?}"))?;
+        }
+        real_time::check(&life.records)?;
+
+        let stamps = life.records.iter().flat_map(|record| [record.begin_ts, record.commit_ts()]);
+        self.issued = stamps.flatten().chain([self.issued]).max().unwrap_or(0);
+        self.stands = life.stands(self.stands, &self.versions, &written)?;
+        self.versions.cut_after(self.stands);
+        Ok(())
+    }
+
+    /// Adds one commit, the newest so far.
+    fn commit(&mut self, commit_ts: u64, record: &Record) -> Result<Writes, String> {
+        // What a delete of a range removes depends on what it saw.
+        let mut sight = Sight::new(&self.versions, record.begin_ts.unwrap_or(commit_ts - 1));
+        sight.replay(&record.ops).map_err(|why| format!("{why}, in {record:?}"))?;
+        let writes = sight.into_writes();
+        for row in writes.keys() {
+            if let (Some(begin_ts), Some((newest, _))) = (record.begin_ts, self.versions.of(row).last())
+                && *newest > begin_ts
+            {
+                return Err(format!("lost update of {row:?}, {newest} is overwritten by {record:?}"));
+            }
+        }
+        self.versions.install(commit_ts, &writes);
+        Ok(writes)
+    }
+
+    /// Asks again what was asked by one who did not commit, or who would get the same answers at its place in the
+    /// commit order.
+    fn answers(&self, record: &Record) -> Result<(), String> {
+        let in_order = record.isolation == Isolation::Serializable || record.kind == Kind::Exclusive;
+        let at = match (record.begin_ts, record.commit_ts()) {
+            (_, Some(commit_ts)) if in_order => commit_ts - 1,
+            (Some(begin_ts), None) => begin_ts,
+            _ => return Ok(()),
+        };
+        let mut sight = Sight::new(&self.versions, at);
+        sight.replay(&record.ops)?;
+        lost::check(record, &sight.into_writes(), &self.versions)
+    }
+}

@@ -1,0 +1,113 @@
+//! A life of a database: from one open to the next.
+
+use std::collections::BTreeMap;
+
+use braid::Durability;
+
+use super::record::{Record, Rows};
+use super::state::{Versions, Writes};
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The process let go of the database, or died at this tick: what it says later, nobody hears.
+    Killed(u64),
+    /// The machine lost its power, or a sync failed.
+    PowerCut,
+}
+
+/// What happened between an open and the next.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The transactions, in any order.
+    pub records: Vec<Record>,
+    /// The newest timestamp that an explicit sync or a checkpoint made durable.
+    pub synced: u64,
+    /// How it ended.
+    pub end: End,
+    /// The rows that the next open found; `None` where nobody looked.
+    pub found: Option<Rows>,
+}
+
+impl Life {
+    /// One that goes on.
+    #[must_use]
+    pub fn of(records: Vec<Record>) -> Self {
+        Self { records, synced: 0, end: End::Killed(u64::MAX), found: None }
+    }
+
+    /// Everything that may stand, in order.
+    pub(super) fn commits(&self) -> Result<BTreeMap<u64, &Record>, String> {
+        let mut commits = BTreeMap::new();
+        for record in &self.records {
+            let Some(commit_ts) = record.commit_ts() else { continue };
+            if record.begin_ts.is_some_and(|begin_ts| commit_ts <= begin_ts) {
+                return Err(format!("a commit at {commit_ts} lies before its snapshot: {record:?}"));
+            }
+            if let Some(other) = commits.insert(commit_ts, record) {
+                return Err(format!("two commits at {commit_ts}: {record:?} and {other:?}"));
+            }
+        }
+        Ok(commits)
+    }
+
+    /// The commit that must be there at the next open, with everything before it.
+    fn promised(&self) -> u64 {
+        let observed = self.records.iter().filter_map(Record::observed);
+        match self.end {
+            End::Killed(at) => {
+                observed.filter(|(_, when)| when.is_none_or(|when| when < at)).map(|(ts, _)| ts).max()
+            }
+            End::PowerCut => {
+                let observed = observed.map(|(ts, _)| ts).max().unwrap_or(0);
+                let durable = self.records.iter().filter(|record| record.durability == Durability::Sync);
+                durable.filter_map(Record::commit_ts).filter(|ts| *ts <= observed).max()
+            }
+        }
+        .unwrap_or(0)
+        .max(self.synced)
+    }
+
+    /// The commit after which the next open found the database, given the state before this life and what each of its
+    /// commits wrote. Of several with one state, it is the first that may be.
+    pub(super) fn stands(
+        &self,
+        before: u64,
+        versions: &Versions,
+        commits: &[(u64, Writes)],
+    ) -> Result<u64, String> {
+        let Some(found) = &self.found else { return Ok(commits.last().map_or(before, |(ts, _)| *ts)) };
+        let promised = self.promised();
+        // Only commits have a state of their own: a promise in between is one of the last before it.
+        let promised = commits.iter().map(|(ts, _)| *ts).filter(|ts| *ts <= promised).max().unwrap_or(before);
+        let mut rows = versions.rows_at(before);
+        let mut wrong = rows.iter().filter(|(row, value)| found.get(*row) != Some(*value)).count()
+            + found.keys().filter(|row| !rows.contains_key(*row)).count();
+        let mut too_early = None;
+        let states =
+            std::iter::once((before, None)).chain(commits.iter().map(|(ts, writes)| (*ts, Some(writes))));
+        for (ts, writes) in states {
+            for (row, value) in writes.into_iter().flatten() {
+                let wanted = found.get(row);
+                wrong -= usize::from(rows.get(row) != wanted);
+                wrong += usize::from(value.as_ref() != wanted);
+                match value {
+                    Some(value) => rows.insert(row.clone(), value.clone()),
+                    None => rows.remove(row),
+                };
+            }
+            if wrong == 0 && ts >= promised {
+                return Ok(ts);
+            }
+            if wrong == 0 {
+                too_early = Some(ts);
+            }
+        }
+        Err(match too_early {
+            Some(ts) => {
+                format!("the next open found the state after {ts}, and {promised} was promised to stand")
+            }
+            None => "the next open found a state that is not the one after any commit".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! A checker of histories by replay in commit order.
+//!
+//! A workload records, for each transaction, its snapshot, its place in the history, everything that it read with the
+//! answer that it got, everything that it wrote, and when it was asked and answered. The checker rebuilds the versions
+//! of every row from the writes alone and asks each read again:
+//!
+//! 1. No two commits have one timestamp, each lies after its snapshot, and after everything that an earlier life issued.
+//! 2. Every read (of losers too) is answered from the state at its snapshot plus the transaction's own writes.
+//! 3. The reads of a `Serializable` transaction that committed a write, and those of an exclusive one, are answered the
+//!    same at its place in the commit order.
+//! 4. Of two transactions that committed a write to one row the later began after the earlier committed.
+//! 5. A loser lost to a commit that is there, lies after the loser's snapshot and wrote the row it is blamed for, which
+//!    the loser wrote too, or read if it is `Serializable`. An exclusive transaction loses to nobody.
+//! 6. Who begins after an answer sees what was answered; who began before a commit was asked for does not see it.
+//! 7. A life (from an open to the next) ends with a state that the next open finds. That is the state after one of its
+//!    commits, and whatever was promised lies before it: everything that anybody was told of if only the process died,
+//!    the durable part of that if the power went.
+//!
+//! What a power cut took back did happen: the reads of that life are checked with it, those of the next without.
+
+mod check;
+mod life;
+mod lost;
+mod real_time;
+mod record;
+mod state;
+
+pub use self::{
+    check::{History, Verdict, Violation},
+    life::{End, Life},
+    record::{Blame, Kind, Op, Outcome, Record, Row, Rows, Times},
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What a workload writes down.
+
+use std::collections::BTreeMap;
+
+use braid::{ConflictKind, Durability, Isolation};
+
+/// A row: the number of its table, and its key.
+pub type Row = (usize, Vec<u8>);
+/// The rows of all tables.
+pub type Rows = BTreeMap<Row, Vec<u8>>;
+
+type Key = Vec<u8>;
+type Value = Vec<u8>;
+
+/// One operation of a transaction, with its answer. Tables are numbered as the workload likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// A read of one key.
+    Get {
+        /// The table.
+        table: usize,
+        /// The key.
+        key: Key,
+        /// What was found.
+        found: Option<Value>,
+    },
+    /// A read of the keys from `from` up to but without `to`.
+    Range {
+        /// The table.
+        table: usize,
+        /// The first key that belongs to it.
+        from: Key,
+        /// The first key that no longer does.
+        to: Key,
+        /// Whether it was read from its end.
+        backwards: bool,
+        /// How many rows were asked for at most.
+        limit: usize,
+        /// What was found, in the order in which it was found.
+        found: Vec<(Key, Value)>,
+    },
+    /// A count of all rows of a table.
+    Count {
+        /// The table.
+        table: usize,
+        /// What it came to.
+        found: u64,
+    },
+    /// A write of one row.
+    Put {
+        /// The table.
+        table: usize,
+        /// The key.
+        key: Key,
+        /// The value.
+        value: Value,
+    },
+    /// A delete of one row.
+    Delete {
+        /// The table.
+        table: usize,
+        /// The key.
+        key: Key,
+    },
+    /// A delete of the rows from `from` up to but without `to`.
+    DeleteRange {
+        /// The table.
+        table: usize,
+        /// The first key that belongs to it.
+        from: Key,
+        /// The first key that no longer does.
+        to: Key,
+        /// How many rows it removed.
+        removed: u64,
+    },
+}
+
+impl Op {
+    /// Whether it changed something.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Put { .. } | Self::Delete { .. } => true,
+            Self::DeleteRange { removed, .. } => *removed > 0,
+            Self::Get { .. } | Self::Range { .. } | Self::Count { .. } => false,
+        }
+    }
+
+    /// Whether its answer depends on a row.
+    pub(super) fn reads(&self, row: &Row) -> bool {
+        let within = |table: usize, from: &Key, to: &Key| row.0 == table && *from <= row.1 && row.1 < *to;
+        match self {
+            Self::Get { table, key, .. } => row.0 == *table && row.1 == *key,
+            Self::Range { table, from, to, .. } | Self::DeleteRange { table, from, to, .. } => {
+                within(*table, from, to)
+            }
+            Self::Count { table, .. } => row.0 == *table,
+            Self::Put { .. } | Self::Delete { .. } => false,
+        }
+    }
+}
+
+/// What a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A read-only snapshot, which sees only what stands.
+    Snapshot,
+    /// A transaction beside others.
+    Concurrent,
+    /// A transaction that nobody commits beside.
+    Exclusive,
+    /// A write of one row without a transaction around it.
+    OneStatement,
+}
+
+/// What a loser was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Why it lost.
+    pub kind: ConflictKind,
+    /// The row that it lost on.
+    pub row: Row,
+    /// The commit that it lost to.
+    pub winner_ts: u64,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well; at this place in the history if it wrote something.
+    Committed(Option<u64>),
+    /// In doubt: if it is there, it is there.
+    Unknown(u64),
+    /// Busy; to blame is a row, except where the turn did not come or the snapshot was given up.
+    Lost(Option<Blame>),
+    /// Rolled back, or refused.
+    Aborted,
+}
+
+/// When a transaction was asked and answered, in ticks that all sessions share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Before its begin.
+    pub invoked: u64,
+    /// After its begin.
+    pub begun: u64,
+    /// Before its commit.
+    pub committing: u64,
+    /// After its commit.
+    pub ended: u64,
+}
+
+/// One transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Who ran it: the transactions of one session follow each other.
+    pub session: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// The level that it asked for.
+    pub isolation: Isolation,
+    /// What its commit promises.
+    pub durability: Durability,
+    /// The snapshot that it read at; `None` for a one-statement write.
+    pub begin_ts: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it did, in order.
+    pub ops: Vec<Op>,
+    /// When; `None` where nobody looked.
+    pub times: Option<Times>,
+}
+
+impl Record {
+    /// Its place in the history, whether or not it is known to stand there.
+    #[must_use]
+    pub fn commit_ts(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Committed(commit_ts) => commit_ts,
+            Outcome::Unknown(commit_ts) => Some(commit_ts),
+            Outcome::Lost(_) | Outcome::Aborted => None,
+        }
+    }
+
+    /// Whether it changed something, if it committed.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.ops.iter().any(Op::writes)
+    }
+
+    /// The state that somebody was told stands, by this transaction's answer, and when.
+    pub(super) fn observed(&self) -> Option<(u64, Option<u64>)> {
+        match (self.kind, &self.outcome) {
+            (Kind::Snapshot, _) => Some((self.begin_ts?, self.times.map(|times| times.begun))),
+            (_, Outcome::Committed(commit_ts)) => {
+                Some(((*commit_ts).or(self.begin_ts)?, self.times.map(|times| times.ended)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a life is made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use braid::{Durability, JournalMode};
+use fastrand::Rng;
+
+use super::Contents;
+
+/// One thing to do to a database.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// One transaction. Its tables exist.
+    Commit {
+        /// What it writes.
+        writes: Vec<Write>,
+        /// What it asks for.
+        durability: Durability,
+    },
+    /// Makes a table, which may exist.
+    CreateTable(String),
+    /// Drops a table, which may be missing.
+    DropTable(String),
+    /// Changes who may write.
+    Mode(JournalMode),
+    /// Waits until everything is on the disk.
+    Sync,
+    /// Folds.
+    Checkpoint,
+    /// Gives space back.
+    Compact,
+    /// Copies everything to a new file.
+    Backup(PathBuf),
+}
+
+/// One row written, or deleted where there is no value.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The table's name.
+    pub table: String,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Option<Arc<[u8]>>,
+}
+
+impl Action {
+    /// What the action makes of `before`; `None` where it changes nothing that can be read.
+    #[must_use]
+    pub fn effect(&self, before: &Contents) -> Option<Contents> {
+        let mut after = before.clone();
+        match self {
+            Self::Commit { writes, .. } => {
+                for write in writes {
+                    let rows = after.tables.entry(write.table.clone()).or_default();
+                    match &write.value {
+                        Some(value) => rows.insert(write.key.clone(), Arc::clone(value)),
+                        None => rows.remove(&write.key),
+                    };
+                }
+            }
+            Self::CreateTable(name) => drop(after.tables.entry(name.clone()).or_default()),
+            Self::DropTable(name) => drop(after.tables.remove(name)),
+            Self::Mode(mode) => after.mode = *mode,
+            Self::Sync | Self::Checkpoint | Self::Compact | Self::Backup(_) => return None,
+        }
+        (after != *before).then_some(after)
+    }
+}
+
+/// Mostly commits of a few rows into `table`, of either durability; now and then a large value, a checkpoint, a sync, a
+/// compaction. `number` is to differ from action to action: it makes every commit's contents its own.
+#[must_use]
+pub fn random_action(table: &str, number: u64, rng: &mut Rng) -> Action {
+    match rng.u8(0..80) {
+        0..4 => return Action::Checkpoint,
+        4..8 => return Action::Sync,
+        8 => return Action::Compact,
+        _ => {}
+    }
+    let write = |key: Vec<u8>, value| Write { table: table.to_owned(), key, value };
+    let mut writes = vec![write(b"last".to_vec(), Some(number.to_le_bytes().into()))];
+    for _ in 0..rng.usize(1..6) {
+        let key = format!("row {}", rng.u8(0..60)).into_bytes();
+        let value = (rng.u8(0..4) > 0).then(|| {
+            let length = if rng.u8(0..10) == 0 { rng.usize(0..6000) } else { rng.usize(0..200) };
+            vec![rng.u8(..); length].into()
+        });
+        writes.push(write(key, value));
+    }
+    Action::Commit { writes, durability: if rng.bool() { Durability::Sync } else { Durability::Deferred } }
+}

@@ -1,0 +1,234 @@
+//! The books of a life.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use braid::{Database, Durability, Error, Result, TransactionOptions};
+
+use super::{Action, Contents};
+
+/// How far a life has come, as numbers of its states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// A power cut must leave this, or later.
+    pub promised: usize,
+    /// A kill must leave this, or later.
+    pub acknowledged: usize,
+    /// Nothing later can be found.
+    pub begun: usize,
+    /// So many backups may be found.
+    pub backups_begun: usize,
+    /// So many must be.
+    pub backups_done: usize,
+}
+
+/// A copy that was made on the way.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds.
+    pub contents: Arc<Contents>,
+}
+
+/// Every state that a database was ever asked to be in, and how far it promised to stay.
+#[derive(Clone)]
+pub struct Life {
+    /// The contents after each action that changed something, the first being what the life began with.
+    states: Vec<Arc<Contents>>,
+    fingerprints: Vec<u64>,
+    backups: Vec<Backup>,
+    /// Shared with whoever watches the files while an action runs.
+    marks: Arc<Mutex<Marks>>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self::of(vec![Arc::default()], Vec::new(), Marks::default())
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Life").field("states", &self.states.len()).field("marks", &self.marks()).finish()
+    }
+}
+
+impl Life {
+    fn of(states: Vec<Arc<Contents>>, backups: Vec<Backup>, marks: Marks) -> Self {
+        let fingerprints = states.iter().map(|state| state.fingerprint()).collect();
+        Self { states, fingerprints, backups, marks: Arc::new(Mutex::new(marks)) }
+    }
+
+    /// The life that goes on from state `found`, everything else being gone. A power cut may still take it back to
+    /// what `marks` promised, unless `durable`.
+    #[must_use]
+    pub fn go_on(&self, found: usize, marks: Marks, durable: bool) -> Self {
+        let states: Vec<_> = self.states.iter().take(found + 1).cloned().collect();
+        let promised = if durable { found } else { marks.promised.min(found) };
+        Self::of(
+            states,
+            Vec::new(),
+            Marks { promised, acknowledged: found, begun: found, ..Marks::default() },
+        )
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it has come, now and later, for one who watches.
+    #[must_use]
+    pub fn shared_marks(&self) -> Arc<Mutex<Marks>> {
+        Arc::clone(&self.marks)
+    }
+
+    fn mark(&self, change: impl FnOnce(&mut Marks)) {
+        change(&mut self.marks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The newest contents.
+    #[must_use]
+    pub fn newest(&self) -> &Contents {
+        static NOTHING: std::sync::LazyLock<Contents> = std::sync::LazyLock::new(Contents::default);
+        self.states.last().map_or(&NOTHING, |state| state)
+    }
+
+    /// The copies that were made.
+    #[must_use]
+    pub fn backups(&self) -> &[Backup] {
+        &self.backups
+    }
+
+    /// Says that everything that was done is durable from now on, as it is after an open and after a close.
+    pub fn promise_everything(&mut self) {
+        self.mark(|marks| (marks.promised, marks.acknowledged) = (marks.begun, marks.begun));
+    }
+
+    /// Does an action. What it would leave may be found from its beginning on; where it fails in a way that says that
+    /// nothing was applied, it never will be.
+    ///
+    /// # Errors
+    /// Those of the action.
+    pub fn act(&mut self, db: &Database, action: &Action) -> Result<()> {
+        let effect = action.effect(self.newest());
+        let changes = effect.is_some();
+        if let Some(effect) = effect {
+            self.fingerprints.push(effect.fingerprint());
+            self.states.push(Arc::new(effect));
+            self.mark(|marks| marks.begun += 1);
+        }
+        let done = self.perform(db, action);
+        match &done {
+            Ok(durable) => self.mark(|marks| {
+                marks.acknowledged = marks.begun;
+                if *durable {
+                    marks.promised = marks.begun;
+                }
+            }),
+            // A change of the mode does not tell the two apart.
+            Err(Error::CommitUnknown { .. }) => {}
+            Err(Error::Poisoned) if matches!(action, Action::Mode(_)) => {}
+            Err(_) if changes => {
+                self.states.pop();
+                self.fingerprints.pop();
+                self.mark(|marks| marks.begun -= 1);
+            }
+            Err(_) => {}
+        }
+        done.map(drop)
+    }
+
+    /// Whether everything is durable now.
+    fn perform(&mut self, db: &Database, action: &Action) -> Result<bool> {
+        match action {
+            Action::Commit { writes, durability } => {
+                let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
+                let mut tx = db.begin_with(options)?;
+                for write in writes {
+                    let table = db
+                        .existing_table(&write.table)?
+                        .ok_or_else(|| Error::NoSuchTable(write.table.clone()))?;
+                    match &write.value {
+                        Some(value) => tx.put(&table, &write.key, value)?,
+                        None => tx.delete(&table, &write.key)?,
+                    }
+                }
+                tx.commit()?;
+                return Ok(*durability == Durability::Sync);
+            }
+            Action::CreateTable(name) => drop(db.table(name)?),
+            Action::DropTable(name) => drop(db.drop_table(name)?),
+            Action::Mode(mode) => db.set_journal_mode(*mode)?,
+            Action::Sync => db.sync()?,
+            Action::Checkpoint => drop(db.checkpoint()?),
+            Action::Compact => drop(db.compact()?),
+            Action::Backup(path) => return self.back_up(db, path).map(|()| false),
+        }
+        // Found in place, a table may be of a commit that nobody waited for.
+        Ok(!matches!(action, Action::CreateTable(_) | Action::DropTable(_) | Action::Mode(_))
+            || self.is_newest_own())
+    }
+
+    /// Whether the newest state is that of the action at work.
+    fn is_newest_own(&self) -> bool {
+        let marks = self.marks();
+        marks.begun > marks.acknowledged
+    }
+
+    fn back_up(&mut self, db: &Database, path: &Path) -> Result<()> {
+        let contents = self.states.last().cloned().unwrap_or_default();
+        self.backups.push(Backup { path: path.to_path_buf(), contents });
+        self.mark(|marks| marks.backups_begun += 1);
+        match db.backup(path) {
+            Ok(_) => {
+                self.mark(|marks| marks.backups_done = marks.backups_begun);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of the state that was found, the highest where several are alike.
+    ///
+    /// # Errors
+    /// A sentence, where it is none that `marks` allow; a power cut is told from a kill by `killed`.
+    pub fn judge(&self, fingerprint: u64, marks: Marks, killed: bool) -> Result<usize, String> {
+        let least = if killed { marks.acknowledged } else { marks.promised };
+        let places = || (0..self.fingerprints.len()).rev().filter(|at| self.fingerprints[*at] == fingerprint);
+        if let Some(found) = places().find(|at| (least..=marks.begun).contains(at)) {
+            return Ok(found);
+        }
+        let outcome = match places().next() {
+            None => "a state that never was".to_owned(),
+            Some(at) if at > marks.begun => format!("state {at}, which was not begun"),
+            Some(at) => format!("state {at}, which lacks what was promised"),
+        };
+        Err(format!("{outcome} is left; {least} to {} may be", marks.begun))
+    }
+
+    /// The state of a number.
+    #[must_use]
+    pub fn state(&self, number: usize) -> Option<&Contents> {
+        self.states.get(number).map(|state| &**state)
+    }
+
+    /// Judges what an open found, and goes on from there.
+    ///
+    /// # Errors
+    /// Those of the reads.
+    ///
+    /// # Panics
+    /// When something is found that must not be.
+    pub fn settle(&mut self, db: &Database, killed: bool, context: &str) -> Result<()> {
+        let contents = Contents::of(db)?;
+        let found = self.judge(contents.fingerprint(), self.marks(), killed);
+        let found = found.unwrap_or_else(|error| panic!("{context}: {error}\nfound {contents:?}"));
+        crate::assert_clean(db)?;
+        *self = self.go_on(found, self.marks(), false);
+        Ok(())
+    }
+}

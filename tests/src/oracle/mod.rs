@@ -1,0 +1,14 @@
+//! What a database may hold after something went wrong: every state that it was ever asked to be in, how far it has
+//! promised to stay, and the judge of what an open finds.
+//!
+//! A [`Life`] does one [`Action`] after another and keeps the books. It is exact because nobody else writes: what is
+//! found must be [`Contents`] that the life had after one of its actions, not older than what was promised and not newer
+//! than what was begun.
+
+mod action;
+mod contents;
+mod life;
+
+pub use action::{Action, Write, random_action};
+pub use contents::{Contents, Rows};
+pub use life::{Backup, Life, Marks};
