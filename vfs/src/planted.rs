@@ -171,8 +171,6 @@ mod bugs {
         SealedDroppedEarly,
         /// A checkpoint folds commits that the log could still lose.
         SealNotSynced,
-        /// A view gets a base that is newer than acked_ts.
-        FoldNotAcknowledged,
         /// The log is recycled before the meta page that no longer needs it is durable.
         LogReleasedEarly,
         /// After a crash the clock goes on from the last commit that survived.
