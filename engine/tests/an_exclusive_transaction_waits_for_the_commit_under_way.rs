@@ -13,7 +13,8 @@ use braid::{Database, JournalMode, Options};
 fn it_sees_what_that_one_writes() {
     let files = CrashFileSystem::new().under_faults();
     let faults = files.faults();
-    let options = Options { map_log: false, ..Options::default() };
+    // Nothing writes in the background.
+    let options = Options { map_log: false, deferred_sync_interval: Duration::MAX, ..Options::default() };
     let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
     db.set_journal_mode(JournalMode::Mvcc).unwrap();
     let table = db.table("t").unwrap();
@@ -25,13 +26,13 @@ fn it_sees_what_that_one_writes() {
     let (appending, is_appending) = mpsc::channel();
     let (begun, has_begun) = mpsc::channel();
     let has_begun = Mutex::new(has_begun);
-    faults.inject(Fault::on(Operation::Write).on_paths_ending(".seg").call(move || {
+    faults.inject(Fault::on(Operation::Write).call(move || {
         appending.send(()).unwrap();
         let _ = has_begun.lock().unwrap().recv_timeout(Duration::from_millis(100));
     }));
     thread::scope(|scope| {
         scope.spawn(|| tx.commit().unwrap());
-        is_appending.recv().unwrap();
+        is_appending.recv_timeout(Duration::from_secs(60)).unwrap();
         let exclusive = db.begin_immediate().unwrap();
         let _ = begun.send(());
         assert_eq!(exclusive.get(&table, "count").unwrap().as_deref(), Some(&b"1"[..]));
