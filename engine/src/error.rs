@@ -229,6 +229,15 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
+    /// Something stands where the database keeps its log that another user may have put there.
+    #[error("{} is not used: {reason}; look who made it, and remove it or move the database", path.display())]
+    Untrusted {
+        /// What is there.
+        path: PathBuf,
+        /// Why it is not used.
+        reason: &'static str,
+    },
+
     /// `insert` found the key.
     #[error("key {} already exists in table `{table}`; use put to overwrite", DisplayKey(key))]
     KeyExists {
@@ -288,6 +297,14 @@ pub enum Error {
     Aborted(String),
 }
 
+/// What the system said, and while what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {source}")]
+struct While {
+    doing: String,
+    source: io::Error,
+}
+
 /// "by process 17", where it is known.
 struct Holder(Option<u32>);
 
@@ -321,7 +338,8 @@ impl Error {
     pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::NoSpace(Arc::new(source))
+                let kind = source.kind();
+                Self::NoSpace(Arc::new(io::Error::new(kind, While { doing: context.into(), source })))
             }
             _ => Self::Io { context: context.into(), source: Arc::new(source) },
         }
@@ -332,7 +350,7 @@ impl Error {
         let sentence = error.to_string();
         match error {
             BaseError::Io { doing, source } => Self::io(format!("{context}: {doing}"), source),
-            BaseError::NoSpace { source } => Self::NoSpace(Arc::new(source)),
+            BaseError::NoSpace { source } => Self::io(context, source),
             BaseError::SyncFailed { .. } | BaseError::Poisoned => Self::Poisoned,
             BaseError::ReadOnly => Self::ReadOnly,
             BaseError::Exhausted { what } => Self::Exhausted(what),

@@ -37,6 +37,8 @@ mod base;
 mod core;
 mod database;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handle;
 pub mod limits;
 mod maintenance;
@@ -55,7 +57,7 @@ pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result};
-pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage};
+pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
 pub use retry::{Outcome, RetryPolicy};
 pub use statistics::{

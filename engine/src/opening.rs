@@ -19,22 +19,23 @@ const IN_MEMORY: &str = "/memory.braid";
 pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
     options.map_or(Ok(()), Options::validate)?;
     // A missing file is made; what is missing here is the folder for it.
-    let path = env
-        .files
-        .resolve(path)
-        .map_err(|error| Error::io(format!("finding the folder of `{}`", path.display()), error))?;
+    let path = env.files.resolve(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidFilename => name_too_long(path, &error),
+        _ => Error::io(format!("finding the folder of `{}`", path.display()), error),
+    })?;
+    refuse_long_name(&env, &path)?;
     let context = || format!("opening {}", path.display());
     // Makes the file if there is none: only then has it an identity.
     let file = env
         .files
-        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate))
+        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate).without_link())
         .map_err(|error| Error::io(context(), error))?;
     let identity = file.identity().map_err(|error| Error::io(context(), error))?;
     drop(file);
     let request = OpenRequest {
         env,
         path: path.clone(),
-        named: true,
+        identity: Some(identity),
         options: options.cloned().unwrap_or_default(),
         read_only: false,
     };
@@ -51,6 +52,20 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<D
     Ok(Database::new(handle, false))
 }
 
+/// Refuses a name whose log could not have its own, before a file is made that would be of no use.
+fn refuse_long_name(env: &Env, path: &Path) -> Result<()> {
+    match env.files.identity(&core::log_dir(path)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(name_too_long(path, &error)),
+        // Whatever else is wrong here is told by who needs it.
+        _ => Ok(()),
+    }
+}
+
+fn name_too_long(path: &Path, error: &io::Error) -> Error {
+    let words = format!("{error}, for the file or for its log; give it a shorter name");
+    Error::io(format!("opening {}", path.display()), io::Error::new(io::ErrorKind::InvalidFilename, words))
+}
+
 /// Opens for reading; a core that is open for writing is shared and not written through.
 pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
     let path = env.files.resolve(path).map_err(|error| match error.kind() {
@@ -62,7 +77,8 @@ pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
         .identity(&path)
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?
         .ok_or_else(|| Error::NotFound(path.clone()))?;
-    let request = OpenRequest { env, path, named: true, options: Options::default(), read_only: true };
+    let request =
+        OpenRequest { env, path, identity: Some(identity), options: Options::default(), read_only: true };
     let handle = share(identity, || core::open(request), |_| Ok(()))?;
     Ok(Database::new(handle, true))
 }
@@ -75,7 +91,7 @@ pub(crate) fn in_memory(options: Options) -> Result<Database> {
     env.files
         .open(&path, OpenOptions::new(OpenMode::CreateNew))
         .map_err(|error| Error::io("making a file in memory", error))?;
-    let core = core::open(OpenRequest { env, path, named: false, options, read_only: false })?;
+    let core = core::open(OpenRequest { env, path, identity: None, options, read_only: false })?;
     Ok(Database::new(Handle::private(core), false))
 }
 

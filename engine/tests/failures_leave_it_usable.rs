@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation};
-use braid::{Database, Durability, Error, Options, Table, TransactionOptions};
+use braid::{Database, Durability, Error, JournalMode, Options, Table, TransactionOptions};
 
 fn open(machine: &CrashFileSystem) -> (Database, Faults) {
     let files = machine.under_faults();
@@ -76,6 +76,37 @@ fn a_failed_sync_refuses_writers_and_keeps_readers_where_they_were() {
     let table = db.table("t").unwrap();
     assert!(db.get(&table, "stands").unwrap().is_some());
     db.put(&table, "again", "").unwrap();
+}
+
+#[test]
+fn a_commit_half_written_is_in_doubt_and_no_other_is() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let options =
+        Options { map_log: false, deferred_sync_interval: Duration::from_secs(3600), ..Options::default() };
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let writing = |key: &str| {
+        let mut tx = db.begin_concurrent().unwrap();
+        tx.put(&table, key, "").unwrap();
+        tx
+    };
+    let before = db.put(&table, "stands", "").unwrap().timestamp;
+    let (half, late) = (writing("half"), writing("late"));
+    // The payload is written first, the header second: what fails there may be there in part.
+    let of_the_log = |path: &std::path::Path| path.to_string_lossy().contains("-wal");
+    faults.inject(Fault::on(Operation::Write).on_paths(of_the_log).nth(2));
+    let error = half.commit().unwrap_err();
+    assert!(matches!(error, Error::CommitUnknown { commit_ts, .. } if commit_ts > before), "{error}");
+    // Nothing of this one was ever written: it is not in doubt, and the place of the other is not its place.
+    assert!(matches!(late.commit(), Err(Error::Poisoned)));
+    assert_eq!(rows(&db, &table), 1);
+    drop((db, table));
+    let (db, _) = open(&machine);
+    let table = db.table("t").unwrap();
+    assert!(db.get(&table, "late").unwrap().is_none());
 }
 
 #[test]

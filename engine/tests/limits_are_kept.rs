@@ -1,5 +1,11 @@
 //! At each limit, one below it and one above it.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+#![allow(
+    missing_docs,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -5,7 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, park_timeout};
+use std::time::Duration;
+
+use braid::vfs::{Clock, RealClock};
+
+/// A child that takes longer hangs.
+const LONGEST_RUN: Duration = Duration::from_secs(60);
 
 /// How a child is started: the program, what goes before its command, and the circumstances it is put into.
 #[derive(Clone, Debug)]
@@ -96,7 +102,7 @@ impl Actor {
         Self::spawn(program, command, path, arguments, Stdio::inherit())
     }
 
-    /// Starts a child and waits for its end.
+    /// Starts a child and waits for its end. One that has not come to it in a minute is killed, which its status shows.
     ///
     /// # Panics
     /// When the process cannot be started or waited for.
@@ -104,13 +110,26 @@ impl Actor {
     pub fn run(program: &Program, command: &str, path: &Path, arguments: &[&str]) -> Ended {
         let mut actor = Self::spawn(program, command, path, arguments, Stdio::piped());
         drop(actor.child.stdin.take());
-        let mut complaint = Vec::new();
-        if let Some(mut stderr) = actor.child.stderr.take() {
+        let stderr = actor.child.stderr.take().expect("the child's complaints were asked for");
+        let listen = move || {
+            let mut complaint = Vec::new();
             // Bytes that cannot be read are a complaint less.
-            let _ = stderr.read_to_end(&mut complaint);
-        }
-        let status = actor.child.wait().expect("the child can be waited for");
-        let complaint = String::from_utf8_lossy(&complaint).into_owned();
+            let _ = BufReader::new(stderr).read_to_end(&mut complaint);
+            String::from_utf8_lossy(&complaint).into_owned()
+        };
+        let listener = Builder::new().name("listener".into()).spawn(listen).expect("a thread can be started");
+        let clock = RealClock::new();
+        let status = loop {
+            if let Some(status) = actor.child.try_wait().expect("the child can be waited for") {
+                break status;
+            }
+            if clock.now() > LONGEST_RUN {
+                // It may just have ended.
+                let _ = actor.child.kill();
+            }
+            park_timeout(Duration::from_millis(2));
+        };
+        let complaint = listener.join().expect("the listener has nothing to panic at");
         Ended { lines: actor.rest(), status, complaint }
     }
 

@@ -7,6 +7,7 @@
 mod actor;
 pub mod child;
 mod disk;
+pub mod fuzz;
 mod history;
 pub mod machine;
 pub mod oracle;

@@ -29,6 +29,16 @@ impl Place {
         Self { directory: TempDir::with_prefix("braid-test-").expect("a temporary directory can be made") }
     }
 
+    /// An empty one in memory where the system has a place for that, else on the disk: for what ends no power.
+    ///
+    /// # Panics
+    /// When the system has no room for it.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        TempDir::with_prefix_in("braid-test-", "/dev/shm")
+            .map_or_else(|_| Self::new(), |directory| Self { directory })
+    }
+
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

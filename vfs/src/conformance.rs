@@ -286,6 +286,28 @@ pub(crate) fn check_links(
     assert_eq!(files.identity(&at("hard")).unwrap(), identity, "a file lives while it has a name");
     assert_eq!(files.identity(&at("soft")).unwrap(), None, "a link lives on without what it leads to");
 
+    // Where no link is wanted, none is followed, whether it leads anywhere or not.
+    for target in ["file", "hard"] {
+        let soft = at("refused");
+        symlink(Path::new(target), &soft).unwrap();
+        for mode in [OpenMode::ReadOnly, OpenMode::ReadWrite, OpenMode::ReadWriteCreate] {
+            let refused = files.open(&soft, OpenOptions::new(mode).without_link());
+            assert_eq!(kind_of(refused), io::ErrorKind::InvalidInput);
+        }
+        files.remove_file(&soft).unwrap();
+    }
+    assert_eq!(files.identity(&at("file")).unwrap(), None, "and nothing was made");
+    files.open(&at("hard"), OpenOptions::new(OpenMode::ReadWriteCreate).without_link()).unwrap();
+    files.create_dir(&at("own"), 0o700).unwrap();
+    symlink(Path::new("own"), &at("to-own")).unwrap();
+    files.check_own_dir(&at("own"), &at("hard")).unwrap();
+    for name in ["to-own", "hard", "soft"] {
+        assert_eq!(kind_of(files.check_own_dir(&at(name), &at("hard"))), io::ErrorKind::NotADirectory);
+    }
+    assert_eq!(kind_of(files.check_own_dir(&at("none"), &at("hard"))), io::ErrorKind::NotFound);
+    files.remove_file(&at("to-own")).unwrap();
+    files.remove_dir(&at("own")).unwrap();
+
     // A dangling link in the last place is a name for the file that it leads to.
     assert_eq!(files.resolve(&at("soft")).unwrap(), at("file"));
     assert_eq!(kind_of(open(files, &at("soft"), OpenMode::CreateNew)), io::ErrorKind::AlreadyExists);

@@ -37,13 +37,15 @@ pub struct OpenOptions {
     pub mode: OpenMode,
     /// Permission bits of a new file, given to it exactly, whatever the umask; ignored where the platform has none.
     pub permissions: u32,
+    /// Whether a symbolic link in the last place is followed. [`OpenMode::CreateNew`] follows none.
+    pub follow_link: bool,
 }
 
 impl OpenOptions {
     /// `mode`, and `0o600` for a new file.
     #[must_use]
     pub const fn new(mode: OpenMode) -> Self {
-        Self { mode, permissions: 0o600 }
+        Self { mode, permissions: 0o600, follow_link: true }
     }
 
     /// The same with other permission bits for a new file.
@@ -51,14 +53,23 @@ impl OpenOptions {
     pub const fn with_permissions(self, permissions: u32) -> Self {
         Self { permissions, ..self }
     }
+
+    /// The same, but a symbolic link in the last place is an error: for a name that nobody else has a reason to make.
+    #[must_use]
+    pub const fn without_link(self) -> Self {
+        Self { follow_link: false, ..self }
+    }
 }
 
 /// A tree of names. A name becomes durable only with [`sync_dir`](FileSystem::sync_dir) of the directory that holds it.
 pub trait FileSystem: Debug + Send + Sync {
-    /// Opens a file. Symbolic links are followed, except by [`OpenMode::CreateNew`].
+    /// Opens a file. Symbolic links are followed, except in the last place by [`OpenMode::CreateNew`] and
+    /// [`OpenOptions::without_link`]. Where everybody may make entries, [`OpenMode::ReadWriteCreate`] refuses a file that
+    /// is there already and belongs to somebody else: it was made to be taken for a new one.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Whatever the system says; for a link that is not to be followed `InvalidInput`, for a planted file
+    /// `PermissionDenied`.
     fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Arc<dyn File>>;
 
     /// Creates one directory with the given permission bits; `AlreadyExists` where there is an entry.
@@ -91,6 +102,15 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Opens a directory for [`File::try_lock`] and nothing else; `None` where directories cannot be locked.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors
@@ -106,7 +126,22 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The path with every symbolic link and `..` resolved. The last component need not exist: then the rest is
     /// resolved and the last component kept, a dangling symbolic link there being followed to the name it gives.
     ///
+    /// A link in a directory where everybody may make entries is followed only if it belongs to the user of this process
+    /// or to the owner of that directory.
+    ///
     /// # Errors
-    /// Whatever the system says.
+    /// Whatever the system says; for a planted link `PermissionDenied`.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Makes sure that a directory is one to keep files of one's own in: not a symbolic link, and where everybody may make
+    /// entries beside `file`, owned by the user of this process, by the owner of `file` or by the system's administrator.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotADirectory` for a link and whatever else is no directory; `PermissionDenied` for somebody else's.
+    ///
+    /// The default is for file systems that have neither links nor owners.
+    fn check_own_dir(&self, directory: &Path, file: &Path) -> io::Result<()> {
+        let _ = file;
+        self.read_dir(directory).map(drop)
+    }
 }

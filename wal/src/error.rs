@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::Lsn;
 
-/// Why a record was not appended. Nothing of it will ever be recovered, except after [`AppendError::Poisoned`].
+/// Why a record was not appended. Nothing of it will ever be recovered, except after [`AppendError::InDoubt`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -27,7 +27,10 @@ pub enum AppendError {
     /// A plain write failed and nothing of the record counts; the next append takes its place.
     #[error("the log could not be written; the record was taken back")]
     Io(#[source] io::Error),
-    /// The log takes no more records: a sync failed, or a write of which nobody knows how much arrived.
+    /// A plain write failed, and nobody knows how much of the record arrived: it may be recovered. The log takes no more.
+    #[error("the log could not be written; close the database and open it again to learn what was kept")]
+    InDoubt(#[source] io::Error),
+    /// The log takes no more records, and nothing is left of this one: a sync failed, or an earlier write is in doubt.
     #[error("the log is poisoned by an earlier failure; close the database and open it again")]
     Poisoned,
     /// The log has no position or segment number left.

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> Result {
         ("rows of the file", count(report.rows)),
         ("commits of the log", count(report.commits)),
         ("rows known lost", count(report.lost_rows)),
-        ("losses", count(report.losses.len() as u64)),
+        ("losses", count(report.losses.len() as u64 + report.more_losses)),
     ]);
     say(&format!("{lost}{kept}"))?;
     Ok(if report.losses.is_empty() { Code::Done } else { Code::DataProblem })

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::error::Result;
+use super::error::{BaseError, Result};
 use super::ids::TreeId;
 use super::overflow::OverflowValue;
 use super::page::{Expected, Page, Value};
@@ -22,6 +22,9 @@ enum Direction {
 }
 
 /// A cursor over one tree of one base. It owns what it reads from, so it may live as long as anybody likes.
+///
+/// Keys ascend from leaf to leaf, whatever the file says: a scan of a made-up tree in which pages have two parents comes to
+/// the second one and ends there, as damage.
 ///
 /// Each move says whether the cursor stands on a row now. Past either end it stays there: a step back comes to the last
 /// row, or the first. A new cursor stands before the first row. After an error it stands there too.
@@ -241,13 +244,39 @@ impl BaseCursor {
             if let Some(next) = next {
                 let child = Expected { tree: self.tree, child: page.child(next), level: page.level() - 1 };
                 self.path.push((page, next));
-                return self.descend_go_to_edge(child, direction);
+                let left = self.leaf.take();
+                self.descend_go_to_edge(child, direction)?;
+                return self.check_order(left, direction);
             }
         }
         self.leave(match direction {
             Direction::Forward => Place::AfterLast,
             Direction::Backward => Place::BeforeFirst,
         })
+    }
+
+    /// Checks that a step came from the leaf that was `left` to a later one in key order.
+    fn check_order(&mut self, left: Option<Arc<Page>>, direction: Direction) -> Result<bool> {
+        let (Some(left), Some(leaf)) = (left, &self.leaf) else { return Ok(true) };
+        let mut edge = Vec::new();
+        let in_order = match direction {
+            Direction::Forward => {
+                left.copy_key(left.entries() - 1, &mut edge);
+                edge < self.key
+            }
+            Direction::Backward => {
+                left.copy_key(0, &mut edge);
+                edge > self.key
+            }
+        };
+        if in_order {
+            return Ok(true);
+        }
+        let page = leaf.id();
+        // As after any error: what it stood on last.
+        self.key = edge;
+        self.leave(Place::BeforeFirst)?;
+        Err(BaseError::Corrupt { page, what: "its keys do not follow those of the leaf before" })
     }
 
     /// Goes to the leaf where a key belongs, and finds its row or its place; `None` when the tree has no rows.

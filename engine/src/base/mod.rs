@@ -17,6 +17,8 @@ mod compact;
 mod cursor;
 mod error;
 mod fold;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ids;
 mod meta;
 mod open;
@@ -42,5 +44,6 @@ pub use ids::{PageGeneration, PageId};
 pub use meta::FORMAT_VERSION;
 pub(crate) use meta::{EngineState, PAGES_AT as HEAD_BYTES};
 pub(crate) use open::{CreateParams, Opened};
+pub(crate) use page_set::PageSet;
 pub(crate) use salvage::Loss;
 pub(crate) use store::{Base, BaseStore};

@@ -124,14 +124,17 @@ impl BaseStore {
             true,
             writer(meta, slot, Space::new(Extents::default(), end), end),
         ));
-        let mut roots = Vec::new();
+        let mut roots: Vec<(TreeId, Root)> = Vec::new();
         let mut losses = Vec::new();
         if let Some(root) = meta.directory {
             let top = Expected { tree: TreeId::DIRECTORY, child: root.child, level: root.level };
             store.salvage_rows(
                 &top,
                 &mut |key, value| {
-                    roots.extend(directory_row(key, value));
+                    let last = roots.last().map(|(tree, _)| *tree);
+                    roots.extend(
+                        directory_row(key, value).filter(|(tree, _)| last.is_none_or(|last| last < *tree)),
+                    );
                     Ok(())
                 },
                 &mut |loss| losses.push(loss),
@@ -158,14 +161,17 @@ impl BaseStore {
         let (free, chain) = read_free_list(meta.free_list, meta.end, meta.page_size, &mut |page, bytes| {
             store.read_bytes(page, bytes)
         })?;
-        let mut roots = Vec::new();
+        let mut roots: Vec<(TreeId, Root)> = Vec::new();
         if let Some(root) = meta.directory {
             if root.child.rows > u64::from(meta.end) {
                 return Err(BaseError::CorruptHead { what: "it has more trees than pages" });
             }
             let top = Expected { tree: TreeId::DIRECTORY, child: root.child, level: root.level };
             store.for_each_row(&top, &mut |page, key, value| {
-                let root = directory_row(key, value).filter(|(_, root)| root.child.page.0 < meta.end);
+                let last = roots.last().map(|(tree, _)| *tree);
+                let root = directory_row(key, value).filter(|(tree, root)| {
+                    root.child.page.0 < meta.end && last.is_none_or(|last| last < *tree)
+                });
                 roots.push(
                     root.ok_or(BaseError::Corrupt { page, what: "a root in the directory cannot be" })?,
                 );

@@ -1,8 +1,8 @@
 //! A set of pages as one bit each.
 
 /// Pages seen so far, of a file of known length.
-#[derive(Debug)]
-pub(super) struct PageSet {
+#[derive(Debug, Default)]
+pub(crate) struct PageSet {
     bits: Vec<u64>,
     end: u32,
 }
@@ -16,19 +16,17 @@ impl PageSet {
         self.bits.get(page as usize / 64).is_some_and(|word| word >> (page % 64) & 1 == 1)
     }
 
-    /// Adds neighbouring pages; the first that was there already, or lies outside the file.
+    /// Adds neighbouring pages up to the first that is in the set already or lies outside the file, and returns that
+    /// one. So all calls together take no longer than the file has pages, however often some are named.
     pub(super) fn add(&mut self, start: u32, pages: u32) -> Option<u32> {
-        let mut trouble = None;
         for page in start..start.saturating_add(pages) {
-            if page >= self.end {
-                return trouble.or(Some(page));
+            if page >= self.end || self.contains(page) {
+                return Some(page);
             }
-            if self.contains(page) {
-                trouble = trouble.or(Some(page));
-            } else if let Some(word) = self.bits.get_mut(page as usize / 64) {
+            if let Some(word) = self.bits.get_mut(page as usize / 64) {
                 *word |= 1 << (page % 64);
             }
         }
-        trouble
+        None
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Loss {
 pub(crate) type OnRow<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
 
 impl BaseStore {
-    /// Gives every readable row of a tree to `on_row`, in order, and what is lost to `on_loss`.
+    /// Gives every readable row of a tree to `on_row`, in order, and what is lost to `on_loss`. `seen` is what was read
+    /// already, of this tree and of others: nothing is read twice, so what comes out is no more than the file is long.
     ///
     /// # Errors
     /// Only those of `on_row`.
@@ -35,13 +36,19 @@ impl BaseStore {
         &self,
         base: &Base,
         tree: TreeId,
+        seen: &mut PageSet,
         on_row: OnRow<'_>,
         on_loss: &mut dyn FnMut(Loss),
     ) -> Result<()> {
         match base.top(tree) {
-            Some(top) => self.salvage_rows(&top, on_row, on_loss),
+            Some(top) => Salvage { store: self, seen, on_row, on_loss }.page(&top, &[], None),
             None => Ok(()),
         }
+    }
+
+    /// No page yet: what [`salvage`](Self::salvage) of the first tree begins with.
+    pub(crate) fn no_pages(&self) -> PageSet {
+        PageSet::new(self.space_stats().file_pages)
     }
 
     /// [`salvage`](Self::salvage) below one page.
@@ -51,14 +58,13 @@ impl BaseStore {
         on_row: OnRow<'_>,
         on_loss: &mut dyn FnMut(Loss),
     ) -> Result<()> {
-        let seen = PageSet::new(self.space_stats().file_pages);
-        Salvage { store: self, seen, on_row, on_loss }.page(top, &[], None)
+        Salvage { store: self, seen: &mut self.no_pages(), on_row, on_loss }.page(top, &[], None)
     }
 }
 
 struct Salvage<'s> {
     store: &'s BaseStore,
-    seen: PageSet,
+    seen: &'s mut PageSet,
     on_row: OnRow<'s>,
     on_loss: &'s mut dyn FnMut(Loss),
 }
@@ -75,9 +81,7 @@ impl Salvage<'_> {
 
     fn page(&mut self, at: &Expected, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {
         if let Some(page) = self.seen.add(at.child.page.0, 1) {
-            let error =
-                BaseError::Corrupt { page: PageId(page), what: "it has two parents or is outside the file" };
-            self.lose(at, error, lower, upper, at.child.rows);
+            self.lose(at, two_parents(page), lower, upper, at.child.rows);
             return Ok(());
         }
         let page = match self.store.read_page(at) {
@@ -103,12 +107,22 @@ impl Salvage<'_> {
             page.copy_key(index, &mut key);
             match page.value(index) {
                 Value::Inline(value) => (self.on_row)(&key, value)?,
-                Value::Overflow(run) => match self.store.read_overflow(at.tree, &run) {
-                    Ok(read) => (self.on_row)(&key, read.value())?,
-                    Err(error) => self.lose(at, error, &key, Some(&key), 1),
-                },
+                Value::Overflow(run) => {
+                    let read = match self.seen.add(run.page.0, run.pages) {
+                        Some(page) => Err(two_parents(page)),
+                        None => self.store.read_overflow(at.tree, &run),
+                    };
+                    match read {
+                        Ok(read) => (self.on_row)(&key, read.value())?,
+                        Err(error) => self.lose(at, error, &key, Some(&key), 1),
+                    }
+                }
             }
         }
         Ok(())
     }
+}
+
+fn two_parents(page: u32) -> BaseError {
+    BaseError::Corrupt { page: PageId(page), what: "it has two parents or is outside the file" }
 }

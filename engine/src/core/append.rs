@@ -1,6 +1,5 @@
 //! Into the log, from inside the commit section and from outside.
 
-use std::io;
 use std::sync::Arc;
 
 use braid_mvstore::Timestamp;
@@ -107,19 +106,41 @@ pub(super) fn append_outside_section(
     }
 }
 
-/// Appends in the section.
-pub(super) fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> Result<Lsn, Left> {
+/// Appends a commit in the section. Where that fails half way the commit may be there after the next open.
+pub(super) fn append_commit(
+    section: &mut Section,
+    record: &mut EncodedRecord,
+    commit_ts: Timestamp,
+) -> Result<Lsn, Left> {
+    try_append(section, record, commit_ts)?.map_err(|error| match error {
+        AppendError::InDoubt(source) => {
+            Left::Failed(Error::CommitUnknown { commit_ts, source: Arc::new(source) })
+        }
+        other => left_by(other),
+    })
+}
+
+/// Appends a record of the engine's own in the section.
+fn append(section: &mut Section, record: &mut EncodedRecord, tag: Timestamp) -> Result<Lsn, Left> {
+    try_append(section, record, tag)?.map_err(left_by)
+}
+
+fn try_append(
+    section: &mut Section,
+    record: &mut EncodedRecord,
+    tag: Timestamp,
+) -> Result<Result<Lsn, AppendError>, Left> {
     let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
     let appended = appender.append(record, tag.get());
     if planted!(FullDiskIgnored) && matches!(appended, Err(AppendError::Io(_))) {
-        return Ok(appender.log().appended());
+        return Ok(Ok(appender.log().appended()));
     }
-    appended.map_err(|error| match error {
+    Ok(appended)
+}
+
+fn left_by(error: AppendError) -> Left {
+    match error {
         AppendError::SegmentNeeded { bytes } => Left::SegmentNeeded(bytes),
-        // It may be this very append that failed half way.
-        AppendError::Poisoned => {
-            Left::Failed(Error::CommitUnknown { commit_ts: tag, source: Arc::new(io::Error::other(error)) })
-        }
         other => Left::Failed(Error::from_append(other)),
-    })
+    }
 }

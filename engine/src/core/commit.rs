@@ -34,7 +34,7 @@ use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
 use braid_wal::{EncodedRecord, Lsn, SyncError};
 
-use super::append::{Left, append};
+use super::append::{Left, append_commit};
 use super::budget::Reservation;
 use super::gate::Pass;
 use super::schema::SchemaChange;
@@ -208,7 +208,7 @@ impl Core {
         }
         self.validate_active(&prepared, request)?;
         let timestamp = self.next_timestamp(writer, section)?;
-        let end = append(section, record, timestamp)?;
+        let end = append_commit(section, record, timestamp)?;
         section.clock.advance(timestamp);
         if planted!(PublishedBeforeInstall) {
             self.installed_ts.store(timestamp.get(), Ordering::SeqCst);

@@ -7,6 +7,10 @@
 //! 3. the log's directory and first segment, synced;
 //! 4. a meta page that says where the log begins.
 //!
+//! Locked are the file and the directory of its log: a file that was replaced by another leaves the name of the log where
+//! it was, and two cores of two files must not share it. The file that is locked is the one that the caller asked for, and
+//! still has the name; otherwise it was replaced meanwhile.
+//!
 //! A log that lies beside an empty file belongs to a database that is no longer there: it is refused, not overwritten.
 
 use std::convert::Infallible;
@@ -17,7 +21,7 @@ use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
-use braid_vfs::{Env, File, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery};
 
 use super::append::append_outside_section;
@@ -25,7 +29,7 @@ use super::budget::seal_bytes;
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::recovery::{self, Replayed, log_dir};
 use super::shared::{Core, Parts, Writer, WriterParts};
-use super::tables::{NAMES, Tables};
+use super::tables::{NAMES, Tables, is_users_table};
 use super::view::View;
 use crate::base::{Base, BaseStore, ClockCache, CreateParams, EngineState, Opened};
 use crate::error::{Error, Result};
@@ -40,8 +44,8 @@ pub(crate) struct OpenRequest {
     pub(crate) env: Env,
     /// Resolved: no symbolic link in it.
     pub(crate) path: PathBuf,
-    /// Whether the path means anything outside this process.
-    pub(crate) named: bool,
+    /// Which file the caller has found there; `None` for one that nobody else can reach.
+    pub(crate) identity: Option<FileIdentity>,
     pub(crate) options: Options,
     pub(crate) read_only: bool,
 }
@@ -49,12 +53,14 @@ pub(crate) struct OpenRequest {
 /// Opens the core of a file, making the file a database if it is empty.
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     let began = request.env.clock.now();
-    let lock = lock(&request)?;
+    let mut locks = vec![lock(&request)?];
+    check_log_dir(&*request.env.files, &request.path)?;
+    locks.extend(lock_log(&request)?);
     let (store, base) = open_store(&request)?;
     let core = if request.read_only {
-        open_read_only(request, store, base, lock)?
+        open_read_only(request, store, base, locks)?
     } else {
-        open_read_write(request, store, base, lock)?
+        open_read_write(request, store, base, locks)?
     };
     let core = Arc::new(core);
     if let Err(error) = core.start_background() {
@@ -79,19 +85,71 @@ fn lock(request: &OpenRequest) -> Result<Arc<dyn File>> {
         (OpenMode::ReadWrite, LockKind::Exclusive)
     };
     let context = || format!("opening {}", request.path.display());
-    let file = request.env.files.open(&request.path, OpenOptions::new(mode)).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            Error::NotFound(request.path.clone())
-        } else {
-            Error::io(context(), error)
-        }
-    })?;
+    let file =
+        request.env.files.open(&request.path, OpenOptions::new(mode).without_link()).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Error::NotFound(request.path.clone())
+            } else {
+                Error::io(context(), error)
+            }
+        })?;
     if planted!(LockNotTaken) {
         return Ok(file);
     }
     match file.try_lock(kind).map_err(|error| Error::io(context(), error))? {
-        LockAttempt::Acquired => Ok(file),
-        LockAttempt::HeldBy(holder) => Err(Error::Locked { path: request.path.clone(), holder }),
+        LockAttempt::Acquired => {}
+        LockAttempt::HeldBy(holder) => return Err(Error::Locked { path: request.path.clone(), holder }),
+    }
+    refuse_replaced(request, &*file)?;
+    Ok(file)
+}
+
+/// Refuses a file that is not the one that was asked for, or that has lost its name since: nobody would find the commits.
+fn refuse_replaced(request: &OpenRequest, file: &dyn File) -> Result<()> {
+    let Some(wanted) = request.identity else { return Ok(()) };
+    let context = || format!("opening {}", request.path.display());
+    let opened = file.identity().map_err(|error| Error::io(context(), error))?;
+    let named = request.env.files.identity(&request.path).map_err(|error| Error::io(context(), error))?;
+    if opened == wanted && named == Some(wanted) {
+        return Ok(());
+    }
+    let replaced = "the file was replaced by another while it was being opened; open it again";
+    Err(Error::io(context(), io::Error::new(io::ErrorKind::ResourceBusy, replaced)))
+}
+
+/// Locks the directory of the log, if there is one and the file system can: some lock files only.
+fn lock_log(request: &OpenRequest) -> Result<Option<Arc<dyn File>>> {
+    let dir = log_dir(&request.path);
+    // What keeps it from being opened is told by whoever reads it.
+    let Ok(Some(directory)) = request.env.files.open_dir(&dir) else { return Ok(None) };
+    let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
+    match directory.try_lock(kind) {
+        Ok(LockAttempt::Acquired) => Ok(Some(directory)),
+        Ok(LockAttempt::HeldBy(holder)) => Err(Error::Locked { path: dir, holder }),
+        Err(error) => {
+            tracing::debug!(%error, "the directory of the log cannot be locked");
+            Ok(None)
+        }
+    }
+}
+
+/// Refuses a log directory that somebody may have planted, before anything is read from it or put into it.
+pub(crate) fn check_log_dir(files: &dyn FileSystem, path: &Path) -> Result<()> {
+    let dir = log_dir(path);
+    match files.check_own_dir(&dir, path) {
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::NotADirectory => Err(Error::Untrusted {
+                path: dir,
+                reason: "the log lies in a directory of that name, and what is there is a symbolic link or a file",
+            }),
+            io::ErrorKind::PermissionDenied => Err(Error::Untrusted {
+                path: dir,
+                reason: "it belongs to another user, and everybody may put a directory there",
+            }),
+            _ => Err(Error::io(format!("looking at {}", dir.display()), error)),
+        },
     }
 }
 
@@ -102,8 +160,9 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
     let file = request
         .env
         .files
-        .open(path, OpenOptions::new(mode))
+        .open(path, OpenOptions::new(mode).without_link())
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+    refuse_replaced(request, &*file)?;
     let page_bytes = u32::try_from(request.options.page_bytes).unwrap_or(u32::MAX);
     let cache = request
         .options
@@ -180,7 +239,7 @@ fn open_read_only(
     request: OpenRequest,
     store: Arc<BaseStore>,
     base: Arc<Base>,
-    lock: Arc<dyn File>,
+    locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let replayed = if has_log(&base) {
@@ -188,18 +247,19 @@ fn open_read_only(
         recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
             .0
     } else {
-        Replayed::nothing_after(base, &request.path, generation_bytes)?
+        Replayed::nothing_after(&store, base, &request.path, generation_bytes)?
     };
-    join(request, store, lock, replayed, None)
+    join(request, store, locks, replayed, None)
 }
 
 fn open_read_write(
     request: OpenRequest,
     store: Arc<BaseStore>,
     base: Arc<Base>,
-    lock: Arc<dyn File>,
+    mut locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
-    let permissions = lock.mode().map_err(|error| Error::io("reading the file's permissions", error))?;
+    let permissions =
+        store.file().mode().map_err(|error| Error::io("reading the file's permissions", error))?;
     let options = log_options(&request.options, permissions);
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
@@ -218,14 +278,19 @@ fn open_read_write(
         remove_unfinished_log(&request, &store, &options)?;
         let started =
             Log::create(&request.env, &log_dir(&request.path), store.uuid(), options).map_err(from_log)?;
+        // Its directory may be another one now.
+        for old in locks.drain(1..) {
+            old.unlock().map_err(|error| Error::io("unlocking the directory of the log", error))?;
+        }
+        locks.extend(lock_log(&request)?);
         let lsn = started.0.appended().get();
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
             .map_err(|error| Error::from_opening(error, &request.path))?;
-        (Replayed::nothing_after(base, &request.path, generation_bytes)?, started)
+        (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, started)
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
-    join(request, store, lock, replayed, Some((log, appender, clock)))
+    join(request, store, locks, replayed, Some((log, appender, clock)))
 }
 
 /// Whether the base says where its log begins. A new database, and a backup, have none yet.
@@ -275,7 +340,7 @@ fn reserve(replayed: &Replayed, log: &Log, mut appender: Appender) -> Result<(Ap
 fn join(
     request: OpenRequest,
     store: Arc<BaseStore>,
-    lock: Arc<dyn File>,
+    locks: Vec<Arc<dyn File>>,
     replayed: Replayed,
     writer: Option<(Arc<Log>, Appender, CommitClock)>,
 ) -> Result<Core> {
@@ -295,10 +360,10 @@ fn join(
     let core = Core::new(Parts {
         id,
         env: request.env,
-        path: request.named.then_some(request.path),
+        path: request.identity.map(|_| request.path),
         options: request.options,
         base: store,
-        lock,
+        locks,
         tables: Tables::new(id),
         mode: replayed.mode,
         view,
@@ -319,10 +384,11 @@ impl Core {
         let mut rows = crate::transaction::Layers::over(&self.base, &view, NAMES, self.installed_ts());
         while rows.step(None, Direction::Forward)? {
             let Some((name, id)) = rows.row()? else { break };
-            let (Ok(name), Ok(id)) = (std::str::from_utf8(name), id.try_into()) else {
+            let id = id.try_into().map(|id| TableId(u32::from_le_bytes(id))).ok().filter(is_users_table);
+            let (Ok(name), Some(id)) = (std::str::from_utf8(name), id) else {
                 return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
             };
-            self.tables.insert(TableId(u32::from_le_bytes(id)), name, Timestamp::ZERO);
+            self.tables.insert(id, name, Timestamp::ZERO);
         }
         Ok(())
     }

@@ -11,14 +11,14 @@
 
 use std::path::{Path, PathBuf};
 
-use braid_mvstore::{Generation, InstallRights, ReplayBatch, Timestamp, pin};
+use braid_mvstore::{Generation, InstallRights, ReplayBatch, TableId, Timestamp, pin};
 use braid_vfs::FileSystem;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::{LogOptions, Lsn, Recovered, RecoveredRecord, Recovery, ScanError};
 
 use super::clock::timestamp;
-use super::tables::{FIRST_USER_TABLE, TABLES};
+use super::tables::{FIRST_USER_TABLE, TABLES, is_table};
 use crate::base::{Base, BaseStore, EngineState};
 use crate::error::{Error, Result};
 use crate::options::JournalMode;
@@ -56,11 +56,17 @@ pub(super) struct Replayed {
     pub(super) commits: u64,
     /// What a generation may grow to.
     generation_bytes: usize,
+    max_key_bytes: usize,
 }
 
 impl Replayed {
     /// What there is before the log.
-    pub(super) fn nothing_after(base: Arc<Base>, path: &Path, generation_bytes: usize) -> Result<Self> {
+    pub(super) fn nothing_after(
+        store: &BaseStore,
+        base: Arc<Base>,
+        path: &Path,
+        generation_bytes: usize,
+    ) -> Result<Self> {
         let state = *base.state();
         let last_ts = timestamp(state.checkpoint_ts);
         let mode = decode_mode(state.journal_mode).ok_or_else(|| {
@@ -80,6 +86,7 @@ impl Replayed {
             next_table_id: state.next_table_id.max(FIRST_USER_TABLE),
             commits: 0,
             generation_bytes,
+            max_key_bytes: store.max_key_bytes(),
         })
     }
 
@@ -105,8 +112,19 @@ impl Replayed {
         if ts <= self.in_base {
             return Ok(());
         }
+        let mut last: Option<(TableId, &[u8])> = None;
         for change in changes(record.payload) {
             let change = change?;
+            // A row is in a record once. So what its rows take in memory has to do with its length.
+            if last.replace((change.table, change.key)) >= Some((change.table, change.key)) {
+                return Err(Malformed("rows out of order"));
+            }
+            if !is_table(change.table) {
+                return Err(Malformed("a change of a table that cannot be"));
+            }
+            if change.key.len() > self.max_key_bytes {
+                return Err(Malformed("a key that is too long for the database file"));
+            }
             if change.table == TABLES
                 && let Ok(id) = change.key.try_into()
             {
@@ -164,7 +182,7 @@ pub(super) fn replay(
     may_fold: bool,
 ) -> Result<(Replayed, Recovered)> {
     let (start, durable) = (Lsn::new(base.state().checkpoint_lsn), Lsn::new(base.state().log_durable));
-    let mut replayed = Replayed::nothing_after(base, path, generation_bytes)?;
+    let mut replayed = Replayed::nothing_after(store, base, path, generation_bytes)?;
     let recovered = Recovery::scan(files, &log_dir(path), store.uuid(), start, durable, options, |record| {
         replayed.take(&record).map_err(|Malformed(what)| {
             Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))

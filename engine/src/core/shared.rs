@@ -50,8 +50,8 @@ pub(crate) struct Core {
     pub(super) installed_ts: CachePadded<AtomicU64>,
     /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
     pub(super) acked_ts: CachePadded<AtomicU64>,
-    /// The locked file, until the core is shut down.
-    lock: Mutex<Option<Arc<dyn File>>>,
+    /// What is locked, until the core is shut down: the file, and the directory of its log.
+    locks: Mutex<Vec<Arc<dyn File>>>,
     process: ProcessMark,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Parts {
     pub(super) path: Option<PathBuf>,
     pub(super) options: Options,
     pub(super) base: Arc<BaseStore>,
-    pub(super) lock: Arc<dyn File>,
+    pub(super) locks: Vec<Arc<dyn File>>,
     pub(super) tables: Tables,
     pub(super) mode: JournalMode,
     pub(super) view: View,
@@ -144,7 +144,7 @@ impl Core {
             view: ArcSwap::new(view),
             installed_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
             acked_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
-            lock: Mutex::new(Some(parts.lock)),
+            locks: Mutex::new(parts.locks),
             process: ProcessMark::current(),
         }
     }
@@ -156,11 +156,11 @@ impl Core {
 
     /// Lets other processes have the file.
     pub(super) fn release_lock(&self) {
-        if let Some(file) = self.lock.lock().take()
-            && let Err(error) = file.unlock()
-        {
-            // It goes with the file then.
-            tracing::debug!(%error, "the lock could not be given up by itself");
+        for locked in std::mem::take(&mut *self.locks.lock()) {
+            if let Err(error) = locked.unlock() {
+                // It goes with the file then.
+                tracing::debug!(%error, "a lock could not be given up by itself");
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 
 use super::clock::timestamp;
+use crate::base::TreeId;
 use crate::error::{Error, Result};
 
 /// Name → id.
@@ -23,6 +24,16 @@ pub(crate) const NAMES: TableId = TableId(1);
 pub(crate) const TABLES: TableId = TableId(2);
 /// The first id of a user's table.
 pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
+
+/// Whether a table of the users' can have this id: the last one is the directory of the trees.
+pub(super) fn is_users_table(id: &TableId) -> bool {
+    id.0 >= FIRST_USER_TABLE && TreeId::from(*id) != TreeId::DIRECTORY
+}
+
+/// Whether rows of this table can be in the log.
+pub(super) fn is_table(id: TableId) -> bool {
+    id == NAMES || id == TABLES || is_users_table(&id)
+}
 
 /// One table, shared by all its handles.
 #[derive(Debug)]

@@ -50,6 +50,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
         std::io::ErrorKind::AlreadyExists,
         "there is something already; give the path of a new file",
     );
+    let unfinished = std::io::Error::new(
+        std::io::ErrorKind::AlreadyExists,
+        "a backup was not finished here; if nobody is writing one now, remove it and call again",
+    );
     if files.identity(&path).map_err(io("looking at", &path))?.is_some() {
         return Err(io("writing a backup to", &path)(exists));
     }
@@ -59,8 +63,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
     }
     let temporary = temporary_name(&path);
     // Before anything is cleaned up: what exists already is somebody else's.
-    let file =
-        files.open(&temporary, OpenOptions::new(OpenMode::CreateNew)).map_err(io("creating", &temporary))?;
+    let file = files.open(&temporary, OpenOptions::new(OpenMode::CreateNew)).map_err(|error| {
+        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+        io("creating", &temporary)(if exists { unfinished } else { error })
+    })?;
     let written = write(handle, file).and_then(|report| {
         files.rename(&temporary, &path).map_err(io("renaming a backup to", &path))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

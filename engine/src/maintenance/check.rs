@@ -1,6 +1,6 @@
 //! The integrity check: the file page by page, then the catalog against it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
@@ -70,6 +70,7 @@ impl Core {
     fn check_catalog(&self, view: &View, at: Timestamp, report: &mut CheckReport) -> Result<()> {
         let by_name = self.catalog_rows(view, NAMES, at)?;
         let by_id = self.catalog_rows(view, TABLES, at)?;
+        let names: BTreeMap<_, _> = by_id.iter().map(|(id, name)| (&id[..], name)).collect();
         let mut ids = BTreeSet::new();
         for (name, id) in &by_name {
             let id: Option<[u8; 4]> = id.as_slice().try_into().ok();
@@ -78,7 +79,7 @@ impl Core {
                 continue;
             };
             ids.insert(id);
-            if !by_id.iter().any(|(key, value)| key[..] == id.to_be_bytes() && value == name) {
+            if names.get(&id.to_be_bytes()[..]) != Some(&name) {
                 report.findings.push(format!("table {id} is in the catalog by name only"));
             }
         }

@@ -8,7 +8,7 @@ mod salvage;
 pub use backup::BackupReport;
 pub use check::CheckReport;
 pub use compact::CompactReport;
-pub use salvage::{SalvageReport, salvage};
+pub use salvage::{SalvageReport, salvage, salvage_in};
 
 pub(crate) use backup::backup;
 pub(crate) use check::check;

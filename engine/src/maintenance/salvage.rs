@@ -12,10 +12,11 @@ use braid_vfs::sync::Arc;
 use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{LogOptions, Lsn, Recovery, Salvage, ScanError};
 
-use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, TreeId};
-use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, log_dir};
+use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
+use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, log_dir};
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::limits::{MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, ROW_OVERHEAD_BYTES};
 use crate::options::{Durability, Options};
 use crate::record::{changes, kind};
 use crate::table::Table;
@@ -24,6 +25,9 @@ use crate::transaction::Transaction;
 const CACHE_BYTES: usize = 16 << 20;
 /// Rows are written to the new database in transactions of about this size.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Losses beyond these are counted and not told.
+const LOSSES_TOLD: usize = 10_000;
 
 /// What a salvage kept, and what it could not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,8 +41,10 @@ pub struct SalvageReport {
     pub commits: u64,
     /// Rows of the database file that are known to be lost.
     pub lost_rows: u64,
-    /// What could not be read, a sentence each.
+    /// What could not be read, a sentence each; the first 10,000.
     pub losses: Vec<String>,
+    /// How many more there are.
+    pub more_losses: u64,
 }
 
 /// Saves what is readable of the database at `path` into a new one at `out`, which must not exist.
@@ -46,17 +52,26 @@ pub struct SalvageReport {
 /// # Errors
 /// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.
 pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
-    let (env, path, out) = (Env::real(), path.as_ref(), out.as_ref());
+    salvage_in(&Env::real(), path, out)
+}
+
+/// [`salvage`] with files, clock, randomness and threads of the caller's, for tests and simulations.
+///
+/// # Errors
+/// See [`salvage`].
+pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
+    let (path, out) = (path.as_ref(), out.as_ref());
     let path =
         env.files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
     let opening = |error| Error::io(format!("opening {}", path.display()), error);
     if env.files.identity(&path).map_err(opening)?.is_none() {
         return Err(Error::NotFound(path));
     }
-    let file = env.files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(opening)?;
+    let file = env.files.open(&path, OpenOptions::new(OpenMode::ReadOnly).without_link()).map_err(opening)?;
     if let LockAttempt::HeldBy(holder) = file.try_lock(LockKind::Shared).map_err(opening)? {
         return Err(Error::Locked { path, holder });
     }
+    check_log_dir(&*env.files, &path)?;
     let cache = Arc::new(ClockCache::new(CACHE_BYTES));
     let (opened, losses) =
         BaseStore::open_damaged(file, cache).map_err(|error| Error::from_opening(error, &path))?;
@@ -73,10 +88,12 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
     let options = Options {
         durability: Durability::Deferred,
         page_bytes: opened.store.page_bytes() as usize,
+        max_transaction_bytes: usize::try_from(MAX_TRANSACTION_BYTES).unwrap_or(usize::MAX),
         ..Options::default()
     };
     let mut rescue = Rescue {
-        target: Database::open_with(&out, options)?,
+        seen: opened.store.no_pages(),
+        target: Database::open_in(env.clone(), &out, options)?,
         names: BTreeMap::new(),
         tables: BTreeMap::new(),
         batch: None,
@@ -87,11 +104,42 @@ pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageR
     }
     rescue.read_names(&opened.store, &opened.base)?;
     rescue.read_trees(&opened.store, &opened.base)?;
-    rescue.read_log(&env, &path, &opened.store, &opened.base)?;
+    rescue.read_log(env, &path, &opened.store, &opened.base)?;
     rescue.finish()
 }
 
+impl SalvageReport {
+    fn lose(&mut self, what: impl FnOnce() -> String) {
+        if self.losses.len() < LOSSES_TOLD {
+            self.losses.push(what());
+        } else {
+            self.more_losses += 1;
+        }
+    }
+}
+
+/// What is lost of one tree.
+#[derive(Default)]
+struct Losses {
+    told: Vec<Loss>,
+    more: u64,
+    more_rows: u64,
+}
+
+impl Losses {
+    fn add(&mut self, loss: Loss) {
+        if self.told.len() < LOSSES_TOLD {
+            self.told.push(loss);
+        } else {
+            self.more += 1;
+            self.more_rows = self.more_rows.saturating_add(loss.rows);
+        }
+    }
+}
+
 struct Rescue {
+    /// Pages of the damaged file that were read.
+    seen: PageSet,
     target: Database,
     names: BTreeMap<TableId, String>,
     tables: BTreeMap<TableId, Table>,
@@ -103,35 +151,42 @@ impl Rescue {
     fn lose(&mut self, loss: &Loss) {
         self.report.lost_rows = self.report.lost_rows.saturating_add(loss.rows);
         let table = self.name(TableId(loss.tree.0));
-        let upper =
-            loss.upper.as_ref().map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
-        self.report.losses.push(format!(
-            "table {table}, page {}: {} row(s) from \"{}\" to \"{upper}\": {}",
-            loss.page,
-            loss.rows,
-            loss.lower.escape_ascii(),
-            loss.error
-        ));
+        self.report.lose(|| {
+            let upper = loss.upper.as_ref();
+            let upper = upper.map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
+            let (lower, page) = (loss.lower.escape_ascii(), loss.page);
+            format!(
+                "table {table}, page {page}: {} row(s) from \"{lower}\" to \"{upper}\": {}",
+                loss.rows, loss.error
+            )
+        });
+    }
+
+    fn lose_all(&mut self, losses: &Losses) {
+        losses.told.iter().for_each(|loss| self.lose(loss));
+        self.report.lost_rows = self.report.lost_rows.saturating_add(losses.more_rows);
+        self.report.more_losses += losses.more;
     }
 
     /// The names of tables, as far as the catalog can be read; others are called by their number.
     fn read_names(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
-        let mut losses = Vec::new();
+        let mut losses = Losses::default();
         let names = &mut self.names;
         store
             .salvage(
                 base,
                 TABLES.into(),
+                &mut self.seen,
                 &mut |key, name| {
                     if let (Ok(id), Ok(name)) = (key.try_into(), std::str::from_utf8(name)) {
                         names.insert(TableId(u32::from_be_bytes(id)), name.to_owned());
                     }
                     Ok(())
                 },
-                &mut |loss| losses.push(loss),
+                &mut |loss| losses.add(loss),
             )
             .map_err(reading)?;
-        losses.iter().for_each(|loss| self.lose(loss));
+        self.lose_all(&losses);
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
@@ -140,19 +195,23 @@ impl Rescue {
     fn read_trees(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
         for tree in base.trees().filter(|TreeId(tree)| *tree >= FIRST_USER_TABLE) {
             let table = TableId(tree.0);
-            let mut losses = Vec::new();
-            store
+            let mut losses = Losses::default();
+            let mut seen = std::mem::take(&mut self.seen);
+            let salvaged = store
                 .salvage(
                     base,
                     tree,
+                    &mut seen,
                     &mut |key, value| {
                         self.report.rows += 1;
                         self.put(table, key, Some(value)).map_err(|error| BaseError::Caller(Box::new(error)))
                     },
-                    &mut |loss| losses.push(loss),
+                    &mut |loss| losses.add(loss),
                 )
-                .map_err(reading)?;
-            losses.iter().for_each(|loss| self.lose(loss));
+                .map_err(reading);
+            self.seen = seen;
+            salvaged?;
+            self.lose_all(&losses);
         }
         Ok(())
     }
@@ -171,11 +230,13 @@ impl Rescue {
                     Salvage::Record(record) if record.kind == kind::COMMIT && record.tag > in_base => {
                         self.replay(record.payload)?;
                     }
-                    Salvage::Skipped { segment, offset, bytes } => self.report.losses.push(format!(
-                        "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
-                    )),
+                    Salvage::Skipped { segment, offset, bytes } => self.report.lose(|| {
+                        format!(
+                            "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
+                        )
+                    }),
                     Salvage::SkippedSegment { segment } => {
-                        self.report.losses.push(format!("log segment {segment:016x}: nothing could be read"));
+                        self.report.lose(|| format!("log segment {segment:016x}: nothing could be read"));
                     }
                     _ => {}
                 }
@@ -185,7 +246,7 @@ impl Rescue {
             Ok(_) => Ok(()),
             Err(ScanError::Stopped(error)) => Err(error),
             Err(ScanError::Recovery(error)) => {
-                self.report.losses.push(format!("the log: {error}"));
+                self.report.lose(|| format!("the log: {error}"));
                 Ok(())
             }
         }
@@ -195,7 +256,7 @@ impl Rescue {
         self.report.commits += 1;
         for change in changes(payload) {
             let Ok(change) = change else {
-                self.report.losses.push("a log record is malformed".to_owned());
+                self.report.lose(|| "a log record is malformed".to_owned());
                 break;
             };
             match (change.table, change.value) {
@@ -219,7 +280,8 @@ impl Rescue {
     }
 
     fn name(&self, id: TableId) -> String {
-        self.names.get(&id).cloned().unwrap_or_else(|| format!("table-{id}"))
+        let possible = |name: &&String| (1..=MAX_TABLE_NAME_BYTES).contains(&name.len());
+        self.names.get(&id).filter(possible).cloned().unwrap_or_else(|| format!("table-{id}"))
     }
 
     fn table(&mut self, id: TableId) -> Result<Table> {
@@ -252,7 +314,7 @@ impl Rescue {
             Some(value) => tx.put(&table, key, value)?,
             None => tx.delete(&table, key)?,
         }
-        *bytes += key.len() + value.map_or(0, <[u8]>::len);
+        *bytes += ROW_OVERHEAD_BYTES + key.len() + value.map_or(0, <[u8]>::len);
         if *bytes >= BATCH_BYTES {
             self.flush()?;
         }

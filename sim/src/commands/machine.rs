@@ -37,7 +37,7 @@ enum Command {
         /// Try the first so many calls of each kind one by one, and after them each doubled number
         #[arg(long, default_value_t = 24)]
         each: u64,
-        /// Only plans of the preloaded library that begin so, as in `sync,.seg,3`
+        /// Only trials whose name begins so: `sync,.seg`, `disk`, `descriptors`, `memory,20480k`, `file-size`, ...
         #[arg(long)]
         only: Option<String>,
         /// Children that run at the same time

@@ -67,7 +67,6 @@ fn tell(history: &History, ends: &[u64], lives: usize, elements: Elements) -> Te
                 write => write.clone(),
             });
             events.push((times.invoked, event(OpType::Invoke, asked.collect()), None));
-            // A snapshot that is kept sees nothing later than its begin.
             events.push((times.ended, event(kind, value), record.commit_ts()));
         }
     }

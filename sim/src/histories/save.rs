@@ -21,7 +21,9 @@ pub fn save(plan: &Plan, played: &Played, why: &str) -> io::Result<PathBuf> {
         for record in records {
             let _ = writeln!(text, "{record:?}");
         }
-        let _ = writeln!(text, "found {:?}", life.found);
+        if let Some(found) = &life.found {
+            let _ = writeln!(text, "the next open found {} rows", found.len());
+        }
     }
     std::fs::write(&path, text)?;
     Ok(path)

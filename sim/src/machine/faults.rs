@@ -1,5 +1,6 @@
 //! Calls of the system that fail, one by one; disks of many sizes that are full; limits of many heights.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,23 @@ enum Trial<'a> {
     FileSize(u64, bool),
 }
 
+impl fmt::Display for Trial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(_, plan, mapped) => {
+                let FaultPlan { call, suffix, again, effect } = plan;
+                write!(f, "{call},{suffix},{again},{effect},{}", if *mapped { "mapped" } else { "plain" })
+            }
+            Self::Disk(kib) => write!(f, "disk,{kib}k"),
+            Self::Descriptors(allowed) => write!(f, "descriptors,{allowed}"),
+            Self::Memory(kib) => write!(f, "memory,{kib}k"),
+            Self::FileSize(kib, heeded) => {
+                write!(f, "file-size,{kib}k,{}", if *heeded { "error" } else { "signal" })
+            }
+        }
+    }
+}
+
 /// Tries everything; of each kind of call the first `each` one by one, and later ones with growing strides.
 pub fn faults(each: u64, only: Option<&str>, jobs: usize) -> ExitCode {
     let program = match child() {
@@ -48,37 +66,33 @@ pub fn faults(each: u64, only: Option<&str>, jobs: usize) -> ExitCode {
     };
     let mut trials = Vec::new();
     match &preload {
-        Tried::Held(preload) => {
-            let wanted = FAULTS.iter().filter(|plan| only.is_none_or(|only| plan.text(0).starts_with(only)));
-            trials.extend(
-                wanted.flat_map(|plan| [true, false].map(|mapped| Trial::Fault(preload, plan, mapped))),
-            );
-        }
+        Tried::Held(preload) => trials.extend(
+            FAULTS.iter().flat_map(|plan| [true, false].map(|mapped| Trial::Fault(preload, plan, mapped))),
+        ),
         Tried::Skipped(why) => {
             eprintln!("SKIPPED: failing calls: {why}");
             totals.skipped.fetch_add(FAULTS.len() as u64 * 2, Ordering::Relaxed);
         }
     }
-    if only.is_none() {
-        trials.extend((4..=600).step_by(4).chain((640..=2048).step_by(64)).map(Trial::Disk));
-        trials.extend((24..=72).step_by(8).map(Trial::Descriptors));
-        trials.extend((6..=72).map(|mib| Trial::Memory(mib << 10)));
-        trials.extend(
-            (4..=400).step_by(12).flat_map(|kib| [true, false].map(|heeded| Trial::FileSize(kib, heeded))),
-        );
-    }
+    trials.extend((4..=600).step_by(8).chain((640..=2048).step_by(128)).map(Trial::Disk));
+    trials.extend((24..=72).step_by(8).map(Trial::Descriptors));
+    trials.extend((6..=72).step_by(2).map(|mib| Trial::Memory(mib << 10)));
+    let file_sizes = (4..=400).step_by(24);
+    trials.extend(file_sizes.flat_map(|kib| [true, false].map(|heeded| Trial::FileSize(kib, heeded))));
+    trials.retain(|trial| only.is_none_or(|only| trial.to_string().starts_with(only)));
     let bar = bar(trials.len() as u64, "trials");
     let failures = run_all(0..trials.len() as u64, jobs, &bar, |number| {
         let trial = usize::try_from(number).ok().and_then(|number| trials.get(number));
-        trial.map_or(Ok(()), |trial| run(trial, &program, each, &totals))
+        let Some(trial) = trial else { return Ok(()) };
+        run(trial, &program, each, &totals).map_err(|what| {
+            format!(
+                "{trial}: {what}\n  again: braid-sim machine faults --jobs 1 --each {each} --only '{trial}'"
+            )
+        })
     });
     bar.finish_and_clear();
     for (_, what) in &failures {
         eprintln!("FAILED: {what}");
-        let mut fields = what.split(',');
-        if let (Some(call), Some(suffix)) = (fields.next(), fields.next()) {
-            eprintln!("  again: braid-sim machine faults --jobs 1 --only {call},{suffix}");
-        }
     }
     let figure = |count: &AtomicU64| count.load(Ordering::Relaxed);
     println!(
@@ -104,7 +118,7 @@ fn run(trial: &Trial<'_>, program: &Program, each: u64, totals: &Totals) -> Resu
     };
     match trial {
         Trial::Fault(preload, plan, mapped) => {
-            let mut nth = 1;
+            let mut nth = plan.first();
             let mut met = 0;
             loop {
                 let found = try_fault(preload, program, plan, nth, *mapped, COMMITS)?;
@@ -121,7 +135,7 @@ fn run(trial: &Trial<'_>, program: &Program, each: u64, totals: &Totals) -> Resu
             add(&totals.calls_met, met);
             let expected = *mapped || plan.call.to_string() != "map";
             if met == 0 && expected && plan.suffix != ".tmp" {
-                return Err(format!("{}: the library met no such call", plan.text(1)));
+                return Err("the library met no such call".to_owned());
             }
         }
         Trial::Disk(kib) => match try_full_disk(program, *kib)? {
@@ -133,11 +147,11 @@ fn run(trial: &Trial<'_>, program: &Program, each: u64, totals: &Totals) -> Resu
             Tried::Skipped(why) => skip("a full disk", &why),
         },
         Trial::Descriptors(allowed) => {
-            try_descriptors(program, *allowed).map_err(|what| format!("{allowed} descriptors: {what}"))?;
+            try_descriptors(program, *allowed)?;
             add(&totals.runs, 1);
         }
         Trial::Memory(kib) => {
-            match try_memory(program, *kib).map_err(|what| format!("{kib} KiB of memory: {what}"))? {
+            match try_memory(program, *kib)? {
                 Tried::Held(steps) => {
                     add(&totals.runs, 1);
                     add(&totals.acknowledged, steps.acknowledged);
@@ -148,8 +162,7 @@ fn run(trial: &Trial<'_>, program: &Program, each: u64, totals: &Totals) -> Resu
             }
         }
         Trial::FileSize(kib, heeded) => {
-            let steps = try_file_size(program, *kib, *heeded)
-                .map_err(|what| format!("files of {kib} KiB, heeded {heeded}: {what}"))?;
+            let steps = try_file_size(program, *kib, *heeded)?;
             add(&totals.runs, 1);
             add(&totals.acknowledged, steps.acknowledged);
             add(&totals.refused, u64::from(steps.refused));

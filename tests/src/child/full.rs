@@ -25,7 +25,13 @@ pub(super) fn full(path: &str) -> Result<()> {
     let refused = small.is_none();
     let mut outcomes = Vec::new();
     if let Some((db, table)) = &small {
-        outcomes = go_on(db, table, 1..=COMMITS);
+        for at in 1..=COMMITS {
+            outcomes.extend(go_on(db, table, at..=at));
+            // Each waits for a checkpoint that may find room, so a few tell enough.
+            if outcomes.iter().filter(|ok| !**ok).count() == 6 {
+                break;
+            }
+        }
         let stands = outcomes.iter().rposition(|ok| *ok).map_or(0, |at| i64::try_from(at).unwrap_or(0) + 1);
         let read = db.get(table, "last")?.map_or(0, |bytes| number(&bytes));
         must(read == stands, "reads do not show the last commit that was acknowledged")?;

@@ -1,6 +1,6 @@
 //! One commit after the other, whatever fails: for circumstances in which calls of the system do.
 //!
-//! Commit `n` sets the row `last` to `n` and a row of its own; every fourth writes rows large enough to fill a segment soon.
+//! The first has the number after the last one that is there. Commit `n` sets the row `last` to `n` and a row of its own; every fourth writes rows large enough to fill a segment soon.
 //! Lines: `try N` before a commit; after it `ack N`, `unknown N` or `error N KIND`, and after a failure `reads N`, the row
 //! `last` as it is read then. Every tenth commit is followed by a checkpoint, and the last by a close.
 
@@ -27,7 +27,8 @@ pub(crate) fn options(mapped: bool) -> Options {
 pub(super) fn steps(path: &str, count: i64, mapped: bool) {
     match begin(path, mapped) {
         Ok((db, table)) => {
-            go_on(&db, &table, 1..=count);
+            let before = db.get(&table, "last").ok().flatten().map_or(0, |bytes| number(&bytes));
+            go_on(&db, &table, before + 1..=before + count);
             drop(table);
             say(&match db.close() {
                 Ok(()) => "closed".to_owned(),

@@ -1,6 +1,7 @@
 //! What a workload writes down.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use braid::{ConflictKind, Durability, Isolation};
 
@@ -13,7 +14,7 @@ type Key = Vec<u8>;
 type Value = Vec<u8>;
 
 /// One operation of a transaction, with its answer. Tables are numbered as the workload likes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     /// A read of one key.
     Get {
@@ -97,6 +98,50 @@ impl Op {
             Self::Count { table, .. } => row.0 == *table,
             Self::Put { .. } | Self::Delete { .. } => false,
         }
+    }
+}
+
+impl fmt::Debug for Op {
+    /// As short as a history of thousands must be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Get { table, key, found: None } => write!(f, "get {table} {} none", Short(key)),
+            Self::Get { table, key, found: Some(found) } => {
+                write!(f, "get {table} {} {}", Short(key), Short(found))
+            }
+            Self::Range { table, from, to, backwards, limit, found } => {
+                let direction = if *backwards { "backwards" } else { "forwards" };
+                write!(f, "range {table} {}..{} {direction} {limit} ", Short(from), Short(to))?;
+                f.debug_map().entries(found.iter().map(|(key, value)| (Short(key), Short(value)))).finish()
+            }
+            Self::Count { table, found } => write!(f, "count {table} {found}"),
+            Self::Put { table, key, value } => write!(f, "put {table} {} {}", Short(key), Short(value)),
+            Self::Delete { table, key } => write!(f, "delete {table} {}", Short(key)),
+            Self::DeleteRange { table, from, to, removed } => {
+                write!(f, "delete {table} {}..{} {removed}", Short(from), Short(to))
+            }
+        }
+    }
+}
+
+/// Bytes, as text where they are; of many the first and the last, and how many.
+struct Short<'a>(&'a [u8]);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ENDS: usize = 16;
+        match (self.0.first_chunk::<ENDS>(), self.0.last_chunk::<ENDS>()) {
+            (Some(first), Some(last)) if self.0.len() > 2 * ENDS => {
+                write!(f, "\"{}…{}\" ({})", first.escape_ascii(), last.escape_ascii(), self.0.len())
+            }
+            _ => write!(f, "\"{}\"", self.0.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Debug for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -90,6 +90,12 @@ impl FaultPlan {
         format!("{},{},{nth},{},{}", self.call, self.suffix, self.again, self.effect)
     }
 
+    /// The first number to try: a call that is interrupted every time never ends.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        if self.again == Again::Every { 2 } else { 1 }
+    }
+
     fn kills(&self) -> bool {
         matches!(self.effect, Effect::KillBefore | Effect::KillAfter)
     }
@@ -135,16 +141,26 @@ fn run(
     mapped: bool,
     commits: u64,
 ) -> Result<FaultFigures, String> {
-    let (place, elsewhere) = (Place::new(), Place::new());
+    let (place, elsewhere) = (Place::in_memory(), Place::in_memory());
     let report = elsewhere.join("report");
-    let program = preload.around(program, text, place.directory(), &report);
+    let bare = program;
+    let program = preload.around(bare, text, place.directory(), &report);
     let how = if mapped { "mapped" } else { "plain" };
+    let mut lines = Vec::new();
+    if plan.call == Call::Read {
+        // A new database has nothing to read. One that was killed has its log.
+        let killed = plan_of_a_kill(commits);
+        let before = preload.around(bare, &killed, place.directory(), &elsewhere.join("report before"));
+        lines = Actor::run(&before, "steps", &place.path(), &[&commits.to_string(), how]).lines;
+    }
+    let commits_before = lines.iter().filter(|line| line.starts_with("ack")).count() as u64;
     let ended = Actor::run(&program, "steps", &place.path(), &[&commits.to_string(), how]);
+    lines.extend(ended.lines.iter().cloned());
     let met = read_report(&report);
     if met.contains("retried") {
         return Err("a file whose sync had failed was synced again".to_owned());
     }
-    let steps = judge_steps(&ended.lines, &place.path()).map_err(|what| {
+    let steps = judge_steps(&lines, &place.path()).map_err(|what| {
         format!(
             "{what}; the child ended with {} and said {:?} {}",
             ended.status,
@@ -158,11 +174,16 @@ fn run(
     if !died && !came_to_its_end {
         return Err(format!("the child ended with {}: {}", ended.status, ended.complaint));
     }
-    let well = steps.acknowledged == commits && steps.failed == 0 && steps.unknown == 0;
+    let well = steps.acknowledged == commits + commits_before && steps.failed == 0 && steps.unknown == 0;
     if (!fired || plan.is_harmless()) && !well {
         return Err(format!("nothing happened that should keep a commit back, and {steps:?}"));
     }
     Ok(FaultFigures { fired, steps })
+}
+
+/// Ends a child when its last commit but a few is synced.
+fn plan_of_a_kill(commits: u64) -> String {
+    plan(Call::Sync, ".seg", Again::Once, Effect::KillAfter).text(commits / 2)
 }
 
 fn read_report(report: &Path) -> String {

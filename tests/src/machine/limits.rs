@@ -53,7 +53,7 @@ pub fn try_full_disk(program: &Program, kib: u64) -> Result<Tried<FullDisk>, Str
 /// # Errors
 /// A sentence about what did not hold.
 pub fn try_descriptors(program: &Program, allowed: u64) -> Result<(), String> {
-    let place = Place::new();
+    let place = Place::in_memory();
     let program = program.clone().after_shell(&format!("ulimit -n {allowed}"));
     let ended = Actor::run(&program, "descriptors", &place.path(), &[]);
     if ended.status.success() && ended.complaint.is_empty() {
@@ -69,7 +69,7 @@ pub fn try_descriptors(program: &Program, allowed: u64) -> Result<(), String> {
 /// # Errors
 /// A sentence about what did not hold.
 pub fn try_memory(program: &Program, kib: u64) -> Result<Tried<StepFigures>, String> {
-    let place = Place::new();
+    let place = Place::in_memory();
     let program = program.clone().after_shell(&format!("ulimit -v {kib}"));
     let ended = Actor::run(&program, "steps", &place.path(), &["40", "mapped"]);
     if ended.lines.is_empty() && !ended.complaint.contains("memory allocation") {

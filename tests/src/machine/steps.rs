@@ -89,6 +89,8 @@ fn read(lines: &[String], figures: &mut StepFigures) -> Result<Vec<Outcome>, Str
         let (what, at, kind) = (words.next().unwrap_or(""), words.next().unwrap_or(""), words.next());
         let outcome = match what {
             "try" => {
+                // One that a kill took back before it was in the log is tried again.
+                outcomes.truncate(at.parse::<usize>().map_err(|_| odd())?.saturating_sub(1));
                 outcomes.push(Outcome::Tried);
                 continue;
             }
@@ -131,7 +133,7 @@ fn read(lines: &[String], figures: &mut StepFigures) -> Result<Vec<Outcome>, Str
                 figures.ended = true;
                 continue;
             }
-            "refused" if matches!(at, "NoSpace" | "Io" | "Poisoned") => {
+            "refused" if matches!(at, "NoSpace" | "Io" | "Poisoned" | "CommitUnknown") => {
                 (figures.refused, figures.ended) = (true, true);
                 continue;
             }

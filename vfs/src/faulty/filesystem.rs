@@ -99,4 +99,8 @@ impl FileSystem for FaultyFileSystem {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         self.inner.resolve(path)
     }
+
+    fn check_own_dir(&self, directory: &Path, file: &Path) -> io::Result<()> {
+        self.inner.check_own_dir(directory, file)
+    }
 }

@@ -101,9 +101,11 @@ impl FileSystem for MemoryFileSystem {
     fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Arc<dyn File>> {
         schedule_point();
         let writable = options.mode != OpenMode::ReadOnly;
-        let last_link = if options.mode == OpenMode::CreateNew { LastLink::Keep } else { LastLink::Follow };
         let mut tree = self.tree.write();
-        let place = tree.names.locate(path, last_link)?;
+        let place = match options.mode {
+            OpenMode::CreateNew => tree.names.locate(path, LastLink::Keep)?,
+            _ => tree.names.locate_file(path, options.follow_link)?,
+        };
         let inode = match (place.child, options.mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(Child::File(inode)), _) => inode,
@@ -202,5 +204,10 @@ impl FileSystem for MemoryFileSystem {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         schedule_point();
         self.tree.read().names.locate(path, LastLink::Follow).map(|place| place.path)
+    }
+
+    fn check_own_dir(&self, directory: &Path, _file: &Path) -> io::Result<()> {
+        schedule_point();
+        self.tree.read().names.check_directory(directory)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use self::{
     file::opened_read_only,
     filesystem::next_device,
     flock::{FileLocks, HeldLock},
-    namespace::{Child, LastLink, Located, Namespace, ROOT, too_many_links},
+    namespace::{Child, LastLink, Located, Namespace, ROOT, link_refused, too_many_links},
 };
 pub use self::{
     env::{SeededRandom, VirtualClock},

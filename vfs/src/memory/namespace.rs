@@ -280,3 +280,34 @@ pub(crate) fn too_many_links() -> io::Error {
     #[cfg(not(unix))]
     return io::Error::other("the path leads through too many symbolic links");
 }
+
+/// What is said of a link that is not to be followed.
+pub(crate) fn link_refused() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a symbolic link stands where only a file may be; remove it, or put the file there",
+    )
+}
+
+impl<F: Clone> Namespace<F> {
+    /// Makes sure that a path is a directory and no link to one.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`.
+    pub(crate) fn check_directory(&self, path: &Path) -> io::Result<()> {
+        match self.locate(path, LastLink::Keep)?.child {
+            Some(Child::Directory(_)) => Ok(()),
+            Some(_) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Where a file that is to be opened is.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate), and `InvalidInput` for a link that is not to be followed.
+    pub(crate) fn locate_file(&self, path: &Path, follow_link: bool) -> io::Result<Located<F>> {
+        let place = self.locate(path, if follow_link { LastLink::Follow } else { LastLink::Keep })?;
+        if matches!(place.child, Some(Child::Link(_))) { Err(link_refused()) } else { Ok(place) }
+    }
+}

@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use super::file::RealFile;
 use super::platform;
+use super::resolve::resolve;
 use crate::{File, FileIdentity, FileSystem, OpenOptions};
-
-/// How many symbolic links a last name may lead through: the kernel's own bound.
-const LINKS_MAX: usize = 40;
 
 /// The operating system's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +40,11 @@ impl FileSystem for RealFileSystem {
         std::fs::rename(from, to)
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let directory = platform::open_dir(path)?;
+        Ok(directory.map(|directory| Arc::new(RealFile::new(directory)) as Arc<dyn File>))
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         platform::sync_dir(path)
     }
@@ -57,39 +60,14 @@ impl FileSystem for RealFileSystem {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         resolve(path)
     }
-}
 
-/// The path without links and dots; its last name may be absent.
-#[expect(clippy::disallowed_methods, reason = "this is where the workspace resolves paths")]
-pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_path_buf();
-    for _ in 0..=LINKS_MAX {
-        match std::fs::canonicalize(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => return result,
-        }
-        // Something on the way is absent: the last name, what a link in its place leads to, or more than that.
-        let Some(name) = path.file_name() else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let parent = match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => return Err(io::ErrorKind::NotFound.into()),
-        };
-        let parent = std::fs::canonicalize(parent)?;
-        if !parent.is_dir() {
+    fn check_own_dir(&self, directory: &Path, file: &Path) -> io::Result<()> {
+        let found = std::fs::symlink_metadata(directory)?;
+        if !found.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let place = parent.join(name);
-        match std::fs::read_link(&place) {
-            Ok(target) => path = parent.join(target),
-            // Not a link (`InvalidInput`), or nothing.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
-                return Ok(place);
-            }
-            Err(error) => return Err(error),
-        }
+        let beside = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = std::fs::metadata(beside.unwrap_or(Path::new(".")))?;
+        platform::check_owner(&found, &beside, &std::fs::metadata(file)?)
     }
-    Err(crate::memory::too_many_links())
 }

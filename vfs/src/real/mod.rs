@@ -16,6 +16,7 @@ mod platform;
 #[path = "other.rs"]
 mod platform;
 mod random;
+mod resolve;
 mod spawn;
 
 pub use self::{clock::RealClock, filesystem::RealFileSystem, random::OsRandom, spawn::ThreadSpawn};

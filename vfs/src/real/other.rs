@@ -43,6 +43,16 @@ pub(super) fn mode(_metadata: &Metadata) -> u32 {
     0o600
 }
 
+/// There are no owners to compare here.
+pub(super) fn check_link(_link: &Metadata, _directory: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// See [`check_link`].
+pub(super) fn check_owner(_found: &Metadata, _beside: &Metadata, _file: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is where the workspace opens files")]
 pub(super) fn open(path: &Path, options: OpenOptions) -> io::Result<File> {
     let mut std_options = StdOptions::new();
@@ -84,4 +94,10 @@ pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
 
 pub(super) fn unlock(file: &File) -> io::Result<()> {
     file.unlock()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other platforms can lock directories")]
+pub(super) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    let _ = path;
+    Ok(None)
 }

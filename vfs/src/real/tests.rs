@@ -158,3 +158,54 @@ fn a_task_runs_under_its_name_and_is_joined() {
 fn a_panic_in_a_task_ends_only_the_task() {
     ThreadSpawn.spawn("braid-test", Box::new(|| panic!("a planned one"))).unwrap().join();
 }
+
+/// What another user has put into a directory where everybody may. Only the administrator can set this up.
+#[cfg(unix)]
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test makes what the file system is to refuse")]
+fn what_others_have_planted_is_not_used() {
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+    const STRANGER: Option<u32> = Some(12_345);
+    let place = TempDir::new();
+    let shared = place.0.canonicalize().unwrap().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let at = |name: &str| shared.join(name);
+    for name in ["target", "theirs", "mine"] {
+        std::fs::write(at(name), b"").unwrap();
+    }
+    for name in ["link", "dangling", "own-link"] {
+        symlink(if name == "dangling" { at("none") } else { at("target") }, at(name)).unwrap();
+    }
+    for name in ["their-dir", "own-dir"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    let given = lchown(at("link"), STRANGER, None)
+        .and_then(|()| lchown(at("dangling"), STRANGER, None))
+        .and_then(|()| chown(at("theirs"), STRANGER, None))
+        .and_then(|()| chown(at("their-dir"), STRANGER, None));
+    if given.is_err() {
+        eprintln!("not tried: only the administrator can give files away");
+        return;
+    }
+    let files = RealFileSystem;
+    let refused = |result: io::Result<()>| {
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    };
+    refused(files.resolve(&at("link")).map(drop));
+    refused(files.resolve(&at("dangling")).map(drop));
+    refused(files.resolve(&at("link").join("below")).map(drop));
+    assert_eq!(files.resolve(&at("own-link")).unwrap(), at("target"));
+    let create = OpenOptions::new(OpenMode::ReadWriteCreate).without_link();
+    refused(files.open(&at("theirs"), create).map(drop));
+    files.open(&at("mine"), create).unwrap();
+    files.open(&at("theirs"), OpenOptions::new(OpenMode::ReadOnly)).unwrap();
+    refused(files.check_own_dir(&at("their-dir"), &at("mine")));
+    files.check_own_dir(&at("own-dir"), &at("mine")).unwrap();
+    files.check_own_dir(&at("their-dir"), &at("theirs")).unwrap();
+    // In a directory that not everybody may write to, whoever may is trusted.
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o775)).unwrap();
+    assert_eq!(files.resolve(&at("link")).unwrap(), at("target"));
+    files.open(&at("theirs"), create).unwrap();
+    files.check_own_dir(&at("their-dir"), &at("mine")).unwrap();
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use super::filesystem::resolve;
+use super::resolve::resolve;
 use crate::{FileIdentity, LockAttempt, LockKind, OpenMode, OpenOptions};
 
 /// How often a name may change hands between "does not exist" and "exists" before an open gives up.
@@ -31,21 +31,60 @@ pub(super) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
+/// Whether everybody may make entries in a directory.
+fn is_public(directory: &Metadata) -> bool {
+    directory.mode() & 0o002 != 0
+}
+
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+const ADMINISTRATOR: u32 = 0;
+
+/// Refuses to follow a link that somebody else has put where everybody may.
+pub(super) fn check_link(link: &Metadata, directory: &Metadata) -> io::Result<()> {
+    if !is_public(directory) || link.uid() == own_user() || link.uid() == directory.uid() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "another user's symbolic link stands there, in a directory where everybody may put one; give the path that it \
+         leads to, if that is what you mean",
+    ))
+}
+
+/// Refuses a directory of somebody else's beside a file, where everybody may make one.
+pub(super) fn check_owner(found: &Metadata, beside: &Metadata, file: &Metadata) -> io::Result<()> {
+    if !is_public(beside) || [own_user(), file.uid(), ADMINISTRATOR].contains(&found.uid()) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory belongs to another user"))
+}
+
 pub(super) fn open(path: &Path, options: OpenOptions) -> io::Result<File> {
     match options.mode {
-        OpenMode::ReadOnly => open_existing(path, false),
-        OpenMode::ReadWrite => open_existing(path, true),
+        OpenMode::ReadOnly => open_existing(path, false, options.follow_link),
+        OpenMode::ReadWrite => open_existing(path, true, options.follow_link),
         OpenMode::CreateNew => create(path, options.permissions),
-        OpenMode::ReadWriteCreate => open_or_create(path, options.permissions),
+        OpenMode::ReadWriteCreate => open_or_create(path, options),
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the workspace opens files")]
-fn open_existing(path: &Path, write: bool) -> io::Result<File> {
+fn open_existing(path: &Path, write: bool, follow_link: bool) -> io::Result<File> {
     // Not waiting matters for a pipe under the given name, and for regular files not at all.
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = StdOptions::new().read(true).write(write).custom_flags(bits(flags)).open(path)?;
-    regular(file)
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if !follow_link {
+        flags |= OFlags::NOFOLLOW;
+    }
+    match StdOptions::new().read(true).write(write).custom_flags(bits(flags)).open(path) {
+        Ok(file) => regular(file),
+        Err(error) if !follow_link && error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            Err(crate::memory::link_refused())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Only a regular file has bytes at offsets.
@@ -87,14 +126,16 @@ fn create(path: &Path, permissions: u32) -> io::Result<File> {
 }
 
 /// Opens, else creates: only the one who creates a file sets its permission bits.
-fn open_or_create(path: &Path, permissions: u32) -> io::Result<File> {
+fn open_or_create(path: &Path, options: OpenOptions) -> io::Result<File> {
     for _ in 0..CREATE_ATTEMPTS {
-        match open_existing(path, true) {
+        match open_existing(path, true, options.follow_link) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
+            Ok(file) => return check_planted(file, path),
+            Err(error) => return Err(error),
         }
         // A symbolic link that leads nowhere yet is a name for the file that it gives.
-        match create(&resolve(path)?, permissions) {
+        let place = if options.follow_link { resolve(path)? } else { path.to_path_buf() };
+        match create(&place, options.permissions) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
         }
@@ -102,6 +143,25 @@ fn open_or_create(path: &Path, permissions: u32) -> io::Result<File> {
     Err(io::Error::new(
         io::ErrorKind::ResourceBusy,
         "others keep creating and removing the file; try again later",
+    ))
+}
+
+/// Refuses a file that somebody else has put where everybody may, for it to be taken for one's own: what Linux does with
+/// `fs.protected_regular`.
+#[expect(clippy::disallowed_methods, reason = "this is where the workspace looks at directories")]
+fn check_planted(file: File, path: &Path) -> io::Result<File> {
+    let owner = file.metadata()?.uid();
+    if owner == own_user() {
+        return Ok(file);
+    }
+    let place = resolve(path)?;
+    let directory = std::fs::metadata(place.parent().unwrap_or(&place))?;
+    if !is_public(&directory) || owner == directory.uid() || owner == ADMINISTRATOR {
+        return Ok(file);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "the file belongs to another user, in a directory where everybody may put one; move it to a directory of your own",
     ))
 }
 
@@ -117,9 +177,16 @@ pub(super) fn create_dir(path: &Path, permissions: u32) -> io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the workspace opens directories")]
+fn directory(path: &Path) -> io::Result<File> {
+    StdOptions::new().read(true).custom_flags(bits(OFlags::DIRECTORY)).open(path)
+}
+
+pub(super) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    directory(path).map(Some)
+}
+
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    let directory = StdOptions::new().read(true).custom_flags(bits(OFlags::DIRECTORY)).open(path)?;
-    match directory.sync_all() {
+    match directory(path)?.sync_all() {
         // What a file system answers that keeps no directories of its own: there is nothing to sync.
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         result => result,

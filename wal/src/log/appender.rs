@@ -79,7 +79,7 @@ impl Appender {
     /// contents and can be appended again.
     ///
     /// # Errors
-    /// [`AppendError`]; nothing was added.
+    /// [`AppendError`]; nothing was added, except where it is in doubt.
     pub fn append(&mut self, record: &mut EncodedRecord, tag: u64) -> Result<Lsn, AppendError> {
         record.finish();
         record.check(self.log.options.max_record_bytes)?;
@@ -203,8 +203,13 @@ impl Appender {
     fn append_own(&mut self, kind: RecordKind, tag: u64, end: u64) -> Result<(), AppendError> {
         let durable = self.log.durable().get();
         let header = own_record(kind, self.end, durable, self.salt, tag).encode(&self.log.key);
-        store(&mut self.writer, offset_of(self.base, self.end), &header)
-            .map_err(|failure| taken_back(&self.log, failure))?;
+        store(&mut self.writer, offset_of(self.base, self.end), &header).map_err(|failure| {
+            match taken_back(&self.log, failure) {
+                // It is not the caller's record that may be there.
+                AppendError::InDoubt(_) => AppendError::Poisoned,
+                other => other,
+            }
+        })?;
         self.advance(end, durable);
         Ok(())
     }
@@ -294,7 +299,7 @@ fn taken_back(log: &Log, failure: WriteFailure) -> AppendError {
         WriteFailure::Partial(error) if planted!(HalfHeaderForgiven) => AppendError::Io(error),
         WriteFailure::Partial(error) => {
             log.poison_after(&error);
-            AppendError::Poisoned
+            AppendError::InDoubt(error)
         }
     }
 }

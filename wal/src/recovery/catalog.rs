@@ -118,8 +118,9 @@ impl Entry {
         sequence: u64,
         uuid: &[u8; 16],
     ) -> Result<Self, RecoveryError> {
-        let file =
-            files.open(&path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", &path))?;
+        let file = files
+            .open(&path, OpenOptions::new(OpenMode::ReadOnly).without_link())
+            .map_err(read_failed("open", &path))?;
         let mut window = Window::small(file).map_err(read_failed("read", &path))?;
         let bytes = window.len();
         let block = window.get(0, HEADER_FIELD_BYTES).map_err(read_failed("read", &path))?;

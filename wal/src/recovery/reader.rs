@@ -107,8 +107,9 @@ impl<'a> SegmentReader<'a> {
         key: &'a HeaderKey,
         max_record_bytes: u64,
     ) -> Result<Self, RecoveryError> {
-        let file =
-            files.open(path, OpenOptions::new(OpenMode::ReadOnly)).map_err(read_failed("open", path))?;
+        let file = files
+            .open(path, OpenOptions::new(OpenMode::ReadOnly).without_link())
+            .map_err(read_failed("open", path))?;
         let window = Window::new(file).map_err(read_failed("read", path))?;
         Ok(Self { path, window, key, max_record_bytes })
     }

@@ -12,6 +12,9 @@ use crate::record::{ALIGNMENT, HeaderKey, RecordKind};
 use crate::segment::{BLOCK_BYTES, SegmentHeader};
 use crate::{LogOptions, Lsn, RecoveryError, ScanError};
 
+/// A damaged segment is read so many times its length at most.
+const READINGS: u64 = 16;
+
 /// A piece of a damaged log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,12 +101,26 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
     ) -> Result<(), ScanError<E>> {
         let mut offset = BLOCK_BYTES;
         let mut gap = None;
+        let most_wasted = self.entry.bytes.saturating_mul(READINGS);
+        let mut wasted = 0_u64;
         while !reader.is_past_end(offset) {
             let Some(lsn) = lsn_of(identity.base, offset).filter(|lsn| *lsn < limit) else { break };
-            let Found::Record(header, padded) = reader.record(identity, lsn)? else {
-                gap.get_or_insert(offset);
-                offset += ALIGNMENT;
-                continue;
+            let (header, padded) = match reader.record(identity, lsn)? {
+                Found::Record(header, padded) => (header, padded),
+                // Its payload was read for nothing. A record may begin within it, but in a file that somebody made up
+                // one may claim to begin at every step: then they are passed over whole.
+                Found::BadPayload(header) => {
+                    gap.get_or_insert(offset);
+                    wasted = wasted.saturating_add(header.size());
+                    let step = if wasted > most_wasted { header.size() } else { ALIGNMENT };
+                    offset = offset.saturating_add(step);
+                    continue;
+                }
+                Found::Nothing => {
+                    gap.get_or_insert(offset);
+                    offset += ALIGNMENT;
+                    continue;
+                }
             };
             if let Some(from) = gap.take() {
                 self.skip(from, offset)?;

@@ -142,7 +142,7 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
                 append(&mut appender, 3, &payload(3)).unwrap();
                 4
             }
-            Err(AppendError::Poisoned) => {
+            Err(AppendError::InDoubt(_)) => {
                 // A part of the header arrived; whether the rest was zeros anyhow is not known until it is read.
                 assert!(log.is_poisoned());
                 let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
@@ -187,6 +187,44 @@ fn positions_run_out_with_an_error() {
     put(&fs, &segment(u64::MAX), &vec![0; bytes.len()]);
     let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
     assert!(matches!(recovered.into_log(&env(&fs, 2), small()), Err(LogError::Exhausted)));
+}
+
+#[test]
+fn the_last_positions_can_be_used_and_no_more() {
+    let fs = CrashFileSystem::new();
+    drop(filled(&fs, small(), 1, |_| true));
+    let bytes = read(&fs, &segment(1)).len();
+    let base = u64::MAX - 7 - 200_000;
+    let header = crate::segment::SegmentHeader {
+        uuid: UUID,
+        sequence: 1,
+        base,
+        salt: 7,
+        durable: base,
+        previous: 0,
+        recycled: false,
+        bytes: bytes as u64,
+    };
+    let mut image = vec![0; bytes];
+    let header = header.encode();
+    image[..header.len()].copy_from_slice(&header);
+    put(&fs, &segment(1), &image);
+    let (log, mut appender) =
+        scan(&fs, Lsn::new(base), Lsn::ZERO).unwrap().1.into_log(&env(&fs, 2), small()).unwrap();
+    let mut end = log.appended();
+    let refused = loop {
+        match append(&mut appender, 1, &[1; 1000]) {
+            Ok(appended) => {
+                assert!(appended > end);
+                end = appended;
+            }
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, LogError::Exhausted | LogError::Append(AppendError::Exhausted)), "{refused}");
+    assert!(end.get() > u64::MAX - 40_000, "{end}: all but the last segment is used");
+    log.sync_through(end).unwrap();
+    assert!(append(&mut appender, 1, &[1; 1000]).is_err());
 }
 
 #[test]

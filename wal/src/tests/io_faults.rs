@@ -74,7 +74,7 @@ fn note<T>(told: &mut Told, result: Result<T, LogError>) -> Result<T, LogError> 
             error,
             LogError::Io { .. }
                 | LogError::Poisoned
-                | LogError::Append(AppendError::Io(_) | AppendError::Poisoned)
+                | LogError::Append(AppendError::Io(_) | AppendError::InDoubt(_) | AppendError::Poisoned)
                 | LogError::Sync(SyncError::Failed(_) | SyncError::Poisoned)
         );
         assert!(explained, "{error:?}");
@@ -141,7 +141,7 @@ fn life(
             assert_eq!(told.first + records.len() as u64, tag, "nothing is left of what was taken back");
             appended = note(told, append(&mut appender, tag, &payload(tag)));
         }
-        if matches!(appended, Err(LogError::Append(AppendError::Poisoned))) {
+        if matches!(appended, Err(LogError::Append(AppendError::InDoubt(_)))) {
             assert!(log.is_poisoned());
             told.appended += 1;
         }

@@ -122,6 +122,7 @@ fn salvage_gives_the_rest() {
         file.forbid_writes();
         let cache = std::sync::Arc::new(ClockCache::new(1 << 16));
         let (damaged, lost_trees) = BaseStore::open_damaged(file, cache).unwrap();
+        let mut seen = damaged.store.no_pages();
         for (tree, rows) in &model {
             if damaged.base.root(*tree).is_none() {
                 assert!(!lost_trees.is_empty());
@@ -134,6 +135,7 @@ fn salvage_gives_the_rest() {
                 .salvage(
                     &damaged.base,
                     *tree,
+                    &mut seen,
                     &mut |key, value| {
                         saved.insert(key.to_vec(), value.to_vec());
                         Ok(())

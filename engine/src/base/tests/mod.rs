@@ -1,6 +1,7 @@
 //! Scenarios over the whole base.
 #![allow(clippy::cast_possible_truncation, reason = "test data is small")]
 
+mod bombs;
 mod damage;
 mod failing;
 mod file;

@@ -193,9 +193,11 @@ impl Default for CrashFileSystem {
 impl FileSystem for CrashFileSystem {
     fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Arc<dyn File>> {
         let writable = options.mode != OpenMode::ReadOnly;
-        let last_link = if options.mode == OpenMode::CreateNew { LastLink::Keep } else { LastLink::Follow };
         let inode = self.change_names(|state| {
-            let place = state.names.live.locate(path, last_link)?;
+            let place = match options.mode {
+                OpenMode::CreateNew => state.names.live.locate(path, LastLink::Keep)?,
+                _ => state.names.live.locate_file(path, options.follow_link)?,
+            };
             match (place.child, options.mode) {
                 (Some(_), OpenMode::CreateNew) => Err(io::ErrorKind::AlreadyExists.into()),
                 (Some(Child::File(inode)), _) => Ok((inode, Vec::new())),
@@ -292,5 +294,11 @@ impl FileSystem for CrashFileSystem {
         schedule_point();
         let _running = self.machine.power.running()?;
         self.state.read().names.live.locate(path, LastLink::Follow).map(|place| place.path)
+    }
+
+    fn check_own_dir(&self, directory: &Path, _file: &Path) -> io::Result<()> {
+        schedule_point();
+        let _running = self.machine.power.running()?;
+        self.state.read().names.live.check_directory(directory)
     }
 }
