@@ -124,13 +124,17 @@ fn failures(said: &str, status: ExitStatus) -> Vec<String> {
     let tests = said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
     let mut failed: Vec<_> = tests.map(|test| test.trim_end_matches(" - should panic").to_owned()).collect();
     if failed.is_empty() {
-        let cases = said
-            .lines()
-            .filter_map(|line| line.strip_prefix("case ")?.split_once(':')?.0.parse::<u64>().ok());
-        failed.extend(cases.min().map(|seed| format!("seed {seed}")));
+        failed.extend(said.lines().filter_map(seed).min().map(|seed| format!("seed {seed}")));
     }
     if failed.is_empty() {
         failed.push(status.to_string());
     }
     failed
+}
+
+/// The seed in `seed 17: what is wrong`, or in `seed 17 fails: …`.
+fn seed(line: &str) -> Option<u64> {
+    let (word, rest) = line.split_once(' ')?;
+    let number = rest.split([':', ' ']).next()?;
+    matches!(word, "seed" | "case").then(|| number.parse().ok()).flatten()
 }

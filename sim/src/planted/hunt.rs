@@ -7,7 +7,7 @@ use braid::vfs::Env;
 use super::{Arm, Bug, Build, Verdict, known};
 
 /// Commands of `braid-sim` that are tried where nothing that is known, and no test, finds a bug.
-const MACHINES: [&str; 0] = [];
+const MACHINES: [&str; 2] = ["sim crash-states --states 20000", "sim histories --transactions 20000"];
 
 /// A build, and how to look.
 #[derive(Debug)]
