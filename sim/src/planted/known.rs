@@ -13,11 +13,14 @@ pub fn all_known() -> std::collections::BTreeSet<&'static str> {
 }
 
 const KNOWN: &[(&str, &[&str])] = &[
-    ("LogSyncSkipped", &["wal tests::crashes::a_power_cut_at_any_operation_loses_nothing_acknowledged"]),
     (
-        "FailedSyncRetried",
-        &["tests/durability a_failed_sync_poisons_the_core", "sim histories --transactions 4000"],
+        "LogSyncSkipped",
+        &[
+            "wal tests::crashes::a_power_cut_at_any_operation_loses_nothing_acknowledged",
+            "sim crash-states --states 2000",
+        ],
     ),
+    ("FailedSyncRetried", &["tests/durability a_failed_sync_poisons_the_core"]),
     ("FollowerWokenEarly", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
     ("EndTakenAfterSync", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
     (
@@ -94,13 +97,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim crash-states --states 2000",
         ],
     ),
-    (
-        "CutNotRefused",
-        &[
-            "wal tests::damage::a_fresh_segment_without_its_header_is_damage",
-            "sim histories --transactions 4000",
-        ],
-    ),
+    ("CutNotRefused", &["wal tests::damage::a_fresh_segment_without_its_header_is_damage"]),
     ("MetaPageNotBelieved", &["wal tests::damage::cut_at_every_byte_the_log_is_a_prefix_or_refused"]),
     (
         "LostSegmentPassedOver",
@@ -120,13 +117,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim crash-states --states 2000",
         ],
     ),
-    (
-        "ForeignLogAccepted",
-        &[
-            "wal tests::segments::missing_foreign_and_newer_logs_are_told_apart",
-            "sim histories --transactions 4000",
-        ],
-    ),
+    ("ForeignLogAccepted", &["wal tests::segments::missing_foreign_and_newer_logs_are_told_apart"]),
     (
         "OneKeyValidated",
         &["mvstore commit::tests::the_first_committer_wins", "sim histories --transactions 4000"],
@@ -225,14 +216,8 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["engine base::tests::readers::a_cursor_outlives_everything", "sim histories --transactions 4000"],
     ),
     ("StalePageAccepted", &["engine base::tests::damage::stale_and_misdirected_pages_are_found"]),
-    (
-        "PageUnchecked",
-        &["engine base::tests::damage::salvage_gives_the_rest", "sim histories --transactions 4000"],
-    ),
-    (
-        "LongValueUnchecked",
-        &["engine base::tests::damage::salvage_gives_the_rest", "sim histories --transactions 4000"],
-    ),
+    ("PageUnchecked", &["engine base::tests::damage::salvage_gives_the_rest"]),
+    ("LongValueUnchecked", &["engine base::tests::damage::salvage_gives_the_rest"]),
     (
         "MetaPageUnchecked",
         &[
@@ -247,19 +232,10 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim crash-states --states 2000",
         ],
     ),
-    (
-        "AckedAtInstall",
-        &[
-            "tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer",
-            "sim histories --transactions 4000",
-        ],
-    ),
+    ("AckedAtInstall", &["tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer"]),
     (
         "ReadsNotAwaited",
-        &[
-            "engine/nobody_is_told_before_it_stands a_writer_that_saw_a_commit_answers_once_that_stands",
-            "sim histories --transactions 4000",
-        ],
+        &["engine/nobody_is_told_before_it_stands a_writer_that_saw_a_commit_answers_once_that_stands"],
     ),
     (
         "PublishedBeforeInstall",
@@ -270,10 +246,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     (
         "FullDiskIgnored",
-        &[
-            "tests/durability interrupted_and_short_calls_are_finished::a_write_of_nothing_ends_in_an_error",
-            "sim histories --transactions 4000",
-        ],
+        &["tests/durability interrupted_and_short_calls_are_finished::a_write_of_nothing_ends_in_an_error"],
     ),
     (
         "GateNotLookedAt",
@@ -284,10 +257,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     (
         "CommitterNotAwaited",
-        &[
-            "engine/an_exclusive_transaction_waits_for_the_commit_under_way it_sees_what_that_one_writes",
-            "sim histories --transactions 4000",
-        ],
+        &["engine/an_exclusive_transaction_waits_for_the_commit_under_way it_sees_what_that_one_writes"],
     ),
     (
         "HistoryNotValidated",
@@ -307,7 +277,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         "DropNotValidated",
         &[
             "tests/transactions a_dropped_table_is_busy_for_its_writers::the_commit_is_refused_and_nothing_of_it_applied",
-            "sim histories --transactions 4000",
         ],
     ),
     (
@@ -325,13 +294,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
-    (
-        "SealNotSynced",
-        &[
-            "tests/durability a_kill_before_a_power_cut_opens_no_hole::over_random_workloads",
-            "sim histories --transactions 4000",
-        ],
-    ),
+    ("SealNotSynced", &["tests/durability a_kill_before_a_power_cut_opens_no_hole::over_random_workloads"]),
     ("LogReleasedEarly", &["tests/transactions reads_match_a_model::in_every_layer"]),
     ("ReservationForgotten", &["engine/no_timestamp_is_issued_twice not_after_any_number_of_power_cuts"]),
     ("ReservationNotSynced", &["engine/no_timestamp_is_issued_twice not_after_any_number_of_power_cuts"]),
@@ -356,13 +319,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes"],
     ),
     ("TableIdReused", &["tests/sharing tables_last::a_dropped_table_is_gone_and_its_id_with_it"]),
-    (
-        "PoisonedCoreAdmits",
-        &[
-            "tests/durability a_failed_sync_poisons_the_core::leaves_the_file_to_be_reopened_by_this_process",
-            "sim histories --transactions 4000",
-        ],
-    ),
+    ("PoisonedCoreAdmits", &["tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer"]),
     (
         "SiblingNotFound",
         &[
@@ -381,7 +338,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         "OwnWriteOvertaken",
         &[
             "tests/transactions cursors_survive_writes_of_their_transaction::random_writes_under_a_walking_cursor",
-            "sim histories --transactions 4000",
         ],
     ),
     (
