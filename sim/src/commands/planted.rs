@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     /// Only this bug; may be given more than once.
     #[arg(long = "bug", value_name = "NAME")]
     bugs: Vec<String>,
-    /// Only every so manieth bug.
+    /// Only one bug of so many, for a short run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
     /// Try only what is known to find a bug, not everything.
