@@ -203,8 +203,8 @@ mod bugs {
         GapNotRecorded,
         /// A transaction that deleted a row still reads it.
         OwnTombstoneOverlooked,
-        /// A lookup that is served from the base is not recorded as read.
-        MissNotRecorded,
+        /// A lookup of a key is not recorded as read.
+        LookupNotRecorded,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
     }

@@ -359,7 +359,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "MissNotRecorded",
+        "LookupNotRecorded",
         &[
             "tests/isolation g1c_information_does_not_flow_in_circles::under_serializable",
             "sim histories --transactions 4000",
