@@ -2,48 +2,57 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
-use braid::vfs::sync::thread as vfs_thread;
 use braid::{Database, Options};
 
-/// Runs `change` and, while it waits for its sync, `look`; whether the sync was over when `look` answered.
-fn was_over(change: impl Fn(&Database) + Sync, look: impl Fn(&Database)) -> bool {
+/// How long a sync takes for which somebody waits.
+const A_WHILE: Duration = Duration::from_millis(100);
+/// How long one takes for which nobody waits: until the answer is there.
+const FOR_EVER: Duration = Duration::from_secs(60);
+
+/// Runs `change` and, while it waits for its sync, which ends after `patience` or once `look` has answered, `look`; whether
+/// the sync was over when `look` answered.
+fn was_over(patience: Duration, change: impl Fn(&Database) + Sync, look: impl Fn(&Database)) -> bool {
     let files = CrashFileSystem::new().under_faults();
     let faults = files.faults();
     let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
     db.table("old").unwrap();
     let (syncing, is_syncing) = mpsc::channel();
+    let (answered, is_answered) = mpsc::channel();
+    let is_answered = Mutex::new(is_answered);
     let over = Arc::new(AtomicBool::new(false));
     let done = Arc::clone(&over);
     faults.inject(Fault::on(Operation::SyncData).call(move || {
         syncing.send(()).unwrap();
-        vfs_thread::sleep(Duration::from_millis(100));
+        let _ = is_answered.lock().unwrap().recv_timeout(patience);
         done.store(true, Ordering::SeqCst);
     }));
     thread::scope(|scope| {
         scope.spawn(|| change(&db));
         is_syncing.recv().unwrap();
         look(&db);
-        over.load(Ordering::SeqCst)
+        let was_over = over.load(Ordering::SeqCst);
+        let _ = answered.send(());
+        was_over
     })
 }
 
 #[test]
 fn a_new_table_is_found_once_it_stands() {
     let create = |db: &Database| drop(db.table("new").unwrap());
-    assert!(was_over(create, |db| assert!(db.existing_table("new").unwrap().is_some())));
-    assert!(was_over(create, |db| assert_eq!(db.tables().unwrap(), ["new", "old"])));
+    assert!(was_over(A_WHILE, create, |db| assert!(db.existing_table("new").unwrap().is_some())));
+    assert!(was_over(A_WHILE, create, |db| assert_eq!(db.tables().unwrap(), ["new", "old"])));
 }
 
 #[test]
 fn a_dropped_table_is_gone_once_that_stands() {
     let drop = |db: &Database| assert!(db.drop_table("old").unwrap());
-    assert!(was_over(drop, |db| assert!(db.existing_table("old").unwrap().is_none())));
+    assert!(was_over(A_WHILE, drop, |db| assert!(db.existing_table("old").unwrap().is_none())));
 }
 
 #[test]
@@ -55,7 +64,7 @@ fn a_reader_neither_waits_nor_sees_what_does_not_stand() {
         let table = db.table("old").unwrap();
         assert_eq!(db.get(&table, "key").unwrap(), None);
     };
-    assert!(!was_over(write, read));
+    assert!(!was_over(FOR_EVER, write, read));
 }
 
 #[test]
@@ -69,5 +78,5 @@ fn a_writer_that_saw_a_commit_answers_once_that_stands() {
         assert!(tx.get(&table, "key").unwrap().is_some());
         tx.commit().unwrap();
     };
-    assert!(was_over(write, read));
+    assert!(was_over(A_WHILE, write, read));
 }

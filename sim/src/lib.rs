@@ -11,6 +11,7 @@ pub mod histories;
 pub mod jobs;
 pub mod machine;
 pub mod outside;
+pub mod planted;
 pub mod progress;
 pub mod prove;
 pub mod run;

@@ -171,16 +171,12 @@ mod bugs {
         SealedDroppedEarly,
         /// A checkpoint folds commits that the log could still lose.
         SealNotSynced,
-        /// A view gets a base that is newer than acked_ts.
-        FoldNotAcknowledged,
         /// The log is recycled before the meta page that no longer needs it is durable.
         LogReleasedEarly,
         /// After a crash the clock goes on from the last commit that survived.
         ReservationForgotten,
         /// The clock issues timestamps before their reservation is durable.
         ReservationNotSynced,
-        /// A new database counts before its name in the folder is synced.
-        NameNotSynced,
         /// A database is opened without its lock.
         LockNotTaken,
         /// A trim keeps what snapshots read, but not what the next one at acked_ts will.
@@ -207,8 +203,8 @@ mod bugs {
         GapNotRecorded,
         /// A transaction that deleted a row still reads it.
         OwnTombstoneOverlooked,
-        /// A lookup that is served from the base is not recorded as read.
-        MissNotRecorded,
+        /// A lookup of a key is not recorded as read.
+        LookupNotRecorded,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
     }

@@ -90,9 +90,7 @@ impl Core {
         if !planted!(SealNotSynced) {
             writer.log.sync_through(seal.lsn).map_err(|_| Error::Poisoned)?;
         }
-        if !planted!(FoldNotAcknowledged) {
-            self.raise_acked(seal_ts);
-        }
+        self.raise_acked(seal_ts);
         if planted!(SealedDroppedEarly) {
             self.publish_fold(writer, Arc::clone(&view.base), &view.sealed);
         }

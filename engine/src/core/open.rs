@@ -193,9 +193,7 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
                 },
             };
             let created = BaseStore::create(file, cache, &params).map_err(from_base)?;
-            if !planted!(NameNotSynced) {
-                sync_parent(request)?;
-            }
+            sync_parent(request)?;
             Ok(created)
         }
     }

@@ -162,7 +162,7 @@ impl Inner {
         {
             return Ok(own.as_deref().map(read));
         }
-        if let Some(mut reads) = self.reads().filter(|_| !planted!(MissNotRecorded)) {
+        if let Some(mut reads) = self.reads().filter(|_| !planted!(LookupNotRecorded)) {
             self.check_size(reads.bytes_with(key.len()))?;
             reads.key(table, key);
         }

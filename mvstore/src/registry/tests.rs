@@ -102,6 +102,50 @@ fn an_old_reader_does_not_hold_back_later_generations() {
     drop((registry.end(old, &source), registry.end(young, &source)));
 }
 
+/// Publishes its second view the first time that somebody asks where to read, as a checkpoint may.
+struct Sealing {
+    source: Source,
+    is_sealed: std::sync::atomic::AtomicBool,
+}
+
+impl SnapshotSource<u64> for Sealing {
+    fn lower_bound(&self, kind: SnapshotKind) -> Timestamp {
+        self.source.read_point(kind)
+    }
+
+    fn view_id(&self) -> u64 {
+        self.source.view_id()
+    }
+
+    fn view(&self) -> Arc<u64> {
+        self.source.view()
+    }
+
+    fn read_point(&self, kind: SnapshotKind) -> Timestamp {
+        if !self.is_sealed.swap(true, SeqCst) {
+            drop(self.source.publish(2));
+            self.source.acked.store(6, SeqCst);
+            self.source.installed.store(6, SeqCst);
+        }
+        self.source.read_point(kind)
+    }
+}
+
+#[test]
+fn a_begin_whose_view_is_replaced_takes_the_new_one() {
+    for kind in [ReadOnly, ReadWrite] {
+        let source = Sealing { source: Source::new(5, 5), is_sealed: false.into() };
+        let registry = SnapshotRegistry::new(10);
+        let snapshot = registry.begin(kind, &source, 0).unwrap();
+        assert_eq!(
+            (snapshot.begin_ts(), **snapshot.view()),
+            (ts(6), 2),
+            "commit 6 went into the second view"
+        );
+        drop(registry.end(snapshot, &source));
+    }
+}
+
 /// Looks at the registry in the middle of a begin, when the pin is only a lower bound.
 struct Spy<'a> {
     registry: &'a SnapshotRegistry<u64>,

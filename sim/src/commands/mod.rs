@@ -5,6 +5,7 @@ mod damage;
 mod histories;
 mod io_failures;
 mod machine;
+mod planted;
 mod prove;
 mod run;
 
@@ -29,6 +30,7 @@ enum Command {
     Prove(prove::Prove),
     Run(run::Run),
     Machine(machine::Arguments),
+    Planted(planted::Arguments),
 }
 
 impl Arguments {
@@ -43,6 +45,7 @@ impl Arguments {
             Command::Prove(prove) => prove.main(),
             Command::Run(run) => run.main(),
             Command::Machine(arguments) => arguments.run(),
+            Command::Planted(arguments) => arguments.run(),
         }
     }
 }

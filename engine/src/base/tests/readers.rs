@@ -62,7 +62,7 @@ fn many_threads_read_while_folds_go_on() {
     let stop = AtomicBool::new(false);
     let reads = std::sync::atomic::AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for seed in 0..4 {
+        let readers = [0, 1, 2, 3].map(|seed| {
             let (store, newest, stop, reads) = (&store, &newest, &stop, &reads);
             scope.spawn(move || {
                 let mut rng = Rng::new(seed);
@@ -79,16 +79,19 @@ fn many_threads_read_while_folds_go_on() {
                         assert_eq!(rows_of(store, &base, TreeId(1)).unwrap().len(), 400);
                     }
                 }
-            });
-        }
+            })
+        });
         for value in 2..120 {
             let base = newest.load_full();
             newest.store(fold(&store, &base, &rows(value), &[]).unwrap());
         }
+        // On a busy machine the folds may be over before the readers had their turn.
+        while reads.load(Ordering::Relaxed) <= 100 && !readers.iter().any(|reader| reader.is_finished()) {
+            std::thread::yield_now();
+        }
         stop.store(true, Ordering::Relaxed);
     });
     let stats = store.cache_stats();
-    assert!(reads.load(Ordering::Relaxed) > 100);
     assert!(stats.hits > 0 && stats.misses > 0 && stats.evictions > 0, "{stats:?}");
     assert!(stats.resident_bytes <= stats.capacity_bytes, "{stats:?}");
     assert_sound(&store, &newest.load_full());

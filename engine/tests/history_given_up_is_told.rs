@@ -1,0 +1,28 @@
+//! The history that commits are validated against is bounded. Who needed what was given up learns that, and never
+//! overwrites what he has not seen.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use braid::{Database, Error, JournalMode, Options};
+
+#[test]
+fn by_an_error_that_can_be_retried() {
+    let options = Options { row_store_bytes: 64 << 10, ..Options::default() };
+    let db = Database::in_memory_with(options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    db.put(&table, "count", "1").unwrap();
+
+    let mut old = db.begin_concurrent().unwrap();
+    assert_eq!(old.get(&table, "count").unwrap().as_deref(), Some(&b"1"[..]));
+    db.put(&table, "count", "2").unwrap();
+    for row in 0..200_u32 {
+        db.put(&table, row.to_be_bytes(), [7; 1000]).unwrap();
+        if row % 20 == 0 {
+            db.checkpoint().unwrap();
+        }
+    }
+    old.put(&table, "count", "one more than 1").unwrap();
+    let refused = old.commit().unwrap_err();
+    assert!(matches!(refused, Error::BusySnapshot { .. }) && refused.is_retryable(), "{refused}");
+    assert_eq!(db.get(&table, "count").unwrap().as_deref(), Some(&b"2"[..]));
+}

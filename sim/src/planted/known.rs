@@ -1,0 +1,369 @@
+//! What is known to find each bug: tried first, and listed in `docs/testing.md`.
+//!
+//! A line names a test program and a test in it (`wal the_test`), or a command (`sim histories --transactions 4000`).
+
+/// What finds a bug, the quickest first.
+pub fn known(bug: &str) -> impl Iterator<Item = &'static str> + use<> {
+    KNOWN.iter().find(|(name, _)| *name == bug).into_iter().flat_map(|(_, lines)| lines.iter().copied())
+}
+
+/// Everything that finds some bug, each once.
+pub fn all_known() -> std::collections::BTreeSet<&'static str> {
+    KNOWN.iter().flat_map(|(_, lines)| lines.iter().copied()).collect()
+}
+
+const KNOWN: &[(&str, &[&str])] = &[
+    (
+        "LogSyncSkipped",
+        &[
+            "wal tests::crashes::a_power_cut_at_any_operation_loses_nothing_acknowledged",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    ("FailedSyncRetried", &["tests/durability a_failed_sync_poisons_the_core"]),
+    ("FollowerWokenEarly", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
+    ("EndTakenAfterSync", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
+    (
+        "OneSegmentSynced",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "SegmentNameNotSynced",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "FreshNameNotSynced",
+        &[
+            "wal tests::crashes::a_crash_while_the_log_is_created_leaves_all_or_nothing",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "FreshSegmentNotSynced",
+        &[
+            "wal tests::crashes::a_crash_while_the_log_is_created_leaves_all_or_nothing",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "LogFolderNotSynced",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "PageCacheTrusted",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "WrongSalt",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "DurableOverstated",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    ("PoisonedLogAppends", &["wal tests::failures::a_failed_sync_poisons_for_good_and_moves_nothing"]),
+    (
+        "HalfHeaderForgiven",
+        &["wal tests::failures::a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room"],
+    ),
+    ("ClosedBeforeSync", &["wal tests::crashes::a_power_cut_at_any_operation_loses_nothing_acknowledged"]),
+    (
+        "ClosedWithoutSync",
+        &["wal tests::io_faults::a_call_that_moves_nothing_is_an_error_and_no_endless_loop"],
+    ),
+    ("SegmentReleasedEarly", &["wal tests::segments::nothing_that_is_not_durable_is_released"]),
+    (
+        "StaleTailRevived",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    ("CutNotRefused", &["wal tests::damage::a_fresh_segment_without_its_header_is_damage"]),
+    ("MetaPageNotBelieved", &["wal tests::damage::cut_at_every_byte_the_log_is_a_prefix_or_refused"]),
+    (
+        "LostSegmentPassedOver",
+        &["tests/durability misplaced_files_are_refused::every_single_missing_segment"],
+    ),
+    (
+        "PayloadUnchecked",
+        &[
+            "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "HeaderUnchecked",
+        &[
+            "wal record::tests::a_header_of_another_database_or_with_a_flipped_bit_is_none",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    ("ForeignLogAccepted", &["wal tests::segments::missing_foreign_and_newer_logs_are_told_apart"]),
+    (
+        "OneKeyValidated",
+        &["mvstore commit::tests::the_first_committer_wins", "sim histories --transactions 4000"],
+    ),
+    (
+        "DeleteNoConflict",
+        &["mvstore commit::tests::the_first_committer_wins", "sim histories --transactions 4000"],
+    ),
+    (
+        "NewerVersionRead",
+        &[
+            "mvstore chain::tests::a_reader_sees_the_newest_version_that_is_not_later",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "TrimmedTooFar",
+        &["mvstore chain::tests::readers_and_trims_get_along", "sim histories --transactions 4000"],
+    ),
+    (
+        "FilterForgets",
+        &["mvstore commit::tests::installing_spends_the_write_set", "sim histories --transactions 4000"],
+    ),
+    (
+        "PhantomUnseen",
+        &["mvstore scan::tests::ranges_know_their_newest_change", "sim histories --transactions 4000"],
+    ),
+    (
+        "RangeEndUnchecked",
+        &[
+            "engine/serializable_conflicts_are_exact a_range_conflicts_up_to_its_ends_and_no_further",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "TombstoneOverlooked",
+        &[
+            "mvstore generation::tests::snapshots_see_what_was_committed_when_they_began",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "FirstCommitSkipped",
+        &["mvstore commit::tests::installing_spends_the_write_set", "sim crash-states --states 2000"],
+    ),
+    (
+        "SlotNotWatched",
+        &[
+            "mvstore registry::tests::a_begin_in_progress_counts_for_every_generation",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    ("TimestampFirst", &["mvstore registry::tests::a_begin_in_progress_counts_for_every_generation"]),
+    ("ViewNotLookedAtAgain", &["mvstore registry::tests::a_begin_whose_view_is_replaced_takes_the_new_one"]),
+    (
+        "OldestReplayed",
+        &[
+            "mvstore replay::tests::only_the_newest_version_of_each_row_is_kept",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "DeleteNotFolded",
+        &["engine base::tests::damage::salvage_gives_the_rest", "sim histories --transactions 4000"],
+    ),
+    (
+        "DataNotSynced",
+        &[
+            "engine base::tests::failing::a_power_cut_leaves_the_old_base_or_the_new_one",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "MetaPageNotSynced",
+        &[
+            "engine base::tests::failing::a_power_cut_leaves_the_old_base_or_the_new_one",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "MetaPageOverwritten",
+        &[
+            "engine base::tests::failing::a_power_cut_leaves_the_old_base_or_the_new_one",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "PagesReusedAtOnce",
+        &[
+            "engine base::tests::failing::a_fold_that_fails_anywhere_can_be_tried_again",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "PagesNotWithheld",
+        &["engine base::tests::readers::a_cursor_outlives_everything", "sim histories --transactions 4000"],
+    ),
+    ("StalePageAccepted", &["engine base::tests::damage::stale_and_misdirected_pages_are_found"]),
+    ("PageUnchecked", &["engine base::tests::damage::salvage_gives_the_rest"]),
+    ("LongValueUnchecked", &["engine base::tests::damage::salvage_gives_the_rest"]),
+    (
+        "MetaPageUnchecked",
+        &[
+            "engine base::tests::damage::every_flipped_byte_is_found_or_harmless",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "AcknowledgedBeforeSync",
+        &[
+            "tests/durability a_damaged_file_is_never_believed::flipped_bits_in_the_records_of_a_log",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    ("AckedAtInstall", &["tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer"]),
+    (
+        "ReadsNotAwaited",
+        &["engine/nobody_is_told_before_it_stands a_writer_that_saw_a_commit_answers_once_that_stands"],
+    ),
+    (
+        "PublishedBeforeInstall",
+        &[
+            "tests/isolation a_unique_index_race_has_one_winner::many_threads_claim_few_values",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "FullDiskIgnored",
+        &["tests/durability interrupted_and_short_calls_are_finished::a_write_of_nothing_ends_in_an_error"],
+    ),
+    (
+        "GateNotLookedAt",
+        &[
+            "tests/isolation histories_replay_in_commit_order::under_serializable_with_a_tiny_row_store",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "CommitterNotAwaited",
+        &["engine/an_exclusive_transaction_waits_for_the_commit_under_way it_sees_what_that_one_writes"],
+    ),
+    (
+        "HistoryNotValidated",
+        &[
+            "tests/isolation a_delete_conflicts_with_a_delete::under_serializable",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "ReadsNotValidated",
+        &[
+            "tests/isolation g1c_information_does_not_flow_in_circles::under_serializable",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "DropNotValidated",
+        &[
+            "tests/transactions a_dropped_table_is_busy_for_its_writers::the_commit_is_refused_and_nothing_of_it_applied",
+        ],
+    ),
+    (
+        "HistoryForgotten",
+        &[
+            "tests/isolation a_delete_conflicts_with_a_delete::under_serializable",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    ("FloorNotRaised", &["engine/history_given_up_is_told by_an_error_that_can_be_retried"]),
+    (
+        "SealedDroppedEarly",
+        &[
+            "tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    ("SealNotSynced", &["tests/durability a_kill_before_a_power_cut_opens_no_hole::over_random_workloads"]),
+    ("LogReleasedEarly", &["tests/transactions reads_match_a_model::in_every_layer"]),
+    ("ReservationForgotten", &["engine/no_timestamp_is_issued_twice not_after_any_number_of_power_cuts"]),
+    ("ReservationNotSynced", &["engine/no_timestamp_is_issued_twice not_after_any_number_of_power_cuts"]),
+    ("LockNotTaken", &["tests/sharing a_second_process_is_locked_out::while_the_first_one_lives"]),
+    ("TrimmedToInstalled", &["engine/what_stands_is_never_trimmed while_many_commits_wait"]),
+    (
+        "SnapshotAtInstalled",
+        &[
+            "tests/durability a_failed_sync_poisons_the_core::of_the_log_under_many_writers",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "DeferredNeverSynced",
+        &[
+            "engine/deferred_commits_are_synced_before_long without_any_other_commit",
+            "sim crash-states --states 2000",
+        ],
+    ),
+    (
+        "ModeNotLogged",
+        &["tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes"],
+    ),
+    ("TableIdReused", &["tests/sharing tables_last::a_dropped_table_is_gone_and_its_id_with_it"]),
+    ("PoisonedCoreAdmits", &["tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer"]),
+    (
+        "SiblingNotFound",
+        &[
+            "tests/isolation a_delete_conflicts_with_a_delete::under_snapshot",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "SealedNotScanned",
+        &[
+            "tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "OwnWriteOvertaken",
+        &[
+            "tests/transactions cursors_survive_writes_of_their_transaction::random_writes_under_a_walking_cursor",
+        ],
+    ),
+    (
+        "EmptyRangeNotRecorded",
+        &["tests/isolation g2_write_skew_by_predicate_is_refused_when_asked::under_serializable"],
+    ),
+    (
+        "GapNotRecorded",
+        &[
+            "tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "OwnTombstoneOverlooked",
+        &[
+            "tests/isolation g_single_a_skewed_writer_is_refused::under_serializable",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "LookupNotRecorded",
+        &[
+            "tests/isolation g1c_information_does_not_flow_in_circles::under_serializable",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
+];
