@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use braid_vfs::FileIdentity;
-use braid_vfs::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use braid_vfs::sync::{Arc, Condvar, Mutex, Weak, lazy_static};
 
 use crate::core::Core;
 use crate::error::Result;
@@ -76,7 +76,9 @@ struct Entry {
     closed: Condvar,
 }
 
-static ENTRIES: OnceLock<Mutex<HashMap<FileIdentity, Arc<Entry>>>> = OnceLock::new();
+lazy_static! {
+    static ref ENTRIES: Mutex<HashMap<FileIdentity, Arc<Entry>>> = Mutex::default();
+}
 
 /// The handle that is open for the file, or the one that `open` makes of a core.
 pub(crate) fn share(
@@ -85,7 +87,7 @@ pub(crate) fn share(
     attach: impl FnOnce(&Core) -> Result<()>,
 ) -> Result<Arc<Handle>> {
     let entry = {
-        let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
+        let mut entries = ENTRIES.lock();
         entries
             .retain(|_, entry| Arc::strong_count(entry) > 1 || !matches!(*entry.state.lock(), State::Vacant));
         Arc::clone(entries.entry(identity).or_default())

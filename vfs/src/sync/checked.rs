@@ -17,6 +17,7 @@ use loom as checker;
 use shuttle as checker;
 
 pub use checker::hint;
+pub use checker::lazy_static;
 pub use checker::sync::atomic;
 pub use checker::thread_local;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::lazy_static;
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::sync::{OnceLock, atomic};
 pub use std::thread_local;
@@ -36,6 +37,16 @@ impl Condvar {
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
+}
+
+/// A static that is made at its first use: `static ref NAME: Type = value;`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! lazy_static {
+    ($(#[$attribute:meta])* static ref $name:ident: $type:ty = $value:expr;) => {
+        $(#[$attribute])*
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+    };
 }
 
 /// A place where a checker may switch threads; nothing in production.
