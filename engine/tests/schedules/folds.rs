@@ -67,6 +67,52 @@ fn a_snapshot_sees_exactly_its_moment() {
     });
 }
 
+/// The two ways in which a begin could take a view and a moment that do not fit: a seal and a commit come between them,
+/// or a commit and a fold. Nothing else runs, so that schedules meet just these places.
+#[test]
+fn a_begin_takes_a_view_and_a_moment_that_fit() {
+    explore!(|| {
+        let (db, table) = database();
+        let (commits, looks) = (Notes::new(), Notes::new());
+        commits.note(add(&db, &table, &[0], Sync));
+        let reader = {
+            let looks = looks.clone();
+            spawn(&db, &table, move |db, table| {
+                let snapshot = db.snapshot().unwrap();
+                looks.note((snapshot.timestamp(), count(&snapshot, table)));
+                let tx = db.begin_concurrent().unwrap();
+                looks.note((tx.timestamp(), count(&tx, table)));
+            })
+        };
+        db.checkpoint().unwrap();
+        commits.note(add(&db, &table, &[1], Deferred));
+        db.checkpoint().unwrap();
+        join([reader]);
+        assert_exact(&commits, &looks);
+    });
+}
+
+/// A hot row, whose chain is trimmed by every commit while one that it follows is not acknowledged yet: who begins then
+/// still reads what stood before both.
+#[test]
+fn a_trim_leaves_what_the_next_snapshot_reads() {
+    explore!(|| {
+        let (db, table) = database();
+        let (commits, looks) = (Notes::new(), Notes::new());
+        commits.note(add(&db, &table, &[0], Sync));
+        let writers = [1, 2].map(|writer: u8| {
+            let commits = commits.clone();
+            spawn(&db, &table, move |db, table| commits.note(add(db, table, &[writer], Sync)))
+        });
+        for _ in 0..3 {
+            let snapshot = db.snapshot().unwrap();
+            looks.note((snapshot.timestamp(), count(&snapshot, &table)));
+        }
+        join(writers);
+        assert_exact(&commits, &looks);
+    });
+}
+
 /// A compaction moves pages that readers stand on and writers fold into.
 #[test]
 fn a_compaction_changes_nothing_that_is_read() {

@@ -6,8 +6,8 @@
 //! | `BRAID_SCHEDULE_SEED` | where the dice begin; the same seed runs the same schedules |
 //! | `BRAID_REPLAY` | a file that a failure left: runs that one schedule |
 //!
-//! Half of the schedules switch threads at random. The other half give each thread a rank and change that at one or two
-//! places only (PCT), which finds what needs few switches at just the right moments.
+//! A quarter of the schedules switch threads at random. The others give each thread a rank and change that at one, two or
+//! three places only (PCT), which finds what needs few switches at just the right moments.
 //!
 //! A scenario ends with one line, `schedules=… scenario=…`. One that fails leaves its schedule in a file and says which
 //! command runs it again.
@@ -75,8 +75,8 @@ impl Place {
         let seed = variable("BRAID_SCHEDULE_SEED", 0);
         let by_rank = schedules / 4;
         let mut run = 0;
-        run += self.run_under(RandomScheduler::new_from_seed(seed, schedules - 2 * by_rank), &scenario);
-        for switches in [1, 2] {
+        run += self.run_under(RandomScheduler::new_from_seed(seed, schedules - 3 * by_rank), &scenario);
+        for switches in [1, 2, 3] {
             let ranks = PctScheduler::new_from_seed(seed, 1 + switches, by_rank);
             run += self.run_under(ranks, &scenario);
         }

@@ -30,6 +30,9 @@ mod once;
 
 pub use std::sync::{Arc, Weak};
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use self::checked::checker_thread_local;
 #[cfg(not(any(shuttle, loom)))]
 pub use self::native::{
     Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,
