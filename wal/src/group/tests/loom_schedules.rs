@@ -47,8 +47,8 @@ fn check_three(scenario: impl Fn() + Sync + Send + 'static) {
 fn check_bounded(preemptions: Option<usize>, scenario: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(preemptions);
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counted = std::sync::Arc::clone(&executions);
+    let executions = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&executions);
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         scenario();
