@@ -13,7 +13,7 @@ use std::fmt;
 
 use braid_vfs::FileIdentity;
 use braid_vfs::planted;
-use braid_vfs::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use braid_vfs::sync::{Arc, Condvar, Mutex, Weak, lazy_static};
 
 use crate::core::Core;
 use crate::error::Result;
@@ -85,12 +85,14 @@ impl Entry {
     }
 }
 
-static ENTRIES: OnceLock<Mutex<HashMap<FileIdentity, Arc<Entry>>>> = OnceLock::new();
+lazy_static! {
+    static ref ENTRIES: Mutex<HashMap<FileIdentity, Arc<Entry>>> = Mutex::default();
+}
 
 /// Drops an entry whose handle is gone, unless somebody has found it meanwhile: that takes the lock held here.
 fn forget(entry: &Arc<Entry>) {
     const HERE_AND_IN_THE_REGISTRY: usize = 2;
-    let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
+    let mut entries = ENTRIES.lock();
     if Arc::strong_count(entry) == HERE_AND_IN_THE_REGISTRY {
         entries.remove(&entry.file);
     }
@@ -103,7 +105,7 @@ pub(crate) fn share(
     attach: impl FnOnce(&Core) -> Result<()>,
 ) -> Result<Arc<Handle>> {
     let entry = {
-        let mut entries = ENTRIES.get_or_init(Mutex::default).lock();
+        let mut entries = ENTRIES.lock();
         Arc::clone(entries.entry(identity).or_insert_with(|| Arc::new(Entry::vacant(identity))))
     };
     let mut state = entry.state.lock();

@@ -28,15 +28,16 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicU32;
-use crossbeam_epoch::{Atomic, Guard, Owned, Pointable, Shared, unprotected};
+use crossbeam_epoch::Pointable;
 
+use crate::epoch::{Atomic, Guard, Owned, Shared, unprotected};
 use crate::{Found, Timestamp};
 
 /// Chains shorter than this are left alone.
 const TRIM_FROM: u32 = 8;
 
 /// A checker's schedules are too short for a chain to grow, so that they trim at every push.
-const TRIM_ALWAYS: bool = cfg!(shuttle);
+const TRIM_ALWAYS: bool = cfg!(any(shuttle, loom));
 
 /// The `len` of a version without a value.
 const TOMBSTONE: usize = usize::MAX;
@@ -329,5 +330,8 @@ impl Drop for Chain {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(loom)]
+mod loom_schedules;
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

@@ -15,7 +15,7 @@ use braid_vfs::planted;
 use std::cell::LazyCell;
 use std::fmt;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 use crossbeam_skiplist::base::RefEntry;
 use smallvec::SmallVec;
 
@@ -137,5 +137,5 @@ impl fmt::Debug for Prepared<'_> {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

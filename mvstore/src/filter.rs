@@ -73,7 +73,7 @@ impl fmt::Debug for KeyFilter {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use super::*;
     use crate::TableId;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Bound;
 
+use crate::epoch::pin;
 use braid_vfs::sync::Arc;
-use crossbeam_epoch::pin;
 
 use crate::key::Probe;
 use crate::scan::{ScanBatch, ScanLimit, ScanRow};
@@ -119,5 +119,5 @@ impl fmt::Debug for FoldIter {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

@@ -17,11 +17,12 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
-use crossbeam_epoch::{Guard, default_collector};
+use crossbeam_epoch::default_collector;
 use crossbeam_skiplist::base::{Entry, RefEntry, SkipList};
 use crossbeam_utils::CachePadded;
 
 use crate::chain::{Chain, Pending, Pushed, Version};
+use crate::epoch::Guard;
 use crate::filter::KeyFilter;
 use crate::key::{Probe, RowKey};
 use crate::{Found, TableId, Timestamp};
@@ -44,6 +45,9 @@ pub struct Generation {
     /// Asked before the index is searched for one key.
     filter: KeyFilter,
     pub(crate) index: SkipList<RowKey, Chain>,
+    /// `loom` does not see what the index orders, so that it is shown a lock around it.
+    #[cfg(loom)]
+    in_sight: braid_vfs::sync::Mutex<()>,
     counters: CachePadded<Counters>,
 }
 
@@ -129,6 +133,8 @@ impl UnusedGeneration {
             first_ts: AtomicU64::new(NONE),
             filter: self.filter,
             index: SkipList::new(default_collector().clone()),
+            #[cfg(loom)]
+            in_sight: braid_vfs::sync::Mutex::default(),
             counters: CachePadded::default(),
         });
         let rights = InstallRights { generation: Arc::clone(&generation) };
@@ -220,6 +226,8 @@ impl Generation {
         if !self.filter.may_hold(probe.hash()) {
             return None;
         }
+        #[cfg(loom)]
+        let _in_sight = self.in_sight.lock();
         self.index.get(&probe, guard)
     }
 
@@ -227,6 +235,8 @@ impl Generation {
     pub(crate) fn find_or_create(&self, key: &RowKey, guard: &Guard) -> RefEntry<'_, RowKey, Chain> {
         self.filter.insert(key.hash());
         let mut created = false;
+        #[cfg(loom)]
+        let _in_sight = self.in_sight.lock();
         let row = self.index.get_or_insert_with(
             key.clone(),
             || {
@@ -275,5 +285,8 @@ impl fmt::Debug for Generation {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(loom)]
+mod loom_schedules;
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

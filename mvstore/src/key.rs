@@ -245,7 +245,7 @@ impl fmt::Debug for RowKey {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use super::*;
     use crate::testing::Rng;

@@ -13,6 +13,7 @@
 
 mod chain;
 mod commit;
+mod epoch;
 mod filter;
 mod fold;
 mod found;
@@ -26,7 +27,7 @@ mod testing;
 mod timestamp;
 mod write_set;
 
-pub use crossbeam_epoch::{Guard, pin};
+pub use epoch::{Guard, pin};
 
 pub use commit::{Conflict, Prepared};
 pub use fold::FoldIter;

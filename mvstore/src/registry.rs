@@ -318,10 +318,11 @@ impl<V> fmt::Debug for SnapshotRegistry<V> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod model;
 #[cfg(test)]
 #[cfg(shuttle)]
 mod protocol_tests;
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

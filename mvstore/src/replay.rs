@@ -7,7 +7,7 @@
 use braid_vfs::planted;
 use std::fmt;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use crate::chain::{Pending, Version};
 use crate::generation::{InstallRights, Tally};
@@ -89,7 +89,7 @@ impl fmt::Debug for ReplayBatch {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use std::collections::BTreeMap;
 

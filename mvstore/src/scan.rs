@@ -8,7 +8,7 @@ use braid_vfs::planted;
 use std::borrow::Borrow as _;
 use std::ops::Bound;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 use crossbeam_skiplist::base::Entry;
 
 use crate::chain::{Chain, Version};
@@ -299,5 +299,5 @@ fn is_above(key: &RowKey, from: &Bound<Probe<'_>>) -> bool {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

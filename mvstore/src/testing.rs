@@ -1,10 +1,10 @@
 //! What tests share.
 
 /// A small deterministic generator (xorshift64*).
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 pub(crate) struct Rng(u64);
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
@@ -30,7 +30,7 @@ pub(crate) fn ts(raw: u64) -> crate::Timestamp {
 }
 
 /// Commits what `write` puts into a write set, without validation.
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 pub(crate) fn commit(
     rights: &mut crate::InstallRights,
     commit_ts: u64,
@@ -42,4 +42,23 @@ pub(crate) fn commit(
     let generation = std::sync::Arc::clone(rights.generation());
     let guard = crate::pin();
     generation.prepare(&writes, &guard).install(rights, &mut writes, ts(commit_ts), || ts(watermark));
+}
+
+/// Checks every schedule, or those with no more switches that no thread asked for than `LOOM_MAX_PREEMPTIONS` says, and
+/// every order in which memory lets the threads see each other. Says how many there were.
+///
+/// The scenario itself writes, and the threads that it spawns read: of an atomic that a thread reads and then writes, the
+/// checker remembers the read alone, and forgets to try that write before an earlier read of another thread.
+#[cfg(loom)]
+pub(crate) fn check_schedules(scenario: impl Fn() + Sync + Send + 'static) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let executions = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&executions);
+    loom::model(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+    println!("executions={}", executions.load(Ordering::Relaxed));
 }

@@ -48,7 +48,7 @@ impl fmt::Display for Timestamp {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use super::*;
 

@@ -192,5 +192,5 @@ pub(crate) fn table_bounds<'a>(
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod tests;

@@ -16,11 +16,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
-use braid_vfs::sync::atomic::{AtomicU64, Ordering};
+use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 

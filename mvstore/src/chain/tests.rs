@@ -1,4 +1,4 @@
-use crossbeam_epoch::pin;
+use crate::epoch::pin;
 
 use super::*;
 use crate::testing::Rng;

@@ -1,5 +1,6 @@
 //! The begin protocol against seals, folds, commits, trims and sweeps, under many schedules.
 
+use braid_vfs::explore;
 use braid_vfs::sync::{Arc, thread};
 
 use super::SnapshotKind::{ReadOnly, ReadWrite};
@@ -53,18 +54,15 @@ fn an_end_and_a_publication() {
 
 #[test]
 fn every_snapshot_reads_its_own_moment() {
-    shuttle::check_random(everything_at_once, 2000);
-    shuttle::check_pct(everything_at_once, 2000, 3);
+    explore!(everything_at_once);
 }
 
 #[test]
 fn no_trim_takes_what_a_beginning_snapshot_will_read() {
-    shuttle::check_random(a_begin_and_trims, 5000);
-    shuttle::check_pct(a_begin_and_trims, 20_000, 5);
+    explore!(a_begin_and_trims);
 }
 
 #[test]
 fn no_replaced_view_stays_in_an_idle_slot() {
-    shuttle::check_random(an_end_and_a_publication, 2000);
-    shuttle::check_pct(an_end_and_a_publication, 2000, 2);
+    explore!(an_end_and_a_publication);
 }

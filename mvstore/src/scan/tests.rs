@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
-use crossbeam_epoch::pin;
+use crate::epoch::pin;
 
 use super::*;
 use crate::testing::{Rng, commit, ts};

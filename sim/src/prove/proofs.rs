@@ -14,7 +14,7 @@ pub enum Level {
     Full,
 }
 
-/// One line of the list. In the arguments `N` stands for how many are asked for.
+/// One line of the list. In the arguments `N` stands for how many are asked for, and `LEVEL` for the level.
 struct Line {
     what: &'static str,
     figure: &'static str,
@@ -51,6 +51,22 @@ const LIST: &[Line] = &[
         full: 500_000,
     },
     Line {
+        what: "bits flipped in a log and a database at rest",
+        figure: "bits",
+        program: None,
+        arguments: "damage",
+        ci: 0,
+        full: 0,
+    },
+    Line {
+        what: "I/O failures at every call",
+        figure: "runs",
+        program: None,
+        arguments: "io-failures",
+        ci: 0,
+        full: 0,
+    },
+    Line {
         what: "transactions judged by both checkers",
         figure: "transactions",
         program: None,
@@ -67,12 +83,44 @@ const LIST: &[Line] = &[
         full: 500,
     },
     Line {
+        what: "calls of a real process that fail, and limits",
+        figure: "runs",
+        program: None,
+        arguments: "machine faults",
+        ci: 0,
+        full: 0,
+    },
+    Line {
         what: "seconds of soak",
         figure: "seconds",
         program: None,
         arguments: "machine soak --seconds N",
         ci: 15,
         full: 60,
+    },
+    Line {
+        what: "planted bugs caught",
+        figure: "caught",
+        program: None,
+        arguments: "planted",
+        ci: 0,
+        full: 0,
+    },
+    Line {
+        what: "schedules under shuttle; loom, Miri, ThreadSanitizer",
+        figure: "schedules",
+        program: Some(".ci/schedules"),
+        arguments: "LEVEL",
+        ci: 40_000,
+        full: 1_000_000,
+    },
+    Line {
+        what: "inputs fuzzed",
+        figure: "executions",
+        program: Some("fuzz/run"),
+        arguments: "--executions N",
+        ci: 50_000,
+        full: 1_000_000,
     },
 ];
 
@@ -88,7 +136,12 @@ impl Line {
             Level::Ci => self.ci,
             Level::Full => self.full,
         };
-        let argument = |word: &str| OsString::from(word.replace('N', &asked.to_string()));
+        let level = match level {
+            Level::Ci => "ci",
+            Level::Full => "full",
+        };
+        let argument =
+            |word: &str| OsString::from(word.replace('N', &asked.to_string()).replace("LEVEL", level));
         Proof {
             what: self.what,
             figure: self.figure,

@@ -17,8 +17,27 @@ use loom as checker;
 use shuttle as checker;
 
 pub use checker::hint;
+pub use checker::lazy_static;
 pub use checker::sync::atomic;
+#[cfg(all(shuttle, not(loom)))]
 pub use checker::thread_local;
+
+#[cfg(loom)]
+pub use crate::thread_local_in_a_model as thread_local;
+
+/// `loom`'s macro, for a value that is written as a constant too.
+#[cfg(loom)]
+#[macro_export]
+#[doc(hidden)]
+macro_rules! thread_local_in_a_model {
+    ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = const { $value:expr };) => {
+        $crate::sync::checker_thread_local! { $(#[$attribute])* $vis static $name: $type = $value; }
+    };
+}
+
+#[cfg(loom)]
+#[doc(hidden)]
+pub use checker::thread_local as checker_thread_local;
 
 /// Why a guard always holds its lock when it is used.
 const HELD: &str = "a guard gives its lock away only inside of Condvar::wait";
@@ -241,7 +260,16 @@ impl fmt::Debug for Condvar {
     }
 }
 
+/// A place where the checker may switch threads. Not a yield where there is another way: one who yields is put behind all
+/// others by a checker that gives threads ranks, and a schedule in which one of them is stopped just here would never come.
+#[cfg(all(shuttle, not(loom)))]
+pub fn schedule_point() {
+    let anything = atomic::AtomicBool::new(false);
+    anything.load(atomic::Ordering::SeqCst);
+}
+
 /// A place where the checker may switch threads.
+#[cfg(loom)]
 pub fn schedule_point() {
     checker::thread::yield_now();
 }

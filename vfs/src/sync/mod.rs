@@ -14,12 +14,18 @@
 //! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |
 //! | [`atomic`] | the types, `Ordering` and `fence` |
 //! | [`thread`], [`hint`] | what these modules name |
+//! | [`lazy_static!`] | `static ref NAME: Type = value;`, one at a time |
 //!
-//! No lock poisons. Only `OnceLock::new` is `const` everywhere, so a static is a `OnceLock` of a lock; a checker's
-//! lock lives for one run of it, which is why a static one is of no use in a checked scenario.
+//! No lock poisons. A checker's lock or atomic lives for one run of it, so a static one is a `lazy_static!`, which a
+//! checker makes anew for each run. A number that is counted up for all runs of a process, and that no schedule can turn
+//! on, is an atomic of the standard library.
 
 #[cfg(any(shuttle, loom))]
 mod checked;
+#[cfg(all(shuttle, not(loom)))]
+pub mod explore;
+#[cfg(not(any(shuttle, loom)))]
+mod lazy;
 #[cfg(not(any(shuttle, loom, feature = "simulation")))]
 mod native;
 #[cfg(any(shuttle, loom, feature = "simulation"))]
@@ -30,16 +36,19 @@ mod simulated;
 
 pub use std::sync::{Arc, Weak};
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use self::checked::checker_thread_local;
 #[cfg(not(any(shuttle, loom, feature = "simulation")))]
 pub use self::native::{
     Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,
-    schedule_point, thread, thread_local,
+    lazy_static, schedule_point, thread, thread_local,
 };
 #[cfg(any(shuttle, loom))]
 pub use self::{
     checked::{
-        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, schedule_point,
-        thread, thread_local,
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, lazy_static,
+        schedule_point, thread, thread_local,
     },
     once::OnceLock,
 };
@@ -48,8 +57,8 @@ pub use self::{
 pub use self::{
     once::OnceLock,
     simulated::{
-        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, schedule_point,
-        thread, thread_local,
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint, lazy_static,
+        schedule_point, thread, thread_local,
     },
 };
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::lazy_static;
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::sync::{OnceLock, atomic};
 pub use std::thread_local;

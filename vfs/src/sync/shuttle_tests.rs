@@ -6,8 +6,8 @@ use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
 use super::atomic::{AtomicU64, Ordering};
-use super::{Arc, Condvar, Mutex, OnceLock, RwLock, thread};
-use crate::{Env, OpenMode, OpenOptions};
+use super::{Arc, Condvar, Mutex, OnceLock, RwLock, lazy_static, thread};
+use crate::{Env, OpenMode, OpenOptions, explore};
 
 const RUNS: usize = 200;
 
@@ -39,56 +39,65 @@ fn a_timed_wait_times_out_in_some_schedules_and_hears_in_others() {
 
 #[test]
 fn a_wait_hears_its_notification() {
-    shuttle::check_random(
-        || {
-            let shared = Arc::new((Mutex::new(0), Condvar::new(), RwLock::new(0)));
-            let threads: Vec<_> = (0..2)
-                .map(|_| {
-                    let shared = Arc::clone(&shared);
-                    thread::spawn(move || {
-                        *shared.2.write() += 1;
-                        *shared.0.lock() += 1;
-                        shared.1.notify_one();
-                    })
+    explore!(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new(), RwLock::new(0)));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    *shared.2.write() += 1;
+                    *shared.0.lock() += 1;
+                    shared.1.notify_one();
                 })
-                .collect();
-            let mut count = shared.0.lock();
-            while *count < 2 {
-                shared.1.wait(&mut count);
-            }
-            drop(count);
-            assert_eq!(*shared.2.read(), 2);
-            for thread in threads {
-                thread.join().unwrap();
-            }
-        },
-        RUNS,
-    );
+            })
+            .collect();
+        let mut count = shared.0.lock();
+        while *count < 2 {
+            shared.1.wait(&mut count);
+        }
+        drop(count);
+        assert_eq!(*shared.2.read(), 2);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
 }
 
 #[test]
 fn a_cell_is_computed_once_even_when_the_computation_is_interrupted() {
-    shuttle::check_random(
-        || {
-            let cell = Arc::new((OnceLock::new(), AtomicU64::new(0)));
-            let threads: Vec<_> = (0..3)
-                .map(|_| {
-                    let cell = Arc::clone(&cell);
-                    thread::spawn(move || {
-                        *cell.0.get_or_init(|| {
-                            thread::yield_now();
-                            cell.1.fetch_add(1, Ordering::Relaxed)
-                        })
+    explore!(|| {
+        let cell = Arc::new((OnceLock::new(), AtomicU64::new(0)));
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || {
+                    *cell.0.get_or_init(|| {
+                        thread::yield_now();
+                        cell.1.fetch_add(1, Ordering::Relaxed)
                     })
                 })
-                .collect();
-            for thread in threads {
-                assert_eq!(thread.join().unwrap(), 0);
-            }
-            assert_eq!(cell.1.load(Ordering::Relaxed), 1);
-        },
-        RUNS,
-    );
+            })
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), 0);
+        }
+        assert_eq!(cell.1.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Each run of the checker has its own.
+#[test]
+fn a_static_is_made_once_in_each_run() {
+    lazy_static! {
+        static ref COUNT: Mutex<u64> = Mutex::new(0);
+    }
+    explore!(|| {
+        let threads: Vec<_> = (0..2).map(|_| thread::spawn(|| *COUNT.lock() += 1)).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(*COUNT.lock(), 2);
+    });
 }
 
 #[test]

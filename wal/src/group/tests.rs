@@ -138,55 +138,48 @@ mod native {
 
 #[cfg(shuttle)]
 mod shuttle_schedules {
+    use braid_vfs::explore;
+
     use super::*;
 
     #[test]
     fn no_schedule_loses_a_wake_up() {
-        shuttle::check_random(
-            || {
-                let (shared, succeeded) = crowd(4, 2, None);
-                assert_eq!(succeeded, 8);
-                assert_eq!(shared.1.durable().get(), 64);
-            },
-            5000,
-        );
+        explore!(|| {
+            let (shared, succeeded) = crowd(4, 2, None);
+            assert_eq!(succeeded, 8);
+            assert_eq!(shared.1.durable().get(), 64);
+        });
     }
 
     #[test]
     fn no_schedule_leaves_a_waiter_asleep_after_a_failure() {
-        shuttle::check_random(
-            || {
-                let (shared, _) = crowd(4, 2, Some(1));
-                assert_eq!(shared.1.durable().get(), shared.0.synced());
-            },
-            5000,
-        );
+        explore!(|| {
+            let (shared, _) = crowd(4, 2, Some(1));
+            assert_eq!(shared.1.durable().get(), shared.0.synced());
+        });
     }
 
     #[test]
     fn poisoning_wakes_everybody() {
-        shuttle::check_random(
-            || {
-                let shared = Arc::new((Numbers::default(), GroupCommit::new(Lsn::ZERO)));
-                let waiters: Vec<_> = (0..3)
-                    .map(|_| {
-                        let shared = Arc::clone(&shared);
-                        thread::spawn(move || {
-                            let lsn = shared.0.append();
-                            if shared.1.sync_through(&shared.0, lsn).is_ok() {
-                                assert!(shared.1.durable() >= lsn);
-                            }
-                        })
+        explore!(|| {
+            let shared = Arc::new((Numbers::default(), GroupCommit::new(Lsn::ZERO)));
+            let waiters: Vec<_> = (0..3)
+                .map(|_| {
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || {
+                        let lsn = shared.0.append();
+                        if shared.1.sync_through(&shared.0, lsn).is_ok() {
+                            assert!(shared.1.durable() >= lsn);
+                        }
                     })
-                    .collect();
-                shared.1.poison();
-                let durable = shared.1.durable();
-                for waiter in waiters {
-                    waiter.join().unwrap();
-                }
-                assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
-            },
-            5000,
-        );
+                })
+                .collect();
+            shared.1.poison();
+            let durable = shared.1.durable();
+            for waiter in waiters {
+                waiter.join().unwrap();
+            }
+            assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
+        });
     }
 }

@@ -1,8 +1,9 @@
 //! A counter that many threads raise without meeting.
 
 use std::cell::Cell;
+use std::sync::atomic::AtomicUsize;
 
-use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
 const STRIPES: usize = 16;

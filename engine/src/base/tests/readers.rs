@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use super::file::TestFile;
 use super::kit::*;
@@ -86,7 +87,7 @@ fn many_threads_read_while_folds_go_on() {
             newest.store(fold(&store, &base, &rows(value), &[]).unwrap());
         }
         // On a busy machine the folds may be over before the readers had their turn.
-        while reads.load(Ordering::Relaxed) <= 100 && !readers.iter().any(|reader| reader.is_finished()) {
+        while reads.load(Ordering::Relaxed) <= 100 && !readers.iter().any(ScopedJoinHandle::is_finished) {
             std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);

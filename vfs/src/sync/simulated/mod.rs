@@ -9,6 +9,7 @@ mod mutex;
 mod rwlock;
 pub mod thread;
 
+pub use crate::lazy_static;
 pub use std::sync::atomic;
 pub use std::thread_local;
 
