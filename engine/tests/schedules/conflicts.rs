@@ -97,7 +97,7 @@ fn look_then_write(looks: fn(&Transaction, &Table, u8) -> bool) {
         })
     });
     let folds = spawn(&db, &table, |db, _| checkpoints(db));
-    let beside = spawn(&db, &table, |db, table| drop(db.put(table, "beside", []).unwrap()));
+    let beside = spawn(&db, &table, |db, table| _ = db.put(table, "beside", []).unwrap());
     join(writers);
     join([folds, beside]);
     let there = [0, 1].map(|who: u8| db.get(&table, [who]).unwrap().is_some());
