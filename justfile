@@ -20,3 +20,32 @@ doc:
 # Everything that CI runs
 ci:
     .ci/run
+
+# All proofs in full, well under an hour: crash states, simulations, histories, schedules, planted bugs, fuzzing, ...
+prove *args:
+    cargo run --release -p braid-sim -- prove {{args}}
+
+# A long run of one kind: just simulate 0..10000000, just crash-states 50000000, just histories 100000000, just kill 100000
+simulate seeds:
+    cargo run --release -p braid-sim -- run --seeds {{seeds}}
+
+crash-states states:
+    cargo run --release -p braid-sim -- crash-states --states {{states}}
+
+histories transactions:
+    cargo run --release -p braid-sim -- histories --transactions {{transactions}}
+
+kill cycles:
+    cargo run --release -p braid-sim -- machine kill --cycles {{cycles}}
+
+# Schedules under shuttle, and loom, Miri and ThreadSanitizer: just schedules 100000000
+schedules number:
+    SCHEDULES={{number}} .ci/schedules full
+
+fuzz executions:
+    fuzz/run --executions {{executions}}
+
+# Which changes of the log and the row store no test notices
+mutants:
+    cargo mutants -p braid-mvstore --test-package braid-mvstore --timeout 30 -- --all-targets
+    cargo mutants -p braid-wal --test-package braid-wal --timeout 30 -- --all-targets

@@ -14,15 +14,19 @@ pub enum Level {
     Full,
 }
 
-/// One line of the list. In the arguments `N` stands for how many are asked for, and `LEVEL` for the level.
+/// One line of the list.
 struct Line {
     what: &'static str,
     figure: &'static str,
     program: Option<&'static str>,
+    ci: Share,
+    full: Share,
+}
+
+/// How many are asked for, zero being all that there are; and the arguments for it, with `N` in the place of the number.
+struct Share {
+    asked: u64,
     arguments: &'static str,
-    /// At [`Level::Ci`] and at [`Level::Full`]; zero means all.
-    ci: u64,
-    full: u64,
 }
 
 const LIST: &[Line] = &[
@@ -30,97 +34,85 @@ const LIST: &[Line] = &[
         what: "simulation seeds",
         figure: "seeds",
         program: None,
-        arguments: "run --seeds 0..N",
-        ci: 2_000,
-        full: 10_000,
+        ci: Share { asked: 2000, arguments: "run --seeds 0..N" },
+        full: Share { asked: 10_000, arguments: "run --seeds 0..N" },
     },
     Line {
         what: "seeds run twice, alike",
         figure: "seeds",
         program: None,
-        arguments: "run --twice --seeds 0..N",
-        ci: 300,
-        full: 1_000,
+        ci: Share { asked: 300, arguments: "run --twice --seeds 0..N" },
+        full: Share { asked: 1000, arguments: "run --twice --seeds 0..N" },
     },
     Line {
         what: "crash states",
         figure: "states",
         program: None,
-        arguments: "crash-states --states N",
-        ci: 50_000,
-        full: 500_000,
+        ci: Share { asked: 50_000, arguments: "crash-states --states N" },
+        full: Share { asked: 500_000, arguments: "crash-states --states N" },
     },
     Line {
-        what: "bits flipped in a log and a database at rest",
+        what: "bits flipped at rest",
         figure: "bits",
         program: None,
-        arguments: "damage",
-        ci: 0,
-        full: 0,
+        ci: Share { asked: 0, arguments: "damage --share 256" },
+        full: Share { asked: 0, arguments: "damage" },
     },
     Line {
         what: "I/O failures at every call",
         figure: "runs",
         program: None,
-        arguments: "io-failures",
-        ci: 0,
-        full: 0,
+        ci: Share { asked: 0, arguments: "io-failures --share 8" },
+        full: Share { asked: 0, arguments: "io-failures" },
     },
     Line {
         what: "transactions judged by both checkers",
         figure: "transactions",
         program: None,
-        arguments: "histories --transactions N",
-        ci: 100_000,
-        full: 500_000,
+        ci: Share { asked: 100_000, arguments: "histories --transactions N" },
+        full: Share { asked: 500_000, arguments: "histories --transactions N" },
     },
     Line {
         what: "kill -9 cycles",
         figure: "cycles",
         program: None,
-        arguments: "machine kill --cycles N",
-        ci: 60,
-        full: 500,
+        ci: Share { asked: 100, arguments: "machine kill --cycles N" },
+        full: Share { asked: 500, arguments: "machine kill --cycles N" },
     },
     Line {
-        what: "calls of a real process that fail, and limits",
+        what: "trials of a real machine",
         figure: "runs",
         program: None,
-        arguments: "machine faults",
-        ci: 0,
-        full: 0,
+        ci: Share { asked: 0, arguments: "machine faults --each 1" },
+        full: Share { asked: 0, arguments: "machine faults" },
     },
     Line {
         what: "seconds of soak",
         figure: "seconds",
         program: None,
-        arguments: "machine soak --seconds N",
-        ci: 15,
-        full: 60,
+        ci: Share { asked: 15, arguments: "machine soak --seconds N" },
+        full: Share { asked: 60, arguments: "machine soak --seconds N" },
     },
     Line {
         what: "planted bugs caught",
         figure: "caught",
         program: None,
-        arguments: "planted",
-        ci: 0,
-        full: 0,
+        ci: Share { asked: 0, arguments: "planted --every 8" },
+        full: Share { asked: 0, arguments: "planted" },
     },
     Line {
-        what: "schedules under shuttle; loom, Miri, ThreadSanitizer",
+        what: "schedules under shuttle, beside loom, Miri and ThreadSanitizer",
         figure: "schedules",
         program: Some(".ci/schedules"),
-        arguments: "LEVEL",
-        ci: 40_000,
-        full: 1_000_000,
+        ci: Share { asked: 40_000, arguments: "ci" },
+        full: Share { asked: 1_000_000, arguments: "full" },
     },
     Line {
         what: "inputs fuzzed",
         figure: "executions",
         program: Some("fuzz/run"),
-        arguments: "--executions N",
-        ci: 50_000,
-        full: 1_000_000,
+        ci: Share { asked: 50_000, arguments: "--executions N" },
+        full: Share { asked: 1_000_000, arguments: "--executions N" },
     },
 ];
 
@@ -132,23 +124,18 @@ pub fn proofs(level: Level) -> Vec<Proof> {
 
 impl Line {
     fn at(&self, level: Level) -> Proof {
-        let asked = match level {
-            Level::Ci => self.ci,
-            Level::Full => self.full,
+        let share = match level {
+            Level::Ci => &self.ci,
+            Level::Full => &self.full,
         };
-        let level = match level {
-            Level::Ci => "ci",
-            Level::Full => "full",
-        };
-        let argument =
-            |word: &str| OsString::from(word.replace('N', &asked.to_string()).replace("LEVEL", level));
+        let argument = |word: &str| OsString::from(word.replace('N', &share.asked.to_string()));
         Proof {
             what: self.what,
             figure: self.figure,
-            asked,
-            target: self.full,
+            asked: share.asked,
+            target: self.full.asked,
             program: self.program.map(PathBuf::from),
-            arguments: self.arguments.split_whitespace().map(argument).collect(),
+            arguments: share.arguments.split_whitespace().map(argument).collect(),
         }
     }
 }
