@@ -3,10 +3,10 @@
 //! * `open PATH`: opens for writing, prints `opened`, or `locked PID`, and ends.
 //! * `read PATH`: the same, read-only.
 //! * `hold PATH`, `hold-read PATH`: the same, and keeps the database open until its input ends.
-//! * `work PATH THREADS SEED`: commits from many threads until its input ends; see [`work`].
-//! * `steps PATH COUNT MAPPED`: commits one after the other, and goes on whatever fails; see [`steps`].
-//! * `full PATH`: fills the small disk that it was put on, and is given a larger one; see [`full`].
-//! * `descriptors PATH`: runs out of file descriptors; see [`descriptors`].
+//! * `work PATH THREADS SEED`: commits from many threads until its input ends.
+//! * `steps PATH COUNT MAPPED`: commits one after the other, and goes on whatever fails.
+//! * `full PATH`: fills the small disk that it was put on, and is given a larger one.
+//! * `descriptors PATH`: runs out of file descriptors.
 
 pub(crate) mod descriptors;
 pub(crate) mod full;
