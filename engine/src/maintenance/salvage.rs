@@ -10,7 +10,7 @@ use std::path::Path;
 use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
 use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{LogOptions, Lsn, Recovery, Salvage, ScanError};
+use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
 use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, log_dir};
@@ -101,6 +101,10 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
     };
     for loss in losses {
         rescue.lose(&loss);
+    }
+    if opened.other_damaged {
+        let loss = "one of the two meta pages is damaged; what only that one knew of is missing";
+        rescue.report.losses.push(loss.to_owned());
     }
     rescue.read_names(&opened.store, &opened.base)?;
     rescue.read_trees(&opened.store, &opened.base)?;
@@ -217,11 +221,13 @@ impl Rescue {
     }
 
     fn read_log(&mut self, env: &Env, path: &Path, store: &BaseStore, base: &Base) -> Result<()> {
-        let start = Lsn::new(base.state().checkpoint_lsn);
-        if start == Lsn::ZERO {
-            return Ok(());
-        }
         let dir = log_dir(path);
+        let start = match Lsn::new(base.state().checkpoint_lsn) {
+            // A meta page from before the log. Where there is one all the same, the page that knows of it is damaged.
+            Lsn::ZERO if Log::exists(&*env.files, &dir).is_ok_and(|exists| exists) => Lsn::FIRST,
+            Lsn::ZERO => return Ok(()),
+            start => start,
+        };
         // A recovery that was cut short may have left a base that is ahead of where replay starts.
         let in_base = base.state().checkpoint_ts;
         let salvaged =

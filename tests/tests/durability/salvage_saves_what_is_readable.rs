@@ -79,3 +79,25 @@ fn it_overwrites_nothing_and_respects_the_lock() -> Result<()> {
     assert!(matches!(locked, Err(Error::Locked { .. })), "{locked:?}");
     assert_clean(&db)
 }
+
+#[test]
+fn of_a_young_database_without_its_newest_meta_page_what_the_log_holds() -> Result<()> {
+    // Before the first checkpoint the other meta page is one from before the log.
+    let (place, out) = (Place::new(), Place::new());
+    let db = place.open()?;
+    let table = db.table("rows")?;
+    for number in 0..50 {
+        db.put(&table, key(number), key(number).repeat(5))?;
+    }
+    let rows = contents(&db.snapshot()?, &table)?;
+    drop((db, table));
+    let mut bytes = Place::read(&place.path());
+    bytes[4096] ^= 1;
+    Place::write(&place.path(), &bytes);
+    assert!(place.open().is_err());
+    let report = salvage(place.path(), out.path())?;
+    assert!(!report.losses.is_empty(), "{report:?}");
+    let saved = out.open()?;
+    assert_eq!(contents(&saved.snapshot()?, &saved.table("rows")?)?, rows);
+    assert_clean(&saved)
+}
