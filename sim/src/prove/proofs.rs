@@ -48,21 +48,21 @@ const LIST: &[Line] = &[
         what: "crash states",
         figure: "states",
         program: None,
-        ci: Share { asked: 50_000, arguments: "crash-states --states N" },
+        ci: Share { asked: 100_000, arguments: "crash-states --states N" },
         full: Share { asked: 500_000, arguments: "crash-states --states N" },
     },
     Line {
         what: "bits flipped at rest",
         figure: "bits",
         program: None,
-        ci: Share { asked: 0, arguments: "damage --share 256" },
+        ci: Share { asked: 0, arguments: "damage --share 40" },
         full: Share { asked: 0, arguments: "damage" },
     },
     Line {
         what: "I/O failures at every call",
         figure: "runs",
         program: None,
-        ci: Share { asked: 0, arguments: "io-failures --share 8" },
+        ci: Share { asked: 0, arguments: "io-failures" },
         full: Share { asked: 0, arguments: "io-failures" },
     },
     Line {
@@ -104,7 +104,7 @@ const LIST: &[Line] = &[
         what: "schedules under shuttle, beside loom, Miri and ThreadSanitizer",
         figure: "schedules",
         program: Some(".ci/schedules"),
-        ci: Share { asked: 40_000, arguments: "ci" },
+        ci: Share { asked: 40_000, arguments: "ci shuttle loom" },
         full: Share { asked: 1_000_000, arguments: "full" },
     },
     Line {

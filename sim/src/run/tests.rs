@@ -1,27 +1,8 @@
-//! Some seeds, run to their end; and the shrinker.
-
-use std::sync::{Mutex, PoisonError};
+//! The shrinker. Seeds are run in `tests/`, where a process is theirs alone.
 
 use super::children::Failure;
 use super::shrink::shrink;
 use super::swarm::{Limits, Plan};
-use super::trace::Trace;
-use super::world::run_seed;
-
-/// One run at a time: what is static in the engine serves one scheduler.
-static ALONE: Mutex<()> = Mutex::new(());
-
-#[test]
-fn some_seeds_go_well_and_twice_the_same() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for seed in 0..25 {
-        let (one, two) = (Trace::default(), Trace::default());
-        let figures =
-            run_seed(seed, &Limits::default(), &one).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        assert_eq!(run_seed(seed, &Limits::default(), &two), Ok(figures));
-        assert_eq!(one.fingerprint(), two.fingerprint(), "seed {seed}");
-    }
-}
 
 #[test]
 fn what_a_failure_does_not_need_is_taken_away() {
