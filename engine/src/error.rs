@@ -131,14 +131,13 @@ pub enum Error {
         oldest_ts: Timestamp,
     },
 
-    /// The log could not be synced, so it is not known whether this commit would survive a power cut. The core is
-    /// poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
+    /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit is
+    /// there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
     #[error(
         "outcome of commit {commit_ts} unknown: {source}; close every handle of this database, reopen it and check"
     )]
     CommitUnknown {
-        /// Its place in the history, if it is there. No other commit will ever have it. Of a transaction that wrote
-        /// nothing: the snapshot that it read, which may not stand.
+        /// Its place in the history, if it is there. No other commit will ever have it.
         commit_ts: Timestamp,
         /// What the system said.
         source: Arc<io::Error>,

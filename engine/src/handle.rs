@@ -60,7 +60,7 @@ impl Drop for Handle {
         if let Some(entry) = self.entry.take() {
             *entry.state.lock() = State::Vacant;
             entry.closed.notify_all();
-            forget(&entry);
+            forget(entry);
         }
     }
 }
@@ -90,12 +90,15 @@ lazy_static! {
 }
 
 /// Drops an entry whose handle is gone, unless somebody has found it meanwhile: that takes the lock held here.
-fn forget(entry: &Arc<Entry>) {
+///
+/// The entry is given up under that lock too, so that of all who forget it the last one sees that it is the last.
+fn forget(entry: Arc<Entry>) {
     const HERE_AND_IN_THE_REGISTRY: usize = 2;
     let mut entries = ENTRIES.lock();
-    if Arc::strong_count(entry) == HERE_AND_IN_THE_REGISTRY {
+    if Arc::strong_count(&entry) == HERE_AND_IN_THE_REGISTRY {
         entries.remove(&entry.file);
     }
+    drop(entry);
 }
 
 /// The handle that is open for the file, or the one that `open` makes of a core.
@@ -120,6 +123,8 @@ pub(crate) fn share(
                         break;
                     }
                     drop(state);
+                    // Before the handle, which may be the last one by now and forgets the entry then.
+                    drop(entry);
                     attach(&handle.core)?;
                     return Ok(handle);
                 }
@@ -131,11 +136,40 @@ pub(crate) fn share(
         Ok(core) => core,
         Err(error) => {
             drop(state);
-            forget(&entry);
+            forget(entry);
             return Err(error);
         }
     };
     let handle = Arc::new(Handle { core, entry: Some(Arc::clone(&entry)) });
     *state = State::Live(Arc::downgrade(&handle));
     Ok(handle)
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use std::path::PathBuf;
+
+    use braid_vfs::{Env, OpenMode, OpenOptions};
+
+    use super::*;
+    use crate::core::{OpenRequest, open};
+    use crate::error::Error;
+    use crate::options::Options;
+
+    #[test]
+    fn whoever_is_the_last_forgets_the_entry() {
+        let (env, path) = (Env::in_memory(), PathBuf::from("/db"));
+        let file = env.files.open(&path, OpenOptions::new(OpenMode::CreateNew)).unwrap().identity().unwrap();
+        let request =
+            OpenRequest { env, path, identity: Some(file), options: Options::default(), read_only: false };
+        let is_known = || ENTRIES.lock().contains_key(&file);
+        assert!(share(file, || Err(Error::ReadOnly), |_| Ok(())).is_err());
+        assert!(!is_known(), "nothing was opened");
+        let first = share(file, || open(request), |_| Ok(())).unwrap();
+        assert!(is_known());
+        // The first handle goes while the second is being made of it, and the second is refused.
+        let close_and_refuse = |_: &Core| first.close().and(Err(Error::ReadOnly));
+        assert!(share(file, || Err(Error::ReadOnly), close_and_refuse).is_err());
+        assert!(!is_known(), "the second was the last to hold it");
+    }
 }

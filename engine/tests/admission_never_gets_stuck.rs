@@ -96,3 +96,50 @@ fn a_write_of_its_own_takes_either_mode() {
         }
     });
 }
+
+/// Calls `told` at each event of the engine that is a conflict.
+struct OnConflict<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.fields().any(|field| field.name() == "conflict") {
+            (self.0)();
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn who_is_told_of_a_conflict_may_commit_what_needs_all_room() {
+    within_seconds(|| {
+        let options = Options { row_store_bytes: 64 << 10, ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let mut lost = db.begin_concurrent().unwrap();
+        lost.put(&table, "key", "lost").unwrap();
+        db.put(&table, "key", "won").unwrap();
+        let told = {
+            let (db, table) = (db.clone(), table.clone());
+            move || assert!(db.put(&table, "note", vec![1; 200 << 10]).is_ok())
+        };
+        let commit = || lost.commit();
+        assert!(tracing::subscriber::with_default(OnConflict(told), commit).is_err());
+        assert_eq!(db.get(&table, "note").unwrap().map(|note| note.len()), Some(200 << 10));
+    });
+}

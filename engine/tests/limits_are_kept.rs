@@ -176,6 +176,26 @@ fn of_what_a_serializable_transaction_notes_of_its_reads() {
 }
 
 #[test]
+fn a_move_that_notes_too_much_passes_over_nothing() {
+    let (db, table) = database(Options { max_transaction_bytes: 600, ..Options::default() });
+    let long = vec![b'b'; 500];
+    for key in [&b"a"[..], &long, b"c", b"d"] {
+        db.put(&table, key, "").unwrap();
+    }
+    let options = TransactionOptions { isolation: Isolation::Serializable, ..TransactionOptions::default() };
+    let tx = db.begin_with(options).unwrap();
+    (0..8_u8).for_each(|key| drop(tx.get(&table, [key]).unwrap()));
+    let mut cursor = tx.cursor(&table).unwrap();
+    assert!(cursor.next().unwrap() && cursor.next().unwrap());
+    // What is noted would be less than the limit again if it ended at a short key.
+    for _ in 0..2 {
+        let refused = cursor.next();
+        assert!(matches!(refused, Err(Error::TransactionTooLarge { .. })), "{refused:?}");
+        assert_eq!(cursor.key(), Some(&long[..]));
+    }
+}
+
+#[test]
 fn a_range_is_deleted_whole_or_not_at_all() {
     const ROWS: usize = 100;
     let limit = ROWS * (ROW_OVERHEAD_BYTES + 4) - 1;

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use braid::{Database, Isolation, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
+use braid::{Database, Error, Isolation, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
 
 /// Everything must work, at once.
 fn assert_usable(db: &Database, table: &Table) {
@@ -94,4 +94,50 @@ fn a_thread_that_dies_takes_its_transaction_with_it() {
         assert!(died);
         assert_usable(&db, &table);
     }
+}
+
+/// Calls `told` at each event of the engine that is a conflict.
+struct OnConflict<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.fields().any(|field| field.name() == "conflict") {
+            (self.0)();
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_commit_that_panics_is_the_end_of_its_cursors_too() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    db.put(&table, "key", "value").unwrap();
+    let mut lost = db.begin_concurrent().unwrap();
+    lost.put(&table, "key", "lost").unwrap();
+    let mut cursor = lost.cursor(&table).unwrap();
+    db.put(&table, "key", "won").unwrap();
+    let trace = OnConflict(|| std::panic::resume_unwind(Box::new("in a trace")));
+    let commit = AssertUnwindSafe(|| tracing::subscriber::with_default(trace, || lost.commit()));
+    assert!(catch_unwind(commit).is_err());
+    assert!(matches!(cursor.next(), Err(Error::TransactionClosed)));
+    db.set_journal_mode(JournalMode::Wal).expect("what the cursor holds is no write transaction");
+    drop(cursor);
+    assert_usable(&db, &table);
 }

@@ -11,15 +11,15 @@
 //! Between the two halves others may commit and trim: a chain, once found, stays. Where the generation was sealed in
 //! between, the commit prepares again in the new one and asks the sealed one with [`Generation::newest`].
 
-use braid_vfs::planted;
 use std::cell::LazyCell;
 use std::fmt;
 
-use crate::epoch::Guard;
+use braid_vfs::planted;
 use crossbeam_skiplist::base::RefEntry;
 use smallvec::SmallVec;
 
 use crate::chain::Chain;
+use crate::epoch::Guard;
 use crate::generation::{InstallRights, Tally};
 use crate::key::RowKey;
 use crate::{Generation, TableId, Timestamp, WriteSet};

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::Bound;
 
-use crate::epoch::pin;
 use braid_vfs::sync::Arc;
 
+use crate::epoch::pin;
 use crate::key::Probe;
 use crate::scan::{ScanBatch, ScanLimit, ScanRow};
 use crate::{Generation, TableId, Timestamp};

@@ -60,10 +60,11 @@ mod slot;
 mod slots;
 mod source;
 
-use braid_vfs::planted;
-use braid_vfs::sync::Arc;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
+
+use braid_vfs::planted;
+use braid_vfs::sync::Arc;
 
 use self::pin::Pin;
 use self::slots::Slots;

@@ -4,12 +4,12 @@
 //! they ascend. So the rows of many log records are gathered, sorted, and put in together. Nobody reads meanwhile, so
 //! only the newest version of each row is kept.
 
-use braid_vfs::planted;
 use std::fmt;
 
-use crate::epoch::Guard;
+use braid_vfs::planted;
 
 use crate::chain::{Pending, Version};
+use crate::epoch::Guard;
 use crate::generation::{InstallRights, Tally};
 use crate::key::RowKey;
 use crate::{TableId, Timestamp};

@@ -4,14 +4,14 @@
 //! wants. That is sound because what a snapshot sees of a generation never changes: new versions are later, and a trim
 //! keeps what a registered snapshot reads. A cursor goes on behind the last key of its batch.
 
-use braid_vfs::planted;
 use std::borrow::Borrow as _;
 use std::ops::Bound;
 
-use crate::epoch::Guard;
+use braid_vfs::planted;
 use crossbeam_skiplist::base::Entry;
 
 use crate::chain::{Chain, Version};
+use crate::epoch::Guard;
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};

@@ -21,13 +21,14 @@
 //! Magic, version and checksum stand where they do in every version of the format, so any version can tell a newer
 //! block from a damaged one.
 
+use braid_vfs::planted;
+
 use super::bytes::{get_u32, get_u64, put};
 use super::error::{BaseError, Result};
 use super::ids::PageGeneration;
 use super::page::PageSize;
 use super::refs::{ChildRef, Root};
 use super::space::FreeListRef;
-use braid_vfs::planted;
 
 /// Bytes of one meta block.
 pub(crate) const META_BYTES: usize = 4096;

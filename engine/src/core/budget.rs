@@ -18,6 +18,7 @@ use std::time::Duration;
 use braid_mvstore::UnusedGeneration;
 use braid_vfs::sync::atomic::{AtomicUsize, Ordering};
 use braid_vfs::sync::{Condvar, Mutex};
+use crossbeam_utils::CachePadded;
 
 use super::shared::{Core, Writer};
 use super::view::View;
@@ -45,7 +46,7 @@ pub(crate) struct Budget {
     bytes: usize,
     seal_bytes: usize,
     /// Of commits that were let through and are not installed yet.
-    reserved: AtomicUsize,
+    reserved: CachePadded<AtomicUsize>,
     /// Commits that are stalled.
     waiting: AtomicUsize,
     /// Of these, the ones that wait to be admitted alone.
@@ -75,7 +76,7 @@ impl Budget {
         Self {
             bytes: bytes.saturating_sub(filters),
             seal_bytes,
-            reserved: AtomicUsize::new(0),
+            reserved: CachePadded::new(AtomicUsize::new(0)),
             waiting: AtomicUsize::new(0),
             large_waiting: AtomicUsize::new(0),
             checkpoints: Mutex::new(Checkpoints::default()),
@@ -129,14 +130,17 @@ impl Core {
             return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
         }
         let budget = &writer.budget;
-        let view = self.view.load();
-        if view.active.bytes() >= budget.seal_bytes() || unfolded_log(writer, &view) > self.options.log_bytes
-        {
-            writer.background.request_checkpoint();
-        }
-        drop(view);
+        let look = || {
+            self.unfolded(|view, bytes| {
+                let log_bytes = unfolded_log(writer, view);
+                if view.active.bytes() >= budget.seal_bytes() || log_bytes > self.options.log_bytes {
+                    writer.background.request_checkpoint();
+                }
+                bytes
+            })
+        };
         if budget.large_waiting.load(Ordering::Relaxed) == 0
-            && let Some(reservation) = budget.reserve(bytes, || self.unfolded_bytes())
+            && let Some(reservation) = budget.reserve(bytes, look)
         {
             return Ok(reservation);
         }
@@ -145,12 +149,18 @@ impl Core {
 
     /// Bytes of rows that are not in the base yet.
     pub(crate) fn unfolded_bytes(&self) -> usize {
+        self.unfolded(|_, bytes| bytes)
+    }
+
+    /// Passes on the current view, and the bytes of rows in it that are not in the base yet.
+    fn unfolded<R>(&self, then: impl FnOnce(&View, usize) -> R) -> R {
         loop {
             let view = self.view.load();
             let bytes = view.unfolded_bytes();
-            // Else a fold may have ended meanwhile, and what was let through for it been counted beside it.
-            if self.view_id.load(Ordering::SeqCst) == view.id {
-                return bytes;
+            // Else a fold may have ended meanwhile, and what was let through for it been counted beside it. The id is
+            // published after the view: where it is behind, nothing has been let through yet, and nobody is waited for.
+            if self.view_id.load(Ordering::SeqCst) <= view.id {
+                return then(&view, bytes);
             }
         }
     }
@@ -185,12 +195,13 @@ impl Core {
             }
             budget.ended.wait_for(&mut checkpoints, LOOK_AGAIN);
         };
-        drop(checkpoints);
         budget.waiting.fetch_sub(1, Ordering::SeqCst);
         if large {
+            // Under the lock: whoever has looked before this and held back for it is asleep by now.
             budget.large_waiting.fetch_sub(1, Ordering::Relaxed);
             budget.ended.notify_all();
         }
+        drop(checkpoints);
         admitted
     }
 }

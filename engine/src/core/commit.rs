@@ -162,6 +162,9 @@ impl Core {
             };
             match left {
                 Left::Failed(error) => {
+                    // Before the trace: its subscriber may commit something itself, and wait for this room.
+                    drop(reservation.take());
+                    drop(pass.take());
                     if let Some(conflict) = error.conflict() {
                         tracing::debug!(%conflict, "conflict");
                     }

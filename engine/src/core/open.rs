@@ -121,8 +121,15 @@ fn refuse_replaced(request: &OpenRequest, file: &dyn File) -> Result<()> {
 /// Locks the directory of the log, if there is one and the file system can: some lock files only.
 fn lock_log(request: &OpenRequest) -> Result<Option<Arc<dyn File>>> {
     let dir = log_dir(&request.path);
-    // What keeps it from being opened is told by whoever reads it.
-    let Ok(Some(directory)) = request.env.files.open_dir(&dir) else { return Ok(None) };
+    let directory = match request.env.files.open_dir(&dir) {
+        Ok(Some(directory)) => directory,
+        Ok(None) => return Ok(None),
+        // Who may not read it is told so by whoever has to.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::io(format!("opening {}", dir.display()), error)),
+    };
     let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
     match directory.try_lock(kind) {
         Ok(LockAttempt::Acquired) => Ok(Some(directory)),
@@ -286,7 +293,8 @@ fn open_read_write(
                 .map_err(|error| Error::from_log(error, "removing an unfinished log"))?;
         }
         let started = Log::create(&request.env, &dir, store.uuid(), options).map_err(from_log)?;
-        // Its directory may be another one now.
+        // Its directory may be another one now, and not of our making if there was none before.
+        check_log_dir(&*request.env.files, &request.path)?;
         for old in locks.drain(1..) {
             old.unlock().map_err(|error| Error::io("unlocking the directory of the log", error))?;
         }

@@ -50,7 +50,7 @@ pub(crate) struct Core {
     pub(super) installed_ts: CachePadded<AtomicU64>,
     /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
     pub(super) acked_ts: CachePadded<AtomicU64>,
-    /// What is locked, until the core is shut down: the file, and the directory of its log.
+    /// What is locked, until the core is shut down: the file, then the directory of its log.
     locks: Mutex<Vec<Arc<dyn File>>>,
     process: ProcessMark,
 }
@@ -154,9 +154,9 @@ impl Core {
         self.writer.as_ref().ok_or(Error::ReadOnly)
     }
 
-    /// Lets other processes have the file.
+    /// Lets other processes have the file; that comes last, so that whoever gets it finds nothing locked beside it.
     pub(super) fn release_lock(&self) {
-        for locked in std::mem::take(&mut *self.locks.lock()) {
+        for locked in std::mem::take(&mut *self.locks.lock()).into_iter().rev() {
             if let Err(error) = locked.unlock() {
                 // It goes with the file then.
                 tracing::debug!(%error, "a lock could not be given up by itself");

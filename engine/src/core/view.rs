@@ -4,10 +4,10 @@
 //! folded; both happen inside the commit section, so that a commit that finds its view still current there has been
 //! validated against every version that exists.
 
-use braid_vfs::planted;
 use std::sync::Arc;
 
 use braid_mvstore::{Generation, Timestamp};
+use braid_vfs::planted;
 
 use crate::base::Base;
 

@@ -141,8 +141,9 @@ impl Cursor {
         limit: Bound<&[u8]>,
     ) -> Result<bool> {
         self.inner.check(self.table.info())?;
+        self.check_notes()?;
         let found = self.layers.seek(Some(&self.inner), from, direction)?;
-        self.track(from, direction, limit)?;
+        self.track(from, direction, limit);
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
@@ -156,18 +157,25 @@ impl Cursor {
             let found = self.layers.step(Some(&self.inner), direction)?;
             return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
+        self.check_notes()?;
         let before = self.layers.key().map(<[u8]>::to_vec);
         let found = self.layers.step(Some(&self.inner), direction)?;
-        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit)?;
+        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit);
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
+    /// For `Serializable`: refuses a move when too much is noted already. Before the move, so that the cursor stays where it
+    /// is and no row is passed over by whoever tries again.
+    fn check_notes(&self) -> Result<()> {
+        self.inner.reads().map_or(Ok(()), |reads| self.inner.check_size(reads.bytes()))
+    }
+
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
-    /// limit. When that is too much the caller is told, and has read nothing that is not noted.
-    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> Result<()> {
-        let Some(mut reads) = self.inner.reads() else { return Ok(()) };
+    /// limit.
+    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
+        let Some(mut reads) = self.inner.reads() else { return };
         if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
-            return Ok(());
+            return;
         }
         let reached = match self.layers.key() {
             Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
@@ -179,7 +187,6 @@ impl Cursor {
             Direction::Backward => (reached, from),
         };
         reads.span(&mut self.last_span, self.table.info().id, from, to);
-        self.inner.check_size(reads.bytes())
     }
 }
 

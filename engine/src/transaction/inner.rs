@@ -58,7 +58,7 @@ impl Inner {
 
     /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
     pub(super) fn check(&self, table: &TableInfo) -> Result<()> {
-        if self.over.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::TransactionClosed);
         }
         let core = self.core();
@@ -70,6 +70,10 @@ impl Inner {
             return Err(Error::NoSuchTable(table.name.to_string()));
         }
         Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     pub(super) fn close(&self) {

@@ -136,7 +136,7 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Error::BusySnapshot`] when the transaction lost: nothing was applied, begin anew.
-    /// [`Error::CommitUnknown`] when the log could not be synced. Every other error: nothing was applied.
+    /// [`Error::CommitUnknown`] when the log could not be written or synced. Every other error: nothing was applied.
     pub fn commit(mut self) -> Result<Commit> {
         self.over = true;
         self.snapshot.inner.core().check_process()?;
@@ -233,6 +233,9 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.over {
             self.snapshot.inner.core().counters.rollbacks.add(1);
+        }
+        // Also after a commit that ended in a panic.
+        if !self.snapshot.inner.is_closed() {
             self.let_go();
         }
     }

@@ -87,6 +87,10 @@ impl FileSystem for FaultyFileSystem {
         verdict.finish(Ok(()))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        self.inner.open_dir(path)
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let verdict = self.faults.meet(Operation::SyncDir, path)?;
         verdict.finish(self.inner.sync_dir(path))

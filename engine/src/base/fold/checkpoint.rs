@@ -8,9 +8,10 @@
 //! slot and of a higher generation, is durable. When a sync fails, nothing is known any more, and the store writes no
 //! more. A generation is never tried twice, so a page that a failed attempt left can never pass for a good one.
 
-use braid_vfs::planted;
 use std::cell::Cell;
 use std::sync::Arc;
+
+use braid_vfs::planted;
 
 use super::write_buffer::{WriteBuffer, WriteTarget};
 use crate::base::error::{BaseError, Result};

@@ -12,6 +12,8 @@
 //!
 //! Invariant: before a reference is put into a level, all levels below are empty, so that entries keep their order.
 
+use braid_vfs::planted;
+
 use super::changes::ChangeReader;
 use super::checkpoint::Checkpoint;
 use super::pending::Pending;
@@ -19,7 +21,6 @@ use crate::base::error::{BaseError, Result};
 use crate::base::ids::TreeId;
 use crate::base::page::{Expected, MAX_LEVEL, Page};
 use crate::base::refs::{ChildRef, Root};
-use braid_vfs::planted;
 
 /// With this many full pages in a level, the first go out. The last ones stay, to be spread evenly with what follows.
 const PAGES_HELD: usize = 6;

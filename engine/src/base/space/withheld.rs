@@ -1,7 +1,8 @@
 //! Freed pages that some live base may still read.
 
-use braid_vfs::planted;
 use std::collections::BTreeMap;
+
+use braid_vfs::planted;
 
 use super::Extent;
 use crate::base::ids::PageGeneration;
