@@ -57,7 +57,8 @@ pub enum Isolation {
 pub struct Options {
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
     pub durability: Durability,
-    /// How long a transaction waits for its turn before `Busy(Locked)`. Default: 5 seconds.
+    /// How long a transaction waits for its turn before `Busy(Locked)`. Default: 5 seconds. A commit that waits for room in
+    /// the row store is not bounded by it: it goes on at the speed of the checkpoint, or fails as that does.
     pub busy_timeout: Duration,
     /// Bytes of tree pages kept in memory, shared by all handles of the file. Default: 64 MiB.
     pub cache_bytes: usize,

@@ -25,7 +25,7 @@ pub(crate) use clock::timestamp;
 pub use commit::Commit;
 pub(crate) use commit::{CommitRequest, Installed};
 pub(crate) use exclusive::Exclusive;
-pub(crate) use open::{OpenRequest, check_log_dir, new_uuid, open};
+pub(crate) use open::{OpenRequest, check_log_dir, lock_log, new_uuid, open};
 pub(crate) use recovery::log_dir;
 pub(crate) use schema::SchemaChange;
 pub(crate) use shared::Core;

@@ -56,7 +56,8 @@ pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     let began = request.env.clock.now();
     let mut locks = vec![lock(&request)?];
     check_log_dir(&*request.env.files, &request.path)?;
-    locks.extend(lock_log(&request)?);
+    let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
+    locks.extend(lock_log(&*request.env.files, &request.path, kind)?);
     let (store, base) = open_store(&request)?;
     let core = if request.read_only {
         open_read_only(request, store, base, locks)?
@@ -118,10 +119,10 @@ fn refuse_replaced(request: &OpenRequest, file: &dyn File) -> Result<()> {
     Err(Error::io(context(), io::Error::new(io::ErrorKind::ResourceBusy, replaced)))
 }
 
-/// Locks the directory of the log, if there is one and the file system can: some lock files only.
-fn lock_log(request: &OpenRequest) -> Result<Option<Arc<dyn File>>> {
-    let dir = log_dir(&request.path);
-    let directory = match request.env.files.open_dir(&dir) {
+/// Locks the directory of the log of the database at `path`, if there is one and the file system can: some lock files only.
+pub(crate) fn lock_log(files: &dyn FileSystem, path: &Path, kind: LockKind) -> Result<Option<Arc<dyn File>>> {
+    let dir = log_dir(path);
+    let directory = match files.open_dir(&dir) {
         Ok(Some(directory)) => directory,
         Ok(None) => return Ok(None),
         // Who may not read it is told so by whoever has to.
@@ -130,7 +131,6 @@ fn lock_log(request: &OpenRequest) -> Result<Option<Arc<dyn File>>> {
         }
         Err(error) => return Err(Error::io(format!("opening {}", dir.display()), error)),
     };
-    let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
     match directory.try_lock(kind) {
         Ok(LockAttempt::Acquired) => Ok(Some(directory)),
         Ok(LockAttempt::HeldBy(holder)) => Err(Error::Locked { path: dir, holder }),
@@ -298,7 +298,7 @@ fn open_read_write(
         for old in locks.drain(1..) {
             old.unlock().map_err(|error| Error::io("unlocking the directory of the log", error))?;
         }
-        locks.extend(lock_log(&request)?);
+        locks.extend(lock_log(&*request.env.files, &request.path, LockKind::Exclusive)?);
         let lsn = started.0.appended().get();
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))

@@ -13,7 +13,7 @@ use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
-use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, log_dir};
+use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, lock_log, log_dir};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, ROW_OVERHEAD_BYTES};
@@ -72,6 +72,8 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         return Err(Error::Locked { path, holder });
     }
     check_log_dir(&*env.files, &path)?;
+    // Held while the log is read: another file may have had this name when the log was opened.
+    let _log_lock = lock_log(&*env.files, &path, LockKind::Shared)?;
     let cache = Arc::new(ClockCache::new(CACHE_BYTES));
     let (opened, losses) =
         BaseStore::open_damaged(file, cache).map_err(|error| Error::from_opening(error, &path))?;
