@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use braid::vfs::faulty::{Fault, Operation};
-use braid::{Database, Error, Options, Result};
+use braid::{Database, Error, Options, Result, salvage};
 use braid_tests::{Actor, Place, assert_clean, faulty_env};
 
 use crate::actor;
@@ -152,6 +152,8 @@ fn an_older_copy_does_not_get_the_log_that_is_in_use() -> Result<()> {
     rename(&place.join("copy"), &place.path());
     let said = Actor::start_as(&actor(), "open", &place.path(), &[]).line().unwrap_or_default();
     assert_eq!(said, format!("locked {}", std::process::id()), "the log is in use");
+    let salvaged = salvage(place.path(), place.join("salvaged.braid"));
+    assert!(matches!(salvaged, Err(Error::Locked { .. })), "{salvaged:?}");
     assert_eq!(fill(&db, "b")?, 400);
     assert_clean(&db)?;
     db.close()?;
