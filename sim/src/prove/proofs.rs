@@ -34,7 +34,7 @@ const LIST: &[Line] = &[
         what: "simulation seeds",
         figure: "seeds",
         program: None,
-        ci: Share { asked: 2000, arguments: "run --seeds 0..N" },
+        ci: Share { asked: 5_000, arguments: "run --seeds 0..N" },
         full: Share { asked: 10_000, arguments: "run --seeds 0..N" },
     },
     Line {
@@ -69,7 +69,7 @@ const LIST: &[Line] = &[
         what: "transactions judged by both checkers",
         figure: "transactions",
         program: None,
-        ci: Share { asked: 100_000, arguments: "histories --transactions N" },
+        ci: Share { asked: 300_000, arguments: "histories --transactions N" },
         full: Share { asked: 500_000, arguments: "histories --transactions N" },
     },
     Line {
