@@ -75,6 +75,7 @@ fn a_snapshot_pins_its_begin_ts_until_it_ends() {
     assert_eq!(registry.oldest_read_write(ts(20)), ts(8));
     assert!(registry.has_read_write());
     assert_eq!(registry.len(), 2);
+    assert!(!registry.is_empty());
     assert!(registry.end(writer, &source).is_none());
     assert!(!registry.has_read_write());
     assert_eq!(registry.oldest_read_write(ts(20)), ts(20));
@@ -214,6 +215,20 @@ fn a_current_view_is_reused_and_a_replaced_one_is_given_up() {
     let snapshot = registry.begin(ReadOnly, &source, 0).unwrap();
     assert_eq!(**snapshot.view(), 3);
     drop(registry.end(snapshot, &source));
+}
+
+#[test]
+fn a_begin_before_the_sweep_does_not_read_the_replaced_view() {
+    let source = Source::new(1, 1);
+    let registry = SnapshotRegistry::new(10);
+    let first = registry.begin(ReadOnly, &source, 0).unwrap();
+    let slot = first.slot;
+    assert!(registry.end(first, &source).is_none(), "the slot keeps the view");
+    let old = source.publish(2);
+    let second = registry.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!((second.slot, **second.view()), (slot, 2));
+    assert!(old.upgrade().is_none(), "and nothing holds the one before");
+    assert!(registry.end(second, &source).is_none());
 }
 
 #[test]
