@@ -287,3 +287,55 @@ fn one_sync_serves_many_threads() {
     let (records, _) = scan(&after, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 800, "every acknowledged record is on the disk");
 }
+
+#[test]
+fn the_statistics_agree_with_the_log_and_its_files() {
+    for options in [small(), plain()] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+        let start = log.appended().get();
+        for tag in 0..300 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+            if tag % 50 == 49 {
+                log.sync_now().unwrap();
+                log.release_before(log.durable()).unwrap();
+            }
+            let (stats, files) = (log.stats(), paths(&fs));
+            assert_eq!(stats.records, tag + 1);
+            assert_eq!(stats.bytes, log.appended().get() - start, "the log's own records count");
+            assert_eq!(stats.live_segments + stats.spare_segments, files.len() as u64);
+            assert_eq!(stats.created - stats.removed, files.len() as u64);
+            assert_eq!(stats.created + stats.recycled, stats.rotations + 1 + stats.spare_segments);
+            let lengths = files.iter().map(|path| read(&fs, path).len() as u64);
+            assert_eq!(stats.file_bytes, lengths.sum::<u64>());
+        }
+        let stats = log.stats();
+        assert!(stats.recycled > 0 && stats.removed > 0 && stats.syncs > 0, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_spare_is_wanted_from_half_a_segment_on_until_there_is_one() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    for segment in 0..4 {
+        let mut records = 0;
+        while !log.wants_preparation() {
+            assert!(log.stats().rotations == segment, "asked for before it is needed");
+            append(&mut appender, 0, &[1; 52]).unwrap();
+            records += 1;
+        }
+        // Records of 104 bytes; segments of 8192 bytes and then 16384, a block of which is the header's.
+        let room = if segment == 0 { 4096 } else { 12288 };
+        assert!(
+            (room / 2 - 208..=room / 2 + 208).contains(&(records * 104)),
+            "{records} in segment {segment}"
+        );
+        log.prepare(0).unwrap();
+        assert!(!log.wants_preparation());
+        while log.stats().rotations == segment {
+            append(&mut appender, 0, &[1; 52]).unwrap();
+            assert!(!log.wants_preparation());
+        }
+    }
+}
