@@ -67,6 +67,13 @@ fn a_reader_keeps_its_version_of_a_hot_row() {
 }
 
 #[test]
+fn an_unused_generation_takes_the_memory_of_its_filter() {
+    for expected in [0, 1 << 16, 1 << 24] {
+        assert_eq!(UnusedGeneration::bytes(expected), KeyFilter::bytes_for(expected));
+    }
+}
+
+#[test]
 fn long_keys_are_found_and_counted() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let long = [9; 1000];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
 
 use super::helpers::*;
 use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
@@ -232,6 +233,70 @@ fn a_log_is_created_once_and_removed_whole() {
 }
 
 #[test]
+fn a_log_exists_as_long_as_there_are_segments() {
+    let fs = CrashFileSystem::new();
+    let exists = || Log::exists(&fs, dir()).unwrap();
+    assert!(!exists(), "no directory, no log");
+    Log::remove(&fs, dir()).unwrap();
+    drop(filled(&fs, small(), 3, |_| true));
+    assert!(exists());
+    let notes = dir().join("notes");
+    put(&fs, &notes, b"mine");
+    Log::remove(&fs, dir()).unwrap();
+    assert!(!exists());
+    assert_eq!(paths(&fs), [notes], "what is not the log's stays");
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+    let fs = CrashFileSystem::new();
+    // A file in its place, which the system refuses to list.
+    drop(fs.open(dir(), OpenOptions::new(OpenMode::CreateNew)).unwrap());
+    assert!(matches!(Log::exists(&fs, dir()), Err(LogError::Io { action: "list", .. })));
+    assert!(matches!(Log::remove(&fs, dir()), Err(LogError::Io { action: "list", .. })));
+    let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(refused, RecoveryError::Io { action: "list", .. }), "{refused}");
+}
+
+#[test]
+fn what_recovery_found_is_kept_until_it_is_released() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, small(), 200, |_| true);
+    log.close(appender).unwrap();
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let end = recovered.end;
+    let (log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    let files = paths(&fs);
+    assert!(files.len() > 3);
+    assert_eq!(log.stats().live_segments, files.len() as u64);
+    let lengths = files.iter().map(|path| read(&fs, path).len() as u64);
+    assert_eq!(log.retained_bytes(), lengths.sum::<u64>());
+    append(&mut appender, 200, &payload(200)).unwrap();
+    log.sync_now().unwrap();
+    log.release_before(end).unwrap();
+    assert_eq!((log.stats().live_segments, paths(&fs).len()), (1, 1), "the old ones are gone");
+    let (records, _) = scan(&fs, end, log.durable()).unwrap();
+    assert_eq!(records, [(200, payload(200))]);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_directory_is_for_those_who_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let env = braid_vfs::Env::real();
+    for (file_bits, dir_bits) in [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755)] {
+        let dir = std::env::temp_dir().join(format!("braid-wal-{file_bits:o}-{}", std::process::id()));
+        Log::remove(&*env.files, &dir).unwrap();
+        drop(Log::create(&env, &dir, UUID, LogOptions { permissions: file_bits, ..small() }).unwrap());
+        let found = dir.metadata().unwrap().permissions().mode() & 0o777;
+        // What the process's umask takes away is not the log's to give.
+        assert_eq!(found & !dir_bits, 0, "{found:o} for files of {file_bits:o}");
+        assert_eq!(found & 0o700, 0o700);
+        Log::remove(&*env.files, &dir).unwrap();
+    }
+}
+
+#[test]
 fn real_files_hold_it_as_well() {
     let env = braid_vfs::Env::real();
     let dir = std::env::temp_dir().join(format!("braid-wal-{}", std::process::id()));
@@ -308,6 +373,8 @@ fn the_statistics_agree_with_the_log_and_its_files() {
             assert_eq!(stats.created + stats.recycled, stats.rotations + 1 + stats.spare_segments);
             let lengths = files.iter().map(|path| read(&fs, path).len() as u64);
             assert_eq!(stats.file_bytes, lengths.sum::<u64>());
+            assert_eq!(log.retained_bytes() == stats.file_bytes, stats.spare_segments == 0);
+            assert!((log.retained_bytes()..=log.retained_bytes() + 2 * 16384).contains(&stats.file_bytes));
         }
         let stats = log.stats();
         assert!(stats.recycled > 0 && stats.removed > 0 && stats.syncs > 0, "{stats:?}");
