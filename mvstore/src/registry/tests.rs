@@ -261,6 +261,24 @@ fn slots_grow_by_chunks_up_to_the_limit_and_are_used_again() {
 }
 
 #[test]
+fn a_thread_that_comes_from_another_registry_is_in_a_slot_that_is_looked_at() {
+    let source = Source::new(5, 5);
+    let (here, there) = (SnapshotRegistry::new(10), SnapshotRegistry::new(10));
+    let first = here.begin(ReadOnly, &source, 0).unwrap();
+    // The thread now remembers the slot there that would be the next one here.
+    let others = [0, 1].map(|_| there.begin(ReadOnly, &source, 0).unwrap());
+    assert_eq!(others[1].slot, 1);
+    let second = here.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!(here.len(), 2);
+    for snapshot in [first, second] {
+        drop(here.end(snapshot, &source));
+    }
+    for snapshot in others {
+        drop(there.end(snapshot, &source));
+    }
+}
+
+#[test]
 fn live_snapshots_are_listed() {
     let source = Source::new(3, 4);
     let registry = SnapshotRegistry::new(10);

@@ -253,7 +253,29 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     bad[0] ^= 1;
     put(&fs, &segment(3), &bad);
     assert_eq!(salvage(&fs), (tags, skips), "a lost segment header costs no record");
+    // The place of the first record behind it, which is in the header's second field.
+    bad[4096 + 8] ^= 1;
+    put(&fs, &segment(3), &bad);
+    assert_eq!(salvage(&fs).0.len(), 198, "with the first record after it, that one");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
+}
+
+#[test]
+fn a_segment_that_the_log_went_on_in_is_missed() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 0, |_| false);
+    let mut tag = 0;
+    while log.stats().rotations == 0 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        tag += 1;
+    }
+    // Nothing was ever synced, so nothing but the end of the first segment speaks of the second.
+    remove(&fs, &segment(2));
+    let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(
+        matches!(error, RecoveryError::Corrupt { what: Damage::SegmentGone { segment: 2 }, .. }),
+        "{error}"
+    );
 }
 
 #[test]
