@@ -105,6 +105,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_the_three_bits_that_its_hash_names() {
+        let filter = KeyFilter::for_bytes(1 << 20);
+        for (one, two, three) in [(0, 0, 0), (5, 5, 9), (9, 5, 5), (63, 0, 63), (1, 2, 3), (17, 42, 63)] {
+            let word = 777_u64;
+            // The bits between the three and the word's number play no part.
+            for between in [0, 1 << 18, 1 << 31] {
+                let hash = word << 32 | between | three << 12 | two << 6 | one;
+                let (place, bits) = filter.place(hash);
+                assert_eq!(bits, 1 << one | 1 << two | 1 << three, "{one} {two} {three}");
+                assert!(std::ptr::eq(place, &raw const filter.words[777]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_the_memory_that_was_announced() {
+        for generation_bytes in [0, 1 << 16, 1 << 20, 1 << 24, usize::MAX] {
+            let filter = KeyFilter::for_bytes(generation_bytes);
+            assert_eq!(size_of_val(&*filter.words), KeyFilter::bytes_for(generation_bytes));
+        }
+        assert_eq!(KeyFilter::bytes_for(0), MIN_BYTES);
+        assert_eq!(KeyFilter::bytes_for(usize::MAX), MAX_BYTES);
+        assert_eq!(KeyFilter::bytes_for(1 << 20), (1 << 20) / GENERATION_BYTES_PER_BYTE);
+    }
+
+    #[test]
     fn a_key_hashes_alike_borrowed_and_owned_and_unlike_its_neighbours() {
         let bytes = [7; 40];
         let mut hashes = std::collections::BTreeSet::new();

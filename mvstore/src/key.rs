@@ -282,6 +282,11 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_named_by_its_number() {
+        assert_eq!(TableId(70).to_string(), "70");
+    }
+
+    #[test]
     fn a_key_gives_back_its_parts() {
         for len in 0..=60 {
             let bytes: Vec<u8> = (0..len).collect();

@@ -123,6 +123,29 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_knows_about_how_much_memory_it_takes() {
+        let mut batch = ReplayBatch::new();
+        batch.push(T, &[7; 1000], Some(&[8; 500]), ts(1));
+        assert!((1500 + size_of::<Row>()..1700).contains(&batch.bytes()), "{} bytes", batch.bytes());
+        let one = batch.bytes();
+        batch.push(T, &[7; 1000], Some(&[8; 500]), ts(2));
+        assert_eq!(batch.bytes(), 2 * one);
+    }
+
+    #[test]
+    fn a_row_that_is_replayed_again_and_again_stays_small() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        let guard = pin();
+        let mut batch = ReplayBatch::new();
+        for commit_ts in 1..=1000 {
+            batch.push(T, b"hot", Some(&[0; 100]), ts(commit_ts));
+            rights.replay(&mut batch, &guard);
+            assert!(generation.bytes() < 400, "{} bytes after {commit_ts} batches", generation.bytes());
+        }
+        assert_eq!(generation.rows(), 1);
+    }
+
+    #[test]
     fn the_order_of_keys_makes_no_difference() {
         let mut rng = Rng::new(3);
         let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);

@@ -60,4 +60,10 @@ mod tests {
         assert_eq!(Timestamp::new(Timestamp::MAX.get() + 1), None);
         assert_eq!(Timestamp::new(u64::MAX), None);
     }
+
+    #[test]
+    fn a_moment_is_named_by_its_number() {
+        assert_eq!(Timestamp::ZERO.to_string(), "0");
+        assert_eq!(Timestamp::MAX.to_string(), "4611686018427387903");
+    }
 }

@@ -67,3 +67,27 @@ impl LogOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_the_format_cannot_hold_are_brought_within_it() {
+        let extreme = |bytes, spares| LogOptions {
+            first_segment_bytes: bytes,
+            max_segment_bytes: bytes,
+            max_record_bytes: bytes,
+            max_spares: spares,
+            ..LogOptions::default()
+        };
+        let least = extreme(0, 0).normalized();
+        assert_eq!((least.first_segment_bytes, least.max_segment_bytes), (2 * BLOCK_BYTES, 2 * BLOCK_BYTES));
+        assert_eq!((least.max_record_bytes, least.max_spares), (0, 1));
+        let most = extreme(u64::MAX, 9).normalized();
+        assert_eq!((most.first_segment_bytes, most.max_segment_bytes), (1 << 40, 1 << 40));
+        assert_eq!((most.max_record_bytes, most.max_spares), (LogOptions::MAX_RECORD_BYTES, 9));
+        let odd = LogOptions { max_segment_bytes: 1, ..extreme(100_001, 1) }.normalized();
+        assert_eq!((odd.first_segment_bytes, odd.max_segment_bytes), (102_400, 102_400));
+    }
+}

@@ -58,3 +58,26 @@ fn nothing_folds_to_nothing() {
     let (empty, _rights) = Generation::new(ts(1), 1 << 16);
     assert!(collect(FoldIter::new(&[empty], ts(9))).is_empty());
 }
+
+#[test]
+fn tables_left_out_are_passed_over_wherever_they_lie() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    commit(&mut rights, 1, 0, |writes| {
+        for table in 0..5 {
+            for row in 0..3_u64 {
+                writes.put(TableId(table), &row.to_be_bytes(), b"x");
+            }
+        }
+    });
+    for without in [vec![], vec![0], vec![4, 0], vec![2, 1], vec![3], vec![4, 3, 2, 1, 0]] {
+        let without: Vec<_> = without.into_iter().map(TableId).collect();
+        let fold = FoldIter::new(&[Arc::clone(&generation)], ts(1)).without(without.clone());
+        let tables: Vec<_> = collect(fold).into_iter().map(|(table, ..)| table).collect();
+        let expected: Vec<_> = (0..5)
+            .map(TableId)
+            .filter(|table| !without.contains(table))
+            .flat_map(|table| [table; 3])
+            .collect();
+        assert_eq!(tables, expected, "without {without:?}");
+    }
+}

@@ -43,6 +43,7 @@ fn a_hot_row_stays_small_and_is_accounted_for() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     put(&mut rights, 1, b"hot", Some(&[0; 100]));
     let one = generation.bytes();
+    assert!((100 + size_of::<RowKey>() + size_of::<Chain>()..400).contains(&one), "{one} bytes for one row");
     for commit_ts in 2..5000 {
         put(&mut rights, commit_ts, b"hot", Some(&[0; 100]));
         assert!(generation.bytes() < one * 10, "{} bytes after {commit_ts} commits", generation.bytes());
@@ -66,11 +67,18 @@ fn a_reader_keeps_its_version_of_a_hot_row() {
 }
 
 #[test]
+fn an_unused_generation_takes_the_memory_of_its_filter() {
+    for expected in [0, 1 << 16, 1 << 24] {
+        assert_eq!(UnusedGeneration::bytes(expected), KeyFilter::bytes_for(expected));
+    }
+}
+
+#[test]
 fn long_keys_are_found_and_counted() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let long = [9; 1000];
     put(&mut rights, 1, &long, Some(b"v"));
-    assert!(generation.bytes() >= 1001);
+    assert!((1001..1400).contains(&generation.bytes()), "{} bytes", generation.bytes());
     assert_eq!(generation.get(T, &long, ts(1), &pin()), Some(Found::Value(b"v")));
     assert_eq!(generation.get(T, &long[..999], ts(1), &pin()), None);
 }

@@ -78,3 +78,28 @@ impl fmt::Debug for Pin {
         write!(f, "{:?} at {}{from}", self.kind(), self.timestamp())
     }
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_says_what_it_was_made_of_and_is_never_idle() {
+        for kind in [SnapshotKind::ReadOnly, SnapshotKind::ReadWrite] {
+            for at in [0, 1, TIMESTAMP - 1, TIMESTAMP] {
+                let at = Timestamp::from_stored(at);
+                let (tentative, settled) = (Pin::tentative(kind, at), Pin::settled(kind, at));
+                for pin in [tentative, settled] {
+                    assert!(!pin.is_idle(), "{kind:?} at {at}");
+                    assert_eq!(pin.kind(), kind);
+                    assert!(Pin::from_word(pin.word()) == pin);
+                }
+                assert!(tentative.is_tentative() && !settled.is_tentative());
+                assert_eq!(settled.timestamp(), at);
+                assert!(tentative.timestamp() <= at && tentative.timestamp().get() + 1 >= at.get());
+            }
+        }
+        assert!(Pin::IDLE.is_idle());
+    }
+}

@@ -114,3 +114,26 @@ fn place(index: usize) -> (usize, usize) {
     let first = FIRST_CHUNK * ((1 << chunk) - 1);
     (chunk as usize, index - first)
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_hold_every_slot_up_to_the_capacity_and_no_other() {
+        assert_eq!(CAPACITY, 4_194_240, "what is documented");
+        let (mut chunk, mut offset) = (0, 0);
+        for index in 0..1 << 16 {
+            assert_eq!(place(index), (chunk, offset));
+            offset += 1;
+            if offset == FIRST_CHUNK << chunk {
+                (chunk, offset) = (chunk + 1, 0);
+            }
+        }
+        assert_eq!(place(CAPACITY - 1), (CHUNKS - 1, (FIRST_CHUNK << (CHUNKS - 1)) - 1));
+        assert_eq!(place(CAPACITY), (CHUNKS, 0));
+        assert_eq!(Slots::<()>::new(usize::MAX).limit, CAPACITY);
+        assert_eq!(Slots::<()>::new(7).limit, 7);
+    }
+}

@@ -75,6 +75,7 @@ fn a_snapshot_pins_its_begin_ts_until_it_ends() {
     assert_eq!(registry.oldest_read_write(ts(20)), ts(8));
     assert!(registry.has_read_write());
     assert_eq!(registry.len(), 2);
+    assert!(!registry.is_empty());
     assert!(registry.end(writer, &source).is_none());
     assert!(!registry.has_read_write());
     assert_eq!(registry.oldest_read_write(ts(20)), ts(20));
@@ -217,6 +218,20 @@ fn a_current_view_is_reused_and_a_replaced_one_is_given_up() {
 }
 
 #[test]
+fn a_begin_before_the_sweep_does_not_read_the_replaced_view() {
+    let source = Source::new(1, 1);
+    let registry = SnapshotRegistry::new(10);
+    let first = registry.begin(ReadOnly, &source, 0).unwrap();
+    let slot = first.slot;
+    assert!(registry.end(first, &source).is_none(), "the slot keeps the view");
+    let old = source.publish(2);
+    let second = registry.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!((second.slot, **second.view()), (slot, 2));
+    assert!(old.upgrade().is_none(), "and nothing holds the one before");
+    assert!(registry.end(second, &source).is_none());
+}
+
+#[test]
 fn slots_grow_by_chunks_up_to_the_limit_and_are_used_again() {
     const LIMIT: usize = 300;
     let source = Source::new(1, 1);
@@ -243,6 +258,24 @@ fn slots_grow_by_chunks_up_to_the_limit_and_are_used_again() {
     let snapshot = begin().unwrap();
     assert!(snapshot.slot < LIMIT);
     drop(registry.end(snapshot, &source));
+}
+
+#[test]
+fn a_thread_that_comes_from_another_registry_is_in_a_slot_that_is_looked_at() {
+    let source = Source::new(5, 5);
+    let (here, there) = (SnapshotRegistry::new(10), SnapshotRegistry::new(10));
+    let first = here.begin(ReadOnly, &source, 0).unwrap();
+    // The thread now remembers the slot there that would be the next one here.
+    let others = [0, 1].map(|_| there.begin(ReadOnly, &source, 0).unwrap());
+    assert_eq!(others[1].slot, 1);
+    let second = here.begin(ReadOnly, &source, 0).unwrap();
+    assert_eq!(here.len(), 2);
+    for snapshot in [first, second] {
+        drop(here.end(snapshot, &source));
+    }
+    for snapshot in others {
+        drop(there.end(snapshot, &source));
+    }
 }
 
 #[test]

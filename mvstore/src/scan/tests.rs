@@ -15,6 +15,7 @@ fn collect(generation: &Generation, scan: &Scan<'_>) -> Vec<(Vec<u8>, Option<Vec
     generation.scan(scan, &mut batch, &pin());
     loop {
         assert!(batch.len() <= scan.limit.rows);
+        assert_eq!(batch.is_empty(), batch.iter().next().is_none());
         for (index, row) in batch.iter().enumerate() {
             assert_eq!(row.table, scan.table);
             assert_eq!(batch.row(index), Some(row));
@@ -137,5 +138,9 @@ fn ranges_know_their_newest_change() {
     assert_eq!(newest(b"a", b"z", 6), None);
     assert_eq!(newest(b"a", b"d", 4), None);
     assert_eq!(newest(b"c", b"d", 0), None);
+    let upto =
+        |last: &'static [u8]| generation.newest_in_range(t, Included(b"c"), Included(last), ts(0), &guard);
+    assert_eq!(upto(b"d"), Some((&b"d"[..], ts(6))), "an included end is looked at");
+    assert_eq!(upto(b"cc"), None);
     assert_eq!(generation.newest_in_range(TableId(2), Unbounded, Unbounded, ts(0), &guard), None);
 }

@@ -94,6 +94,27 @@ fn it_behaves_like_a_map() {
 }
 
 #[test]
+fn bounds_at_one_key_hold_that_key_or_nothing() {
+    // An array and a tree.
+    for rows in [5_u64, 500] {
+        let mut set = WriteSet::new();
+        for row in (0..rows).rev() {
+            set.put(TableId(1), &row.to_be_bytes(), b"x");
+        }
+        let key = &3_u64.to_be_bytes()[..];
+        let count = |from, to| set.range(TableId(1), from, to).count();
+        assert_eq!(count(Included(key), Included(key)), 1);
+        assert_eq!(count(Included(key), Excluded(key)), 0);
+        assert_eq!(count(Excluded(key), Included(key)), 0);
+        assert_eq!(count(Excluded(key), Excluded(key)), 0);
+        let before = &2_u64.to_be_bytes()[..];
+        assert_eq!(count(Included(key), Included(before)), 0);
+        assert_eq!(count(Excluded(before), Excluded(key)), 0);
+        assert_eq!(count(Included(before), Included(key)), 2);
+    }
+}
+
+#[test]
 fn the_last_table_has_an_end() {
     let mut set = WriteSet::new();
     let last = TableId(u32::MAX);

@@ -106,6 +106,36 @@ mod native {
     }
 
     #[test]
+    fn one_sync_covers_all_that_were_appended_before_it() {
+        /// Syncs once all but the leader wait.
+        #[derive(Debug)]
+        struct Slow(Arc<GroupCommit>, Arc<AtomicU64>);
+        impl SyncTarget for Slow {
+            fn appended(&self) -> Lsn {
+                Lsn::new(32)
+            }
+            fn sync(&self, _: Lsn) -> io::Result<()> {
+                let is_first = self.1.fetch_add(1, Ordering::AcqRel) == 0;
+                while is_first && self.0.queue.lock().waiting.len() < 3 {
+                    thread::yield_now();
+                }
+                Ok(())
+            }
+        }
+        let (group, syncs) = (Arc::new(GroupCommit::new(Lsn::ZERO)), Arc::new(AtomicU64::new(0)));
+        let handles = [8, 16, 24, 32].map(|lsn| {
+            let (group, syncs) = (Arc::clone(&group), Arc::clone(&syncs));
+            let target = Slow(Arc::clone(&group), syncs);
+            thread::spawn(move || group.sync_through(&target, Lsn::new(lsn)))
+        });
+        for handle in handles {
+            handle.join().unwrap().unwrap();
+        }
+        assert_eq!(syncs.load(Ordering::Acquire), 1, "three followers, one sync");
+        assert_eq!(group.durable(), Lsn::new(32));
+    }
+
+    #[test]
     fn nobody_sleeps_on_after_a_leader_panics() {
         /// Panics once somebody waits for it.
         #[derive(Debug)]

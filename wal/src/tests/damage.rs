@@ -238,7 +238,8 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
         assert_eq!(salvaged.skips, skips.len() as u64);
         (tags, skips)
     };
-    assert_eq!(salvage(&fs), ((0..200).collect(), vec![]));
+    log.prepare(0).unwrap();
+    assert_eq!(salvage(&fs), ((0..200).collect(), vec![]), "a spare is no loss");
 
     let mut bad = read(&fs, &segment(2));
     bad[5000] ^= 1;
@@ -251,8 +252,60 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     let mut bad = read(&fs, &segment(3));
     bad[0] ^= 1;
     put(&fs, &segment(3), &bad);
-    assert_eq!(salvage(&fs).0.len(), 199, "a lost segment header costs no record");
+    assert_eq!(salvage(&fs), (tags, skips), "a lost segment header costs no record");
+    // The place of the first record behind it, which is in the header's second field.
+    bad[4096 + 8] ^= 1;
+    put(&fs, &segment(3), &bad);
+    assert_eq!(salvage(&fs).0.len(), 198, "with the first record after it, that one");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
+}
+
+#[test]
+fn a_segment_that_the_log_went_on_in_is_missed() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 0, |_| false);
+    let mut tag = 0;
+    while log.stats().rotations == 0 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        tag += 1;
+    }
+    // Nothing was ever synced, so nothing but the end of the first segment speaks of the second.
+    remove(&fs, &segment(2));
+    let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(
+        matches!(error, RecoveryError::Corrupt { what: Damage::SegmentGone { segment: 2 }, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn salvage_looks_within_what_a_bad_record_claims() {
+    use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 2, |_| true);
+    let at = log.appended().get();
+    for tag in 2..8 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+    }
+    log.sync_now().unwrap();
+    let mut bad = read(&fs, &segment(1));
+    let key = HeaderKey::new(&UUID);
+    // The first record begins a block into the file.
+    let place = (at - Lsn::FIRST.get()) as usize + 4096;
+    let header = RecordHeader::decode(bad[place..].first_chunk().unwrap(), &key).unwrap();
+    assert_eq!(header.lsn, at);
+    let longer = RecordHeader { payload_len: 600, ..header };
+    bad[place..][..HEADER_BYTES].copy_from_slice(&longer.encode(&key));
+    put(&fs, &segment(1), &bad);
+    let mut tags = Vec::new();
+    Recovery::salvage(&fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
+        if let Salvage::Record(record) = piece {
+            tags.push(record.tag);
+        }
+        Ok::<(), Infallible>(())
+    })
+    .unwrap();
+    assert_eq!(tags, [0, 1, 3, 4, 5, 6, 7]);
 }
 
 #[test]

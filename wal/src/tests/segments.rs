@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
 
 use super::helpers::*;
 use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
@@ -232,6 +233,74 @@ fn a_log_is_created_once_and_removed_whole() {
 }
 
 #[test]
+fn a_log_exists_as_long_as_there_are_segments() {
+    let fs = CrashFileSystem::new();
+    let exists = || Log::exists(&fs, dir()).unwrap();
+    assert!(!exists(), "no directory, no log");
+    Log::remove(&fs, dir()).unwrap();
+    drop(filled(&fs, small(), 3, |_| true));
+    assert!(exists());
+    let notes = dir().join("notes");
+    put(&fs, &notes, b"mine");
+    Log::remove(&fs, dir()).unwrap();
+    assert!(!exists());
+    assert_eq!(paths(&fs), [notes], "what is not the log's stays");
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+    let fs = CrashFileSystem::new();
+    // A file in its place, which the system refuses to list.
+    drop(fs.open(dir(), OpenOptions::new(OpenMode::CreateNew)).unwrap());
+    assert!(matches!(Log::exists(&fs, dir()), Err(LogError::Io { action: "list", .. })));
+    assert!(matches!(Log::remove(&fs, dir()), Err(LogError::Io { action: "list", .. })));
+    let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(matches!(refused, RecoveryError::Io { action: "list", .. }), "{refused}");
+}
+
+#[test]
+fn what_recovery_found_is_kept_until_it_is_released() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, small(), 200, |_| true);
+    log.close(appender).unwrap();
+    // What a life that was cut short leaves: a segment that was never used, and one that was never finished.
+    let strays = [segment(0x900), segment(0x901).with_extension("tmp")];
+    strays.iter().for_each(|stray| put(&fs, stray, &[0; 8192]));
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let end = recovered.end;
+    let (log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    let files = paths(&fs);
+    assert!(files.len() > 3);
+    assert!(!strays.iter().any(|stray| files.contains(stray)), "strays go: {files:?}");
+    assert_eq!(log.stats().live_segments, files.len() as u64);
+    let lengths = files.iter().map(|path| read(&fs, path).len() as u64);
+    assert_eq!(log.retained_bytes(), lengths.sum::<u64>());
+    append(&mut appender, 200, &payload(200)).unwrap();
+    log.sync_now().unwrap();
+    log.release_before(end).unwrap();
+    assert_eq!((log.stats().live_segments, paths(&fs).len()), (1, 1), "the old ones are gone");
+    let (records, _) = scan(&fs, end, log.durable()).unwrap();
+    assert_eq!(records, [(200, payload(200))]);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_directory_is_for_those_who_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let env = braid_vfs::Env::real();
+    for (file_bits, dir_bits) in [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755)] {
+        let dir = std::env::temp_dir().join(format!("braid-wal-{file_bits:o}-{}", std::process::id()));
+        Log::remove(&*env.files, &dir).unwrap();
+        drop(Log::create(&env, &dir, UUID, LogOptions { permissions: file_bits, ..small() }).unwrap());
+        let found = dir.metadata().unwrap().permissions().mode() & 0o777;
+        // What the process's umask takes away is not the log's to give.
+        assert_eq!(found & !dir_bits, 0, "{found:o} for files of {file_bits:o}");
+        assert_eq!(found & 0o700, 0o700);
+        Log::remove(&*env.files, &dir).unwrap();
+    }
+}
+
+#[test]
 fn real_files_hold_it_as_well() {
     let env = braid_vfs::Env::real();
     let dir = std::env::temp_dir().join(format!("braid-wal-{}", std::process::id()));
@@ -286,4 +355,58 @@ fn one_sync_serves_many_threads() {
     let after = fs.crash(CrashChoice::KeepNone);
     let (records, _) = scan(&after, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 800, "every acknowledged record is on the disk");
+}
+
+#[test]
+fn the_statistics_agree_with_the_log_and_its_files() {
+    for options in [small(), plain()] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+        let start = log.appended().get();
+        for tag in 0..300 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+            if tag % 50 == 49 {
+                log.sync_now().unwrap();
+                log.release_before(log.durable()).unwrap();
+            }
+            let (stats, files) = (log.stats(), paths(&fs));
+            assert_eq!(stats.records, tag + 1);
+            assert_eq!(stats.bytes, log.appended().get() - start, "the log's own records count");
+            assert_eq!(stats.live_segments + stats.spare_segments, files.len() as u64);
+            assert_eq!(stats.created - stats.removed, files.len() as u64);
+            assert_eq!(stats.created + stats.recycled, stats.rotations + 1 + stats.spare_segments);
+            let lengths = files.iter().map(|path| read(&fs, path).len() as u64);
+            assert_eq!(stats.file_bytes, lengths.sum::<u64>());
+            assert_eq!(log.retained_bytes() == stats.file_bytes, stats.spare_segments == 0);
+            assert!((log.retained_bytes()..=log.retained_bytes() + 2 * 16384).contains(&stats.file_bytes));
+        }
+        let stats = log.stats();
+        assert!(stats.recycled > 0 && stats.removed > 0 && stats.syncs > 0, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_spare_is_wanted_from_half_a_segment_on_until_there_is_one() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    for segment in 0..4 {
+        let mut records = 0;
+        while !log.wants_preparation() {
+            assert!(log.stats().rotations == segment, "asked for before it is needed");
+            append(&mut appender, 0, &[1; 52]).unwrap();
+            records += 1;
+        }
+        // Records of 104 bytes; segments of 8192 bytes and then 16384, a block of which is the header's.
+        let room = if segment == 0 { 4096 } else { 12288 };
+        assert!(
+            (room / 2 - 208..=room / 2 + 208).contains(&(records * 104)),
+            "{records} in segment {segment}"
+        );
+        log.prepare(0).unwrap();
+        assert!(!log.wants_preparation());
+        while log.stats().rotations == segment {
+            append(&mut appender, 0, &[1; 52]).unwrap();
+            assert!(!log.wants_preparation());
+        }
+    }
 }
