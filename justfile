@@ -45,7 +45,7 @@ schedules number:
 fuzz executions:
     fuzz/run --executions {{executions}}
 
-# Which changes of the log and the row store no test notices
+# Which changes of the log and the row store no unit test notices; an hour or more. Needs cargo-mutants and cargo-nextest
 mutants:
-    cargo mutants -p braid-mvstore --test-package braid-mvstore --timeout 30 -- --all-targets
-    cargo mutants -p braid-wal --test-package braid-wal --timeout 30 -- --all-targets
+    cargo mutants -p braid-mvstore --test-package braid-mvstore --timeout 10 --test-tool nextest -- --lib --max-fail=1:immediate
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo mutants -p braid-wal --test-package braid-wal --timeout 25 --test-tool nextest -- --lib --max-fail=1:immediate
