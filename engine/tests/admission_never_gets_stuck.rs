@@ -1,6 +1,8 @@
 //! Whoever may write gets to write, whatever failed before.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+mod common;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -10,6 +12,7 @@ use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
 use braid::vfs::sync::thread as vfs_thread;
 use braid::{Database, Error, JournalMode, Options};
+use common::OnConflict;
 
 /// Fails instead of hanging.
 fn within_seconds<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -95,33 +98,6 @@ fn a_write_of_its_own_takes_either_mode() {
             writer.join().unwrap().unwrap();
         }
     });
-}
-
-/// Calls `told` at each event of the engine that is a conflict.
-struct OnConflict<F>(F);
-
-impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        if event.fields().any(|field| field.name() == "conflict") {
-            (self.0)();
-        }
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]

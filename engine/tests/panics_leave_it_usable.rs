@@ -1,9 +1,12 @@
 //! A panic in a user's code, and the death of the thread that was in a transaction: rolled back, nothing locked, nothing kept.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use braid::{Database, Error, Isolation, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
+use common::OnConflict;
 
 /// Everything must work, at once.
 fn assert_usable(db: &Database, table: &Table) {
@@ -94,33 +97,6 @@ fn a_thread_that_dies_takes_its_transaction_with_it() {
         assert!(died);
         assert_usable(&db, &table);
     }
-}
-
-/// Calls `told` at each event of the engine that is a conflict.
-struct OnConflict<F>(F);
-
-impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        if event.fields().any(|field| field.name() == "conflict") {
-            (self.0)();
-        }
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn bytes_of(files: &MemoryFileSystem, path: &str) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "writes into the repository"]
+#[ignore = "writes the first inputs of the fuzz targets into fuzz/corpus: run it by hand when a format changes"]
 fn are_written() {
     for (number, seed) in log_seeds().iter().enumerate() {
         keep("log_replay", &format!("seed-{number}"), seed);
