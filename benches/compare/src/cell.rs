@@ -1,0 +1,145 @@
+//! A cell: one piece of work with its settings, which one engine does in a process of its own.
+
+use std::path::PathBuf;
+
+use crate::engine::{Durability, Engine, Kind, Result, Settings};
+
+/// What is measured.
+pub(crate) struct Cell {
+    /// `group`, and what sets it apart from others of the group: `commits-durable-8`.
+    pub(crate) name: String,
+    /// Cells of a group are one plot, with the threads along the bottom, and a table of their own.
+    pub(crate) group: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) threads: usize,
+    pub(crate) durability: Durability,
+    /// Bytes of memory that the engine may keep pages or blocks in.
+    pub(crate) cache_bytes: usize,
+    /// The metric that the engines are ranked by.
+    pub(crate) primary: &'static str,
+    /// Whether the short form runs it.
+    pub(crate) short: bool,
+    pub(crate) run: Box<dyn Fn(&Context) -> Result<Readings>>,
+}
+
+/// A cache that holds all rows of most cells.
+pub(crate) const AMPLE_CACHE: usize = 1 << 30;
+
+/// How much a cell does.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Size {
+    /// How long a measurement that runs for a time does so, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// A hundred is the size that the cells are described with; 10 makes tables of a tenth of the rows.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) percent: u64,
+}
+
+/// What a cell runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) kind: Kind,
+    /// Empty; the engine's files and nothing else go there.
+    pub(crate) dir: PathBuf,
+    pub(crate) size: Size,
+    pub(crate) settings: Settings,
+}
+
+/// Whether more or less of it is better, or neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    More,
+    Less,
+    Neither,
+}
+
+/// One number.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reading {
+    pub(crate) metric: String,
+    pub(crate) value: f64,
+    /// `1/s`, `rows/s`, `µs`, `bytes`, `bytes/row`, `×`, `MiB`.
+    pub(crate) unit: String,
+    pub(crate) better: Better,
+}
+
+/// What a cell measured, in the order in which it is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Readings(pub(crate) Vec<Reading>);
+
+impl Readings {
+    pub(crate) fn add(&mut self, metric: impl Into<String>, value: f64, unit: &str, better: Better) {
+        self.0.push(Reading { metric: metric.into(), value, unit: unit.to_owned(), better });
+    }
+}
+
+impl Reading {
+    /// A line of a cell's standard output.
+    pub(crate) fn to_line(&self) -> String {
+        let better = match self.better {
+            Better::More => "more",
+            Better::Less => "less",
+            Better::Neither => "neither",
+        };
+        format!("{}\t{}\t{}\t{better}", self.metric, self.value, self.unit)
+    }
+
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
+        let mut fields = line.split('\t');
+        let (metric, value, unit) = (fields.next()?, fields.next()?, fields.next()?);
+        let better = match fields.next()? {
+            "more" => Better::More,
+            "less" => Better::Less,
+            "neither" => Better::Neither,
+            _ => return None,
+        };
+        Some(Self { metric: metric.to_owned(), value: value.parse().ok()?, unit: unit.to_owned(), better })
+    }
+}
+
+impl Context {
+    /// Opens the engine at the directory of this cell, again too.
+    pub(crate) fn open(&self) -> Result<Box<dyn Engine>> {
+        (self.kind.open)(&self.dir, self.settings)
+    }
+
+    /// So many rows, in proportion to the size that was asked for; never none.
+    pub(crate) fn rows(&self, at_full_size: u64) -> u64 {
+        (at_full_size * self.size.percent / 100).max(1)
+    }
+}
+
+/// Refuses a figure of work that was not done.
+pub(crate) fn verify(what: &str, actual: u64, expected: u64) -> Result<()> {
+    if actual == expected { Ok(()) } else { Err(format!("{what}: {actual} instead of {expected}").into()) }
+}
+
+/// Counts the rows of the table.
+pub(crate) fn verify_rows(engine: &dyn Engine, expected: u64) -> Result<()> {
+    let mut rows = 0;
+    engine.session()?.read(&mut |snapshot| {
+        rows = snapshot.scan(&[], u64::MAX, &mut |_, _| {})?;
+        Ok(())
+    })?;
+    verify("rows", rows, expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_survives_its_line() {
+        let reading =
+            Reading { metric: "a rate".into(), value: 0.1, unit: "1/s".into(), better: Better::More };
+        assert_eq!(Reading::from_line(&reading.to_line()), Some(reading));
+        assert_eq!(Reading::from_line("no reading"), None);
+    }
+
+    #[test]
+    fn wrong_work_is_refused() {
+        assert!(verify("rows", 1, 1).is_ok());
+        assert!(verify("rows", 1, 2).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! Braid in `Mvcc` mode: concurrent transactions, the engine's own retry runner.
+
+use std::path::Path;
+
+use braid::{Database, JournalMode, Options, RetryPolicy, Snapshot, Table, Transaction};
+
+use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
+use crate::rows::{Rows, batches};
+
+pub(super) const KIND: Kind = Kind {
+    name: "braid",
+    version: env!("CARGO_PKG_VERSION"),
+    facts: Facts {
+        writers: "many, optimistic",
+        isolation: "snapshot",
+        durable: Some("Durability::Sync"),
+        deferred: "Durability::Deferred, synced in the background every 100 ms",
+        deferred_survives_kill: true,
+        notes: "",
+    },
+    open,
+};
+
+/// Rows of one transaction of a load.
+const LOAD_BATCH: u64 = 10_000;
+
+struct Braid {
+    db: Database,
+    table: Table,
+}
+
+fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
+    let durability = match settings.durability {
+        Durability::Durable => braid::Durability::Sync,
+        Durability::Deferred => braid::Durability::Deferred,
+    };
+    let options = Options { durability, cache_bytes: settings.cache_bytes, ..Options::default() };
+    let db = Database::open_with(dir.join("compare.braid"), options)?;
+    db.set_journal_mode(JournalMode::Mvcc)?;
+    let table = db.table("rows")?;
+    Ok(Box::new(Braid { db, table }))
+}
+
+impl Engine for Braid {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(Handle { engine: self }))
+    }
+
+    fn load(&self, rows: &dyn Rows) -> Result<()> {
+        let deferred = braid::TransactionOptions {
+            durability: Some(braid::Durability::Deferred),
+            ..braid::TransactionOptions::default()
+        };
+        for batch in batches(rows, LOAD_BATCH) {
+            let mut tx = self.db.begin_with(deferred.clone())?;
+            for number in batch {
+                rows.with(number, &mut |key, value| Ok(tx.put(&self.table, key, value)?))?;
+            }
+            tx.commit()?;
+        }
+        Ok(self.db.sync()?)
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.db.checkpoint()?;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(self.db.sync()?)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(self.db.close()?)
+    }
+}
+
+struct Handle<'a> {
+    engine: &'a Braid,
+}
+
+impl Session for Handle<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let snapshot = self.engine.db.snapshot()?;
+        Ok(snapshot.get_with(&self.engine.table, key, |value| see(value))?.is_some())
+    }
+
+    fn read(&mut self, body: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {
+        let snapshot = self.engine.db.snapshot()?;
+        body(&mut Reading { snapshot: &snapshot, table: &self.engine.table })
+    }
+
+    fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
+        let mut tx = self.engine.db.begin_concurrent().map_err(lost)?;
+        body(&mut Writing { tx: &mut tx, table: &self.engine.table })?;
+        tx.commit().map_err(lost)?;
+        Ok(())
+    }
+
+    fn transact(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<u64> {
+        let table = &self.engine.table;
+        let mut broken = None;
+        let outcome = self.engine.db.transact(RetryPolicy::default(), |tx| {
+            body(&mut Writing { tx, table }).map_err(|failure| {
+                broken = Some(failure);
+                // Not retryable: ends the runner, which rolls back.
+                braid::Error::TransactionClosed
+            })
+        });
+        match (outcome, broken) {
+            (_, Some(failure)) => Err(failure),
+            (outcome, None) => Ok(u64::from(outcome.map_err(lost)?.attempts)),
+        }
+    }
+}
+
+/// Tells a lost transaction from other errors.
+fn lost(error: braid::Error) -> Failure {
+    if error.is_retryable() { Failure::Conflict } else { error.into() }
+}
+
+struct Reading<'a> {
+    snapshot: &'a Snapshot,
+    table: &'a Table,
+}
+
+impl Reader for Reading<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        Ok(self.snapshot.get_with(self.table, key, see)?.is_some())
+    }
+
+    fn scan(&mut self, from: &[u8], limit: u64, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<u64> {
+        scan(self.snapshot, self.table, from, limit, see)
+    }
+}
+
+struct Writing<'a> {
+    tx: &'a mut Transaction,
+    table: &'a Table,
+}
+
+impl Reader for Writing<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        Ok(self.tx.get_with(self.table, key, see)?.is_some())
+    }
+
+    fn scan(&mut self, from: &[u8], limit: u64, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<u64> {
+        scan(self.tx, self.table, from, limit, see)
+    }
+}
+
+impl Writer for Writing<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.tx.put(self.table, key, value).map_err(lost)
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.tx.delete(self.table, key).map_err(lost)
+    }
+}
+
+fn scan(
+    snapshot: &Snapshot,
+    table: &Table,
+    from: &[u8],
+    limit: u64,
+    see: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<u64> {
+    let mut cursor = snapshot.cursor(table)?;
+    let mut seen = 0;
+    let mut there = limit > 0 && cursor.seek_ge(from)?;
+    while there {
+        if let Some((key, value)) = cursor.row()? {
+            see(key, value);
+        }
+        seen += 1;
+        there = seen < limit && cursor.next()?;
+    }
+    Ok(seen)
+}

@@ -1,0 +1,8 @@
+//! The engines, one file each.
+
+mod braid;
+
+use crate::engine::Kind;
+
+/// Every engine that was built in, in the order of the tables.
+pub(crate) const ALL: &[Kind] = &[braid::KIND];

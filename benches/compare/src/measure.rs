@@ -1,0 +1,158 @@
+//! Threads that repeat an operation for a time or a number of times, and how long each took.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::cell::{Better, Readings};
+use crate::engine::{Engine, Result, Session};
+
+/// What came of repeating.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    pub(crate) operations: u64,
+    pub(crate) elapsed: Duration,
+    latencies: Histogram<u64>,
+}
+
+impl Repeated {
+    pub(crate) fn none() -> Result<Self> {
+        // Nanoseconds up to a minute, three digits.
+        let latencies = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
+        Ok(Self { operations: 0, elapsed: Duration::ZERO, latencies })
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.operations as f64 / self.elapsed.as_secs_f64()
+    }
+
+    pub(crate) fn nanos_each(&self) -> f64 {
+        self.elapsed.as_nanos() as f64 / self.operations.max(1) as f64
+    }
+
+    /// Adds what was done after this.
+    pub(crate) fn then(&mut self, later: &Self) -> Result<()> {
+        self.operations += later.operations;
+        self.elapsed += later.elapsed;
+        self.latencies.add(&later.latencies)?;
+        Ok(())
+    }
+
+    pub(crate) fn add_latencies(&self, readings: &mut Readings) {
+        for (metric, nanos) in [
+            ("latency p50", self.latencies.value_at_quantile(0.5)),
+            ("latency p99", self.latencies.value_at_quantile(0.99)),
+            ("latency p99.9", self.latencies.value_at_quantile(0.999)),
+            ("latency max", self.latencies.max()),
+        ] {
+            readings.add(metric, nanos as f64 / 1000.0, "µs", Better::Less);
+        }
+    }
+}
+
+/// Runs `operation(session, number of the thread, number of the repetition)` on so many threads for so many seconds, at least
+/// once on each, and each with a session of its own. Every repetition that was begun is finished and counted; the clock
+/// stops when the last one has ended.
+pub(crate) fn for_a_time<F>(
+    engine: &dyn Engine,
+    threads: usize,
+    seconds: f64,
+    operation: F,
+) -> Result<Repeated>
+where
+    F: Fn(&mut dyn Session, usize, u64) -> Result<()> + Sync,
+{
+    let (stop, start) = (AtomicBool::new(false), Barrier::new(threads + 1));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (stop, start, operation) = (&stop, &start, &operation);
+                scope.spawn(move || {
+                    let session = engine.session();
+                    start.wait();
+                    let mut session = session?;
+                    repeat(|repetition| {
+                        if repetition > 0 && stop.load(Ordering::Relaxed) {
+                            return Ok(false);
+                        }
+                        operation(&mut *session, thread, repetition).map(|()| true)
+                    })
+                })
+            })
+            .collect();
+        start.wait();
+        let began = Instant::now();
+        // A worker that failed ends early; its error comes with the join.
+        std::thread::sleep(Duration::from_secs_f64(seconds));
+        stop.store(true, Ordering::Relaxed);
+        let mut all = Repeated::none()?;
+        for worker in workers {
+            all.then(&worker.join().map_err(|_| "a worker panicked")??)?;
+        }
+        all.elapsed = began.elapsed();
+        Ok(all)
+    })
+}
+
+/// Runs `operation(number of the repetition)` so many times on this thread.
+pub(crate) fn times(count: u64, mut operation: impl FnMut(u64) -> Result<()>) -> Result<Repeated> {
+    let began = Instant::now();
+    for repetition in 0..count {
+        operation(repetition)?;
+    }
+    Ok(Repeated { operations: count, elapsed: began.elapsed(), ..Repeated::none()? })
+}
+
+/// Repeats while `operation` says so. One look at the clock each: the end of one is the beginning of the next.
+fn repeat(mut operation: impl FnMut(u64) -> Result<bool>) -> Result<Repeated> {
+    let mut all = Repeated::none()?;
+    let began = Instant::now();
+    let mut last = began;
+    while operation(all.operations)? {
+        let now = Instant::now();
+        all.latencies.saturating_record(u64::try_from((now - last).as_nanos())?);
+        all.operations += 1;
+        last = now;
+    }
+    all.elapsed = last - began;
+    Ok(all)
+}
+
+/// The middle of a list, and its ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// `None` of nothing.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let upper = *sorted.get(middle)?;
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(*sorted.get(middle - 1)?, upper)
+        } else {
+            upper
+        };
+        Some(Self { median, least, most })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(Spread::of(&[]), None);
+        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(Spread::of(&[4.0, 1.0]).map(|spread| spread.median), Some(2.5));
+    }
+}

@@ -1,0 +1,155 @@
+//! The rows that are written and read: a key of 16 bytes and a value of 100, both told by the row's number.
+//!
+//! A key is a 64-bit id, big-endian, and eight bytes that follow from it: an engine whose keys are integers may keep the id
+//! alone ([`id_of`]), which is never to its disadvantage.
+
+use crate::engine::Result;
+
+/// Bytes of a key.
+pub(crate) const KEY_BYTES: usize = 16;
+/// Bytes of a value.
+pub(crate) const VALUE_BYTES: usize = 100;
+
+/// Rows that are made as they are asked for.
+pub(crate) trait Rows: Sync {
+    /// How many.
+    fn len(&self) -> u64;
+    /// Whether the keys ascend with the numbers.
+    fn ascending(&self) -> bool;
+    /// Shows the key and the value of the row of a number below `len`.
+    fn with(&self, number: u64, see: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()>;
+}
+
+/// In which order the keys of the numbers 0, 1, 2, … come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Each after the one before.
+    Sequential,
+    /// All over the table.
+    Random,
+}
+
+impl Order {
+    /// The id of row `number`, below 2^63. Different numbers below 2^32 have different ids.
+    pub(crate) fn id(self, number: u64) -> u64 {
+        match self {
+            Self::Sequential => number,
+            // A permutation of 62 bits would do too; the low half of the number keeps ids apart.
+            Self::Random => (scramble(number) >> 33 << 32) | (number & 0xffff_ffff),
+        }
+    }
+
+    /// The key of row `number`.
+    pub(crate) fn key(self, number: u64) -> [u8; KEY_BYTES] {
+        key(self.id(number))
+    }
+}
+
+/// The rows of the numbers below `count` in an order, as they are before anything is updated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fresh {
+    pub(crate) order: Order,
+    pub(crate) count: u64,
+}
+
+impl Rows for Fresh {
+    fn len(&self) -> u64 {
+        self.count
+    }
+
+    fn ascending(&self) -> bool {
+        self.order == Order::Sequential
+    }
+
+    fn with(&self, number: u64, see: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+        see(&self.order.key(number), &value(number, 0))
+    }
+}
+
+/// The numbers of `rows` in pieces of at most `size`.
+pub(crate) fn batches(rows: &dyn Rows, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
+    let len = rows.len();
+    (0..len.div_ceil(size)).map(move |batch| batch * size..((batch + 1) * size).min(len))
+}
+
+/// The key of an id.
+pub(crate) fn key(id: u64) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    key[..8].copy_from_slice(&id.to_be_bytes());
+    key[8..].copy_from_slice(&scramble(id).to_be_bytes());
+    key
+}
+
+/// The id that a key begins with.
+pub(crate) fn id_of(key: &[u8]) -> Option<u64> {
+    key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// A value that says its row's number and in which round it was written.
+pub(crate) fn value(number: u64, round: u64) -> [u8; VALUE_BYTES] {
+    let mut value = [b'v'; VALUE_BYTES];
+    value[..8].copy_from_slice(&number.to_le_bytes());
+    value[8..16].copy_from_slice(&round.to_le_bytes());
+    value
+}
+
+/// The number that a value says.
+pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
+    value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// A permutation of the 64-bit numbers (the finalizer of SplitMix64).
+pub(crate) fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Numbers below a bound, without end and always the same.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(scramble(seed))
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        scramble(self.0) % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequential_keys_ascend_and_random_ones_do_not() {
+        let ascends = |order: Order| (0..100).all(|number| order.key(number) < order.key(number + 1));
+        assert!(ascends(Order::Sequential));
+        assert!(!ascends(Order::Random));
+    }
+
+    #[test]
+    fn ids_fit_a_signed_integer_and_come_back() {
+        for number in [0, 1, 1 << 20, u64::from(u32::MAX)] {
+            let id = Order::Random.id(number);
+            assert!(i64::try_from(id).is_ok());
+            assert_eq!(id_of(&key(id)), Some(id));
+        }
+    }
+
+    #[test]
+    fn batches_cover_all() {
+        let rows = Fresh { order: Order::Sequential, count: 25 };
+        assert_eq!(batches(&rows, 10).collect::<Vec<_>>(), [0..10, 10..20, 20..25]);
+    }
+
+    #[test]
+    fn a_value_says_its_number() {
+        assert_eq!(number_of(&value(7, 1)), Some(7));
+        assert_eq!(number_of(b"short"), None);
+    }
+}
