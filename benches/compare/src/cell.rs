@@ -54,6 +54,16 @@ pub(crate) enum Better {
     Neither,
 }
 
+impl Better {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::More => "more",
+            Self::Less => "less",
+            Self::Neither => "neither",
+        }
+    }
+}
+
 /// One number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reading {
@@ -77,12 +87,7 @@ impl Readings {
 impl Reading {
     /// A line of a cell's standard output.
     pub(crate) fn to_line(&self) -> String {
-        let better = match self.better {
-            Better::More => "more",
-            Better::Less => "less",
-            Better::Neither => "neither",
-        };
-        format!("{}\t{}\t{}\t{better}", self.metric, self.value, self.unit)
+        format!("{}\t{}\t{}\t{}", self.metric, self.value, self.unit, self.better.name())
     }
 
     pub(crate) fn from_line(line: &str) -> Option<Self> {

@@ -1,26 +1,22 @@
 //! What the figures were measured on, and how much of it others used meanwhile.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use std::path::Path;
 
-/// Above this share of the whole machine, what others did disturbs a cell.
-pub(crate) const DISTURBED: f64 = 0.10;
+/// Set in the flags of a thread of the kernel itself.
+const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// The machine, in words.
-pub(crate) fn describe(dir: &Path) -> String {
-    let mut text = String::new();
+/// The machine, as names and values.
+pub(crate) fn describe(dir: &Path) -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let _ = writeln!(text, "- processor: {}, {cores} cores", cpu_model());
-    let _ = writeln!(text, "- memory: {}", field("/proc/meminfo", "MemTotal:"));
-    let _ = writeln!(
-        text,
-        "- kernel: {} {}",
-        read("/proc/sys/kernel/ostype"),
-        read("/proc/sys/kernel/osrelease")
-    );
-    let _ = writeln!(text, "- file system: {}", file_system(dir));
-    let _ = writeln!(text, "- load average at the start: {}", read("/proc/loadavg"));
-    text
+    vec![
+        ("processor", cpu_model()),
+        ("cores", cores.to_string()),
+        ("memory", field("/proc/meminfo", "MemTotal:")),
+        ("kernel", format!("{} {}", read("/proc/sys/kernel/ostype"), read("/proc/sys/kernel/osrelease"))),
+        ("file system", file_system(dir)),
+        ("load average at the start", read("/proc/loadavg")),
+    ]
 }
 
 fn read(path: &str) -> String {
@@ -38,50 +34,124 @@ fn cpu_model() -> String {
     text.trim_start_matches([':', ' ', '\t']).to_owned()
 }
 
-/// Type and device of the mount that `dir` is in.
+/// Type and device of the mount that `dir` is in, and whether the device has a cache that a sync has to flush.
 fn file_system(dir: &Path) -> String {
     let Ok(dir) = dir.canonicalize() else { return "unknown".to_owned() };
     let mounts = read("/proc/mounts");
     let place = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ');
         let (device, point, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        dir.starts_with(point).then_some((point.len(), format!("{kind} on {device}")))
+        dir.starts_with(point).then(|| (point.len(), kind.to_owned(), device.to_owned()))
     });
-    place.max_by_key(|(len, _)| *len).map_or_else(|| "unknown".to_owned(), |(_, place)| place)
+    let Some((_, kind, device)) = place.max_by_key(|(len, _, _)| *len) else { return "unknown".to_owned() };
+    let name = device.rsplit('/').next().unwrap_or_default();
+    let cache = std::fs::read_to_string(format!("/sys/block/{name}/queue/write_cache"));
+    let cache = cache.map_or_else(|_| String::new(), |cache| format!(", {} cache", cache.trim()));
+    format!("{kind} on {device}{cache}")
 }
 
-/// The processor's time so far, in ticks: of everybody, and of this process with its children.
-#[derive(Clone, Copy, Debug)]
+/// The processors' time so far, in ticks: of everybody, of this process with its children that have ended, and of the
+/// kernel's own threads.
+#[derive(Clone, Debug)]
 pub(crate) struct Usage {
     total: u64,
-    busy: u64,
+    idle: u64,
+    /// In interrupts, which belong to no process.
+    interrupts: u64,
+    /// Taken by other virtual machines.
+    stolen: u64,
     ours: u64,
+    /// By id and time of start.
+    kernel_threads: HashMap<(u64, u64), u64>,
+}
+
+/// Who used which share of the whole machine between two moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Shares {
+    /// Processes that are not ours, and other virtual machines.
+    pub(crate) others: f64,
+    /// This process and its children.
+    pub(crate) ours: f64,
+    /// Interrupts and the kernel's threads, which write back, journal and complete I/O, ours for the most part.
+    pub(crate) kernel: f64,
+    /// The part of `others` that other virtual machines took.
+    pub(crate) stolen: f64,
 }
 
 impl Usage {
     /// `None` where there is no `/proc`.
     pub(crate) fn now() -> Option<Self> {
-        Self::parse(&read("/proc/stat"), &read("/proc/self/stat"))
+        let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let id: u64 = name.to_str()?.parse().ok()?;
+            // A process may end while we look.
+            Some((id, std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?))
+        });
+        Self::parse(&read("/proc/stat"), &read("/proc/self/stat"), processes)
     }
 
-    fn parse(machine: &str, process: &str) -> Option<Self> {
+    fn parse(machine: &str, this: &str, processes: impl Iterator<Item = (u64, String)>) -> Option<Self> {
         // user nice system idle iowait irq softirq steal; guests are in user.
         let line = machine.lines().next()?.strip_prefix("cpu ")?;
         let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|tick| tick.parse().ok()).collect();
-        let total = ticks.iter().sum();
-        let idle: u64 = ticks.get(3..5)?.iter().sum();
-        // After the name in brackets: 11 fields, then utime stime cutime cstime.
-        let (_, fields) = process.rsplit_once(')')?;
-        let ours =
-            fields.split_whitespace().skip(11).take(4).filter_map(|tick| tick.parse::<u64>().ok()).sum();
-        Some(Self { total, busy: total - idle, ours })
+        let &[_, _, _, idle, waiting, hard, soft, stolen] = ticks.as_slice() else { return None };
+        let kernel_threads = processes.filter_map(|(id, stat)| {
+            let process = Process::parse(&stat)?;
+            (process.flags & PF_KTHREAD != 0).then_some(((id, process.start), process.ticks))
+        });
+        let this = Process::parse(this)?;
+        Some(Self {
+            total: ticks.iter().sum(),
+            idle: idle + waiting,
+            interrupts: hard + soft,
+            stolen,
+            ours: this.ticks + this.children_ticks,
+            kernel_threads: kernel_threads.collect(),
+        })
     }
 
-    /// The share of the whole machine that others used since `before`; the kernel's own work counts as theirs.
-    pub(crate) fn others_since(self, before: Self) -> f64 {
-        let total = self.total.saturating_sub(before.total).max(1);
-        let busy = self.busy.saturating_sub(before.busy);
-        busy.saturating_sub(self.ours.saturating_sub(before.ours)) as f64 / total as f64
+    pub(crate) fn since(&self, before: &Self) -> Shares {
+        let of = |field: fn(&Self) -> u64| field(self).saturating_sub(field(before));
+        let total = of(|usage| usage.total).max(1);
+        let threads: u64 = self
+            .kernel_threads
+            .iter()
+            .map(|(thread, ticks)| ticks.saturating_sub(*before.kernel_threads.get(thread).unwrap_or(&0)))
+            .sum();
+        let kernel = threads + of(|usage| usage.interrupts);
+        let ours = of(|usage| usage.ours);
+        let others = total.saturating_sub(of(|usage| usage.idle)).saturating_sub(ours + kernel);
+        let share = |ticks: u64| ticks as f64 / total as f64;
+        Shares {
+            others: share(others),
+            ours: share(ours),
+            kernel: share(kernel),
+            stolen: share(of(|usage| usage.stolen)),
+        }
+    }
+}
+
+/// What a line of `/proc/…/stat` says.
+#[derive(Debug)]
+struct Process {
+    flags: u64,
+    ticks: u64,
+    children_ticks: u64,
+    start: u64,
+}
+
+impl Process {
+    fn parse(stat: &str) -> Option<Self> {
+        // After the name in brackets: state, five ids, flags, four counts of faults, four times, four more, the start.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self {
+            flags: number(6)?,
+            ticks: number(11)? + number(12)?,
+            children_ticks: number(13)? + number(14)?,
+            start: number(19)?,
+        })
     }
 }
 
@@ -89,16 +159,35 @@ impl Usage {
 mod tests {
     use super::*;
 
+    fn stat(flags: u64, own: u64, children: u64) -> String {
+        format!("1 (a) b) S 1 1 1 0 -1 {flags} 0 0 0 0 {own} 0 {children} 0 20 0 1 0 77")
+    }
+
     #[test]
-    fn what_is_not_ours_is_others() {
-        let parse = |machine, process| Usage::parse(machine, process).unwrap();
-        let before = parse("cpu  0 0 0 0 0 0 0 0 0 0\n", "1 (a) b) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20");
-        let after = parse("cpu  60 0 20 100 20 0 0 0 0 0\n", "1 (a) b) S 1 1 1 0 -1 0 0 0 0 0 30 5 20 5 20");
-        assert!((after.others_since(before) - 0.1).abs() < 1e-9);
+    fn what_is_not_ours_nor_the_kernels_is_others() {
+        let parse = |machine: &str, own, kernel: &[u64]| {
+            let threads =
+                kernel.iter().enumerate().map(|(id, &ticks)| (id as u64, stat(PF_KTHREAD, ticks, 0)));
+            let foreign = std::iter::once((99, stat(0, 1_000_000, 0)));
+            Usage::parse(machine, &stat(0, own, own), threads.chain(foreign)).unwrap()
+        };
+        let before = parse("cpu  0 0 0 0 0 0 0 0 0 0\n", 0, &[100]);
+        let after = parse("cpu  50 0 30 95 5 5 5 10 0 0\n", 25, &[110, 5]);
+        let shares = after.since(&before);
+        assert_eq!(shares, Shares { others: 25.0 / 200.0, ours: 0.25, kernel: 0.125, stolen: 0.05 });
     }
 
     #[test]
     fn nonsense_is_no_usage() {
-        assert!(Usage::parse("", "").is_none());
+        assert!(Usage::parse("", "", std::iter::empty()).is_none());
+        assert!(Usage::parse("cpu  1 2 3\n", &stat(0, 1, 1), std::iter::empty()).is_none());
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let before = Usage::now().unwrap();
+        assert!(!before.kernel_threads.is_empty() || before.total > 0);
+        let shares = Usage::now().unwrap().since(&before);
+        assert!((0.0..=1.0).contains(&shares.others));
     }
 }

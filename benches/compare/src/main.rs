@@ -1,11 +1,14 @@
 //! Braid beside its rivals: the same work at the same durability, in turns, each cell in a process of its own.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures the real machine")]
 
 mod cell;
 mod engine;
 mod engines;
 mod machine;
 mod measure;
+mod process;
 mod rows;
+mod runner;
 mod workloads;
 
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cell::{Context, Size};
 use crate::engine::{Failure, Settings};
+use crate::process::Priority;
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -25,9 +29,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the engines that were built in, and the cells.
+    /// Runs cells with engines in turns, each in a process of its own, and keeps their readings in CSV files
+    Run(runner::Arguments),
+    /// Shows the engines that were built in, and the cells
     List,
-    /// Runs one cell with one engine in this process, and prints its readings.
+    /// Runs one cell with one engine in this process, and prints its readings
     Cell {
         engine: String,
         cell: String,
@@ -36,6 +42,9 @@ enum Command {
         dir: PathBuf,
         #[command(flatten)]
         size: Size,
+        /// How the scheduler treats its threads, where the system allows it
+        #[arg(long, value_enum, default_value = "none")]
+        priority: Priority,
     },
 }
 
@@ -45,7 +54,8 @@ fn main() -> ExitCode {
             list();
             Ok(())
         }
-        Command::Cell { engine, cell, dir, size } => one(&engine, &cell, dir, size),
+        Command::Run(arguments) => runner::run(&arguments),
+        Command::Cell { engine, cell, dir, size, priority } => one(&engine, &cell, dir, size, priority),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,18 +79,20 @@ fn list() {
     }
 }
 
-fn one(engine: &str, name: &str, dir: PathBuf, size: Size) -> engine::Result<()> {
-    let kind = *engines::ALL
-        .iter()
-        .find(|kind| kind.name == engine)
-        .ok_or("there is no such engine; `list` shows them")?;
-    let cells = workloads::all();
-    let cell =
-        cells.iter().find(|cell| cell.name == name).ok_or("there is no such cell; `list` shows them")?;
+fn one(engine: &str, name: &str, dir: PathBuf, size: Size, priority: Priority) -> engine::Result<()> {
+    let kind = runner::engine(engines::ALL, engine)?;
+    let cell = runner::cell(workloads::all(), name)?;
+    process::die_with_parent();
+    if let Err(error) = priority.set() {
+        eprintln!("the priority stays as it is: {error}");
+    }
     let settings =
         Settings { durability: cell.durability, cache_bytes: cell.cache_bytes, threads: cell.threads };
     for reading in (cell.run)(&Context { kind, dir, size, settings })?.0 {
         println!("{}", reading.to_line());
+    }
+    if let Some(bytes) = process::peak_memory_bytes() {
+        println!("{}", runner::peak_line(bytes));
     }
     Ok(())
 }

@@ -1,0 +1,85 @@
+//! What the standard library does not do with processes: their priority, their groups, and their memory.
+#![expect(unsafe_code, reason = "system calls without a safe wrapper in the standard library")]
+
+use std::io;
+
+/// How the scheduler treats a cell's threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Priority {
+    /// Before everything that is not real-time (`SCHED_RR` 1).
+    Realtime,
+    /// The greatest share of an ordinary process (nice −20).
+    Nice,
+    /// As any other process.
+    None,
+}
+
+impl Priority {
+    /// Sets it for this thread and those that it starts; the error says that the system does not allow it.
+    pub(crate) fn set(self) -> io::Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Nice => {
+                // SAFETY: takes three integers.
+                done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) })
+            }
+            Self::Realtime => {
+                let parameter = libc::sched_param { sched_priority: 1 };
+                // SAFETY: the pointer is to a live `sched_param`, which the call reads.
+                done(unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameter) })
+            }
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Realtime => "realtime",
+            Self::Nice => "nice",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Lets this process end with the one that started it.
+pub(crate) fn die_with_parent() {
+    // SAFETY: takes integers; a system that refuses leaves all as it is.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+/// Kills what is left of a process group.
+pub(crate) fn kill_group(leader: u32) {
+    if let Ok(group) = libc::pid_t::try_from(leader)
+        && group > 1
+    {
+        // SAFETY: takes two integers. The group is the child's own; where nobody is left in it, nothing happens.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
+}
+
+/// The most memory that this process has had resident, in bytes.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    field.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+fn done(answer: libc::c_int) -> io::Result<()> {
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_with_use() {
+        let before = peak_memory_bytes().unwrap();
+        std::hint::black_box(vec![1_u8; 64 << 20]);
+        assert!(peak_memory_bytes().unwrap() > before.max(48 << 20));
+    }
+
+    #[test]
+    fn no_priority_is_always_allowed() {
+        assert!(Priority::None.set().is_ok());
+    }
+}

@@ -1,0 +1,148 @@
+//! A process for one cell: what it said, what others did meanwhile, and an end to it when it takes too long.
+
+use std::io::Read;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::cell::Reading;
+use crate::machine::{Shares, Usage};
+use crate::process;
+
+/// The line with which a cell tells its greatest use of memory.
+const PEAK: &str = "peak-memory-bytes\t";
+/// How often to look whether the process has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Set by Ctrl-C: the process that runs is killed, and no other one is started.
+pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// What a process left that ended well.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) peak_memory_bytes: Option<u64>,
+    pub(crate) shares: Shares,
+    pub(crate) elapsed: Duration,
+}
+
+/// The last line of a cell's output.
+pub(crate) fn peak_line(bytes: u64) -> String {
+    format!("{PEAK}{bytes}")
+}
+
+/// Runs it; the error is a sentence for people.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, String> {
+    let (before, began) = (Usage::now(), Instant::now());
+    let output = output(command, limit)?;
+    let shares = match (before, Usage::now()) {
+        (Some(before), Some(after)) => after.since(&before),
+        _ => Shares::default(),
+    };
+    let peak_memory_bytes =
+        output.lines().find_map(|line| line.strip_prefix(PEAK)).and_then(|bytes| bytes.parse().ok());
+    let readings: Vec<_> = output.lines().filter_map(Reading::from_line).collect();
+    if readings.is_empty() {
+        return Err("it printed no reading".to_owned());
+    }
+    Ok(Finished { readings, peak_memory_bytes, shares, elapsed: began.elapsed() })
+}
+
+/// The standard output of a command that ends well within the limit.
+pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String, String> {
+    // A group of its own, so that processes which a cell starts end with it.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("it could not be started: {error}"))?;
+    let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let ended = wait(&mut child, limit);
+    process::kill_group(child.id());
+    let status = ended.or_else(|reason| child.wait().map_err(|error| error.to_string()).and(Err(reason)));
+    let (out, err) = (text(out), text(err));
+    let status = status?;
+    if status.success() { Ok(out) } else { Err(format!("{}: {}", ending(status), last_words(&err))) }
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Err("interrupted".to_owned());
+        }
+        if began.elapsed() > limit {
+            return Err(format!("killed: not done after {:.0} s", limit.as_secs_f64()));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before an error is all there is to show.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
+
+fn text(reader: JoinHandle<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
+}
+
+fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown end".to_owned(),
+    }
+}
+
+/// The end of what it said on its standard error, in one line.
+fn last_words(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let from = lines.len().saturating_sub(3);
+    lines.get(from..).unwrap_or_default().join(" / ").chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Result<Finished, String> {
+        run(Command::new("sh").args(["-c", script]), limit)
+    }
+
+    const AMPLE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn readings_and_memory_are_read() {
+        let script = "printf 'commits\\t7\\t1/s\\tmore\\nnonsense\\npeak-memory-bytes\\t123\\n'";
+        let finished = shell(script, AMPLE).unwrap();
+        assert_eq!(finished.readings.len(), 1);
+        assert_eq!(finished.readings[0].value, 7.0);
+        assert_eq!(finished.peak_memory_bytes, Some(123));
+    }
+
+    #[test]
+    fn a_failure_says_why() {
+        let error = shell("echo no room >&2; exit 3", AMPLE).unwrap_err();
+        assert_eq!(error, "exit code 3: no room");
+        assert_eq!(shell("kill -9 $$", AMPLE).unwrap_err(), "signal 9: ");
+        assert_eq!(shell("true", AMPLE).unwrap_err(), "it printed no reading");
+    }
+
+    #[test]
+    fn too_long_is_killed_with_all_that_it_started() {
+        let began = Instant::now();
+        // The inner one would keep the pipes open.
+        let error = shell("sleep 30 & sleep 30", Duration::from_millis(100)).unwrap_err();
+        assert!(error.starts_with("killed"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+}
