@@ -34,6 +34,15 @@ pub(crate) enum Durability {
     Deferred,
 }
 
+impl Durability {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
 /// How an engine is opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {

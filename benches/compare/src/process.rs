@@ -31,6 +31,15 @@ impl Priority {
         }
     }
 
+    /// What setting it comes to here, in words; tried with a thread that does nothing else.
+    pub(crate) fn got(self) -> String {
+        match std::thread::spawn(move || self.set()).join() {
+            Ok(Ok(())) => self.name().to_owned(),
+            Ok(Err(error)) => format!("none, since {} was refused: {error}", self.name()),
+            Err(_) => "unknown".to_owned(),
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Realtime => "realtime",

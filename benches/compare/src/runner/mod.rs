@@ -2,10 +2,14 @@
 
 mod child;
 mod csv;
+mod facts;
+mod listing;
+pub(crate) mod one;
 mod plan;
 mod progress;
+mod results;
 mod rounds;
+mod text;
 
-pub(crate) use child::peak_line;
-pub(crate) use plan::{cell, engine};
+pub(crate) use listing::listing;
 pub(crate) use rounds::{Arguments, run};

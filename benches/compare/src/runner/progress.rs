@@ -44,24 +44,6 @@ pub(crate) fn words(duration: Duration) -> String {
     }
 }
 
-/// A number with three digits, or with all before the point in groups.
-pub(crate) fn number(value: f64) -> String {
-    let size = value.abs();
-    if size < 100.0 {
-        let digits = if value == value.trunc() { 0 } else { 1 + usize::from(size < 10.0) };
-        return format!("{value:.digits$}");
-    }
-    let whole = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,13 +52,6 @@ mod tests {
     fn durations_are_short() {
         for (seconds, text) in [(12, "12 s"), (185, "3 min 05 s"), (3725, "1 h 02 min")] {
             assert_eq!(words(Duration::from_secs(seconds)), text);
-        }
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        for (value, text) in [(0.0, "0"), (1.234, "1.23"), (12.34, "12.3"), (1_234_567.0, "1,234,567")] {
-            assert_eq!(number(value), text);
         }
     }
 
