@@ -29,20 +29,34 @@ struct Arguments {
 enum Command {
     /// Runs cells with engines in turns, each in a process of its own, and keeps their readings in CSV files
     Run(runner::Arguments),
+    /// Counts, with strace, each engine's syncs, and tells whether it syncs before it acknowledges
+    Syncs(runner::syncs::Arguments),
     /// Shows the engines that were built in, and the cells
     List,
     /// Runs one cell with one engine in this process, and prints its readings
     Cell(runner::one::Arguments),
+    /// Commits, with a mark after each, to be traced
+    #[command(hide = true)]
+    Probe(runner::syncs::Probe),
+    /// Tells what asking for a priority comes to
+    #[command(hide = true)]
+    Priority { asked: process::Priority },
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => runner::run(&arguments),
+        Command::Syncs(arguments) => runner::syncs::run(&arguments),
         Command::List => {
             print!("{}", runner::listing(engines::ALL, &workloads::all()));
             Ok(())
         }
         Command::Cell(arguments) => runner::one::run(arguments),
+        Command::Probe(arguments) => runner::syncs::probe(arguments),
+        Command::Priority { asked } => {
+            println!("{}", asked.try_out());
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

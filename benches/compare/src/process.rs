@@ -2,10 +2,20 @@
 #![expect(unsafe_code, reason = "system calls without a safe wrapper in the standard library")]
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use crate::engine::Durability;
 
 /// How the scheduler treats a cell's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Priority {
+    /// `realtime` in durable cells, `nice` in others.
+    ///
+    /// Who waits for a disk is woken at once only before an ordinary process, and else at the next tick of the scheduler.
+    /// Threads that compute would, in real time, keep the kernel's own from the processors, and take turns of a tenth of a
+    /// second.
+    Auto,
     /// Before everything that is not real-time (`SCHED_RR` 1).
     Realtime,
     /// The greatest share of an ordinary process (nice −20).
@@ -15,13 +25,27 @@ pub(crate) enum Priority {
 }
 
 impl Priority {
+    /// What it is for a cell.
+    pub(crate) fn of(self, durability: Durability) -> Self {
+        match (self, durability) {
+            (Self::Auto, Durability::Durable) => Self::Realtime,
+            (Self::Auto, Durability::Deferred) => Self::Nice,
+            (other, _) => other,
+        }
+    }
+
     /// Sets it for this thread and those that it starts; the error says that the system does not allow it.
     pub(crate) fn set(self) -> io::Result<()> {
         match self {
-            Self::None => Ok(()),
+            Self::None | Self::Auto => Ok(()),
             Self::Nice => {
                 // SAFETY: takes three integers.
-                done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) })
+                done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) })?;
+                // Where sessions are scheduled as groups, a nice value counts within its session only.
+                match std::fs::write("/proc/self/autogroup", "-20") {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
             }
             Self::Realtime => {
                 let parameter = libc::sched_param { sched_priority: 1 };
@@ -31,21 +55,29 @@ impl Priority {
         }
     }
 
-    /// What setting it comes to here, in words; tried with a thread that does nothing else.
-    pub(crate) fn got(self) -> String {
-        match std::thread::spawn(move || self.set()).join() {
-            Ok(Ok(())) => self.name().to_owned(),
-            Ok(Err(error)) => format!("none, since {} was refused: {error}", self.name()),
-            Err(_) => "unknown".to_owned(),
+    /// What setting it comes to, in words.
+    pub(crate) fn try_out(self) -> String {
+        match self.set() {
+            Ok(()) => self.name().to_owned(),
+            Err(error) => format!("none ({} was refused: {error})", self.name()),
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Realtime => "realtime",
             Self::Nice => "nice",
             Self::None => "none",
         }
+    }
+}
+
+/// Gives the process that this starts a session of its own, and with it a process group.
+pub(crate) fn own_session(command: &mut Command) {
+    // SAFETY: between fork and exec the closure makes one system call, which is async-signal-safe, and allocates nothing.
+    unsafe {
+        command.pre_exec(|| if libc::setsid() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) });
     }
 }
 
@@ -85,6 +117,13 @@ mod tests {
         let before = peak_memory_bytes().unwrap();
         std::hint::black_box(vec![1_u8; 64 << 20]);
         assert!(peak_memory_bytes().unwrap() > before.max(48 << 20));
+    }
+
+    #[test]
+    fn only_durable_cells_are_real_time_of_themselves() {
+        assert_eq!(Priority::Auto.of(Durability::Durable), Priority::Realtime);
+        assert_eq!(Priority::Auto.of(Durability::Deferred), Priority::Nice);
+        assert_eq!(Priority::None.of(Durability::Durable), Priority::None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A process for one cell: what it said, what others did meanwhile, and an end to it when it takes too long.
 
 use std::io::Read;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -52,8 +52,9 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, St
 
 /// The standard output of a command that ends well within the limit.
 pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String, String> {
-    // A group of its own, so that processes which a cell starts end with it.
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A session, so that processes which a cell starts end with it, and Ctrl-C comes to us alone.
+    process::own_session(command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("it could not be started: {error}"))?;
     let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
     let ended = wait(&mut child, limit);

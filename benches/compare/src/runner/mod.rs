@@ -9,7 +9,9 @@ mod plan;
 mod progress;
 mod results;
 mod rounds;
+pub(crate) mod syncs;
 mod text;
+mod trace;
 
 pub(crate) use listing::listing;
 pub(crate) use rounds::{Arguments, run};

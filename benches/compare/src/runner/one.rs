@@ -37,9 +37,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         return Err(format!("{engine} has no setting that syncs before it acknowledges").into());
     }
     process::die_with_parent();
-    if let Err(error) = priority.set() {
-        eprintln!("the priority stays as it is: {error}");
-    }
+    // Where the system does not allow it, the facts of the run say so.
+    let _ = priority.of(cell.durability).set();
     let mut raw = match cell.durability {
         Durability::Durable => Some(RawLog::beside(&dir)?),
         Durability::Deferred => None,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::cell::{Cell, Size};
-use crate::engine::{Kind, Result};
+use crate::engine::{Durability, Kind, Result};
 use crate::process::Priority;
 use crate::runner::child::{self, Finished, INTERRUPTED};
 use crate::runner::progress::{Progress, words};
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     patience: u32,
     /// How the scheduler treats the engines' threads, where the system allows it
-    #[arg(long, value_enum, default_value = "nice")]
+    #[arg(long, value_enum, default_value = "auto")]
     priority: Priority,
 }
 
@@ -125,7 +125,8 @@ fn write_facts(arguments: &Arguments, kinds: &[Kind]) -> Result<()> {
         ("rounds", arguments.rounds().to_string()),
         ("seconds", size.seconds.to_string()),
         ("percent", size.percent.to_string()),
-        ("priority", arguments.priority.got()),
+        ("priority in durable cells", priority(arguments, Durability::Durable)?),
+        ("priority in other cells", priority(arguments, Durability::Deferred)?),
     ]);
     let out = kinds.iter().filter(|kind| kind.facts.durable.is_none()).map(|kind| kind.name);
     let out = out.collect::<Vec<_>>().join(", ");
@@ -137,6 +138,14 @@ fn write_facts(arguments: &Arguments, kinds: &[Kind]) -> Result<()> {
     }
     facts::write(&arguments.out.join("machine.txt"), &facts)?;
     facts::write_engines(&arguments.out.join("engines.csv"), kinds)
+}
+
+/// What asking for the priority comes to here, tried by a process that does nothing else.
+fn priority(arguments: &Arguments, durability: Durability) -> Result<String> {
+    let asked = arguments.priority.of(durability);
+    let mut command = Command::new(std::env::current_exe()?);
+    let said = child::output(command.args(["priority", asked.name()]), Duration::from_secs(10))?;
+    Ok(said.trim().to_owned())
 }
 
 /// All pieces in their order: round by round, cell by cell, the engines in another order in each round.
