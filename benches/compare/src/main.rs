@@ -18,8 +18,14 @@ use clap::{Parser, Subcommand};
 
 use crate::engine::Failure;
 
+const EXAMPLES: &str = "Examples:
+  braid-compare run --short                        every engine in the short form's cells
+  braid-compare run bank ycsb --engines braid,lmdb two kinds of work, two engines
+  braid-compare run --resume --rounds 10           five rounds more, or what Ctrl-C left
+  braid-compare syncs                              who syncs before it acknowledges";
+
 #[derive(Debug, Parser)]
-#[command(about, version)]
+#[command(about, version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -19,6 +19,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Set by Ctrl-C: the process that runs is killed, and no other one is started.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// From now on Ctrl-C ends what runs, and leaves it to the caller to end in good order.
+pub(crate) fn stop_on_interrupt() -> Result<(), String> {
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(|error| error.to_string())
+}
+
 /// What a process left that ended well.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -46,6 +51,9 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, St
     let readings: Vec<_> = output.lines().filter_map(Reading::from_line).collect();
     if readings.is_empty() {
         return Err("it printed no reading".to_owned());
+    }
+    if let Some(odd) = readings.iter().find(|reading| !reading.value.is_finite()) {
+        return Err(format!("{} is {}", odd.metric, odd.value));
     }
     Ok(Finished { readings, peak_memory_bytes, shares, elapsed: began.elapsed() })
 }
@@ -136,6 +144,7 @@ mod tests {
         assert_eq!(error, "exit code 3: no room");
         assert_eq!(shell("kill -9 $$", AMPLE).unwrap_err(), "signal 9: ");
         assert_eq!(shell("true", AMPLE).unwrap_err(), "it printed no reading");
+        assert_eq!(shell("printf 'a\\tNaN\\t1/s\\tmore\\n'", AMPLE).unwrap_err(), "a is NaN");
     }
 
     #[test]

@@ -48,12 +48,21 @@ pub(crate) struct Arguments {
     /// How often a run is tried again during which others used a tenth of the machine; the least disturbed counts
     #[arg(long, default_value_t = 0, value_name = "N")]
     patience: u32,
+    /// After how many seconds a run is killed and counts as failed; 20 times --seconds and two minutes if not given
+    #[arg(long, value_name = "S")]
+    limit: Option<f64>,
     /// How the scheduler treats the engines' threads, where the system allows it
     #[arg(long, value_enum, default_value = "auto")]
     priority: Priority,
 }
 
 impl Arguments {
+    fn limit(&self) -> Duration {
+        let seconds = self.limit.unwrap_or(20.0 * self.size().seconds + 120.0);
+        // What is no length of time is no limit.
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
     fn rounds(&self) -> u32 {
         self.rounds.unwrap_or(if self.short { 3 } else { 5 })
     }
@@ -72,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut results = Results::open(&arguments.out, arguments.resume)?;
     std::fs::create_dir_all(&arguments.dir)?;
     write_facts(arguments, &kinds)?;
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))?;
+    child::stop_on_interrupt()?;
     let mut turns = turns(&kinds, &cells, arguments.rounds());
     turns.retain(|turn| !results.has(turn));
     let mut progress = Progress::new();
@@ -198,7 +207,7 @@ fn in_directory(turn: &Turn<'_>, arguments: &Arguments, dir: &Path) -> std::resu
     command.args(["cell", turn.kind.name, &turn.cell.name, "--priority", arguments.priority.name()]);
     command.args(["--seconds", &size.seconds.to_string(), "--percent", &size.percent.to_string()]);
     command.arg("--dir").arg(dir);
-    child::run(&mut command, Duration::from_secs_f64(20.0 * size.seconds + 120.0))
+    child::run(&mut command, arguments.limit())
 }
 
 /// The number to show while it goes on.

@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if Command::new("strace").arg("-V").output().is_err() {
         return Err("strace is not installed: apt install strace, or dnf install strace".into());
     }
+    child::stop_on_interrupt()?;
     std::fs::create_dir_all(&arguments.out)?;
     let mut all = Vec::new();
     let mut failed = 0;
