@@ -5,7 +5,7 @@ mod csv;
 mod facts;
 mod listing;
 pub(crate) mod one;
-mod plan;
+pub(crate) mod plan;
 mod progress;
 mod results;
 mod rounds;
