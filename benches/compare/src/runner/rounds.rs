@@ -100,16 +100,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             turn.kind.name,
         );
         let began = progress.elapsed();
-        let outcome = least_polluted(turn, arguments);
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            eprintln!();
-            return Err("interrupted: what was measured before is kept, and --resume goes on after it".into());
-        }
-        match outcome {
+        match least_polluted(turn, arguments) {
             Ok((finished, tries)) => {
                 eprintln!("{}", first_reading(turn.cell, &finished));
                 results.add(turn, &finished, tries)?;
             }
+            // Its end says nothing about the engine.
+            Err(_) if INTERRUPTED.load(Ordering::Relaxed) => eprintln!(),
             Err(reason) => {
                 failed += 1;
                 eprintln!("failed: {reason}");
@@ -117,6 +114,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
         progress.done(&turn.cell.name, turn.kind.name, progress.elapsed() - began);
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Err("interrupted: what was measured before is kept, and --resume goes on after it".into());
+        }
     }
     if failed > 0 {
         Err(format!("{failed} runs of cells failed; failures.csv says why").into())
@@ -192,6 +192,8 @@ fn least_polluted(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result
 fn once(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<Finished, String> {
     let place = arguments.dir.join(format!("run-{}", std::process::id()));
     let dir = place.join("engine");
+    // There may be one of an earlier process of this id that was killed.
+    let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&dir).map_err(|error| format!("no directory for it: {error}"))?;
     let outcome = in_directory(turn, arguments, &dir);
     if let Err(error) = std::fs::remove_dir_all(&place) {

@@ -195,7 +195,7 @@ impl Seen {
         match (self.durability, self.is_durable(), hidden) {
             (Durability::Durable, true, _) => "syncs before it acknowledges",
             (Durability::Durable, false, true) => "cannot be told: io_uring",
-            (Durability::Durable, false, false) => "does not",
+            (Durability::Durable, false, false) => "does not sync before it acknowledges",
             (Durability::Deferred, _, _) if self.counts.without_sync == 0 => {
                 "syncs every commit, though it need not"
             }
@@ -259,7 +259,7 @@ mod tests {
         // Syncs in the background.
         assert!(!seen(0, "fdatasync", 1).is_durable());
         assert!(seen(0, "write to O_DSYNC", 1).is_durable());
-        assert_eq!(seen(0, "fdatasync", 1).verdict(), "does not");
+        assert_eq!(seen(0, "fdatasync", 1).verdict(), "does not sync before it acknowledges");
     }
 
     #[test]
