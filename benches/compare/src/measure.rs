@@ -40,60 +40,117 @@ impl Repeated {
         Ok(())
     }
 
+    /// How long a repetition takes of all but the share `1 - quantile`, in microseconds.
+    pub(crate) fn micros_at(&self, quantile: f64) -> f64 {
+        self.latencies.value_at_quantile(quantile) as f64 / 1000.0
+    }
+
     pub(crate) fn add_latencies(&self, readings: &mut Readings) {
-        for (metric, nanos) in [
-            ("latency p50", self.latencies.value_at_quantile(0.5)),
-            ("latency p99", self.latencies.value_at_quantile(0.99)),
-            ("latency p99.9", self.latencies.value_at_quantile(0.999)),
-            ("latency max", self.latencies.max()),
-        ] {
-            readings.add(metric, nanos as f64 / 1000.0, "µs", Better::Less);
+        for (metric, quantile) in
+            [("latency p50", 0.5), ("latency p99", 0.99), ("latency p99.9", 0.999), ("latency max", 1.0)]
+        {
+            readings.add(metric, self.micros_at(quantile), "µs", Better::Less);
         }
     }
 }
 
-/// Runs `operation(session, number of the thread, number of the repetition)` on so many threads for so many seconds, at least
-/// once on each, and each with a session of its own. Every repetition that was begun is finished and counted; the clock
-/// stops when the last one has ended.
-pub(crate) fn for_a_time<F>(
+/// What one thread counts as it goes.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// The number of the thread.
+    pub(crate) thread: u64,
+    /// Attempts at transactions, by those that committed in the end.
+    pub(crate) attempts: u64,
+    /// Rows seen or written, where a repetition is of many.
+    pub(crate) rows: u64,
+}
+
+/// What came of threads that worked for a time.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    /// What each did, in the order of the threads' numbers.
+    pub(crate) hands: Vec<(Tally, Repeated)>,
+    /// All they did, from the first one's beginning to the last one's end.
+    pub(crate) all: Repeated,
+}
+
+impl Crew {
+    pub(crate) fn rows(&self) -> u64 {
+        self.hands.iter().map(|(tally, _)| tally.rows).sum()
+    }
+
+    pub(crate) fn rows_per_second(&self) -> f64 {
+        self.rows() as f64 / self.all.elapsed.as_secs_f64()
+    }
+
+    /// How many repetitions each thread did.
+    pub(crate) fn repetitions(&self) -> Vec<u64> {
+        self.hands.iter().map(|(_, repeated)| repeated.operations).collect()
+    }
+
+    /// Adds how many attempts a commit took.
+    pub(crate) fn add_attempts(&self, readings: &mut Readings, commits: u64) {
+        let attempts: u64 = self.hands.iter().map(|(tally, _)| tally.attempts).sum();
+        readings.add("attempts for each", attempts as f64 / commits.max(1) as f64, "×", Better::Less);
+    }
+}
+
+/// Runs `operation(session, tally, number of the repetition)` on so many threads for so many seconds, at least once on each,
+/// and each with a session of its own, which `prepare` gets before the common start. Every repetition that was begun is
+/// finished and counted; the clock stops when the last one has ended.
+pub(crate) fn for_a_time<P, F>(
     engine: &dyn Engine,
     threads: usize,
     seconds: f64,
+    prepare: P,
     operation: F,
-) -> Result<Repeated>
+) -> Result<Crew>
 where
-    F: Fn(&mut dyn Session, usize, u64) -> Result<()> + Sync,
+    P: Fn(&mut dyn Session) -> Result<()> + Sync,
+    F: Fn(&mut dyn Session, &mut Tally, u64) -> Result<()> + Sync,
 {
     let (stop, start) = (AtomicBool::new(false), Barrier::new(threads + 1));
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|thread| {
-                let (stop, start, operation) = (&stop, &start, &operation);
-                scope.spawn(move || {
-                    let session = engine.session();
-                    start.wait();
-                    let mut session = session?;
-                    repeat(|repetition| {
-                        if repetition > 0 && stop.load(Ordering::Relaxed) {
-                            return Ok(false);
-                        }
-                        operation(&mut *session, thread, repetition).map(|()| true)
-                    })
-                })
-            })
-            .collect();
+    let work = |thread: usize| {
+        let session = engine.session().and_then(|mut session| prepare(&mut *session).map(|()| session));
         start.wait();
+        let mut session = session?;
+        let mut tally = Tally { thread: thread as u64, attempts: 0, rows: 0 };
         let began = Instant::now();
+        let repeated = repeat(|repetition| {
+            if repetition > 0 && stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            operation(&mut *session, &mut tally, repetition).map(|()| true)
+        })?;
+        Ok((tally, repeated, began))
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        start.wait();
         // A worker that failed ends early; its error comes with the join.
         std::thread::sleep(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
-        let mut all = Repeated::none()?;
-        for worker in workers {
-            all.then(&worker.join().map_err(|_| "a worker panicked")??)?;
+        let (mut hands, mut all) = (Vec::new(), Repeated::none()?);
+        let mut span: Option<(Instant, Instant)> = None;
+        // Every worker is joined before the first error is told: the scope would wait for them anyway.
+        let ended: Vec<Result<_>> =
+            workers.into_iter().map(|worker| worker.join().map_err(|_| "a worker panicked")?).collect();
+        for end in ended {
+            let (tally, repeated, began) = end?;
+            let last = began + repeated.elapsed;
+            span = Some(span.map_or((began, last), |(from, to)| (from.min(began), to.max(last))));
+            all.then(&repeated)?;
+            hands.push((tally, repeated));
         }
-        all.elapsed = began.elapsed();
-        Ok(all)
+        all.elapsed = span.map_or(Duration::ZERO, |(from, to)| to - from);
+        Ok(Crew { hands, all })
     })
+}
+
+/// Nothing to prepare.
+pub(crate) fn at_once(_session: &mut dyn Session) -> Result<()> {
+    Ok(())
 }
 
 /// Runs `operation(number of the repetition)` so many times on this thread.
