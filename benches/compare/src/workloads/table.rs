@@ -16,11 +16,16 @@ pub(super) struct Table {
 impl Table {
     /// Loads so many rows, in proportion to the size, settles them, and sees all of them once.
     pub(super) fn load(cx: &Context, engine: &dyn Engine, at_full_size: u64) -> Result<Self> {
-        let rows = Sorted::new(u32::try_from(cx.rows(at_full_size))?);
+        Self::load_exactly(engine, cx.rows(at_full_size))
+    }
+
+    /// The same, at any size.
+    pub(super) fn load_exactly(engine: &dyn Engine, count: u64) -> Result<Self> {
+        let rows = Sorted::new(u32::try_from(count)?);
         engine.load(&rows)?;
         engine.settle()?;
-        verify_rows(engine, rows.len())?;
-        Ok(Self { count: rows.len(), rows })
+        verify_rows(engine, count)?;
+        Ok(Self { rows, count })
     }
 
     /// Updates a tenth of the rows, which the engine is not told to settle.
@@ -40,6 +45,13 @@ impl Table {
 
     pub(super) fn key(&self, number: u64) -> [u8; KEY_BYTES] {
         Order::Random.key(number)
+    }
+
+    /// The key of the row that has so many loaded rows from it on, itself among them, or the first one.
+    pub(super) fn key_before_end(&self, rows: u64) -> [u8; KEY_BYTES] {
+        let numbers = self.rows.numbers();
+        let place = numbers.len().saturating_sub(usize::try_from(rows).unwrap_or(usize::MAX));
+        numbers.get(place).map_or(FIRST_KEY, |&number| self.key(number.into()))
     }
 
     /// The number of the row that a thread's repetition is about, each as likely as any other.

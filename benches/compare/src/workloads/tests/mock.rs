@@ -18,7 +18,7 @@ enum Lie {
     LoadsLess,
     /// Once in a hundred times it shows another row's value.
     ReadsWrong,
-    /// Transactions run side by side, and nobody looks for conflicts.
+    /// Every third row that a transaction reads and that was changed before is shown as it was before the last change.
     LosesUpdates,
 }
 
@@ -41,7 +41,7 @@ const fn kind(name: &'static str, open: fn(&Path, Settings) -> Result<Box<dyn En
 }
 
 fn open(lie: Lie) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(Memory { lie, rows: Mutex::default(), count: AtomicU64::new(0) }))
+    Ok(Box::new(Memory { lie, rows: Mutex::default(), old: Mutex::default(), count: AtomicU64::new(0) }))
 }
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -49,6 +49,8 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 struct Memory {
     lie: Lie,
     rows: Mutex<Map>,
+    /// What rows were before their last change; locked after `rows`.
+    old: Mutex<Map>,
     /// Counts what a lie is told at some of.
     count: AtomicU64,
 }
@@ -56,6 +58,10 @@ struct Memory {
 impl Memory {
     fn rows(&self) -> MutexGuard<'_, Map> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn old(&self) -> MutexGuard<'_, Map> {
+        self.old.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is time for this lie.
@@ -104,26 +110,18 @@ impl Session for Handle<'_> {
     }
 
     fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
-        let memory = self.0;
-        let mut changes = BTreeMap::new();
-        let mut rows = if memory.lie == Lie::LosesUpdates {
-            let copy = memory.rows().clone();
-            body(&mut Transaction { memory, rows: &copy, changes: &mut changes })?;
-            std::thread::yield_now();
-            memory.rows()
-        } else {
-            let rows = memory.rows();
-            body(&mut Transaction { memory, rows: &rows, changes: &mut changes })?;
-            rows
-        };
+        let (memory, mut changes) = (self.0, BTreeMap::new());
+        let (mut rows, mut old) = (memory.rows(), memory.old());
+        body(&mut Transaction { memory, rows: &rows, old: &old, changes: &mut changes })?;
         if memory.lies(Lie::LosesCommits, 10) {
             return Ok(());
         }
         for (key, value) in changes {
-            match value {
-                Some(value) => rows.insert(key, value),
+            let before = match value {
+                Some(value) => rows.insert(key.clone(), value),
                 None => rows.remove(&key),
             };
+            old.extend(before.map(|before| (key, before)));
         }
         Ok(())
     }
@@ -163,6 +161,7 @@ impl Reader for View<'_> {
 struct Transaction<'a> {
     memory: &'a Memory,
     rows: &'a Map,
+    old: &'a Map,
     changes: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
@@ -172,6 +171,9 @@ impl Reader for Transaction<'_> {
             Some(value) => {
                 value.as_ref().map(|value| see(value));
                 Ok(value.is_some())
+            }
+            None if self.old.contains_key(key) && self.memory.lies(Lie::LosesUpdates, 3) => {
+                View { memory: self.memory, rows: self.old }.get(key, see)
             }
             None => View { memory: self.memory, rows: self.rows }.get(key, see),
         }

@@ -56,6 +56,28 @@ fn braid_runs_loads() {
 }
 
 #[test]
+fn braid_runs_banks() {
+    braid_runs("bank");
+}
+
+#[test]
+fn braid_runs_inserts() {
+    braid_runs("inserts");
+    braid_runs("counter");
+}
+
+#[test]
+fn braid_runs_ycsb() {
+    braid_runs("ycsb");
+}
+
+#[test]
+fn braid_runs_checkpoints_and_readers_beside_writers() {
+    braid_runs("checkpoint-stalls");
+    braid_runs("reader-beside-writers");
+}
+
+#[test]
 fn names_are_different_and_say_group_and_threads() {
     let cells = all();
     let mut names: Vec<_> = cells.iter().map(|cell| &cell.name).collect();
@@ -84,14 +106,29 @@ fn an_honest_engine_is_believed() {
 }
 
 /// Cells that must notice wrong reads.
-const READING: &[&str] =
-    &["point-reads-fresh-1", "point-reads-shared-2", "scans-100-2", "scans-all-1", "load-random-1"];
+const READING: &[&str] = &[
+    "point-reads-fresh-1",
+    "point-reads-shared-2",
+    "scans-100-2",
+    "scans-all-1",
+    "load-random-1",
+    "ycsb-c-2",
+];
 
 /// Cells that must notice a lost commit.
-const WRITING: &[&str] = &["commits-deferred-2", "commits-durable-8"];
+const WRITING: &[&str] = &[
+    "commits-deferred-2",
+    "commits-durable-8",
+    "inserts-computing-0us-4",
+    "bank-cold-durable-2",
+    "ycsb-a-8",
+    "ycsb-e-2",
+    "reader-beside-writers-2",
+    "checkpoint-stalls-settling-1m-1",
+];
 
 /// Cells that must notice a lost update.
-const RACING: &[&str] = &[];
+const RACING: &[&str] = &["bank-hot-deferred-8", "counter-deferred-16", "ycsb-f-8"];
 
 #[test]
 fn a_lost_commit_is_found_out() {
