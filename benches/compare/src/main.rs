@@ -37,6 +37,16 @@ enum Command {
         #[command(flatten)]
         size: Size,
     },
+    /// The second process of a cell that needs one.
+    #[command(hide = true)]
+    HelpCell {
+        #[arg(value_enum)]
+        task: workloads::helper::Task,
+        engine: String,
+        rows: u64,
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +56,9 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Cell { engine, cell, dir, size } => one(&engine, &cell, dir, size),
+        Command::HelpCell { task, engine, rows, dir } => {
+            find(&engine).and_then(|kind| workloads::helper::run(task, kind, &dir, rows))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,11 +82,13 @@ fn list() {
     }
 }
 
+fn find(engine: &str) -> engine::Result<engine::Kind> {
+    let found = engines::ALL.iter().find(|kind| kind.name == engine);
+    Ok(*found.ok_or("there is no such engine; `list` shows them")?)
+}
+
 fn one(engine: &str, name: &str, dir: PathBuf, size: Size) -> engine::Result<()> {
-    let kind = *engines::ALL
-        .iter()
-        .find(|kind| kind.name == engine)
-        .ok_or("there is no such engine; `list` shows them")?;
+    let kind = find(engine)?;
     let cells = workloads::all();
     let cell =
         cells.iter().find(|cell| cell.name == name).ok_or("there is no such cell; `list` shows them")?;

@@ -6,10 +6,15 @@ mod beside;
 mod commits;
 mod counter;
 mod disk;
+pub(crate) mod helper;
 mod inserts;
+mod larger;
 mod ledger;
+mod lmdb_benchmark;
 mod load;
+mod memory;
 mod point_reads;
+mod reopen;
 mod scans;
 mod stalls;
 mod table;
@@ -31,9 +36,12 @@ pub(crate) fn all() -> Vec<Cell> {
         bank::cells(),
         inserts::cells(),
         ycsb::cells(),
+        reopen::cells(),
+        larger::cells(),
         counter::cells(),
         beside::cells(),
         stalls::cells(),
+        lmdb_benchmark::cells(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -21,11 +21,16 @@ impl Table {
 
     /// The same, at any size.
     pub(super) fn load_exactly(engine: &dyn Engine, count: u64) -> Result<Self> {
-        let rows = Sorted::new(u32::try_from(count)?);
-        engine.load(&rows)?;
+        let table = Self::known(count)?;
+        engine.load(&table.rows)?;
         engine.settle()?;
         verify_rows(engine, count)?;
-        Ok(Self { rows, count })
+        Ok(table)
+    }
+
+    /// One that is there already.
+    pub(super) fn known(count: u64) -> Result<Self> {
+        Ok(Self { rows: Sorted::new(u32::try_from(count)?), count })
     }
 
     /// Updates a tenth of the rows, which the engine is not told to settle.

@@ -8,6 +8,11 @@ use crate::engine::{Failure, Kind, Result, Settings};
 
 use super::all;
 
+/// All that a second process may be asked to open.
+pub(super) fn engines() -> Vec<Kind> {
+    crate::engines::ALL.iter().copied().chain([mock::HONEST]).collect()
+}
+
 /// A hundredth of the rows, for no longer than it takes.
 const TINY: Size = Size { seconds: 0.02, percent: 1 };
 
@@ -78,6 +83,17 @@ fn braid_runs_checkpoints_and_readers_beside_writers() {
 }
 
 #[test]
+fn braid_runs_what_takes_two_processes() {
+    braid_runs("reopen");
+    braid_runs("larger-than-cache");
+}
+
+#[test]
+fn braid_runs_the_steps_of_redb() {
+    braid_runs("lmdb-benchmark");
+}
+
+#[test]
 fn names_are_different_and_say_group_and_threads() {
     let cells = all();
     let mut names: Vec<_> = cells.iter().map(|cell| &cell.name).collect();
@@ -123,6 +139,7 @@ const WRITING: &[&str] = &[
     "bank-cold-durable-2",
     "ycsb-a-8",
     "ycsb-e-2",
+    "lmdb-benchmark-1",
     "reader-beside-writers-2",
     "checkpoint-stalls-settling-1m-1",
 ];
@@ -156,4 +173,10 @@ fn a_lost_update_is_found_out() {
     for name in RACING {
         is_refused(name, mock::LOSES_UPDATES);
     }
+}
+
+#[test]
+fn commits_that_die_with_their_process_are_found_out() {
+    // In memory: nothing is left.
+    is_refused("reopen-1", mock::HONEST);
 }
