@@ -204,7 +204,82 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
+    use crate::engine::{Reader, Writer};
+    use crate::rows::Rows;
+
+    /// A session that does nothing.
+    struct Idle;
+
+    impl Engine for Idle {
+        fn session(&self) -> Result<Box<dyn Session + '_>> {
+            Ok(Box::new(Self))
+        }
+
+        fn load(&self, _rows: &dyn Rows) -> Result<()> {
+            Ok(())
+        }
+
+        fn settle(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn close(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Session for Idle {
+        fn get(&mut self, _key: &[u8], _see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn read(&mut self, _body: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {
+            Ok(())
+        }
+
+        fn write(&mut self, _body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_thread_works_once_at_least_and_all_is_counted() {
+        let calls = AtomicU64::new(0);
+        let crew = for_a_time(&Idle, 3, 0.0, at_once, |_, tally, repetition| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            tally.attempts += 2;
+            tally.rows += tally.thread;
+            std::thread::sleep(Duration::from_millis(2));
+            assert_eq!(tally.attempts, 2 * (repetition + 1));
+            Ok(())
+        })
+        .unwrap();
+        let repetitions = crew.repetitions();
+        assert!(repetitions.len() == 3 && repetitions.iter().all(|&count| count > 0));
+        assert_eq!(crew.all.operations, calls.into_inner());
+        assert_eq!(crew.rows(), repetitions[1] + 2 * repetitions[2]);
+        assert!(crew.all.micros_at(0.0) >= 1990.0 && crew.all.elapsed >= Duration::from_millis(2));
+        let mut readings = Readings::default();
+        crew.add_attempts(&mut readings, crew.all.operations);
+        assert!((readings.0[0].value - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_failure_is_the_failure_of_all() {
+        let fails = |_: &mut dyn Session| -> Result<()> { Err("no".into()) };
+        assert!(for_a_time(&Idle, 2, 0.0, fails, |_, _, _| Ok(())).is_err());
+        let second_fails = |_: &mut dyn Session, tally: &mut Tally, _| {
+            if tally.thread == 1 { Err("no".into()) } else { Ok(()) }
+        };
+        assert!(for_a_time(&Idle, 2, 0.0, at_once, second_fails).is_err());
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {

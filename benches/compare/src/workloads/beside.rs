@@ -1,5 +1,7 @@
 //! A reader that scans the whole table again and again beside a writer that updates rows of it, and each of them alone.
 
+use std::collections::HashSet;
+
 use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
 use crate::engine::{Durability, Engine, Result, Session};
 use crate::measure::{Repeated, Tally, at_once, for_a_time};
@@ -77,7 +79,7 @@ fn run(cx: &Context) -> Result<Readings> {
 
 /// A row that was updated in both phases has the value of the second.
 fn verify_updates(engine: &dyn Engine, table: &Table, alone: u64, together: u64) -> Result<()> {
-    let again: std::collections::HashSet<u64> = (0..together).map(|rep| table.pick(TOGETHER, rep)).collect();
+    let again: HashSet<u64> = (0..together).map(|rep| table.pick(TOGETHER, rep)).collect();
     let written = |phase, repetition| {
         let number = table.pick(phase, repetition);
         (phase == TOGETHER || !again.contains(&number)).then_some(number)

@@ -34,12 +34,12 @@ fn cell(threads: usize, durability: Durability) -> Cell {
 fn run(cx: &Context, threads: usize) -> Result<Readings> {
     let engine = cx.open()?;
     let crew = for_a_time(&*engine, threads, cx.size.seconds, at_once, |session, tally, repetition| {
-        let number = own_number(tally.thread, repetition);
+        let number = own_number(tally.thread, repetition)?;
         let (key, value) = (Order::Random.key(number), value(number, round(tally.thread, repetition)));
         tally.attempts += session.transact(&mut |tx| tx.put(&key, &value))?;
         Ok(())
     })?;
-    let written = |thread, repetition| Some(own_number(thread, repetition));
+    let written = |thread, repetition| own_number(thread, repetition).ok();
     Ledger::of(&crew.repetitions(), written).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
     let mut readings = Readings::default();

@@ -49,16 +49,17 @@ pub(super) fn surviving(kind: &Kind) -> Result<(Durability, u64)> {
 
 /// The other process: does its task.
 pub(crate) fn run(task: Task, kind: Kind, dir: &Path, rows: u64) -> Result<()> {
-    let (durability, of_commit) = surviving(&kind)?;
-    let settings = Settings { durability, cache_bytes: AMPLE_CACHE, threads: 1 };
-    let engine = (kind.open)(dir, settings)?;
+    let open = |durability| (kind.open)(dir, Settings { durability, cache_bytes: AMPLE_CACHE, threads: 1 });
     match task {
         Task::Load => {
+            let engine = open(Durability::Deferred)?;
             engine.load(&Fresh { order: Order::Sequential, count: rows })?;
             engine.settle()?;
             engine.close()
         }
         Task::Commit => {
+            let (durability, of_commit) = surviving(&kind)?;
+            let engine = open(durability)?;
             let committed = commit(&*engine, rows, of_commit)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "committed {committed}")?;
@@ -78,7 +79,7 @@ fn commit(engine: &dyn Engine, rows: u64, of_commit: u64) -> Result<u64> {
         committed = batch.end;
         session.transact(&mut |tx| {
             for row in batch.clone() {
-                let number = own_number(0, row);
+                let number = own_number(0, row)?;
                 tx.put(&Order::Random.key(number), &value(number, round(0, row)))?;
             }
             Ok(())

@@ -46,7 +46,7 @@ fn run(cx: &Context, micros: u64, threads: usize) -> Result<Readings> {
     let crew = for_a_time(&*engine, threads, cx.size.seconds, at_once, |session, tally, repetition| {
         tally.attempts += session.transact(&mut |tx| {
             for row in repetition * ROWS..(repetition + 1) * ROWS {
-                let number = own_number(tally.thread, row);
+                let number = own_number(tally.thread, row)?;
                 tx.put(&Order::Random.key(number), &value(number, round(tally.thread, row)))?;
                 if row == repetition * ROWS {
                     // After the first row, so that the transaction has begun in every engine.
@@ -58,7 +58,7 @@ fn run(cx: &Context, micros: u64, threads: usize) -> Result<Readings> {
         Ok(())
     })?;
     let rows: Vec<u64> = crew.repetitions().iter().map(|repetitions| repetitions * ROWS).collect();
-    Ledger::of(&rows, |thread, row| Some(own_number(thread, row))).verify(&*engine, Order::Random, 0)?;
+    Ledger::of(&rows, |thread, row| own_number(thread, row).ok()).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
     let mut readings = Readings::default();
     let rows = (crew.all.operations * ROWS) as f64;

@@ -1,7 +1,7 @@
 //! Reads of one row each, anywhere in a table that fits the cache: a snapshot for each, or one for many.
 
 use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
-use crate::engine::{Durability, Result};
+use crate::engine::{Durability, Result, Session};
 use crate::measure::for_a_time;
 use crate::rows::number_of;
 
@@ -56,7 +56,7 @@ fn run(cx: &Context, variant: Variant, threads: usize) -> Result<Readings> {
     if variant == Variant::Unsettled {
         table.update_a_tenth(&*engine)?;
     }
-    let warm = |session: &mut dyn crate::engine::Session| table.warm(session);
+    let warm = |session: &mut dyn Session| table.warm(session);
     let crew = for_a_time(&*engine, threads, cx.size.seconds, warm, |session, tally, repetition| {
         if variant != Variant::Shared {
             tally.rows += 1;

@@ -37,14 +37,14 @@ fn run(cx: &Context) -> Result<Readings> {
     let committed = Helper::start(&cx, Task::Commit, asked)?.kill_when_committed()?;
     let size = disk::size_of(&cx.dir)?;
 
-    let last = own_number(0, committed.saturating_sub(1));
+    let last = own_number(0, committed.saturating_sub(1))?;
     let began = Instant::now();
     let engine = cx.open()?;
     let opened = began.elapsed();
     get(&mut *engine.session()?, &Order::Random.key(last), last)?;
     let read = began.elapsed();
 
-    Ledger::of(&[committed], |_, row| Some(own_number(0, row))).verify(&*engine, Order::Random, 0)?;
+    Ledger::of(&[committed], |_, row| own_number(0, row).ok()).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let mut readings = Readings::default();

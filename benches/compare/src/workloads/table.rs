@@ -2,7 +2,7 @@
 
 use crate::cell::{Context, see_rows, verify, verify_rows};
 use crate::engine::{Engine, Reader, Result, Session};
-use crate::rows::{FIRST_KEY, KEY_BYTES, Order, Rows, Sorted, number_of, throw, value};
+use crate::rows::{FIRST_KEY, KEY_BYTES, Order, Sorted, number_of, throw, value};
 
 /// Rows in one transaction that changes a loaded table before the clock runs.
 const BATCH: u64 = 100;

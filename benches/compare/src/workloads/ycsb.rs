@@ -115,7 +115,7 @@ impl Store {
                 tally.attempts += session.transact(&mut |tx| tx.put(&key, &value))?;
             }
             Step::Insert => {
-                let number = own_number(tally.thread, repetition);
+                let number = own_number(tally.thread, repetition)?;
                 let (key, value) =
                     (Order::Random.key(number), value(number, round(tally.thread, repetition)));
                 tally.attempts += session.transact(&mut |tx| tx.put(&key, &value))?;
@@ -148,7 +148,7 @@ impl Store {
     fn verify(&self, engine: &dyn Engine, crew: &Crew) -> Result<u64> {
         let written = |thread, repetition| match self.mix.step(thread, repetition) {
             Step::Update | Step::Modify => Some(self.zipf.at(thread, repetition)),
-            Step::Insert => Some(own_number(thread, repetition)),
+            Step::Insert => own_number(thread, repetition).ok(),
             Step::Read | Step::Scan => None,
         };
         let repetitions = crew.repetitions();

@@ -139,7 +139,9 @@ impl Reader for View<'_> {
         } else {
             self.rows.get(key)
         };
-        value.map(|value| see(value));
+        if let Some(value) = value {
+            see(value);
+        }
         Ok(value.is_some())
     }
 
@@ -169,7 +171,9 @@ impl Reader for Transaction<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.changes.get(key) {
             Some(value) => {
-                value.as_ref().map(|value| see(value));
+                if let Some(value) = value {
+                    see(value);
+                }
                 Ok(value.is_some())
             }
             None if self.old.contains_key(key) && self.memory.lies(Lie::LosesUpdates, 3) => {
