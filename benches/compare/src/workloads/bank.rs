@@ -56,7 +56,7 @@ fn run(cx: &Context, bank: Bank, threads: usize) -> Result<Readings> {
     let engine = cx.open()?;
     let accounts = match bank {
         Bank::Hot => Table::load_exactly(&*engine, HOT)?,
-        Bank::Cold => Table::load(cx, &*engine, COLD)?,
+        Bank::Cold => Table::load_exactly(&*engine, cx.rows(COLD).max(2))?,
     };
     let crew = for_a_time(&*engine, threads, cx.size.seconds, at_once, |session, tally, repetition| {
         let thrown = throw(tally.thread, repetition);

@@ -1,6 +1,8 @@
-//! A reader that scans the whole table again and again beside a writer that updates rows of it, and each of them alone.
+//! A reader that scans the whole table again and again, each time in one snapshot, beside a writer that updates rows of it;
+//! and each of them alone.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
 use crate::engine::{Durability, Engine, Result, Session};
@@ -11,6 +13,8 @@ use super::ledger::{Ledger, round};
 use super::table::Table;
 
 const ROWS: u64 = 1_000_000;
+/// Rows between two looks at the clock: a scan ends where the time does, so that none goes on when the writer has stopped.
+const PIECE: u64 = 10_000;
 
 pub(super) fn cells() -> Vec<Cell> {
     vec![Cell {
@@ -34,9 +38,17 @@ fn run(cx: &Context) -> Result<Readings> {
     let engine = cx.open()?;
     let table = Table::load(cx, &*engine, ROWS)?;
     let seconds = cx.size.seconds;
-    let scan = |session: &mut dyn Session, tally: &mut Tally| {
+    let scan = |session: &mut dyn Session, tally: &mut Tally, until: Instant| {
         session.read(&mut |snapshot| {
-            tally.rows += table.scan(snapshot, 0, u64::MAX)?;
+            let mut place = 0;
+            while place < table.count {
+                let seen = table.scan(snapshot, place, PIECE)?;
+                tally.rows += seen;
+                place += seen;
+                if Instant::now() > until {
+                    break;
+                }
+            }
             Ok(())
         })
     };
@@ -46,18 +58,15 @@ fn run(cx: &Context) -> Result<Readings> {
         session.transact(&mut |tx| tx.put(&key, &value)).map(drop)
     };
 
-    let reading = for_a_time(
-        &*engine,
-        1,
-        seconds,
-        |session| table.warm(session),
-        |session, tally, _| scan(session, tally),
-    )?;
+    let end = || Instant::now() + Duration::from_secs_f64(seconds);
+    let until = end();
+    let reading = for_a_time(&*engine, 1, seconds, at_once, |session, tally, _| scan(session, tally, until))?;
     let writing = for_a_time(&*engine, 1, seconds, at_once, |session, _, repetition| {
         update(session, ALONE, repetition)
     })?;
+    let until = end();
     let both = for_a_time(&*engine, 2, seconds, at_once, |session, tally, repetition| match tally.thread {
-        0 => scan(session, tally),
+        0 => scan(session, tally, until),
         _ => update(session, TOGETHER, repetition),
     })?;
     let [(scanned, reader), (_, writer)] = &both.hands[..] else {
