@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Durability, Engine, Kind, Result, Settings};
+use crate::engine::{Durability, Engine, Kind, Result, Session, Settings};
+use crate::rows::{FIRST_KEY, KEY_BYTES};
 
 /// What is measured.
 pub(crate) struct Cell {
@@ -120,14 +121,33 @@ pub(crate) fn verify(what: &str, actual: u64, expected: u64) -> Result<()> {
     if actual == expected { Ok(()) } else { Err(format!("{what}: {actual} instead of {expected}").into()) }
 }
 
-/// Counts the rows of the table.
+/// Sees all rows of the table in one snapshot, which must be so many and in order.
 pub(crate) fn verify_rows(engine: &dyn Engine, expected: u64) -> Result<()> {
-    let mut rows = 0;
-    engine.session()?.read(&mut |snapshot| {
-        rows = snapshot.scan(&[], u64::MAX, &mut |_, _| {})?;
+    see_rows(&mut *engine.session()?, expected, &mut |_, _| {})
+}
+
+/// Shows all rows of the table in one snapshot, which must be so many and in order.
+pub(crate) fn see_rows(
+    session: &mut dyn Session,
+    expected: u64,
+    see: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<()> {
+    let (mut seen, mut told, mut last, mut disorder) = (0, 0, [0; KEY_BYTES], 0);
+    session.read(&mut |snapshot| {
+        told = snapshot.scan(&FIRST_KEY, u64::MAX, &mut |key, value| {
+            // No key is all zeros: those of the first id end with other bytes.
+            disorder += u64::from(key <= &last[..] || key.len() != KEY_BYTES);
+            seen += 1;
+            if let Some(key) = key.first_chunk() {
+                last = *key;
+            }
+            see(key, value);
+        })?;
         Ok(())
     })?;
-    verify("rows", rows, expected)
+    verify("rows", seen, expected)?;
+    verify("rows that a scan said it showed", told, seen)?;
+    verify("rows not after the one before", disorder, 0)
 }
 
 #[cfg(test)]

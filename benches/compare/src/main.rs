@@ -12,6 +12,7 @@ mod rows;
 mod runner;
 mod workloads;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,16 @@ enum Command {
     /// Tells what asking for a priority comes to
     #[command(hide = true)]
     Priority { asked: process::Priority },
+    /// The second process of a cell that needs one
+    #[command(hide = true)]
+    HelpCell {
+        #[arg(value_enum)]
+        task: workloads::helper::Task,
+        engine: String,
+        rows: u64,
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +74,9 @@ fn main() -> ExitCode {
             println!("{}", asked.try_out());
             Ok(())
         }
+        Command::HelpCell { task, engine, rows, dir } => runner::plan::engine(engines::ALL, &engine)
+            .map_err(Failure::from)
+            .and_then(|kind| workloads::helper::run(task, kind, &dir, rows)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,8 @@ use crate::engine::Result;
 pub(crate) const KEY_BYTES: usize = 16;
 /// Bytes of a value.
 pub(crate) const VALUE_BYTES: usize = 100;
+/// No key is before it.
+pub(crate) const FIRST_KEY: [u8; KEY_BYTES] = [0; KEY_BYTES];
 
 /// Rows that are made as they are asked for.
 pub(crate) trait Rows: Sync {
@@ -66,6 +68,40 @@ impl Rows for Fresh {
     }
 }
 
+/// The rows of the numbers below a count, with random keys, in the order of their keys: loaded as fast as sequential ones,
+/// for work that is all over the table.
+#[derive(Debug)]
+pub(crate) struct Sorted(Vec<u32>);
+
+impl Sorted {
+    pub(crate) fn new(count: u32) -> Self {
+        let mut numbers: Vec<u32> = (0..count).collect();
+        numbers.sort_unstable_by_key(|&number| Order::Random.id(number.into()));
+        Self(numbers)
+    }
+
+    /// The numbers of the rows in the order of the keys.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+impl Rows for Sorted {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn ascending(&self) -> bool {
+        true
+    }
+
+    fn with(&self, number: u64, see: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+        let number = usize::try_from(number).ok().and_then(|place| self.0.get(place));
+        let number = u64::from(*number.ok_or("there is no such row")?);
+        see(&Order::Random.key(number), &value(number, 0))
+    }
+}
+
 /// The numbers of `rows` in pieces of at most `size`.
 pub(crate) fn batches(rows: &dyn Rows, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
     let len = rows.len();
@@ -85,17 +121,28 @@ pub(crate) fn id_of(key: &[u8]) -> Option<u64> {
     key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-/// A value that says its row's number and in which round it was written.
+/// A value that says its row's number and in which round it was written. About half of it does not compress, as in RocksDB's
+/// own benchmark.
 pub(crate) fn value(number: u64, round: u64) -> [u8; VALUE_BYTES] {
     let mut value = [b'v'; VALUE_BYTES];
     value[..8].copy_from_slice(&number.to_le_bytes());
     value[8..16].copy_from_slice(&round.to_le_bytes());
+    let mut noise = number ^ round.rotate_left(32);
+    for word in value[16..56].chunks_exact_mut(8) {
+        noise = scramble(noise);
+        word.copy_from_slice(&noise.to_le_bytes());
+    }
     value
 }
 
 /// The number that a value says.
 pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
     value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The round that a value says.
+pub(crate) fn round_of(value: &[u8]) -> Option<u64> {
+    number_of(value.get(8..)?)
 }
 
 /// A permutation of the 64-bit numbers (the finalizer of SplitMix64).
@@ -106,19 +153,9 @@ pub(crate) fn scramble(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Numbers below a bound, without end and always the same.
-#[derive(Debug)]
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(scramble(seed))
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        scramble(self.0) % bound.max(1)
-    }
+/// The same number each time for one thread's repetition, and otherwise like a throw of dice.
+pub(crate) fn throw(thread: u64, repetition: u64) -> u64 {
+    scramble(thread << 40 ^ repetition)
 }
 
 #[cfg(test)]
@@ -142,6 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn sorted_rows_are_all_there_and_ascend() {
+        let rows = Sorted::new(100);
+        let mut keys = Vec::new();
+        for place in 0..rows.len() {
+            rows.with(place, &mut |key, _| {
+                keys.push(key.to_vec());
+                Ok(())
+            })
+            .unwrap();
+        }
+        assert!(keys.is_sorted());
+        let mut random: Vec<_> = (0..100).map(|number| Order::Random.key(number).to_vec()).collect();
+        random.sort();
+        assert_eq!(keys, random);
+    }
+
+    #[test]
     fn batches_cover_all() {
         let rows = Fresh { order: Order::Sequential, count: 25 };
         assert_eq!(batches(&rows, 10).collect::<Vec<_>>(), [0..10, 10..20, 20..25]);
@@ -150,6 +204,7 @@ mod tests {
     #[test]
     fn a_value_says_its_number() {
         assert_eq!(number_of(&value(7, 1)), Some(7));
+        assert_eq!(round_of(&value(7, 1)), Some(1));
         assert_eq!(number_of(b"short"), None);
     }
 }

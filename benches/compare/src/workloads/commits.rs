@@ -1,11 +1,11 @@
 //! Commits of one new row each, every writer in a part of the keys of its own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings, verify_rows};
+use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
 use crate::engine::{Durability, Result};
-use crate::measure::for_a_time;
+use crate::measure::{at_once, for_a_time};
 use crate::rows::{Order, value};
+
+use super::ledger::{Ledger, own_number, round};
 
 pub(super) fn cells() -> Vec<Cell> {
     let durable = [1, 2, 8, 32, 64].map(|threads| cell(threads, Durability::Durable));
@@ -33,20 +33,18 @@ fn cell(threads: usize, durability: Durability) -> Cell {
 
 fn run(cx: &Context, threads: usize) -> Result<Readings> {
     let engine = cx.open()?;
-    let attempts = AtomicU64::new(0);
-    let repeated = for_a_time(&*engine, threads, cx.size.seconds, |session, thread, repetition| {
-        let number = (thread as u64) << 24 | repetition;
-        let (key, value) = (Order::Random.key(number), value(number, 0));
-        let tried = session.transact(&mut |tx| tx.put(&key, &value))?;
-        attempts.fetch_add(tried, Ordering::Relaxed);
+    let crew = for_a_time(&*engine, threads, cx.size.seconds, at_once, |session, tally, repetition| {
+        let number = own_number(tally.thread, repetition)?;
+        let (key, value) = (Order::Random.key(number), value(number, round(tally.thread, repetition)));
+        tally.attempts += session.transact(&mut |tx| tx.put(&key, &value))?;
         Ok(())
     })?;
-    verify_rows(&*engine, repeated.operations)?;
+    let written = |thread, repetition| own_number(thread, repetition).ok();
+    Ledger::of(&crew.repetitions(), written).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
     let mut readings = Readings::default();
-    readings.add("commits", repeated.per_second(), "1/s", Better::More);
-    let attempts = attempts.into_inner() as f64 / repeated.operations as f64;
-    readings.add("attempts for each", attempts, "×", Better::Less);
-    repeated.add_latencies(&mut readings);
+    readings.add("commits", crew.all.per_second(), "1/s", Better::More);
+    crew.add_attempts(&mut readings, crew.all.operations);
+    crew.all.add_latencies(&mut readings);
     Ok(readings)
 }
