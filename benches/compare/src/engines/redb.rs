@@ -37,7 +37,10 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     let db = Database::builder().set_cache_size(settings.cache_bytes).create(dir.join("compare.redb"))?;
     let engine = Redb { db, durability };
     // Reads want a table that is there.
-    engine.within(redb::Durability::Immediate, |tx| Ok(drop(tx.open_table(ROWS)?)))?;
+    engine.within(redb::Durability::Immediate, |tx| {
+        drop(tx.open_table(ROWS)?);
+        Ok(())
+    })?;
     Ok(Box::new(engine))
 }
 
