@@ -1,8 +1,32 @@
 //! The engines, one file each.
 
 mod braid;
+#[cfg(feature = "canopydb")]
+mod canopydb;
+#[cfg(test)]
+mod conformance;
+#[cfg(feature = "lmdb")]
+mod lmdb;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use crate::engine::Kind;
 
 /// Every engine that was built in, in the order of the tables.
-pub(crate) const ALL: &[Kind] = &[braid::KIND];
+pub(crate) const ALL: &[Kind] = &[
+    braid::KIND,
+    #[cfg(feature = "sqlite")]
+    sqlite::KIND,
+    #[cfg(feature = "lmdb")]
+    lmdb::KIND,
+    #[cfg(feature = "redb")]
+    redb::KIND,
+    #[cfg(feature = "canopydb")]
+    canopydb::KIND,
+    #[cfg(feature = "rocksdb")]
+    rocksdb::KIND,
+];

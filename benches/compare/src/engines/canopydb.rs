@@ -1,0 +1,146 @@
+//! canopydb: a B-tree with versions of its pages and a log; concurrent write transactions that conflict on leaf pages.
+
+use std::path::Path;
+
+use canopydb::{Database, DbOptions, EnvOptions, Error, ReadTransaction, Transaction, Tree};
+
+use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
+use crate::rows::{Rows, batches};
+
+pub(super) const KIND: Kind = Kind {
+    name: "canopydb",
+    version: "0.2.5",
+    facts: Facts {
+        writers: "many, optimistic by leaf page; one at a time commits",
+        isolation: "snapshot",
+        durable: Some("commit, then Database::sync"),
+        deferred: "without a sync at the commit",
+        deferred_survives_kill: true,
+        notes: "A commit that syncs by itself keeps the others out meanwhile, so durable ones sync after it. Concurrent \
+                write transactions with more than one thread, exclusive ones with one.",
+    },
+    open,
+};
+
+const ROWS: &[u8] = b"rows";
+/// Rows of one transaction of a load.
+const LOAD_BATCH: u64 = 100_000;
+
+struct Canopy {
+    db: Database,
+    concurrent: bool,
+    sync: bool,
+}
+
+fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
+    let mut environment = EnvOptions::new(dir);
+    environment.page_cache_size = settings.cache_bytes;
+    let db = Database::with_options(environment, DbOptions::new())?;
+    let tx = db.begin_write()?;
+    drop(tx.get_or_create_tree(ROWS)?);
+    tx.commit_with(true)?;
+    let sync = settings.durability == Durability::Durable;
+    Ok(Box::new(Canopy { db, concurrent: settings.threads > 1, sync }))
+}
+
+impl Engine for Canopy {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(Handle { engine: self }))
+    }
+
+    fn load(&self, rows: &dyn Rows) -> Result<()> {
+        for batch in batches(rows, LOAD_BATCH) {
+            let tx = self.db.begin_write()?;
+            let mut tree = tree(&tx)?;
+            for number in batch {
+                rows.with(number, &mut |key, value| Ok(tree.insert(key, value)?))?;
+            }
+            drop(tree);
+            tx.commit_with(false)?;
+        }
+        self.sync()
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(self.db.checkpoint()?)
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(self.db.sync()?)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.sync()
+    }
+}
+
+fn tree(tx: &Transaction) -> Result<Tree<'_>> {
+    Ok(tx.get_tree(ROWS)?.ok_or("the tree that was made at the open is gone")?)
+}
+
+/// Tells a lost transaction from other errors.
+fn lost(error: Error) -> Failure {
+    if matches!(error, Error::WriteConflict) { Failure::Conflict } else { error.into() }
+}
+
+struct Handle<'a> {
+    engine: &'a Canopy,
+}
+
+impl Session for Handle<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let tx: ReadTransaction = self.engine.db.begin_read()?;
+        get(&tree(&tx)?, key, see)
+    }
+
+    fn read(&mut self, body: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {
+        let tx = self.engine.db.begin_read()?;
+        body(&mut Rooted(tree(&tx)?))
+    }
+
+    fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
+        let tx = self.engine.db.begin_write_with(self.engine.concurrent)?;
+        let mut rooted = Rooted(tree(&tx)?);
+        // Dropped by an error, it is rolled back.
+        body(&mut rooted)?;
+        drop(rooted);
+        tx.commit_with(false).map_err(lost)?;
+        if self.engine.sync { self.engine.sync() } else { Ok(()) }
+    }
+}
+
+struct Rooted<'tx>(Tree<'tx>);
+
+impl Reader for Rooted<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        get(&self.0, key, see)
+    }
+
+    fn scan(&mut self, from: &[u8], limit: u64, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<u64> {
+        let mut seen = 0;
+        let mut rows = self.0.range(from..)?;
+        while seen < limit
+            && let Some(row) = rows.next()
+        {
+            let (key, value) = row?;
+            see(&key, &value);
+            seen += 1;
+        }
+        Ok(seen)
+    }
+}
+
+impl Writer for Rooted<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.0.insert(key, value).map_err(lost)
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.0.delete(key).map_err(lost)?;
+        Ok(())
+    }
+}
+
+fn get(tree: &Tree<'_>, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    Ok(tree.get(key)?.map(|value| see(&value)).is_some())
+}
