@@ -1,6 +1,8 @@
 //! The engines, one file each.
 
 mod braid;
+#[cfg(test)]
+mod conformance;
 
 use crate::engine::Kind;
 
