@@ -3,8 +3,14 @@
 mod braid;
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "fjall")]
+mod fjall;
 
 use crate::engine::Kind;
 
 /// Every engine that was built in, in the order of the tables.
-pub(crate) const ALL: &[Kind] = &[braid::KIND];
+pub(crate) const ALL: &[Kind] = &[
+    braid::KIND,
+    #[cfg(feature = "fjall")]
+    fjall::KIND,
+];
