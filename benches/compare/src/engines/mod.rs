@@ -5,6 +5,8 @@ mod braid;
 mod conformance;
 #[cfg(feature = "fjall")]
 mod fjall;
+#[cfg(feature = "surrealkv")]
+mod surrealkv;
 
 use crate::engine::Kind;
 
@@ -13,4 +15,6 @@ pub(crate) const ALL: &[Kind] = &[
     braid::KIND,
     #[cfg(feature = "fjall")]
     fjall::KIND,
+    #[cfg(feature = "surrealkv")]
+    surrealkv::KIND,
 ];
