@@ -5,8 +5,12 @@ mod braid;
 mod conformance;
 #[cfg(feature = "fjall")]
 mod fjall;
+#[cfg(feature = "turso")]
+mod ids;
 #[cfg(feature = "surrealkv")]
 mod surrealkv;
+#[cfg(feature = "turso")]
+mod turso;
 
 use crate::engine::Kind;
 
@@ -17,4 +21,6 @@ pub(crate) const ALL: &[Kind] = &[
     fjall::KIND,
     #[cfg(feature = "surrealkv")]
     surrealkv::KIND,
+    #[cfg(feature = "turso")]
+    turso::KIND,
 ];
