@@ -5,6 +5,10 @@ mod braid;
 mod canopydb;
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "fjall")]
+mod fjall;
+#[cfg(feature = "turso")]
+mod ids;
 #[cfg(feature = "lmdb")]
 mod lmdb;
 #[cfg(feature = "redb")]
@@ -13,6 +17,10 @@ mod redb;
 mod rocksdb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "surrealkv")]
+mod surrealkv;
+#[cfg(feature = "turso")]
+mod turso;
 
 use crate::engine::Kind;
 
@@ -29,4 +37,10 @@ pub(crate) const ALL: &[Kind] = &[
     canopydb::KIND,
     #[cfg(feature = "rocksdb")]
     rocksdb::KIND,
+    #[cfg(feature = "fjall")]
+    fjall::KIND,
+    #[cfg(feature = "surrealkv")]
+    surrealkv::KIND,
+    #[cfg(feature = "turso")]
+    turso::KIND,
 ];

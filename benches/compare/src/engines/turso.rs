@@ -1,0 +1,240 @@
+//! Turso: SQLite's language and file, with row versions in memory and a log of rows in its `mvcc` journal mode.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use turso::{Connection, Database, Error, Statement, Value};
+
+use super::ids::{first_id, id, key_of};
+use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
+use crate::rows::{Rows, batches};
+
+pub(super) const KIND: Kind = Kind {
+    name: "turso",
+    version: "0.9.0-pre.2",
+    facts: Facts {
+        writers: "many, BEGIN CONCURRENT",
+        isolation: "snapshot",
+        durable: Some("journal_mode = 'mvcc', synchronous = FULL (its default)"),
+        deferred: "journal_mode = 'mvcc', synchronous = NORMAL, synced by checkpoints",
+        deferred_survives_kill: true,
+        notes: "integer primary key, prepared statements; group commit is on by default; busy_timeout of 30 s as in its \
+                throughput benchmark; a page cache for each connection, of an equal share; conflicts are \
+                retried with the harness's pauses, not at once as its example does",
+    },
+    open,
+};
+
+/// Rows of one transaction of a load.
+const LOAD_BATCH: u64 = 10_000;
+/// How long a statement waits for a checkpoint that is under way.
+const BUSY: Duration = Duration::from_secs(30);
+
+struct Turso {
+    db: Database,
+    /// Its commits and checkpoints always sync.
+    own: Connection,
+    synchronous: &'static str,
+    /// Of each connection.
+    cache_kib: usize,
+}
+
+fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
+    let synchronous = match settings.durability {
+        Durability::Durable => "FULL",
+        Durability::Deferred => "NORMAL",
+    };
+    let cache_kib = settings.cache_bytes / (settings.threads + 1) / 1024;
+    let path = dir.join("compare.turso");
+    let path = path.to_str().ok_or("Turso wants a path in UTF-8")?;
+    let db = wait(turso::Builder::new_local(path).build())?;
+    let own = connect(&db, "FULL", cache_kib)?;
+    wait(own.pragma_update("journal_mode", "'mvcc'"))?;
+    wait(own.execute("CREATE TABLE IF NOT EXISTS data (id INTEGER PRIMARY KEY, value BLOB NOT NULL)", ()))?;
+    Ok(Box::new(Turso { db, own, synchronous, cache_kib }))
+}
+
+fn connect(db: &Database, synchronous: &str, cache_kib: usize) -> Result<Connection> {
+    let connection = db.connect()?;
+    connection.busy_timeout(BUSY)?;
+    wait(connection.pragma_update("cache_size", format_args!("-{cache_kib}")))?;
+    wait(connection.pragma_update("synchronous", synchronous))?;
+    Ok(connection)
+}
+
+impl Engine for Turso {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        let connection = connect(&self.db, self.synchronous, self.cache_kib)?;
+        let prepare = |sql| wait(connection.prepare(sql));
+        Ok(Box::new(Handle {
+            begin_read: prepare("BEGIN")?,
+            begin_write: prepare("BEGIN CONCURRENT")?,
+            commit: prepare("COMMIT")?,
+            rollback: prepare("ROLLBACK")?,
+            get: prepare("SELECT value FROM data WHERE id = ?1")?,
+            scan: prepare("SELECT id, value FROM data WHERE id >= ?1 ORDER BY id LIMIT ?2")?,
+            put: prepare("INSERT OR REPLACE INTO data (id, value) VALUES (?1, ?2)")?,
+            delete: prepare("DELETE FROM data WHERE id = ?1")?,
+            connection,
+        }))
+    }
+
+    fn load(&self, rows: &dyn Rows) -> Result<()> {
+        let loader = connect(&self.db, "NORMAL", self.cache_kib)?;
+        let mut insert = wait(loader.prepare("INSERT INTO data (id, value) VALUES (?1, ?2)"))?;
+        for batch in batches(rows, LOAD_BATCH) {
+            wait(loader.execute("BEGIN CONCURRENT", ()))?;
+            for number in batch {
+                rows.with(number, &mut |key, value| {
+                    wait(insert.execute((id(key)?, value.to_vec())))?;
+                    Ok(())
+                })?;
+            }
+            wait(loader.execute("COMMIT", ()))?;
+        }
+        self.sync()
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<()> {
+        // There is no other way to sync what was committed.
+        let mut rows = wait(self.own.query("PRAGMA wal_checkpoint(TRUNCATE)", ()))?;
+        while let Some(row) = wait(rows.next())? {
+            if row.get::<i64>(0)? != 0 {
+                return Err("a checkpoint found the database busy".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.sync()
+    }
+}
+
+struct Handle {
+    connection: Connection,
+    begin_read: Statement,
+    begin_write: Statement,
+    commit: Statement,
+    rollback: Statement,
+    get: Statement,
+    scan: Statement,
+    put: Statement,
+    delete: Statement,
+}
+
+impl Handle {
+    /// Ends a transaction of which nothing shall be left.
+    fn abandon(&mut self) -> Result<()> {
+        // Some conflicts have rolled it back already.
+        if !self.connection.is_autocommit()? {
+            wait(self.rollback.execute(()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Session for Handle {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        Reader::get(self, key, see)
+    }
+
+    fn read(&mut self, body: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {
+        wait(self.begin_read.execute(())).map_err(lost)?;
+        let outcome = body(self);
+        self.abandon()?;
+        outcome
+    }
+
+    fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
+        wait(self.begin_write.execute(())).map_err(lost)?;
+        let outcome = body(self).and_then(|()| wait(self.commit.execute(())).map(|_| ()).map_err(lost));
+        if outcome.is_err() {
+            self.abandon()?;
+        }
+        outcome
+    }
+}
+
+impl Reader for Handle {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let mut rows = wait(self.get.query((id(key)?,))).map_err(lost)?;
+        let mut there = false;
+        // To the end, which ends the statement.
+        while let Some(row) = wait(rows.next()).map_err(lost)? {
+            see(blob(&row.get_value(0)?)?);
+            there = true;
+        }
+        Ok(there)
+    }
+
+    fn scan(&mut self, from: &[u8], limit: u64, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<u64> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = wait(self.scan.query((first_id(from)?, limit))).map_err(lost)?;
+        let mut seen = 0;
+        while let Some(row) = wait(rows.next()).map_err(lost)? {
+            see(&key_of(row.get(0)?)?, blob(&row.get_value(1)?)?);
+            seen += 1;
+        }
+        Ok(seen)
+    }
+}
+
+impl Writer for Handle {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        wait(self.put.execute((id(key)?, value.to_vec()))).map_err(lost)?;
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<()> {
+        wait(self.delete.execute((id(key)?,))).map_err(lost)?;
+        Ok(())
+    }
+}
+
+fn blob(value: &Value) -> Result<&[u8]> {
+    match value {
+        Value::Blob(bytes) => Ok(bytes),
+        _ => Err("a value that is no blob".into()),
+    }
+}
+
+/// Tells a lost transaction from other errors, in the way of Turso's example.
+fn lost(error: Error) -> Failure {
+    match error {
+        Error::Busy(_) | Error::BusySnapshot(_) => Failure::Conflict,
+        Error::Error(message) if message.contains("conflict") => Failure::Conflict,
+        other => other.into(),
+    }
+}
+
+/// Runs a future to its end on this thread, which sleeps until it is woken.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    thread_local! {
+        static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    }
+    WAKER.with(|waker| {
+        let (mut future, mut context) = (pin!(future), Context::from_waker(waker));
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    })
+}
