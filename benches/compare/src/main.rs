@@ -5,6 +5,7 @@ mod engine;
 mod engines;
 mod machine;
 mod measure;
+mod report;
 mod rows;
 mod workloads;
 
@@ -37,6 +38,8 @@ enum Command {
         #[command(flatten)]
         size: Size,
     },
+    /// Makes tables, plots and one page of what was measured.
+    Report(report::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Cell { engine, cell, dir, size } => one(&engine, &cell, dir, size),
+        Command::Report(arguments) => report::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
