@@ -48,7 +48,8 @@ pub(crate) struct Context {
 }
 
 /// Whether more or less of it is better, or neither.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Better {
     More,
     Less,

@@ -8,6 +8,7 @@ mod machine;
 mod measure;
 mod process;
 mod raw;
+mod report;
 mod rows;
 mod runner;
 mod workloads;
@@ -58,6 +59,8 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Makes tables, plots and one page of what was measured
+    Report(report::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::HelpCell { task, engine, rows, dir } => runner::plan::engine(engines::ALL, &engine)
             .map_err(Failure::from)
             .and_then(|kind| workloads::helper::run(task, kind, &dir, rows)),
+        Command::Report(arguments) => report::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,195 @@
+//! Whether the [targets](super::targets) are met.
+//!
+//! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. A rival that
+//! does not sync is no measure in a durable cell. A target that cannot be judged says what was not there.
+
+use crate::cell::Better;
+
+use super::format;
+use super::summary::{Cell, Figure, Line, Summary};
+use super::targets::{Against, Metric, Target};
+
+/// The engine with the number 0.
+const OURS: usize = 0;
+
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) aim: &'static str,
+    /// The cell, or where there is none what it would be called.
+    pub(super) cell: String,
+    pub(super) metric: String,
+    /// Our figure, as shown.
+    pub(super) ours: String,
+    /// What it is held against, as shown.
+    pub(super) against: String,
+    pub(super) wanted: f64,
+    pub(super) outcome: Outcome,
+    /// A figure on either side is of polluted readings only.
+    pub(super) polluted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Met {
+        ratio: f64,
+    },
+    Missed {
+        ratio: f64,
+    },
+    /// Ours failed in the cell.
+    Failed(String),
+    /// And why.
+    NotMeasured(&'static str),
+}
+
+/// One for each target and cell that fits, and one for each target with no such cell.
+pub(super) fn judge(targets: &[Target], summary: &Summary, machine: &[String]) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for target in targets {
+        let cells =
+            summary.cells().filter(|cell| target.cells.iter().any(|pattern| fits(pattern, &cell.name)));
+        let before = verdicts.len();
+        verdicts.extend(cells.map(|cell| one(target, cell, summary, machine)));
+        if verdicts.len() == before {
+            verdicts.push(Verdict::new(
+                target,
+                target.cells.join(", "),
+                Outcome::NotMeasured("no such cell"),
+            ));
+        }
+    }
+    verdicts
+}
+
+impl Verdict {
+    fn new(target: &Target, cell: String, outcome: Outcome) -> Self {
+        let metric = match target.metric {
+            Metric::Primary => "",
+            Metric::Named(names) => names.first().copied().unwrap_or_default(),
+        };
+        Self {
+            aim: target.aim,
+            cell,
+            metric: metric.to_owned(),
+            ours: String::new(),
+            against: String::new(),
+            wanted: target.wanted,
+            outcome,
+            polluted: false,
+        }
+    }
+}
+
+fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> Verdict {
+    let mut verdict = Verdict::new(target, cell.name.clone(), Outcome::NotMeasured("no such metric"));
+    let line = match target.metric {
+        Metric::Primary => cell.primaries().next(),
+        Metric::Named(names) => first_of(cell, names),
+    };
+    let ours = line.and_then(|line| Some((line, line.figure(OURS)?)));
+    let Some((line, ours)) = ours.filter(|_| summary.name(OURS) == super::summary::OURS) else {
+        if let Some(failed) = cell.failure(OURS) {
+            verdict.outcome = Outcome::Failed(failed.reason.clone());
+        }
+        return verdict;
+    };
+    verdict.metric.clone_from(&line.metric);
+    verdict.ours = format::value(ours.spread.median, &line.unit);
+    verdict.polluted = ours.polluted;
+    let Some(measure) = measure(target.against, cell, line, summary, machine) else {
+        verdict.outcome = Outcome::NotMeasured("nothing to hold it against");
+        return verdict;
+    };
+    verdict.against = measure.shown;
+    verdict.polluted |= measure.polluted;
+    let ratio = match line.better {
+        Better::More => ours.spread.median / measure.value,
+        Better::Less => measure.value / ours.spread.median,
+        Better::Neither => return verdict,
+    };
+    // 0 ÷ 0: nothing is as good as nothing.
+    let ratio = if ratio.is_nan() { 1.0 } else { ratio };
+    verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
+    verdict
+}
+
+/// What ours is held against.
+struct Measure {
+    value: f64,
+    shown: String,
+    polluted: bool,
+}
+
+fn measure(
+    against: Against,
+    cell: &Cell,
+    line: &Line,
+    summary: &Summary,
+    machine: &[String],
+) -> Option<Measure> {
+    let number = |value: f64| Measure { value, shown: format::value(value, &line.unit), polluted: false };
+    let best = |may: &dyn Fn(&str) -> bool| {
+        let figure = line.best(|figure| figure.engine != OURS && may(summary.name(figure.engine)))?;
+        let shown =
+            format!("{} {}", summary.name(figure.engine), format::value(figure.spread.median, &line.unit));
+        Some(Measure { shown, ..of_figure(figure, 1.0) })
+    };
+    let of_ours = |names: &[&str], factor: f64| {
+        let other = first_of(cell, names)?;
+        let measure = of_figure(other.figure(OURS)?, factor);
+        Some(Measure { shown: format::value(measure.value, &other.unit), ..measure })
+    };
+    let threads = cell.threads as f64;
+    match against {
+        Against::BestRival => best(&|_| true),
+        Against::BestOf(names) => best(&|name| names.contains(&name)),
+        Against::Number(value) => Some(number(value)),
+        Against::PerThread(value) => Some(number(value * threads)),
+        Against::Ours(names, factor) => of_ours(names, factor),
+        Against::OursPerThread(names, factor) => of_ours(names, factor * threads),
+        Against::Cores { rows, micros } => Some(number(cores(machine)? * rows / micros * 1e6)),
+    }
+}
+
+fn of_figure(figure: &Figure, factor: f64) -> Measure {
+    Measure { value: figure.spread.median * factor, shown: String::new(), polluted: figure.polluted }
+}
+
+fn first_of<'a>(cell: &'a Cell, names: &[&str]) -> Option<&'a Line> {
+    names.iter().find_map(|name| cell.line(name))
+}
+
+/// Of the machine, by the words that describe it: `…, 2 cores`.
+fn cores(machine: &[String]) -> Option<f64> {
+    machine.iter().find_map(|fact| {
+        let (before, _) = fact.split_once(" core")?;
+        before.rsplit(' ').next()?.parse().ok()
+    })
+}
+
+/// `*` stands for any letters, or none.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, rest)) => name.strip_prefix(before).is_some_and(|name| {
+            (0..=name.len()).filter_map(|start| name.get(start..)).any(|name| fits(rest, name))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        assert!(fits("bank-*", "bank-hot-durable-8") && fits("a*c*-8", "abcd-8") && fits("a*", "a"));
+        assert!(!fits("bank-*", "reopen-1") && !fits("a*-8", "a-80") && !fits("a", "ab"));
+    }
+
+    #[test]
+    fn cores_are_read_from_words() {
+        assert_eq!(cores(&["memory: 1".into(), "processor: AMD EPYC, 2 cores".into()]), Some(2.0));
+        assert_eq!(cores(&["kernel".into()]), None);
+    }
+}

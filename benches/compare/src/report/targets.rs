@@ -1,0 +1,174 @@
+//! What Braid is to reach, cell by cell. Add a line here for another target; [`judge`](super::judge) does the rest.
+
+/// One aim, for all cells that fit.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) aim: &'static str,
+    /// Names of cells, where `*` stands for anything.
+    pub(super) cells: &'static [&'static str],
+    pub(super) metric: Metric,
+    pub(super) against: Against,
+    /// How many times better than that; 2 is half of it where less is better.
+    pub(super) wanted: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Metric {
+    Primary,
+    /// The first of these that the cell has.
+    Named(&'static [&'static str]),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Against {
+    /// Of all others.
+    BestRival,
+    /// The best of these.
+    BestOf(&'static [&'static str]),
+    Number(f64),
+    /// So many times another metric of ours in the same cell: the first of these that the cell has.
+    Ours(&'static [&'static str], f64),
+    /// So many times that, for each thread.
+    OursPerThread(&'static [&'static str], f64),
+    /// So many for each thread.
+    PerThread(f64),
+    /// What the cores allow: so many rows for each of so many microseconds of computing, on all cores at once.
+    Cores {
+        rows: f64,
+        micros: f64,
+    },
+}
+
+/// Engines whose write transactions run at once and may lose a conflict.
+const OPTIMISTIC: &[&str] = &["canopydb", "fjall", "rocksdb", "sqlrite", "surrealkv", "turso"];
+/// Engines that keep rows in a B-tree on disk.
+const B_TREES: &[&str] = &["canopydb", "lmdb", "redb", "sqlite", "turso"];
+const RAW: &[&str] = &["raw syncs in turns with them", "raw syncs"];
+const ATTEMPTS: Metric = Metric::Named(&["attempts for each", "attempts"]);
+
+pub(super) const TARGETS: &[Target] = &[
+    target(
+        "95 % of the raw rate of syncs",
+        &["commits-durable-1"],
+        Metric::Primary,
+        Against::Ours(RAW, 1.0),
+        0.95,
+    ),
+    target("1.5 × the best rival", &["commits-durable-8"], Metric::Primary, Against::BestRival, 1.5),
+    target(
+        "2 × the best rival",
+        &["commits-durable-32", "commits-durable-64"],
+        Metric::Primary,
+        Against::BestRival,
+        2.0,
+    ),
+    target(
+        "75 % of writers × raw rate ÷ 2, where the sync is the limit",
+        &["commits-durable-8", "commits-durable-32", "commits-durable-64"],
+        Metric::Primary,
+        Against::OursPerThread(RAW, 0.5),
+        0.75,
+    ),
+    target(
+        "2 × the best rival",
+        &["commits-deferred-1", "commits-deferred-2"],
+        Metric::Primary,
+        Against::BestRival,
+        2.0,
+    ),
+    target(
+        "500,000 a second for each thread",
+        &["commits-deferred-1", "commits-deferred-2"],
+        Metric::Primary,
+        Against::PerThread(500_000.0),
+        1.0,
+    ),
+    target("2 × the best rival", &["bank-*"], Metric::Primary, Against::BestRival, 2.0),
+    target(
+        "no more attempts than the best optimistic rival",
+        &["bank-*"],
+        ATTEMPTS,
+        Against::BestOf(OPTIMISTIC),
+        1.0,
+    ),
+    target(
+        "as fast as LMDB",
+        &["point-reads-*", "scans-*"],
+        Metric::Primary,
+        Against::BestOf(&["lmdb"]),
+        1.0,
+    ),
+    target("as fast as LMDB", &["load-sequential*"], Metric::Primary, Against::BestOf(&["lmdb"]), 1.0),
+    target(
+        "as fast as fjall and RocksDB",
+        &["load-random*"],
+        Metric::Primary,
+        Against::BestOf(&["fjall", "rocksdb"]),
+        1.0,
+    ),
+    target(
+        "no more bytes than LMDB",
+        &["load-*"],
+        Metric::Named(&["bytes on disk"]),
+        Against::BestOf(&["lmdb"]),
+        1.0,
+    ),
+    target("the best", &["inserts-computing-0*-1"], Metric::Primary, Against::BestRival, 1.0),
+    target("1.5 × the best rival", &["inserts-computing-0*-8"], Metric::Primary, Against::BestRival, 1.5),
+    target(
+        "90 % of what the cores allow",
+        &["inserts-computing-500*-4", "inserts-computing-500*-8"],
+        Metric::Primary,
+        Against::Cores { rows: 100.0, micros: 500.0 },
+        0.9,
+    ),
+    target(
+        "90 % of what the cores allow",
+        &["inserts-computing-1000*-4", "inserts-computing-1000*-8"],
+        Metric::Primary,
+        Against::Cores { rows: 100.0, micros: 1000.0 },
+        0.9,
+    ),
+    target("the best", &["ycsb-*"], Metric::Primary, Against::BestRival, 1.0),
+    target("the fastest", &["reopen*"], Metric::Primary, Against::BestRival, 1.0),
+    target("a second for a million commits", &["reopen*"], Metric::Primary, Against::Number(1.0), 1.0),
+    target(
+        "as fast as the best B-tree",
+        &["larger-than-cache*read*"],
+        Metric::Primary,
+        Against::BestOf(B_TREES),
+        1.0,
+    ),
+    target(
+        "as fast as redb and canopydb",
+        &["larger-than-cache*update*"],
+        Metric::Primary,
+        Against::BestOf(&["redb", "canopydb"]),
+        1.0,
+    ),
+    target(
+        "the cache and 20 % of memory",
+        &["larger-than-cache*"],
+        Metric::Named(&[super::summary::PEAK_MEMORY]),
+        Against::Number(64.0 * 1.2 * 1_048_576.0),
+        1.0,
+    ),
+    target("3 × the best rival", &["counter-durable*"], Metric::Primary, Against::BestRival, 3.0),
+    target(
+        "twice the p99.9 without checkpoints",
+        &["checkpoint-stalls*"],
+        Metric::Named(&["latency p99.9 during checkpoints", "latency p99.9"]),
+        Against::Ours(&["latency p99.9 without checkpoints"], 2.0),
+        1.0,
+    ),
+];
+
+const fn target(
+    aim: &'static str,
+    cells: &'static [&'static str],
+    metric: Metric,
+    against: Against,
+    wanted: f64,
+) -> Target {
+    Target { aim, cells, metric, against, wanted }
+}
