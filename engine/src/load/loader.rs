@@ -87,6 +87,12 @@ impl Loader {
         })
     }
 
+    /// The number that the table is going to have.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id.0
+    }
+
     /// Adds a row. A later one with the same key takes its place.
     ///
     /// # Errors
