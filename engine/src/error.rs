@@ -247,9 +247,13 @@ pub enum Error {
         key: Vec<u8>,
     },
 
-    /// The table was dropped, or never existed.
+    /// The table was dropped, or never existed; or it was loaded after the snapshot that was to read it.
     #[error("there is no table `{0}`")]
     NoSuchTable(String),
+
+    /// A table is to be made, and there is one of that name.
+    #[error("there is a table `{0}` already; give the new one another name, or drop the old one first")]
+    TableExists(String),
 
     /// The table handle belongs to another database.
     #[error("table `{0}` belongs to another database; open it through this one")]

@@ -29,6 +29,7 @@
 //! | open a file | [`Database::open`], [`Options`] |
 //! | write beside others | [`Database::begin_concurrent`], [`Database::transact`] |
 //! | write alone | [`Database::begin_immediate`] |
+//! | fill a table | [`Database::load_table`], [`Loader`] |
 //! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
@@ -41,6 +42,7 @@ mod error;
 pub mod fuzzing;
 mod handle;
 pub mod limits;
+mod load;
 mod maintenance;
 mod opening;
 mod options;
@@ -57,6 +59,7 @@ pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result};
+pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
 pub use retry::{Outcome, RetryPolicy};

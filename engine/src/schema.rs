@@ -9,16 +9,11 @@ use crate::handle::Handle;
 use crate::limits::MAX_TABLE_NAME_BYTES;
 use crate::retry::{RetryPolicy, transact};
 use crate::table::Table;
+use crate::transaction::Transaction;
 
 /// Makes a table, or finds the one that somebody else made first.
 pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    if name.is_empty() || name.len() > MAX_TABLE_NAME_BYTES {
-        return Err(Error::Limit {
-            what: "the table name's length in bytes",
-            actual: name.len() as u64,
-            limit: if name.is_empty() { 1 } else { MAX_TABLE_NAME_BYTES as u64 },
-        });
-    }
+    check_name(name)?;
     let tables = &handle.core().tables;
     loop {
         create_row(handle, name)?;
@@ -29,6 +24,27 @@ pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
     }
 }
 
+/// Refuses what cannot be a table's name.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > MAX_TABLE_NAME_BYTES {
+        return Err(Error::Limit {
+            what: "the table name's length in bytes",
+            actual: name.len() as u64,
+            limit: if name.is_empty() { 1 } else { MAX_TABLE_NAME_BYTES as u64 },
+        });
+    }
+    Ok(())
+}
+
+/// Gives a table its rows in the catalog, where nothing may have its name.
+pub(crate) fn put_catalog_rows(tx: &mut Transaction, id: TableId, name: &str) -> Result<()> {
+    if tx.get_row(NAMES, name.as_bytes())?.is_some() {
+        return Err(Error::TableExists(name.to_owned()));
+    }
+    tx.put_row(NAMES, name.as_bytes(), &id.0.to_le_bytes())?;
+    tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())
+}
+
 /// Makes the catalog's rows of a table, unless there are some.
 fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
     let tables = &handle.core().tables;
@@ -37,8 +53,7 @@ fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
             return Ok(());
         }
         let id = tables.allocate_id()?;
-        tx.put_row(NAMES, name.as_bytes(), &id.0.to_le_bytes())?;
-        tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())?;
+        put_catalog_rows(tx, id, name)?;
         tx.set_schema_change(SchemaChange::Create(id, name.to_owned()));
         Ok(())
     })

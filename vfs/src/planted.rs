@@ -189,6 +189,12 @@ mod bugs {
         ModeNotLogged,
         /// The id of a dropped table is given to the next one.
         TableIdReused,
+        /// A loaded table gets its name before its rows are in the file.
+        LoadNamedEarly,
+        /// A snapshot that is older than a loaded table reads its rows.
+        LoadSeenEarly,
+        /// The rows of a load that a crash cut short stay in the file for good.
+        OrphanTreeKept,
         /// A core whose log is poisoned begins write transactions.
         PoisonedCoreAdmits,
         /// A second open of a file does not find the core that is open for it.

@@ -50,7 +50,6 @@ impl BaseStore {
     }
 
     /// The rows of a tree. Nothing is read.
-    #[cfg(test)]
     pub(crate) fn count(&self, base: &Base, tree: TreeId) -> u64 {
         base.root(tree).map_or(0, |root| root.child.rows)
     }

@@ -126,11 +126,11 @@ impl Core {
         Ok(step)
     }
 
-    fn keep_on(&self, writer: &Writer) -> Result<(), BaseError> {
+    pub(super) fn keep_on(&self, writer: &Writer) -> Result<(), BaseError> {
         if writer.log.is_poisoned() || writer.is_closing() { Err(BaseError::Aborted) } else { Ok(()) }
     }
 
-    fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
+    pub(super) fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
         if matches!(error, BaseError::SyncFailed { .. }) {
             tracing::error!(%error, "poisoned: the database file could not be synced");
             writer.log.poison();
@@ -179,7 +179,7 @@ impl Core {
     }
 
     /// Step 4.
-    fn publish_fold(&self, writer: &Writer, base: Arc<Base>, folded: &[Arc<Generation>]) {
+    pub(super) fn publish_fold(&self, writer: &Writer, base: Arc<Base>, folded: &[Arc<Generation>]) {
         let oldest_writer = self.oldest_writer();
         let view = {
             let mut section = writer.section.lock();

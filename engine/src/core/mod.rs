@@ -9,6 +9,7 @@ mod commit;
 mod exclusive;
 mod gate;
 mod journal_mode;
+mod load;
 mod open;
 mod publish;
 mod recovery;

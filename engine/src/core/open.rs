@@ -393,6 +393,9 @@ fn join(
         core.tables.reserve_ids(replayed.next_table_id);
     }
     core.load_catalog()?;
+    if core.writer.is_some() {
+        core.drop_orphans();
+    }
     Ok(core)
 }
 
@@ -407,7 +410,7 @@ impl Core {
             let (Ok(name), Some(id)) = (std::str::from_utf8(name), id) else {
                 return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
             };
-            self.tables.insert(id, name, Timestamp::ZERO);
+            self.tables.insert(id, name, Timestamp::ZERO, Timestamp::ZERO);
         }
         Ok(())
     }

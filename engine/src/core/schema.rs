@@ -11,6 +11,8 @@ use crate::error::Result;
 pub(crate) enum SchemaChange {
     /// A table came to be.
     Create(TableId, String),
+    /// A table came to be whose rows are in the base already.
+    Load(TableId, String),
     /// A table ceased to be.
     Drop(TableId),
 }
@@ -19,7 +21,8 @@ impl SchemaChange {
     /// In the commit section, with the rows.
     pub(super) fn apply(self, tables: &Tables, ts: Timestamp) {
         match self {
-            Self::Create(id, name) => tables.insert(id, &name, ts),
+            Self::Create(id, name) => tables.insert(id, &name, ts, Timestamp::ZERO),
+            Self::Load(id, name) => tables.insert(id, &name, ts, ts),
             Self::Drop(id) => tables.remove(id, ts),
         }
     }

@@ -3,10 +3,11 @@
 //! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the commit section, the catalog map.
 //! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use arc_swap::ArcSwap;
-use braid_mvstore::{InstallRights, SnapshotRegistry, Timestamp};
+use braid_mvstore::{InstallRights, SnapshotRegistry, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(super) installed_ts: CachePadded<AtomicU64>,
     /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
     pub(super) acked_ts: CachePadded<AtomicU64>,
+    /// Trees that may be there though no table has their id.
+    pub(super) unnamed: Mutex<BTreeSet<TableId>>,
     /// What is locked, until the core is shut down: the file, then the directory of its log.
     locks: Mutex<Vec<Arc<dyn File>>>,
     process: ProcessMark,
@@ -144,6 +147,7 @@ impl Core {
             view: ArcSwap::new(view),
             installed_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
             acked_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
+            unnamed: Mutex::default(),
             locks: Mutex::new(parts.locks),
             process: ProcessMark::current(),
         }

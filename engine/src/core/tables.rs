@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use braid_mvstore::{TableId, Timestamp};
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 
@@ -42,6 +43,9 @@ pub(crate) struct TableInfo {
     pub(crate) name: Arc<str>,
     /// The core that the table belongs to.
     pub(crate) core: u64,
+    /// The commit that gave a loaded table its name, if that was since the open. Its rows have no timestamps of their own: an
+    /// older snapshot must not look for them.
+    loaded_at: Timestamp,
     /// The commit that dropped it; `u64::MAX` while it stands.
     dropped_at: AtomicU64,
 }
@@ -55,9 +59,10 @@ impl TableInfo {
         }
     }
 
-    /// Whether a snapshot at `ts` is too new to see the table.
-    pub(crate) fn is_gone_at(&self, ts: Timestamp) -> bool {
+    /// Whether a snapshot at `ts` is too new to see the table, or too old.
+    pub(crate) fn is_missing_at(&self, ts: Timestamp) -> bool {
         ts.get() >= self.dropped_at.load(Ordering::Acquire)
+            || (ts < self.loaded_at && !planted!(LoadSeenEarly))
     }
 }
 
@@ -133,13 +138,14 @@ impl Tables {
         self.maps.lock().by_name.len()
     }
 
-    /// The commit at `ts` created a table; or it was found at the open.
-    pub(crate) fn insert(&self, id: TableId, name: &str, ts: Timestamp) {
+    /// The commit at `ts` created a table; or it was found at the open. Nobody sees it before `loaded_at`.
+    pub(crate) fn insert(&self, id: TableId, name: &str, ts: Timestamp, loaded_at: Timestamp) {
         let name: Arc<str> = name.into();
         let info = Arc::new(TableInfo {
             id,
             name: Arc::clone(&name),
             core: self.core,
+            loaded_at,
             dropped_at: AtomicU64::new(u64::MAX),
         });
         let mut maps = self.maps.lock();

@@ -66,7 +66,7 @@ impl Inner {
         if table.core != core.id {
             return Err(Error::ForeignTable(table.name.to_string()));
         }
-        if table.is_gone_at(self.begin_ts) {
+        if table.is_missing_at(self.begin_ts) {
             return Err(Error::NoSuchTable(table.name.to_string()));
         }
         Ok(())

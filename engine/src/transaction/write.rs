@@ -188,12 +188,12 @@ impl Transaction {
     pub fn rollback(self) {}
 
     pub(crate) fn put_row(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<()> {
-        self.check_limits(key, value)?;
+        self.snapshot.inner.core().check_row(key, value)?;
         self.snapshot.inner.write(table, key, Some(value))
     }
 
     pub(crate) fn delete_row(&mut self, table: TableId, key: &[u8]) -> Result<()> {
-        self.check_limits(key, &[])?;
+        self.snapshot.inner.core().check_row(key, &[])?;
         self.snapshot.inner.write(table, key, None)
     }
 
@@ -205,27 +205,6 @@ impl Transaction {
     /// What the commit does to the catalog beside its rows.
     pub(crate) fn set_schema_change(&mut self, change: SchemaChange) {
         self.schema = Some(change);
-    }
-
-    fn check_limits(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        let core = self.snapshot.inner.core();
-        let limit = core.base.max_key_bytes();
-        if key.len() > limit {
-            return Err(Error::Limit {
-                what: "the key's length in bytes",
-                actual: key.len() as u64,
-                limit: limit as u64,
-            });
-        }
-        let limit = crate::limits::MAX_VALUE_BYTES;
-        if value.len() > limit {
-            return Err(Error::Limit {
-                what: "the value's length in bytes",
-                actual: value.len() as u64,
-                limit: limit as u64,
-            });
-        }
-        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use super::recorder::{Moment, Recorder};
 use crate::outside::{PATH, still, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "log",
     "deferred",
     "checkpoints",
@@ -24,6 +24,7 @@ pub const NAMES: [&str; 10] = [
     "backup",
     "idle",
     "mixed",
+    "loads",
 ];
 
 /// A run to be recorded.
@@ -227,6 +228,22 @@ impl Workload {
                     actions.push(Action::Backup(PathBuf::from(format!("/copy-{copy}.braid"))));
                 }
             }
+            "loads" => {
+                actions.push(create("rows"));
+                for turn in 0..3 {
+                    let durability = either(rng);
+                    actions.push(commit(rng, "rows", 0..100, durability));
+                    let table = format!("load {turn}");
+                    actions.push(Action::Load { table: table.clone(), rows: loaded(rng) });
+                    let durability = either(rng);
+                    actions.push(commit(rng, &table, 0..100, durability));
+                    match rng.u8(0..3) {
+                        0 => actions.push(Action::DropTable(table)),
+                        1 => actions.push(Action::Checkpoint),
+                        _ => {}
+                    }
+                }
+            }
             "idle" => {
                 actions.push(create("rows"));
                 for turn in 0..10 {
@@ -250,6 +267,16 @@ impl Workload {
 
 fn rows_of_keys() -> impl Iterator<Item = Vec<u8>> {
     (0..20).map(|row| format!("row {row}").into_bytes())
+}
+
+/// Rows of several times the row store's budget, in order or not.
+fn loaded(rng: &mut Rng) -> Vec<(Vec<u8>, Arc<[u8]>)> {
+    let mut keys: Vec<u16> = (0..rng.u16(20..60)).collect();
+    if rng.bool() {
+        rng.shuffle(&mut keys);
+    }
+    let row = |key: u16| (key.to_be_bytes().to_vec(), vec![rng.u8(..); rng.usize(0..30_000)].into());
+    keys.into_iter().map(row).collect()
 }
 
 /// A commit of a few rows, one of which is its number.

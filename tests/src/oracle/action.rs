@@ -20,6 +20,13 @@ pub enum Action {
     },
     /// Makes a table, which may exist.
     CreateTable(String),
+    /// Loads a table, which does not exist, with rows in whatever order.
+    Load {
+        /// The table's name.
+        table: String,
+        /// Keys and values; of those with one key the last counts.
+        rows: Vec<(Vec<u8>, Arc<[u8]>)>,
+    },
     /// Drops a table, which may be missing.
     DropTable(String),
     /// Changes who may write.
@@ -61,6 +68,9 @@ impl Action {
                 }
             }
             Self::CreateTable(name) => drop(after.tables.entry(name.clone()).or_default()),
+            Self::Load { table, rows } => {
+                after.tables.insert(table.clone(), rows.iter().cloned().collect());
+            }
             Self::DropTable(name) => drop(after.tables.remove(name)),
             Self::Mode(mode) => after.mode = *mode,
             Self::Sync | Self::Checkpoint | Self::Compact | Self::Backup(_) => return None,

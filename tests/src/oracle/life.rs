@@ -161,6 +161,13 @@ impl Life {
                 return Ok(*durability == Durability::Sync);
             }
             Action::CreateTable(name) => drop(db.table(name)?),
+            Action::Load { table, rows } => {
+                let mut load = db.load_table(table)?;
+                for (key, value) in rows {
+                    load.put(key, value)?;
+                }
+                load.finish()?;
+            }
             Action::DropTable(name) => drop(db.drop_table(name)?),
             Action::Mode(mode) => db.set_journal_mode(*mode)?,
             Action::Sync => db.sync()?,

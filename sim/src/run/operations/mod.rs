@@ -76,6 +76,7 @@ pub const ALL: &[Operation] = &[
     alone("let-snapshot-go", 4, snapshots::let_go),
     // Tables.
     alone("open-table", 6, tables::open),
+    alone("load-table", 3, tables::load),
     alone("find-table", 4, tables::find),
     alone("list-tables", 2, tables::list),
     alone("drop-table", 3, tables::drop),

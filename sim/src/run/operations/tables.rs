@@ -1,8 +1,12 @@
 //! Making, finding and dropping tables.
 
-use braid::Error;
+use std::collections::BTreeMap;
 
-use crate::run::oracle::{Schema, SchemaChange, Span};
+use braid::{Durability, Error, Isolation, Loader};
+
+use super::transactions::outcome;
+use crate::run::oracle::{Act, Outcome, Schema, SchemaChange, Span, Transaction, What};
+use crate::run::rows::{Datum, any_key};
 use crate::run::session::Session;
 
 fn some_name(session: &mut Session) -> String {
@@ -35,6 +39,78 @@ pub(super) fn open(session: &mut Session) {
         Err(error) => failed(session, &name, SchemaChange::Create(None), &error),
     }
     shared.end_create(&name);
+}
+
+/// A table with rows of its own from the start.
+pub(super) fn load(session: &mut Session) {
+    let name = some_name(session);
+    let shared = std::sync::Arc::clone(&session.shared);
+    if !shared.begin_create(&name) {
+        return;
+    }
+    match begin_load(session, &name) {
+        Ok(Some((load, acts))) => finish_load(session, &name, load, acts),
+        Ok(None) => session.say(format_args!("  gave up loading `{name}`")),
+        // The name is taken: by whom, the history tells.
+        Err(Error::TableExists(_)) => session.say(format_args!("  there is a `{name}`")),
+        Err(error) => session.met("a load", &error),
+    }
+    shared.end_create(&name);
+}
+
+/// Gives a load its rows; `None` where it is to be given up.
+fn begin_load(session: &mut Session, name: &str) -> braid::Result<Option<(Loader, Vec<Act>)>> {
+    let mut load = session.db.load_table(name)?;
+    let mut rows = BTreeMap::new();
+    for _ in 0..[0, 3, 30, 200][session.rng.usize(0..4)] {
+        let key = any_key(&mut session.rng, session.shared.plan.keys);
+        let length = session.value_length();
+        let bytes = session.shared.value(length);
+        load.put(&key, &bytes)?;
+        rows.insert(key, Datum::of(&bytes));
+    }
+    let table = load.id();
+    let acts = rows.into_iter().map(|(key, value)| Act { table, what: What::Put { key, value } });
+    Ok((session.rng.u8(0..4) > 0).then(|| (load, acts.collect())))
+}
+
+fn finish_load(session: &mut Session, name: &str, load: Loader, acts: Vec<Act>) {
+    let id = load.id();
+    let (table, committed) = match load.finish() {
+        Ok((table, report)) => (Some(table), Ok(report.commit)),
+        Err(Error::TableExists(_)) => return session.say(format_args!("  there is a `{name}`")),
+        Err(error) => (None, Err(error)),
+    };
+    let outcome = outcome(session, committed);
+    let (ts, acked) = match outcome {
+        Outcome::Committed { ts, acked } => (ts, session.shared.has_power().then_some(acked)),
+        Outcome::Unknown { ts } => (ts, None),
+        _ => return,
+    };
+    session.say(format_args!("  loaded `{name}` as {id} with {} rows", acts.len()));
+    session.history.schema.push(Schema {
+        session: session.number,
+        name: name.to_owned(),
+        change: SchemaChange::Load(id),
+        at: Span { after: ts.saturating_sub(1), until: if acked.is_some() { ts } else { u64::MAX } },
+        order: session.shared.moment().number,
+        durability: Durability::Sync,
+        acked,
+    });
+    session.history.transactions.push(Transaction {
+        session: session.number,
+        begin_ts: None,
+        read_only: false,
+        exclusive: false,
+        isolation: Isolation::Snapshot,
+        durability: Durability::Sync,
+        stands: session.shared.has_power(),
+        acts,
+        outcome,
+    });
+    if let Some(table) = table {
+        session.knows(table);
+    }
 }
 
 fn write_down(session: &mut Session, name: &str, change: SchemaChange, after: u64) {

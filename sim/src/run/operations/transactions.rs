@@ -94,7 +94,7 @@ fn one(session: &mut Session, admission: Admission) {
 }
 
 /// What a commit's answer means.
-fn outcome(session: &mut Session, committed: Result<Commit, Error>) -> Outcome {
+pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -> Outcome {
     match committed {
         Ok(commit) => {
             session.say(format_args!("  committed at {}", commit.timestamp));

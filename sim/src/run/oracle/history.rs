@@ -175,6 +175,8 @@ pub struct Schema {
 pub enum SchemaChange {
     /// A table of this id came to be; the id is not known where the outcome is not.
     Create(Option<u32>),
+    /// A table of this id came to be with all its rows; no older snapshot sees it.
+    Load(u32),
     /// The table of that name ceased to be.
     Drop,
 }

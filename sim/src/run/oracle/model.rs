@@ -61,6 +61,8 @@ pub struct Table {
     pub name: String,
     /// When it came to be; `None` for one that was there at the start.
     pub created: Option<Span>,
+    /// Whether it was loaded: snapshots from before that do not see it.
+    pub loaded: bool,
     /// When it ceased to be.
     pub dropped: Option<Span>,
     /// Versions of each row, oldest first; `None` is a delete.
@@ -91,7 +93,7 @@ impl Model {
         for (name, (id, rows)) in &start.tables {
             let rows =
                 rows.iter().map(|(key, value)| (key.clone(), vec![(start.ts, Some(*value))])).collect();
-            let table = Table { name: name.clone(), created: None, dropped: None, rows };
+            let table = Table { name: name.clone(), created: None, loaded: false, dropped: None, rows };
             model.tables.insert(*id, table);
         }
         let mut changes: Vec<&Schema> = schema.iter().collect();
@@ -110,6 +112,9 @@ impl Model {
             .map(|(id, table)| (*id, table));
         match (schema.change, alive) {
             (SchemaChange::Create(None), _) => self.perhaps.push((schema.name.clone(), schema.at)),
+            (SchemaChange::Load(id), Some((alive, _))) => {
+                return Err(format!("table `{}` was loaded as {id} and was there as {alive}", schema.name));
+            }
             (SchemaChange::Create(Some(id)), Some((alive, table))) => {
                 if alive != id {
                     return Err(format!("table `{}` was made as {id} and is there as {alive}", schema.name));
@@ -119,9 +124,11 @@ impl Model {
                     created.after = created.after.min(schema.at.after);
                 }
             }
-            (SchemaChange::Create(Some(id)), None) => {
+            (SchemaChange::Create(Some(id)) | SchemaChange::Load(id), None) => {
                 let name = schema.name.clone();
-                let table = Table { name, created: Some(schema.at), dropped: None, rows: BTreeMap::new() };
+                let created = Some(schema.at);
+                let loaded = matches!(schema.change, SchemaChange::Load(_));
+                let table = Table { name, created, loaded, dropped: None, rows: BTreeMap::new() };
                 if self.tables.insert(id, table).is_some() {
                     return Err(format!("the id {id} of table `{}` was another's", schema.name));
                 }

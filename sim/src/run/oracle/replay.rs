@@ -127,9 +127,12 @@ fn answers(model: &Model, ts: u64, acts: &[Act], own: &mut Own) -> Verdict {
 /// What the answer should have been, where it was not.
 fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
     let table = act.table;
-    let dropped = model.tables.get(&table).and_then(|table| table.dropped);
     if act.what == What::Gone {
-        let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(ts));
+        let may_be = model.tables.get(&table).is_some_and(|table| {
+            let is_later = |created: Span| !created.is_past(ts);
+            table.dropped.is_some_and(|dropped| dropped.may_be_past(ts))
+                || (table.loaded && table.created.is_some_and(is_later))
+        });
         return (!may_be).then(|| "there".to_owned());
     }
     // At the place of its commit a table may be gone that a transaction has read: the rows are looked at all the same.

@@ -1,0 +1,99 @@
+//! Trees that no table names yet: rows that come into the base without passing through the log.
+//!
+//! A load writes into a tree that has a table's id, but no row of the catalog says so: nobody reads it, however much of it
+//! stands. Each step is a checkpoint of its own over the newest base, like a step of compaction; of what the engine
+//! stored with the base it changes the next table id alone, so that the id goes to nobody else. A transaction that comes
+//! when all of the tree is durable makes it a table. Where none comes, the tree is an orphan: the load itself removes it,
+//! and after the death of the process the next open does.
+
+use std::collections::BTreeSet;
+
+use braid_mvstore::TableId;
+use braid_vfs::planted;
+use braid_vfs::sync::Arc;
+
+use super::shared::Core;
+use super::tables::is_users_table;
+use crate::base::{BaseError, Change, ChangeSource, EngineState, TreeId};
+use crate::error::{Error, Result};
+
+impl Core {
+    /// An id for a table to be loaded.
+    pub(crate) fn begin_load(&self) -> Result<TableId> {
+        let id = self.tables.allocate_id()?;
+        self.unnamed.lock().insert(id);
+        Ok(id)
+    }
+
+    /// Folds rows into trees that no table names.
+    pub(crate) fn load(&self, rows: &mut dyn ChangeSource) -> Result<()> {
+        self.fold_aside(rows, &[])
+    }
+
+    /// The tree has a table's name now.
+    pub(crate) fn end_load(&self, id: TableId) {
+        self.unnamed.lock().remove(&id);
+    }
+
+    /// Removes a tree that is to have no name. It stays known as such: older bases still have it.
+    pub(crate) fn abandon_load(&self, id: TableId) -> Result<()> {
+        self.fold_aside(&mut Nothing, &[id.into()])
+    }
+
+    /// Removes the trees of loads that a death of the process cut short.
+    pub(super) fn drop_orphans(&self) {
+        let base = Arc::clone(&self.current_view().base);
+        // A table that the log drops keeps its tree until the next fold; removed here it is gone a little earlier.
+        let orphans: BTreeSet<_> = base
+            .trees()
+            .map(|TreeId(tree)| TableId(tree))
+            .filter(|id| is_users_table(id) && self.tables.by_id(*id).is_none())
+            .collect();
+        if orphans.is_empty() || planted!(OrphanTreeKept) {
+            return;
+        }
+        let trees: Vec<_> = orphans.iter().copied().map(TreeId::from).collect();
+        if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
+            tracing::warn!(%error, trees = trees.len(), "trees of unfinished loads stay until the next open");
+        }
+        *self.unnamed.lock() = orphans;
+    }
+
+    /// Whether a tree may be there without a table: it is being loaded, or was left by a load.
+    pub(crate) fn is_unnamed(&self, id: TableId) -> bool {
+        self.unnamed.lock().contains(&id)
+    }
+
+    /// Refuses a row that no table takes.
+    pub(crate) fn check_row(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let at_most = |what, actual: usize, limit: usize| {
+            let (actual, limit) = (actual as u64, limit as u64);
+            if actual > limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
+        };
+        at_most("the key's length in bytes", key.len(), self.base.max_key_bytes())?;
+        at_most("the value's length in bytes", value.len(), crate::limits::MAX_VALUE_BYTES)
+    }
+
+    fn fold_aside(&self, rows: &mut dyn ChangeSource, dropped: &[TreeId]) -> Result<()> {
+        let writer = self.writer()?;
+        let _one_at_a_time = writer.checkpoint.lock();
+        writer.check()?;
+        let from = Arc::clone(&self.current_view().base);
+        let state = EngineState { next_table_id: self.tables.next_id(), ..*from.state() };
+        let base = self
+            .base
+            .fold(&from, rows, dropped, state, &|| self.keep_on(writer))
+            .map_err(|error| self.base_failed(writer, error))?;
+        self.publish_fold(writer, base, &[]);
+        Ok(())
+    }
+}
+
+/// No rows.
+struct Nothing;
+
+impl ChangeSource for Nothing {
+    fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,214 @@
+//! Sorted rows in a file beside the database.
+//!
+//! The file has no name from the moment it is made: whatever happens, nothing of it stays. A run is its rows one after the
+//! other, each as the lengths of key and value (u32, little-endian), the key and the value; where it lies in the file and its
+//! CRC-32 are kept in memory. What is read and does not check is damage, found before the table gets its name.
+
+use std::io;
+use std::path::Path;
+
+use braid_vfs::sync::Arc;
+use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
+
+use super::chunk::{Rows, length};
+use crate::base::BaseError;
+
+/// One read or write.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A sorted run of rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    at: u64,
+    bytes: u64,
+    checksum: u32,
+}
+
+/// The file of all runs of a load.
+#[derive(Debug)]
+pub(super) struct RunFile {
+    file: Arc<dyn File>,
+    end: u64,
+    pub(super) runs: Vec<Run>,
+}
+
+impl RunFile {
+    /// Makes the file. One of a process that died between making and removing it is in the way, and goes.
+    pub(super) fn create(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
+        let options = OpenOptions::new(OpenMode::CreateNew);
+        let file = match files.open(path, options) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                files.remove_file(path)?;
+                files.open(path, options)?
+            }
+            other => other?,
+        };
+        files.remove_file(path)?;
+        Ok(Self { file, end: 0, runs: Vec::new() })
+    }
+
+    /// Writes a run.
+    pub(super) fn write(&mut self, rows: Rows<'_>) -> io::Result<()> {
+        let at = self.end;
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        let mut hasher = crc32fast::Hasher::new();
+        let mut end = at;
+        let mut flush = |buffer: &mut Vec<u8>| {
+            hasher.update(buffer);
+            self.file.write_all_at(buffer, end)?;
+            end += buffer.len() as u64;
+            buffer.clear();
+            io::Result::Ok(())
+        };
+        for (key, value) in rows {
+            if buffer.len() + 8 + key.len() + value.len() > BUFFER_BYTES && !buffer.is_empty() {
+                flush(&mut buffer)?;
+            }
+            buffer.extend_from_slice(&length(key).to_le_bytes());
+            buffer.extend_from_slice(&length(value).to_le_bytes());
+            buffer.extend_from_slice(key);
+            buffer.extend_from_slice(value);
+        }
+        flush(&mut buffer)?;
+        self.end = end;
+        self.runs.push(Run { at, bytes: end - at, checksum: hasher.finalize() });
+        Ok(())
+    }
+
+    /// Reads a run from its start.
+    pub(super) fn read(&self, run: Run) -> RunReader {
+        RunReader {
+            file: Arc::clone(&self.file),
+            next: run.at,
+            end: run.at + run.bytes,
+            checksum: run.checksum,
+            hasher: crc32fast::Hasher::new(),
+            buffer: Vec::new(),
+            row: 0..0,
+            key: 0,
+        }
+    }
+}
+
+/// The rows of a run, one after the other.
+#[derive(Debug)]
+pub(super) struct RunReader {
+    file: Arc<dyn File>,
+    /// What was not read yet.
+    next: u64,
+    end: u64,
+    checksum: u32,
+    hasher: crc32fast::Hasher,
+    buffer: Vec<u8>,
+    /// The row that the reader stands on: its key and value in the buffer.
+    row: std::ops::Range<usize>,
+    /// Bytes of its key.
+    key: usize,
+}
+
+impl RunReader {
+    /// Goes to the next row; whether there is one.
+    pub(super) fn advance(&mut self) -> Result<bool, BaseError> {
+        let mut at = self.row.end;
+        let Some(header) = self.have(&mut at, 8)? else { return Ok(false) };
+        let length =
+            |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+        let (key, value) = header.split_at(4);
+        let (key, value) = (length(key), length(value));
+        at += 8;
+        if self.have(&mut at, key.saturating_add(value))?.is_none() {
+            return Err(damaged());
+        }
+        self.key = key;
+        self.row = at..at + key + value;
+        Ok(true)
+    }
+
+    /// The key and the value of the row that the reader stands on.
+    pub(super) fn row(&self) -> (&[u8], &[u8]) {
+        self.buffer.get(self.row.clone()).unwrap_or_default().split_at(self.key)
+    }
+
+    /// `count` bytes at `at` of the buffer, which may come to lie elsewhere in it; `None` at the end of the run.
+    fn have(&mut self, at: &mut usize, count: usize) -> Result<Option<&[u8]>, BaseError> {
+        if self.buffer.len() - *at < count {
+            let left = self.end - self.next;
+            if left == 0 && *at == self.buffer.len() && count > 0 {
+                let whole = self.hasher.clone().finalize() == self.checksum;
+                return if whole { Ok(None) } else { Err(damaged()) };
+            }
+            self.buffer.drain(..*at);
+            *at = 0;
+            let kept = self.buffer.len();
+            let wanted = (count.saturating_sub(kept)).max(BUFFER_BYTES) as u64;
+            let reads = usize::try_from(wanted.min(left)).unwrap_or(BUFFER_BYTES);
+            if kept.saturating_add(reads) < count {
+                return Err(damaged());
+            }
+            self.buffer.resize(kept + reads, 0);
+            let fresh = self.buffer.get_mut(kept..).unwrap_or_default();
+            self.file
+                .read_exact_at(fresh, self.next)
+                .map_err(|source| BaseError::Io { doing: "reading the sorted rows of a load", source })?;
+            self.hasher.update(fresh);
+            self.next += reads as u64;
+        }
+        Ok(self.buffer.get(*at..*at + count))
+    }
+}
+
+fn damaged() -> BaseError {
+    let source = io::Error::new(io::ErrorKind::InvalidData, "they are not what was written");
+    BaseError::Io { doing: "reading the sorted rows of a load", source }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::super::chunk::Chunk;
+    use super::*;
+    use braid_vfs::Env;
+
+    fn runs(rows: &[(Vec<u8>, Vec<u8>)]) -> RunFile {
+        let env = Env::in_memory();
+        let mut file = RunFile::create(&*env.files, Path::new("runs")).unwrap();
+        assert_eq!(env.files.read_dir(Path::new("")).unwrap().len(), 0, "the file has a name");
+        let mut chunk = Chunk::default();
+        for (key, value) in rows {
+            chunk.push(key, value);
+        }
+        chunk.sort();
+        file.write(chunk.rows()).unwrap();
+        file
+    }
+
+    fn read(file: &RunFile) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BaseError> {
+        let mut reader = file.read(file.runs[0]);
+        let mut rows = Vec::new();
+        while reader.advance()? {
+            let (key, value) = reader.row();
+            rows.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn rows_come_back_whatever_their_lengths() {
+        let lengths = [0, 1, 100, BUFFER_BYTES - 9, BUFFER_BYTES, 3 * BUFFER_BYTES + 1, 5];
+        let rows: Vec<_> =
+            lengths.iter().zip(b"abcdefg").map(|(length, key)| (vec![*key], vec![7; *length])).collect();
+        assert_eq!(read(&runs(&rows)).unwrap(), rows);
+        assert_eq!(read(&runs(&[])).unwrap(), []);
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let rows: Vec<_> = (0..50_u8).map(|n| (vec![n], vec![n; 40])).collect();
+        for at in 0..50 * 49 {
+            let file = runs(&rows);
+            let mut byte = [0];
+            file.file.read_exact_at(&mut byte, at).unwrap();
+            file.file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+            assert!(read(&file).is_err(), "byte {at}");
+        }
+    }
+}

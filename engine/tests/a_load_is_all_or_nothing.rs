@@ -1,0 +1,258 @@
+//! A table that is loaded has all of its rows, or does not exist.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid::vfs::{Env, FileSystem as _};
+use braid::{Database, Durability, Error, JournalMode, Loader, Options, Table};
+
+/// So small that every load of a test writes runs and folds in several steps.
+fn options() -> Options {
+    Options { row_store_bytes: 64 << 10, log_segment_bytes: 64 << 10, ..Options::default() }
+}
+
+fn open(machine: &CrashFileSystem) -> Database {
+    Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options()).unwrap()
+}
+
+/// A permutation of the numbers below 4,096.
+fn scrambled(number: u32) -> u32 {
+    number.wrapping_mul(1_103) % 4_096
+}
+
+fn value(number: u32) -> Vec<u8> {
+    vec![number as u8; (number % 200) as usize]
+}
+
+fn put(load: &mut Loader, numbers: impl Iterator<Item = u32>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    for number in numbers {
+        let (key, value) = (number.to_be_bytes().to_vec(), value(number));
+        load.put(&key, &value).unwrap();
+        rows.insert(key, value);
+    }
+    rows
+}
+
+fn rows(db: &Database, table: &Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    db.snapshot().unwrap().scan(table).unwrap().map(Result::unwrap).collect()
+}
+
+fn is_sound(db: &Database) {
+    let report = db.check().unwrap();
+    assert!(report.is_ok(), "{report:?}");
+}
+
+#[test]
+fn rows_in_any_order_become_a_table() {
+    for (name, numbers) in [
+        ("ascending", (0..4_096).collect::<Vec<_>>()),
+        ("descending", (0..4_096).rev().collect()),
+        ("scrambled", (0..4_096).map(scrambled).collect()),
+        ("ascending, then scrambled", (2_000..4_096).chain((0..4_096).map(scrambled)).collect()),
+        ("one", vec![7]),
+        ("none", vec![]),
+    ] {
+        for db in [open(&CrashFileSystem::new()), Database::in_memory_with(options()).unwrap()] {
+            let mut load = db.load_table("t").unwrap();
+            let expected = put(&mut load, numbers.iter().copied());
+            let (table, report) = load.finish().unwrap();
+            assert_eq!(report.rows, expected.len() as u64, "{name}");
+            assert_eq!(rows(&db, &table), expected, "{name}");
+            is_sound(&db);
+            db.put(&table, "one more", "").unwrap();
+            db.checkpoint().unwrap();
+            assert_eq!(rows(&db, &table).len(), expected.len() + 1, "{name}");
+            is_sound(&db);
+        }
+    }
+}
+
+#[test]
+fn of_rows_with_one_key_the_last_counts() {
+    let db = open(&CrashFileSystem::new());
+    let mut load = db.load_table("t").unwrap();
+    // Far apart, so that they come to lie in different runs, in the tree and in memory.
+    for round in 0..5_u8 {
+        put(&mut load, (0..2_000).map(|n| n * 2));
+        load.put(1_000_u32.to_be_bytes(), [round]).unwrap();
+        put(&mut load, (0..2_000).map(scrambled).filter(|n| *n != 1_000));
+    }
+    let (table, _) = load.finish().unwrap();
+    assert_eq!(db.get(&table, 1_000_u32.to_be_bytes()).unwrap(), Some(vec![4]));
+}
+
+#[test]
+fn nobody_sees_it_before_it_is_whole() {
+    let db = open(&CrashFileSystem::new());
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let other = db.table("other").unwrap();
+    let mut load = db.load_table("t").unwrap();
+    let expected = put(&mut load, 0..4_096);
+    // The others go on, whatever of it is in the file.
+    db.put(&other, "key", "value").unwrap();
+    db.checkpoint().unwrap();
+    assert!(db.existing_table("t").unwrap().is_none());
+    assert_eq!(db.tables().unwrap(), ["other"]);
+    is_sound(&db);
+    let (before, mut writer) = (db.snapshot().unwrap(), db.begin_concurrent().unwrap());
+    let (table, _) = load.finish().unwrap();
+    assert!(matches!(before.get(&table, 7_u32.to_be_bytes()), Err(Error::NoSuchTable(_))));
+    assert!(matches!(before.count(&table), Err(Error::NoSuchTable(_))));
+    assert!(matches!(writer.put(&table, 7_u32.to_be_bytes(), "blind"), Err(Error::NoSuchTable(_))));
+    drop((before, writer));
+    assert_eq!(rows(&db, &table), expected);
+    assert_eq!(db.get(&other, "key").unwrap().as_deref(), Some(&b"value"[..]));
+}
+
+#[test]
+fn a_power_cut_before_the_end_leaves_nothing() {
+    for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
+        let machine = CrashFileSystem::new();
+        let db = open(&machine);
+        let kept = db.table("kept").unwrap();
+        db.put(&kept, "key", "value").unwrap();
+        let mut load = db.load_table("t").unwrap();
+        put(&mut load, 0..4_096);
+        let after = open(&machine.crash(choice));
+        assert_eq!(after.tables().unwrap(), ["kept"]);
+        is_sound(&after);
+        after.compact().unwrap();
+        assert!(after.stats().file.bytes < 100_000, "the rows are still there");
+        assert_eq!(rows(&after, &after.table("kept").unwrap()).len(), 1);
+        // Its id is not given to another.
+        assert!(after.table("new").unwrap().id() > kept.id() + 1);
+    }
+}
+
+#[test]
+fn a_power_cut_after_the_end_leaves_all() {
+    for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
+        let machine = CrashFileSystem::new();
+        let db = open(&machine);
+        let mut load = db.load_table("t").unwrap();
+        let expected = put(&mut load, (0..4_096).map(scrambled));
+        load.finish().unwrap();
+        let after = open(&machine.crash(choice));
+        let table = after.existing_table("t").unwrap().unwrap();
+        assert_eq!(rows(&after, &table), expected);
+        is_sound(&after);
+    }
+}
+
+#[test]
+fn a_load_that_is_given_up_leaves_nothing() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, (0..4_096).chain((0..4_096).map(scrambled)));
+    drop(load);
+    assert!(db.tables().unwrap().is_empty());
+    is_sound(&db);
+    db.compact().unwrap();
+    assert!(db.stats().file.bytes < 100_000);
+    let names = machine.read_dir(Path::new("/")).unwrap();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let db = open(&CrashFileSystem::new());
+    db.table("taken").unwrap();
+    assert!(matches!(db.load_table("taken"), Err(Error::TableExists(name)) if name == "taken"));
+    assert!(matches!(db.load_table(""), Err(Error::Limit { .. })));
+    let mut load = db.load_table("soon").unwrap();
+    put(&mut load, 0..4_096);
+    let soon = db.table("soon").unwrap();
+    assert!(matches!(load.finish(), Err(Error::TableExists(_))));
+    assert_eq!(rows(&db, &soon).len(), 0);
+    is_sound(&db);
+}
+
+#[test]
+fn a_row_that_is_too_long_is_refused_alone() {
+    let db = open(&CrashFileSystem::new());
+    let mut load = db.load_table("t").unwrap();
+    load.put("a", "1").unwrap();
+    assert!(matches!(load.put([0; 5_000], "2"), Err(Error::Limit { .. })));
+    load.put("b", "3").unwrap();
+    assert_eq!(load.finish().unwrap().1.rows, 2);
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_next_row_tries_again() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    for numbers in [(0..4_096).collect::<Vec<_>>(), (0..4_096).map(scrambled).collect()] {
+        let mut load = db.load_table("t").unwrap();
+        faults.set_quota(Some(faults.bytes_used() + (16 << 10)));
+        let mut refused = 0;
+        for number in &numbers {
+            if let Err(error) = load.put(number.to_be_bytes(), value(*number)) {
+                assert!(matches!(error, Error::NoSpace(_)), "{error}");
+                refused += 1;
+                faults.set_quota(None);
+            }
+        }
+        assert_eq!(refused, 1);
+        let (table, report) = load.finish().unwrap();
+        assert_eq!(report.rows, 4_096);
+        assert_eq!(rows(&db, &table).len(), 4_096);
+        drop(table);
+        db.drop_table("t").unwrap();
+    }
+}
+
+#[test]
+fn a_dropped_table_that_was_loaded_keeps_all_rows_or_goes() {
+    for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
+        let machine = CrashFileSystem::new();
+        // The drop is in the log alone, and not durable.
+        let options = Options { durability: Durability::Deferred, ..options() };
+        let db = Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options).unwrap();
+        let mut load = db.load_table("t").unwrap();
+        let expected = put(&mut load, 0..4_096);
+        load.finish().unwrap();
+        db.drop_table("t").unwrap();
+        let killed = machine.crash(choice);
+        drop(open(&killed));
+        let after = open(&killed.crash(CrashChoice::KeepNone));
+        match after.existing_table("t").unwrap() {
+            Some(table) => assert_eq!(rows(&after, &table), expected),
+            None => assert!(after.tables().unwrap().is_empty()),
+        }
+        is_sound(&after);
+    }
+}
+
+#[test]
+fn loads_go_on_beside_commits_and_each_other() {
+    let db = open(&CrashFileSystem::new());
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let busy = db.table("busy").unwrap();
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..3)
+            .map(|number| {
+                let db = db.clone();
+                scope.spawn(move || {
+                    let mut load = db.load_table(&format!("loaded {number}")).unwrap();
+                    let expected = put(&mut load, (0..4_096).map(scrambled));
+                    let (table, _) = load.finish().unwrap();
+                    assert_eq!(rows(&db, &table), expected);
+                })
+            })
+            .collect();
+        for number in 0..2_000_u32 {
+            db.put(&busy, number.to_be_bytes(), value(number)).unwrap();
+        }
+        loads.into_iter().for_each(|load| load.join().unwrap());
+    });
+    assert_eq!(rows(&db, &busy).len(), 2_000);
+    assert_eq!(db.tables().unwrap().len(), 4);
+    is_sound(&db);
+}
