@@ -7,6 +7,8 @@ mod conformance;
 mod fjall;
 #[cfg(feature = "turso")]
 mod ids;
+#[cfg(feature = "sqlrite")]
+mod sqlrite;
 #[cfg(feature = "surrealkv")]
 mod surrealkv;
 #[cfg(feature = "turso")]
@@ -23,4 +25,6 @@ pub(crate) const ALL: &[Kind] = &[
     surrealkv::KIND,
     #[cfg(feature = "turso")]
     turso::KIND,
+    #[cfg(feature = "sqlrite")]
+    sqlrite::KIND,
 ];
