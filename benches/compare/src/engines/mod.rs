@@ -17,6 +17,8 @@ mod redb;
 mod rocksdb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlrite")]
+mod sqlrite;
 #[cfg(feature = "surrealkv")]
 mod surrealkv;
 #[cfg(feature = "turso")]
@@ -43,4 +45,6 @@ pub(crate) const ALL: &[Kind] = &[
     surrealkv::KIND,
     #[cfg(feature = "turso")]
     turso::KIND,
+    #[cfg(feature = "sqlrite")]
+    sqlrite::KIND,
 ];
