@@ -14,6 +14,7 @@ pub(super) fn compose(input: &Input, summary: &Summary) -> Vec<Block> {
     let mut blocks = vec![heading(1, TITLE)];
     introduction(&mut blocks, input, summary);
     let verdicts = judge(TARGETS, summary, &input.machine);
+    blocks.extend(plots::lead(summary).map(Block::Plot));
     targets(&mut blocks, &verdicts);
     for group in &summary.groups {
         self::group(&mut blocks, summary, group);

@@ -146,6 +146,11 @@ fn measure(
         Against::Number(value) => Some(number(value)),
         Against::PerThread(value) => Some(number(value * threads)),
         Against::Ours(names, factor) => of_ours(names, factor),
+        Against::OursIn(name, factor) => {
+            let other = summary.cells().find(|other| other.name == name)?;
+            let measure = of_figure(other.line(&line.metric)?.figure(OURS)?, factor);
+            Some(Measure { shown: format::value(measure.value, &line.unit), ..measure })
+        }
         Against::OursPerThread(names, factor) => of_ours(names, factor * threads),
         Against::Cores { rows, micros } => Some(number(cores(machine)? * rows / micros * 1e6)),
     }
@@ -159,11 +164,14 @@ fn first_of<'a>(cell: &'a Cell, names: &[&str]) -> Option<&'a Line> {
     names.iter().find_map(|name| cell.line(name))
 }
 
-/// Of the machine, by the words that describe it: `…, 2 cores`.
+/// Of the machine, by the words that describe it: `cores: 2`, or `…, 2 cores`.
 fn cores(machine: &[String]) -> Option<f64> {
     machine.iter().find_map(|fact| {
-        let (before, _) = fact.split_once(" core")?;
-        before.rsplit(' ').next()?.parse().ok()
+        let number = match fact.strip_prefix("cores:") {
+            Some(number) => number,
+            None => fact.split_once(" core")?.0.rsplit(' ').next()?,
+        };
+        number.trim().parse().ok()
     })
 }
 
@@ -190,6 +198,7 @@ mod tests {
     #[test]
     fn cores_are_read_from_words() {
         assert_eq!(cores(&["memory: 1".into(), "processor: AMD EPYC, 2 cores".into()]), Some(2.0));
+        assert_eq!(cores(&["processor: 4 GHz".into(), "cores: 16".into()]), Some(16.0));
         assert_eq!(cores(&["kernel".into()]), None);
     }
 }
