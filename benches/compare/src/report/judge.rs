@@ -42,20 +42,18 @@ pub(super) enum Outcome {
     NotMeasured(&'static str),
 }
 
-/// One for each target and cell that fits, and one for each target with no such cell.
+/// One for each target and cell that fits, and one for each name that no cell fits.
 pub(super) fn judge(targets: &[Target], summary: &Summary, machine: &[String]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for target in targets {
-        let cells =
-            summary.cells().filter(|cell| target.cells.iter().any(|pattern| fits(pattern, &cell.name)));
-        let before = verdicts.len();
-        verdicts.extend(cells.map(|cell| one(target, cell, summary, machine)));
-        if verdicts.len() == before {
-            verdicts.push(Verdict::new(
-                target,
-                target.cells.join(", "),
-                Outcome::NotMeasured("no such cell"),
-            ));
+        for pattern in target.cells {
+            let cells = summary.cells().filter(|cell| fits(pattern, &cell.name));
+            let before = verdicts.len();
+            verdicts.extend(cells.map(|cell| one(target, cell, summary, machine)));
+            if verdicts.len() == before {
+                let missing = Outcome::NotMeasured("no such cell");
+                verdicts.push(Verdict::new(target, (*pattern).to_owned(), missing));
+            }
         }
     }
     verdicts
@@ -142,7 +140,14 @@ fn measure(
     let threads = cell.threads as f64;
     match against {
         Against::BestRival => best(&|_| true),
-        Against::BestOf(names) => best(&|name| names.contains(&name)),
+        Against::BestOf(names) => {
+            let measure = best(&|name| names.contains(&name))?;
+            let there = |name: &&str| line.figures.iter().any(|figure| summary.name(figure.engine) == *name);
+            let missing: Vec<_> = names.iter().copied().filter(|name| !there(name)).collect();
+            let without =
+                if missing.is_empty() { String::new() } else { format!("; without {}", missing.join(", ")) };
+            Some(Measure { shown: measure.shown + &without, ..measure })
+        }
         Against::Number(value) => Some(number(value)),
         Against::PerThread(value) => Some(number(value * threads)),
         Against::Ours(names, factor) => of_ours(names, factor),

@@ -208,7 +208,21 @@ fn a_target_without_its_cell_is_not_measured() {
     let verdicts = judge(TARGETS, &Summary::of(&input), &[]);
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::NotMeasured("no such cell")));
     let text = markdown::write(&compose(&input, &Summary::of(&input)));
-    assert!(text.contains(&format!("0 met, 0 missed, {} not measured.", TARGETS.len())));
+    let count: usize = TARGETS.iter().map(|target| target.cells.len()).sum();
+    assert!(text.contains(&format!("0 met, 0 missed, {count} not measured.")));
+}
+
+#[test]
+fn a_target_says_which_rival_was_not_there() {
+    let input = rates(&[(1, "braid", 3.0, false), (1, "fjall", 2.0, false)]);
+    let against = Against::BestOf(&["fjall", "rocksdb"]);
+    let target = Target { aim: "", cells: &["c-8", "d-8"], metric: Metric::Primary, against, wanted: 1.0 };
+    let verdicts = judge(&[target], &Summary::of(&input), &[]);
+    assert_eq!(verdicts[0].against, "fjall 2; without rocksdb");
+    assert_eq!(
+        (verdicts[1].cell.as_str(), &verdicts[1].outcome),
+        ("d-8", &Outcome::NotMeasured("no such cell"))
+    );
 }
 
 #[test]
