@@ -14,6 +14,7 @@ pub(super) fn compose(input: &Input, summary: &Summary) -> Vec<Block> {
     let mut blocks = vec![heading(1, TITLE)];
     introduction(&mut blocks, input, summary);
     let verdicts = judge(TARGETS, summary, &input.machine);
+    blocks.extend(plots::lead(summary).map(Block::Plot));
     targets(&mut blocks, &verdicts);
     for group in &summary.groups {
         self::group(&mut blocks, summary, group);
@@ -24,11 +25,11 @@ pub(super) fn compose(input: &Input, summary: &Summary) -> Vec<Block> {
 }
 
 fn introduction(blocks: &mut Vec<Block>, input: &Input, summary: &Summary) {
-    let rounds = summary.cells().map(|cell| cell.rounds).max().unwrap_or(0);
+    let most = summary.cells().map(|cell| cell.rounds).max().unwrap_or(0);
     blocks.push(Block::Text(format!(
-        "{} engines did the same work at the same durability, {} cells in up to {rounds} rounds: in turns, each in a \
-         process of its own that checks what it did before it says how fast that was. Figures are medians of the rounds, \
-         with the least and the most in the details.",
+        "Every engine does the same work at the same durability, in turns with the others, each cell in a process of its \
+         own that checks what it did before it says how fast that was. Engines: {}; cells: {}; rounds: {most} at most. \
+         Figures are medians of the rounds, with the least and the most in the details.",
         summary.engines.len(),
         summary.cells().count(),
     )));

@@ -25,9 +25,11 @@ tr:last-child td{border-bottom:0}
 th{font-weight:600;color:var(--dull)}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--sheet)}
 table.words th,table.words td{text-align:left;vertical-align:top;white-space:normal}
-table.words td{min-width:7em}
+table.words{min-width:780px}
+table.words td:first-child,table.words th:first-child{position:static}
+table.words td{min-width:6em}
 th.ours{color:var(--ours)}
-small{color:var(--dull);font-size:11.5px;margin-left:.35em}
+small{color:var(--dull);font-weight:400;font-size:11.5px;margin-left:.35em}
 .muted{color:var(--dull)}
 .met{color:var(--met);font-weight:600}
 .missed{color:var(--missed);font-weight:600}

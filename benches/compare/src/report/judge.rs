@@ -42,20 +42,18 @@ pub(super) enum Outcome {
     NotMeasured(&'static str),
 }
 
-/// One for each target and cell that fits, and one for each target with no such cell.
+/// One for each target and cell that fits, and one for each name that no cell fits.
 pub(super) fn judge(targets: &[Target], summary: &Summary, machine: &[String]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for target in targets {
-        let cells =
-            summary.cells().filter(|cell| target.cells.iter().any(|pattern| fits(pattern, &cell.name)));
-        let before = verdicts.len();
-        verdicts.extend(cells.map(|cell| one(target, cell, summary, machine)));
-        if verdicts.len() == before {
-            verdicts.push(Verdict::new(
-                target,
-                target.cells.join(", "),
-                Outcome::NotMeasured("no such cell"),
-            ));
+        for pattern in target.cells {
+            let cells = summary.cells().filter(|cell| fits(pattern, &cell.name));
+            let before = verdicts.len();
+            verdicts.extend(cells.map(|cell| one(target, cell, summary, machine)));
+            if verdicts.len() == before {
+                let missing = Outcome::NotMeasured("no such cell");
+                verdicts.push(Verdict::new(target, (*pattern).to_owned(), missing));
+            }
         }
     }
     verdicts
@@ -142,10 +140,22 @@ fn measure(
     let threads = cell.threads as f64;
     match against {
         Against::BestRival => best(&|_| true),
-        Against::BestOf(names) => best(&|name| names.contains(&name)),
+        Against::BestOf(names) => {
+            let measure = best(&|name| names.contains(&name))?;
+            let there = |name: &&str| line.figures.iter().any(|figure| summary.name(figure.engine) == *name);
+            let missing: Vec<_> = names.iter().copied().filter(|name| !there(name)).collect();
+            let without =
+                if missing.is_empty() { String::new() } else { format!("; without {}", missing.join(", ")) };
+            Some(Measure { shown: measure.shown + &without, ..measure })
+        }
         Against::Number(value) => Some(number(value)),
         Against::PerThread(value) => Some(number(value * threads)),
         Against::Ours(names, factor) => of_ours(names, factor),
+        Against::OursIn(name, factor) => {
+            let other = summary.cells().find(|other| other.name == name)?;
+            let measure = of_figure(other.line(&line.metric)?.figure(OURS)?, factor);
+            Some(Measure { shown: format::value(measure.value, &line.unit), ..measure })
+        }
         Against::OursPerThread(names, factor) => of_ours(names, factor * threads),
         Against::Cores { rows, micros } => Some(number(cores(machine)? * rows / micros * 1e6)),
     }
@@ -159,11 +169,14 @@ fn first_of<'a>(cell: &'a Cell, names: &[&str]) -> Option<&'a Line> {
     names.iter().find_map(|name| cell.line(name))
 }
 
-/// Of the machine, by the words that describe it: `…, 2 cores`.
+/// Of the machine, by the words that describe it: `cores: 2`, or `…, 2 cores`.
 fn cores(machine: &[String]) -> Option<f64> {
     machine.iter().find_map(|fact| {
-        let (before, _) = fact.split_once(" core")?;
-        before.rsplit(' ').next()?.parse().ok()
+        let number = match fact.strip_prefix("cores:") {
+            Some(number) => number,
+            None => fact.split_once(" core")?.0.rsplit(' ').next()?,
+        };
+        number.trim().parse().ok()
     })
 }
 
@@ -190,6 +203,7 @@ mod tests {
     #[test]
     fn cores_are_read_from_words() {
         assert_eq!(cores(&["memory: 1".into(), "processor: AMD EPYC, 2 cores".into()]), Some(2.0));
+        assert_eq!(cores(&["processor: 4 GHz".into(), "cores: 16".into()]), Some(16.0));
         assert_eq!(cores(&["kernel".into()]), None);
     }
 }

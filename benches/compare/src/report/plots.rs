@@ -4,13 +4,40 @@
 use crate::cell::Better;
 
 use super::document::Plot;
-use super::summary::{Cell, Figure, Group, Line, Summary};
-use super::svg::{Bar, BarChart, LineChart, Panel, Point, Series, Stop};
+use super::summary::{Cell, Figure, Group, Line, OURS, Summary};
+use super::svg::{Bar, BarChart, Lead, LeadChart, LineChart, Panel, Point, Series, Stop};
 
 /// Latencies are shown for about so many threads.
 const BUSY: usize = 8;
 
 const PERCENTILES: [&str; 4] = ["p50", "p99", "p99.9", "max"];
+
+/// All cells at one look; `None` where there is nobody to compare with.
+pub(super) fn lead(summary: &Summary) -> Option<Plot> {
+    let mut leads = Vec::new();
+    for group in &summary.groups {
+        for cell in &group.cells {
+            let several = cell.primaries().count() > 1;
+            leads.extend(cell.primaries().filter_map(|line| {
+                let (ratio, ours, rival) = line.lead()?;
+                Some(Lead {
+                    group: group.name.clone(),
+                    cell: if several { format!("{}, {}", cell.name, line.metric) } else { cell.name.clone() },
+                    ratio,
+                    rival: summary.name(rival.engine).to_owned(),
+                    hollow: ours.polluted || rival.polluted,
+                })
+            }));
+        }
+    }
+    if leads.is_empty() {
+        return None;
+    }
+    let title = format!("How many times better {OURS} is than the best of its rivals");
+    let note = "cell by cell, in the metric that ranks; the rival is named at the right; hollow: polluted";
+    let chart = LeadChart { title: title.clone(), note: note.to_owned(), leads };
+    Some(Plot { file: "overview.svg".to_owned(), alt: title, paper: chart.draw() })
+}
 
 /// What is shown of a group at first sight.
 pub(super) fn throughput(summary: &Summary, group: &Group) -> Vec<Plot> {

@@ -112,10 +112,21 @@ impl Input {
         let path = dir.join("machine.txt");
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
-            let facts = text.lines().map(|line| line.trim().trim_start_matches("- ").to_owned());
-            add_new(&mut self.machine, facts.filter(|fact| !fact.is_empty()).collect());
+            for fact in text.lines().map(|line| line.trim().trim_start_matches("- ")) {
+                self.add_fact(fact);
+            }
         }
         Ok(())
+    }
+
+    /// What runs do not agree on, stands together.
+    fn add_fact(&mut self, fact: &str) {
+        if fact.is_empty() || self.machine.iter().any(|known| known == fact) {
+            return;
+        }
+        let name = |fact: &str| fact.split_once(':').map(|(name, _)| name.to_owned());
+        let alike = self.machine.iter().rposition(|known| name(known).is_some() && name(known) == name(fact));
+        self.machine.insert(alike.map_or(self.machine.len(), |place| place + 1), fact.to_owned());
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn write(input: &Input, out: &Path) -> Result<()> {
     readings(input, &out.join("results.csv"))
 }
 
-fn plots(blocks: &[Block]) -> Vec<&Plot> {
+pub(super) fn plots(blocks: &[Block]) -> Vec<&Plot> {
     let plots = blocks.iter().map(|block| match block {
         Block::Plot(plot) => vec![plot],
         Block::Details { blocks, .. } => plots(blocks),

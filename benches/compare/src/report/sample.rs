@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::read::Input;
 
@@ -36,9 +37,18 @@ const CELLS: [Made; 11] = [
     ("scans", "scans-all", &[1], "deferred", "rows", "rows/s", 28_000_000.0, 1.0),
     ("load", "load-sequential", &[1], "deferred", "rows", "rows/s", 1_330_000.0, 1.0),
     ("load", "load-random", &[1], "deferred", "rows", "rows/s", 210_000.0, 1.0),
-    ("inserts-computing", "inserts-computing-0", &[1, 2, 4, 8], "deferred", "rows", "rows/s", 400_000.0, 1.8),
+    (
+        "inserts-computing",
+        "inserts-computing-0us",
+        &[1, 2, 4, 8],
+        "deferred",
+        "rows",
+        "rows/s",
+        400_000.0,
+        1.8,
+    ),
     ("ycsb-a", "ycsb-a", &[2, 8], "deferred", "operations", "1/s", 120_000.0, 1.2),
-    ("reopen", "reopen", &[1], "deferred", "time", "s", 0.13, 1.0),
+    ("reopen", "reopen", &[1], "deferred", "reopen", "ms", 130.0, 1.0),
 ];
 
 /// Numbers that look like chance, the same ones each time.
@@ -57,7 +67,11 @@ pub(super) struct Dir(pub(super) PathBuf);
 
 impl Dir {
     pub(super) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("braid-compare-report-{name}-{}", std::process::id()));
+        // Tests run at once, some of them with the same name here.
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("braid-compare-report-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -77,8 +91,8 @@ pub(super) fn write(dir: &Path) {
         for (group, family, threads, durability, metric, unit, base, growth) in CELLS {
             for threads in threads {
                 for (engine, speed) in ENGINES {
-                    let failed =
-                        engine == "sqlrite" && *threads == 64 || engine == "turso" && group == "load";
+                    let failed = engine == "sqlrite" && *threads == 64
+                        || ["turso", "sqlrite"].contains(&engine) && group == "load";
                     if failed {
                         continue;
                     }
@@ -87,9 +101,12 @@ pub(super) fn write(dir: &Path) {
                     let own =
                         growth * if ["braid", "surrealkv", "rocksdb"].contains(&engine) { 1.6 } else { 0.9 };
                     let scaling = own.powf((*threads as f64).log2() / 6.0);
+                    // We are behind somewhere.
+                    let speed = if engine == "braid" && family == "scans-all" { 0.4 } else { speed };
                     let rate = base * speed * scaling * disturbed * (0.93 + 0.14 * chance.next());
-                    let value = if unit == "s" { base / speed * (0.93 + 0.14 * chance.next()) } else { rate };
-                    let better = if unit == "s" { "less" } else { "more" };
+                    let value =
+                        if unit == "ms" { base / speed * (0.93 + 0.14 * chance.next()) } else { rate };
+                    let better = if unit == "ms" { "less" } else { "more" };
                     let others = if polluted { 0.3 } else { 0.03 };
                     let memory = (40.0 + 30.0 * chance.next()) * 1_048_576.0;
                     let mut line = |metric: &str, value: f64, unit: &str, better: &str, primary: bool| {

@@ -36,7 +36,6 @@ pub(super) struct Cell {
     /// The name without the threads: cells of a family are one line of a plot.
     pub(super) family: String,
     pub(super) threads: usize,
-    pub(super) durable: bool,
     pub(super) rounds: usize,
     /// The primary metrics first.
     pub(super) lines: Vec<Line>,
@@ -101,12 +100,6 @@ impl Summary {
     pub(super) fn name(&self, engine: usize) -> &str {
         self.engines.get(engine).map_or("?", String::as_str)
     }
-
-    /// Whether any figure is of polluted readings only.
-    pub(super) fn is_polluted(&self) -> bool {
-        let mut lines = self.cells().flat_map(|cell| &cell.lines);
-        lines.any(|line| line.figures.iter().any(|figure| figure.polluted))
-    }
 }
 
 impl Cell {
@@ -136,6 +129,15 @@ impl Line {
             Better::Less => format!("{named}; less is better"),
             Better::Neither => named,
         }
+    }
+
+    /// How many times better ours is than the best of the others, whichever way better is, and which that is.
+    pub(super) fn lead(&self) -> Option<(f64, &Figure, &Figure)> {
+        let ours = self.figure(0)?;
+        let rival = self.best(|figure| figure.engine != 0)?;
+        let (our, their) = (ours.spread.median, rival.spread.median);
+        let ratio = if self.better == Better::More { our / their } else { their / our };
+        (ratio.is_finite() && ratio > 0.0).then_some((ratio, ours, rival))
     }
 
     /// The best one of those that may be: neither struck out, nor refused by `may`.
@@ -196,7 +198,6 @@ fn cells(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Cell> 
             name: first.cell.clone(),
             family: family.to_owned(),
             threads: first.threads,
-            durable: first.durability.eq_ignore_ascii_case("durable"),
             rounds: rounds.len(),
             lines: lines(&of_cell, engines, input),
             failed: failures(&first.cell, engines, input),

@@ -4,12 +4,14 @@
 mod axis;
 mod bars;
 mod labels;
+mod lead;
 mod lines;
 mod paper;
 mod scale;
 mod style;
 
 pub(super) use bars::{Bar, BarChart, Panel};
+pub(super) use lead::{Lead, LeadChart};
 pub(super) use lines::{LineChart, Point, Series, Stop};
 pub(super) use paper::{Paper, escape};
 pub(super) use style::STYLE;

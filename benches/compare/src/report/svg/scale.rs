@@ -60,6 +60,11 @@ impl Scale {
         first + share.clamp(0.0, 1.0) * (last - first)
     }
 
+    /// For values on both sides of 1.
+    pub(super) fn around_one(values: &[f64], places: (f64, f64)) -> Self {
+        Self::fit_log(&[values, &[0.8, 1.25]].concat(), places)
+    }
+
     /// Round values, far enough from each other to be named.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if self.log { self.log_ticks() } else { self.even_ticks() }
@@ -76,6 +81,7 @@ impl Scale {
         let (first, last) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
         let (factors, every): (&[f64], i32) = match decades {
             decades if decades <= 2.3 => (&[1.0, 2.0, 5.0], 1),
+            decades if decades <= 4.0 => (&[1.0, 3.0], 1),
             decades if decades <= 7.0 => (&[1.0], 1),
             _ => (&[1.0], 2),
         };
@@ -119,7 +125,7 @@ mod tests {
     fn wide_values_are_shown_by_ratios() {
         let scale = Scale::fit(&[33.0, 200_000.0], (300.0, 0.0));
         assert!(scale.is_log());
-        assert_eq!(scale.ticks(), [100.0, 1_000.0, 10_000.0, 100_000.0]);
+        assert_eq!(scale.ticks(), [30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0, 100_000.0]);
         assert!(scale.at(33.0) < 300.0 && scale.at(20.0) == 300.0 && scale.at(200_000.0) == 0.0);
         let halves = [scale.at(100.0) - scale.at(1_000.0), scale.at(1_000.0) - scale.at(10_000.0)];
         assert!((halves[0] - halves[1]).abs() < 1e-9);

@@ -18,6 +18,7 @@ pub(in super::super) const STYLE: &str = "\
 .chart .line.ours{stroke-width:3}
 .chart .struck{stroke-dasharray:2 4}
 .chart .leader{stroke-width:.75;opacity:.55}
+.chart .stem{stroke-width:2.5;opacity:.75}
 .chart .whisker{stroke-width:1;opacity:.7}
 .chart .band{opacity:.16}
 .chart .hollow{fill:#fff;stroke-width:1.5}
