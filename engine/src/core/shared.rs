@@ -164,9 +164,15 @@ impl Core {
         }
     }
 
+    /// Whether this process opened the file, and not one that it is a fork of.
+    #[inline]
+    pub(crate) fn is_own_process(&self) -> bool {
+        self.process.is_current()
+    }
+
     /// Refuses a process that is a fork of the one that opened the file.
     pub(crate) fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(Error::Forked) }
+        if self.is_own_process() { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// The newest timestamp that stands.

@@ -1,5 +1,6 @@
 //! A page in memory: bytes that were checked, and what its header says.
 
+use std::cmp::Ordering as Order;
 use std::ops::Range;
 
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,15 @@ pub struct Page {
 pub(crate) enum Value<'a> {
     Inline(&'a [u8]),
     Overflow(OverflowRef),
+}
+
+/// Where a row is in its leaf, to be looked up once for its key and its value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowPlace {
+    start: usize,
+    key_end: usize,
+    end: usize,
+    overflow: bool,
 }
 
 impl Page {
@@ -94,12 +104,43 @@ impl Page {
         &self.bytes[self.prefix.clone()]
     }
 
+    #[inline]
     fn slot(&self, slot: usize) -> (usize, usize, bool) {
         let at = self.slots.start + slot * SLOT_BYTES;
         let bytes = &self.bytes[at..at + SLOT_BYTES];
         let offset = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
         let len = u16::from_le_bytes([bytes[6], bytes[7]]);
         (offset, usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    }
+
+    /// Where a row is.
+    #[inline]
+    pub(crate) fn row_place(&self, row: usize) -> RowPlace {
+        let (start, key_len, overflow) = self.slot(row);
+        let end = if row + 1 < self.entries { self.slot(row + 1).0 } else { self.end };
+        RowPlace { start, key_end: start + key_len, end, overflow }
+    }
+
+    /// The part of a row's key behind the prefix.
+    #[inline]
+    pub(crate) fn suffix_at(&self, place: &RowPlace) -> &[u8] {
+        &self.bytes[place.start..place.key_end]
+    }
+
+    /// The value of a row.
+    #[inline]
+    pub(crate) fn value_at(&self, place: &RowPlace) -> Value<'_> {
+        let body = &self.bytes[place.key_end..place.end];
+        if place.overflow { Value::Overflow(OverflowRef::decode(body)) } else { Value::Inline(body) }
+    }
+
+    /// Compares the key of a slot with another one.
+    pub(crate) fn compare_key(&self, slot: usize, key: &[u8]) -> Order {
+        let prefix = self.prefix();
+        match key.get(..prefix.len()) {
+            Some(start) => prefix.cmp(start).then_with(|| self.suffix(slot).cmp(&key[prefix.len()..])),
+            None => prefix.cmp(key),
+        }
     }
 
     /// Where the key of a slot is, without the prefix.
@@ -122,9 +163,8 @@ impl Page {
 
     /// Where a row's value is, and whether it is a reference to an overflow run.
     pub(super) fn body_range(&self, row: usize) -> (Range<usize>, bool) {
-        let (offset, len, overflow) = self.slot(row);
-        let end = if row + 1 < self.entries { self.slot(row + 1).0 } else { self.end };
-        (offset + len..end, overflow)
+        let place = self.row_place(row);
+        (place.key_end..place.end, place.overflow)
     }
 
     /// A row's value or reference as bytes, and whether it is a reference.
@@ -135,10 +175,7 @@ impl Page {
 
     /// A row's value.
     pub(crate) fn value(&self, row: usize) -> Value<'_> {
-        match self.body(row) {
-            (body, false) => Value::Inline(body),
-            (body, true) => Value::Overflow(OverflowRef::decode(body)),
-        }
+        self.value_at(&self.row_place(row))
     }
 
     /// A branch's reference to a child.
