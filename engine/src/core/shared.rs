@@ -185,9 +185,9 @@ impl Core {
         timestamp(self.installed_ts.load(Ordering::SeqCst))
     }
 
-    /// The clock in nanoseconds, for ages.
+    /// The coarse clock in nanoseconds, for ages.
     pub(crate) fn now_nanos(&self) -> u64 {
-        u64::try_from(self.env.clock.now().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.env.clock.now_coarse().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The view that a snapshot would begin with now.
