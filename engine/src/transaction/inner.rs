@@ -186,7 +186,7 @@ impl Inner {
         }
         let view = self.view()?;
         for generation in view.generations() {
-            if !generation.may_hold(self.begin_ts) {
+            if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
                 continue;
             }
             let guard = pin();
