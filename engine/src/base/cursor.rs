@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use braid_vfs::planted;
 use smallvec::SmallVec;
 
 use super::error::{BaseError, Result};
@@ -207,7 +208,7 @@ impl BaseCursor {
         if let Some(fence) = fence {
             match (direction, leaf.find_row(fence)) {
                 (Direction::Forward, Ok(at) | Err(at)) => end = at,
-                (Direction::Backward, Ok(at)) => first = at + 1,
+                (Direction::Backward, Ok(at)) => first = at + usize::from(!planted!(RunIntoFence)),
                 (Direction::Backward, Err(at)) => first = at,
             }
         }
