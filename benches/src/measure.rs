@@ -9,11 +9,16 @@ use hdrhistogram::Histogram;
 use crate::Result;
 use crate::cell::Readings;
 
+/// Parts of a run that are timed by themselves.
+const SLICES: u64 = 200;
+
 /// What came of repeating.
 #[derive(Debug)]
 pub(crate) struct Repeated {
     pub(crate) operations: u64,
     pub(crate) elapsed: Duration,
+    /// Of each operation in the slice of [`times`] that took least: what is left where others disturb most of them.
+    fastest_nanos: f64,
     latencies: Histogram<u64>,
 }
 
@@ -21,7 +26,7 @@ impl Repeated {
     pub(crate) fn none() -> Result<Self> {
         // Nanoseconds up to a minute, three digits.
         let latencies = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-        Ok(Self { operations: 0, elapsed: Duration::ZERO, latencies })
+        Ok(Self { operations: 0, elapsed: Duration::ZERO, fastest_nanos: 0.0, latencies })
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -30,6 +35,10 @@ impl Repeated {
 
     pub(crate) fn nanos_each(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.operations.max(1) as f64
+    }
+
+    pub(crate) fn fastest_nanos(&self) -> f64 {
+        self.fastest_nanos
     }
 
     /// Adds what was done after this.
@@ -90,10 +99,17 @@ where
 /// Runs `operation(number of the repetition)` so many times on this thread.
 pub(crate) fn times(count: u64, mut operation: impl FnMut(u64) -> Result<()>) -> Result<Repeated> {
     let began = Instant::now();
-    for repetition in 0..count {
-        operation(repetition)?;
+    let mut fastest_nanos = f64::INFINITY;
+    let slice = (count / SLICES).max(1);
+    for first in (0..count).step_by(usize::try_from(slice)?) {
+        let began = Instant::now();
+        let end = count.min(first + slice);
+        for repetition in first..end {
+            operation(repetition)?;
+        }
+        fastest_nanos = fastest_nanos.min(began.elapsed().as_nanos() as f64 / (end - first) as f64);
     }
-    Ok(Repeated { operations: count, elapsed: began.elapsed(), ..Repeated::none()? })
+    Ok(Repeated { operations: count, elapsed: began.elapsed(), fastest_nanos, ..Repeated::none()? })
 }
 
 /// Repeats while `operation` says so. One look at the clock each: the end of one is the beginning of the next.

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use braid::{Database, Durability, Table};
+use braid::{Database, Durability, Options, Table};
 
 use crate::Result;
 use crate::cell::{self, options, unfolded_options, verify};
 use crate::measure::times;
 use crate::rows::{Dice, Order, number_of, value};
+
+/// Rows of a short scan.
+const SCAN: usize = 100;
 
 /// What to repeat, and how often.
 #[derive(Debug, clap::Args)]
@@ -39,6 +42,22 @@ enum Operation {
     Get,
     /// Reads a row of the row store with a snapshot of its own.
     GetUnfolded,
+    /// Reads a row with a snapshot of its own: from the tree, or where a tenth of the rows are, from the row store.
+    GetMixed,
+    /// Reads a row of the tree, always with the same snapshot.
+    GetInOne,
+    /// Scans 100 rows of the tree with a new cursor of the same snapshot.
+    ScanCursor,
+    /// The same with a tenth of the rows in the row store.
+    ScanCursorMixed,
+    /// Scans 100 rows of the tree by a range.
+    ScanRange,
+    /// The same with a tenth of the rows in the row store.
+    ScanRangeMixed,
+    /// Scans all rows of the tree with a cursor, again and again; `operations` counts rows.
+    FullScan,
+    /// The same with a tenth of the rows in the row store.
+    FullScanMixed,
     /// Commits a row, deferred.
     Deferred,
     /// Commits a row, durable.
@@ -61,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         _ => unfolded_options(durability),
     };
     let began = std::time::Instant::now();
+    let chosen = Options { cache_bytes: 1 << 30, ..chosen };
     let (db, table) = cell::create(&path, chosen)?;
     eprintln!("open after {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
     let all = match arguments.operation {
@@ -86,6 +106,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             fill(arguments, &db, &table)?;
             get(arguments, &db, &table)?
         }
+        Operation::GetMixed => {
+            fill_both(arguments, &db, &table)?;
+            get(arguments, &db, &table)?
+        }
+        Operation::GetInOne => {
+            fill(arguments, &db, &table)?;
+            db.checkpoint()?;
+            let snapshot = db.snapshot()?;
+            let mut dice = Dice::new(1);
+            times(arguments.operations, |_| {
+                let number = dice.below(arguments.rows);
+                let read = snapshot.get_with(&table, arguments.order.key(number), number_of)?.flatten();
+                verify("the row read", read.ok_or("a row is missing")?, number)
+            })?
+        }
+        Operation::ScanCursor | Operation::ScanRange | Operation::FullScan => {
+            fill(arguments, &db, &table)?;
+            db.checkpoint()?;
+            scan(arguments, &db, &table)?
+        }
+        Operation::ScanCursorMixed | Operation::ScanRangeMixed | Operation::FullScanMixed => {
+            fill_both(arguments, &db, &table)?;
+            scan(arguments, &db, &table)?
+        }
         Operation::Deferred | Operation::Durable => {
             let began = std::time::Instant::now();
             std::thread::scope(|scope| {
@@ -103,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             return Ok(());
         }
     };
-    eprintln!("{:.0} ns each", all.nanos_each());
+    eprintln!("{:.0} ns each, {:.0} in the fastest slice", all.nanos_each(), all.fastest_nanos());
     Ok(())
 }
 
@@ -114,6 +158,56 @@ fn fill(arguments: &Arguments, db: &Database, table: &Table) -> Result<()> {
     }
     tx.commit()?;
     Ok(())
+}
+
+/// Fills the tree, and then writes a tenth of its rows anew.
+fn fill_both(arguments: &Arguments, db: &Database, table: &Table) -> Result<()> {
+    fill(arguments, db, table)?;
+    db.checkpoint()?;
+    let mut dice = Dice::new(7);
+    let mut tx = db.begin_concurrent()?;
+    for _ in 0..arguments.rows / 10 {
+        let number = dice.below(arguments.rows);
+        tx.put(table, arguments.order.key(number), value(number, 1))?;
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+fn scan(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::measure::Repeated> {
+    let (snapshot, mut dice, mut sum) = (db.snapshot()?, Dice::new(2), 0_u64);
+    let mut add = |value: &[u8]| sum = sum.wrapping_add(number_of(value).unwrap_or_default());
+    let mut from = || arguments.order.key(dice.below(arguments.rows));
+    let all = match arguments.operation {
+        Operation::FullScan | Operation::FullScanMixed => {
+            let mut cursor = snapshot.cursor(table)?;
+            times(arguments.operations, |_| {
+                if !cursor.next()? {
+                    cursor.first()?;
+                }
+                add(cursor.value()?.ok_or("a row is missing")?);
+                Ok(())
+            })
+        }
+        Operation::ScanRange | Operation::ScanRangeMixed => times(arguments.operations, |_| {
+            for row in snapshot.range(table, from().as_slice()..)?.take(SCAN) {
+                add(&row?.1);
+            }
+            Ok(())
+        }),
+        _ => times(arguments.operations, |_| {
+            let mut cursor = snapshot.cursor(table)?;
+            let mut there = cursor.seek_ge(&from())?;
+            for _ in 0..SCAN {
+                let Some(value) = cursor.value()?.filter(|_| there) else { break };
+                add(value);
+                there = cursor.next()?;
+            }
+            Ok(())
+        }),
+    };
+    eprintln!("sum {sum}");
+    all
 }
 
 fn get(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::measure::Repeated> {

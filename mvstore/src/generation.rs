@@ -190,6 +190,13 @@ impl Generation {
         first <= at.get() && !(planted!(FirstCommitSkipped) && first == at.get())
     }
 
+    /// Whether a row may be here. `false` is certain; it costs one look at a filter and needs no guard.
+    #[must_use]
+    #[inline]
+    pub fn may_have(&self, table: TableId, key: &[u8]) -> bool {
+        self.filter.may_hold(Probe::new(table, key).hash())
+    }
+
     /// What a snapshot at `at` sees of a row here.
     pub fn get<'g>(
         &'g self,

@@ -8,6 +8,12 @@ pub trait Clock: Debug + Send + Sync {
     /// Time since some moment that stays the same for the life of the clock.
     fn now(&self) -> Duration;
 
+    /// The same, but it may be some milliseconds behind: for what looks often and not closely. Compare it with others of its
+    /// kind only.
+    fn now_coarse(&self) -> Duration {
+        self.now()
+    }
+
     /// Blocks the calling thread for about `duration`.
     fn sleep(&self, duration: Duration);
 }

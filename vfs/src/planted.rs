@@ -201,6 +201,8 @@ mod bugs {
         SiblingNotFound,
         /// Cursors and backups look through the active generation and the base only.
         SealedNotScanned,
+        /// A cursor that goes backward runs on in the base to the row that a layer above has of its own.
+        RunIntoFence,
         /// A cursor does not see what its transaction writes while it stands on a row.
         OwnWriteOvertaken,
         /// A read that finds no row in a range records nothing.

@@ -1,11 +1,17 @@
 //! A place in a tree that can be moved.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+
+use braid_vfs::planted;
+use smallvec::SmallVec;
 
 use super::error::{BaseError, Result};
 use super::ids::TreeId;
 use super::overflow::OverflowValue;
-use super::page::{Expected, Page, Value};
+use super::page::{Expected, Page, RowPlace, Value};
+use super::refs::OverflowRef;
 use super::store::{Base, BaseStore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +22,13 @@ enum Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub(crate) enum Direction {
     Forward,
     Backward,
 }
+
+/// Branches above a leaf that need no memory of their own.
+const PATH: usize = 3;
 
 /// A cursor over one tree of one base. It owns what it reads from, so it may live as long as anybody likes.
 ///
@@ -34,10 +43,15 @@ pub(crate) struct BaseCursor {
     base: Arc<Base>,
     tree: TreeId,
     place: Place,
-    /// The branches above the leaf, each with the child taken.
-    path: Vec<(Arc<Page>, usize)>,
+    /// The branches above the leaf, each with the child taken. They are looked up again when the cursor comes back to one,
+    /// so that it holds no page that all cursors pass: they would meet at its reference count.
+    path: SmallVec<[(Expected, usize); PATH]>,
     leaf: Option<Arc<Page>>,
     row: usize,
+    /// The rows of the leaf that [`step_in_run`](Self::step_in_run) may come to.
+    run: Range<usize>,
+    row_place: RowPlace,
+    /// On a row: the leaf's prefix and what its slot adds.
     key: Vec<u8>,
     /// The row's value, if it is a long one and was asked for.
     long_value: OnceLock<OverflowValue>,
@@ -51,25 +65,30 @@ impl BaseCursor {
             base,
             tree,
             place: Place::BeforeFirst,
-            path: Vec::new(),
+            path: SmallVec::new(),
             leaf: None,
             row: 0,
+            run: 0..0,
+            row_place: RowPlace::default(),
             key: Vec::new(),
             long_value: OnceLock::new(),
         }
     }
 
     /// Whether the cursor stands on a row.
+    #[inline]
     pub(crate) fn is_on_row(&self) -> bool {
         self.place == Place::Row
     }
 
     /// The row's key; empty when the cursor stands on none.
+    #[inline]
     pub(crate) fn key(&self) -> &[u8] {
         if self.is_on_row() { &self.key } else { &[] }
     }
 
     /// The key of the row that it stood on last, which an error leaves as it was.
+    #[cfg(test)]
     pub(crate) fn last_key(&self) -> &[u8] {
         &self.key
     }
@@ -79,18 +98,22 @@ impl BaseCursor {
     ///
     /// # Errors
     /// `Corrupt`, and what reading gives.
+    #[inline]
     pub(crate) fn value(&self) -> Result<&[u8]> {
         let Some(leaf) = self.leaf.as_ref().filter(|_| self.is_on_row()) else { return Ok(&[]) };
-        match leaf.value(self.row) {
+        match leaf.value_at(&self.row_place) {
             Value::Inline(value) => Ok(value),
-            Value::Overflow(run) => {
-                if let Some(read) = self.long_value.get() {
-                    return Ok(read.value());
-                }
-                let read = self.store.read_overflow(self.tree, &run)?;
-                Ok(self.long_value.get_or_init(|| read).value())
-            }
+            Value::Overflow(run) => self.long_value(&run),
         }
+    }
+
+    #[cold]
+    fn long_value(&self, run: &OverflowRef) -> Result<&[u8]> {
+        if let Some(read) = self.long_value.get() {
+            return Ok(read.value());
+        }
+        let read = self.store.read_overflow(self.tree, run)?;
+        Ok(self.long_value.get_or_init(|| read).value())
     }
 
     /// Moves to the first row.
@@ -177,6 +200,41 @@ impl BaseCursor {
         }
     }
 
+    /// Says how far [`step_in_run`](Self::step_in_run) may go from the row that the cursor stands on: to the edge of the
+    /// leaf, but not to `fence` or beyond.
+    pub(crate) fn set_run(&mut self, fence: Option<&[u8]>, direction: Direction) {
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else { return };
+        let (mut first, mut end) = (0, leaf.entries());
+        if let Some(fence) = fence {
+            match (direction, leaf.find_row(fence)) {
+                (Direction::Forward, Ok(at) | Err(at)) => end = at,
+                (Direction::Backward, Ok(at)) => first = at + usize::from(!planted!(RunIntoFence)),
+                (Direction::Backward, Err(at)) => first = at,
+            }
+        }
+        self.run = first..end;
+    }
+
+    /// Moves to the next row in `direction`, if the run since the last [`set_run`](Self::set_run) goes so far. Any other
+    /// move ends the run.
+    #[inline]
+    pub(crate) fn step_in_run(&mut self, direction: Direction) -> bool {
+        let row = match direction {
+            Direction::Forward => self.row + 1,
+            Direction::Backward => self.row.wrapping_sub(1),
+        };
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.run.contains(&row)) else { return false };
+        let prefix = leaf.prefix().len();
+        self.row_place = leaf.row_place(row);
+        self.key.truncate(prefix);
+        self.key.extend_from_slice(leaf.suffix_at(&self.row_place));
+        self.row = row;
+        if self.long_value.get_mut().is_some() {
+            self.long_value = OnceLock::new();
+        }
+        true
+    }
+
     /// Stands on a row of the leaf, or on the first row of the next leaf.
     fn settle_forward(&mut self, row: usize) -> Result<bool> {
         match &self.leaf {
@@ -195,8 +253,10 @@ impl BaseCursor {
 
     fn stand_on(&mut self, row: usize) -> Result<bool> {
         self.long_value.take();
+        self.run = 0..0;
         if let Some(leaf) = &self.leaf {
             leaf.copy_key(row, &mut self.key);
+            self.row_place = leaf.row_place(row);
         }
         self.row = row;
         self.place = Place::Row;
@@ -205,6 +265,7 @@ impl BaseCursor {
 
     fn leave(&mut self, place: Place) -> Result<bool> {
         self.long_value.take();
+        self.run = 0..0;
         self.place = place;
         self.path.clear();
         self.leaf = None;
@@ -221,30 +282,35 @@ impl BaseCursor {
 
     /// Goes down from a page to its first row, or to its last.
     fn descend_go_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
-        let pick = |entries: usize| if direction == Direction::Forward { 0 } else { entries - 1 };
-        loop {
-            let page = self.read(&at)?;
-            let index = pick(page.entries());
-            if page.is_leaf() {
-                self.leaf = Some(page);
-                return self.stand_on(index);
-            }
-            at = Expected { tree: self.tree, child: page.child(index), level: at.level - 1 };
-            self.path.push((page, index));
+        let pick = |page: &Page| if direction == Direction::Forward { 0 } else { page.entries() - 1 };
+        while at.level > 0 {
+            let (index, child) = self.read(&at, |branch| {
+                let index = pick(branch);
+                (index, branch.child(index))
+            })?;
+            self.path.push((at, index));
+            at = Expected { tree: self.tree, child, level: at.level - 1 };
         }
+        let leaf = self.read_leaf(&at)?;
+        let row = pick(&leaf);
+        self.leaf = Some(leaf);
+        self.stand_on(row)
     }
 
     /// Goes to the edge of the leaf after, or before.
     fn next_leaf(&mut self, direction: Direction) -> Result<bool> {
-        while let Some((page, index)) = self.path.pop() {
-            let next = match direction {
-                Direction::Forward => Some(index + 1).filter(|next| *next < page.entries()),
-                Direction::Backward => index.checked_sub(1),
-            };
-            if let Some(next) = next {
-                let child = Expected { tree: self.tree, child: page.child(next), level: page.level() - 1 };
-                self.path.push((page, next));
+        while let Some((at, index)) = self.path.pop() {
+            let next = self.read(&at, |branch| {
+                let next = match direction {
+                    Direction::Forward => Some(index + 1).filter(|next| *next < branch.entries()),
+                    Direction::Backward => index.checked_sub(1),
+                }?;
+                Some((next, branch.child(next)))
+            })?;
+            if let Some((next, child)) = next {
+                self.path.push((at, next));
                 let left = self.leaf.take();
+                let child = Expected { tree: self.tree, child, level: at.level - 1 };
                 self.descend_go_to_edge(child, direction)?;
                 return self.check_order(left, direction);
             }
@@ -258,23 +324,16 @@ impl BaseCursor {
     /// Checks that a step came from the leaf that was `left` to a later one in key order.
     fn check_order(&mut self, left: Option<Arc<Page>>, direction: Direction) -> Result<bool> {
         let (Some(left), Some(leaf)) = (left, &self.leaf) else { return Ok(true) };
-        let mut edge = Vec::new();
-        let in_order = match direction {
-            Direction::Forward => {
-                left.copy_key(left.entries() - 1, &mut edge);
-                edge < self.key
-            }
-            Direction::Backward => {
-                left.copy_key(0, &mut edge);
-                edge > self.key
-            }
+        let (edge, in_order) = match direction {
+            Direction::Forward => (left.entries() - 1, Ordering::Less),
+            Direction::Backward => (0, Ordering::Greater),
         };
-        if in_order {
+        if left.compare_key(edge, &self.key) == in_order {
             return Ok(true);
         }
         let page = leaf.id();
         // As after any error: what it stood on last.
-        self.key = edge;
+        left.copy_key(edge, &mut self.key);
         self.leave(Place::BeforeFirst)?;
         Err(BaseError::Corrupt { page, what: "its keys do not follow those of the leaf before" })
     }
@@ -290,20 +349,33 @@ impl BaseCursor {
         }
         self.leave(Place::BeforeFirst)?;
         let Some(mut at) = self.base.top(self.tree) else { return Ok(None) };
-        loop {
-            let page = self.read(&at)?;
-            if page.is_leaf() {
-                let found = page.find_row(key);
-                self.leaf = Some(page);
-                return Ok(Some(found));
+        while at.level > 0 {
+            let (index, child) = self.read(&at, |branch| {
+                let index = branch.find_child(key);
+                (index, branch.child(index))
+            })?;
+            self.path.push((at, index));
+            at = Expected { tree: self.tree, child, level: at.level - 1 };
+        }
+        let leaf = self.read_leaf(&at)?;
+        let found = leaf.find_row(key);
+        self.leaf = Some(leaf);
+        Ok(Some(found))
+    }
+
+    /// Looks into a page.
+    fn read<R>(&mut self, at: &Expected, look: impl FnOnce(&Page) -> R) -> Result<R> {
+        self.store.count_lookups(1);
+        match self.store.page(at) {
+            Ok(page) => Ok(look(&page)),
+            Err(error) => {
+                self.leave(Place::BeforeFirst)?;
+                Err(error)
             }
-            let index = page.find_child(key);
-            at = Expected { tree: self.tree, child: page.child(index), level: at.level - 1 };
-            self.path.push((page, index));
         }
     }
 
-    fn read(&mut self, at: &Expected) -> Result<Arc<Page>> {
+    fn read_leaf(&mut self, at: &Expected) -> Result<Arc<Page>> {
         self.store.count_lookups(1);
         match self.store.page(at) {
             Ok(page) => Ok(page.into_shared()),

@@ -36,7 +36,7 @@ mod tests;
 
 pub use cache::{CachedPage, ClockCache, Page, PageCache};
 pub(crate) use compact::Compacted;
-pub(crate) use cursor::BaseCursor;
+pub(crate) use cursor::{BaseCursor, Direction as BaseDirection};
 pub(crate) use error::BaseError;
 pub(crate) use fold::{Change, ChangeSource};
 pub(crate) use ids::TreeId;

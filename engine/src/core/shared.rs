@@ -168,9 +168,15 @@ impl Core {
         }
     }
 
+    /// Whether this process opened the file, and not one that it is a fork of.
+    #[inline]
+    pub(crate) fn is_own_process(&self) -> bool {
+        self.process.is_current()
+    }
+
     /// Refuses a process that is a fork of the one that opened the file.
     pub(crate) fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(Error::Forked) }
+        if self.is_own_process() { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// The newest timestamp that stands.
@@ -183,9 +189,9 @@ impl Core {
         timestamp(self.installed_ts.load(Ordering::SeqCst))
     }
 
-    /// The clock in nanoseconds, for ages.
+    /// The coarse clock in nanoseconds, for ages.
     pub(crate) fn now_nanos(&self) -> u64 {
-        u64::try_from(self.env.clock.now().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.env.clock.now_coarse().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The view that a snapshot would begin with now.

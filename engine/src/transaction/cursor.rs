@@ -128,7 +128,14 @@ impl Cursor {
         self.seek_within(from, direction, Bound::Unbounded)
     }
 
+    #[inline]
     fn step(&mut self, direction: Direction) -> Result<bool> {
+        if self.inner.is_sound(self.table.info())
+            && !self.inner.tracks_reads()
+            && self.layers.step_in_run(Some(&self.inner), direction)
+        {
+            return Ok(true);
+        }
         self.step_within(direction, Bound::Unbounded)
     }
 

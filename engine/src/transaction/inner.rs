@@ -57,7 +57,24 @@ impl Inner {
     }
 
     /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
+    #[inline]
     pub(super) fn check(&self, table: &TableInfo) -> Result<()> {
+        if self.is_sound(table) { Ok(()) } else { self.refuse(table) }
+    }
+
+    /// Whether [`check`](Self::check) lets it pass.
+    #[inline]
+    pub(super) fn is_sound(&self, table: &TableInfo) -> bool {
+        let core = self.core();
+        !self.is_closed()
+            && core.is_own_process()
+            && table.core == core.id
+            && !table.is_missing_at(self.begin_ts)
+    }
+
+    /// Says what [`check`](Self::check) has found.
+    #[cold]
+    fn refuse(&self, table: &TableInfo) -> Result<()> {
         if self.is_closed() {
             return Err(Error::TransactionClosed);
         }
@@ -66,10 +83,7 @@ impl Inner {
         if table.core != core.id {
             return Err(Error::ForeignTable(table.name.to_string()));
         }
-        if table.is_missing_at(self.begin_ts) {
-            return Err(Error::NoSuchTable(table.name.to_string()));
-        }
-        Ok(())
+        Err(Error::NoSuchTable(table.name.to_string()))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -172,7 +186,7 @@ impl Inner {
         }
         let view = self.view()?;
         for generation in view.generations() {
-            if !generation.may_hold(self.begin_ts) {
+            if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
                 continue;
             }
             let guard = pin();

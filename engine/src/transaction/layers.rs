@@ -4,6 +4,9 @@
 //! row at or beyond that place in the direction of travel. Turning round seeks every layer anew from the current key, and
 //! so does the step after one that failed.
 //! Where a key stands in several layers the topmost wins; a tombstone hides the row in the layers below.
+//!
+//! Most rows are the base's, so that a merge which comes to one looks where the layers above go on, and lets the base's
+//! cursor run free up to there: within its leaf, a step is then one of the base alone.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -14,7 +17,7 @@ use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
 use super::overlay::{GenerationLayer, OwnLayer};
-use crate::base::{BaseCursor, BaseStore};
+use crate::base::{BaseCursor, BaseDirection, BaseStore};
 use crate::core::View;
 use crate::error::{Error, Result};
 
@@ -52,7 +55,7 @@ pub(crate) struct Layers {
     base: Option<BaseCursor>,
     place: Place,
     direction: Direction,
-    /// The current row's key, kept while layers other than the base take part; and the key that a failed step left.
+    /// The key of a row that is being passed, and the one that a failed step left.
     key: Vec<u8>,
 }
 
@@ -106,6 +109,9 @@ impl Layers {
     /// before that end, or nothing. A step that fails leaves the row: another one tries it again, one back comes to the
     /// row.
     pub(crate) fn step(&mut self, own: Option<&Inner>, direction: Direction) -> Result<bool> {
+        if self.step_in_run(own, direction) {
+            return Ok(true);
+        }
         let ahead = direction == self.direction;
         match self.place {
             Place::End if ahead => Ok(false),
@@ -126,29 +132,23 @@ impl Layers {
         }
     }
 
+    /// Goes to the next row if that is one more of the base's run: nothing but the transaction's own writes can have come
+    /// between.
+    #[inline]
+    pub(crate) fn step_in_run(&mut self, own: Option<&Inner>, direction: Direction) -> bool {
+        direction == self.direction
+            && self.place == Place::Row(Layer::Base)
+            && !self.own.is_stale(own)
+            && self.base.as_mut().is_some_and(|base| base.step_in_run(base_direction(direction)))
+    }
+
     /// Goes from a row to the next in the direction of travel.
     fn advance(&mut self, own: Option<&Inner>) -> Result<bool> {
-        if self.is_base_alone(own)
-            && let Some(base) = &mut self.base
-        {
-            let found = match advance_base(base, self.direction) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.key.clear();
-                    self.key.extend_from_slice(base.last_key());
-                    return Err(error);
-                }
-            };
-            self.place = if found { Place::Row(Layer::Base) } else { Place::End };
-            return Ok(found);
-        }
-        if let Place::Row(Layer::Base) = self.place {
-            self.remember_base_key();
-        }
+        self.remember_key();
         if self.own.is_stale(own) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
-        self.pass_current(own)?;
+        self.pass(own)?;
         self.settle(own)
     }
 
@@ -157,30 +157,27 @@ impl Layers {
         self.place == Place::End && direction == self.direction
     }
 
-    /// Whether only the base has rows: then there is nothing to merge.
-    fn is_base_alone(&self, own: Option<&Inner>) -> bool {
-        self.base.is_some()
-            && self.generations.is_empty()
-            && !self.own.is_stale(own)
-            && self.own.key().is_none()
+    /// Puts the current row's key into `key`.
+    fn remember_key(&mut self) {
+        if let Place::Row(layer) = self.place {
+            self.remember_key_of(layer);
+        }
     }
 
-    fn remember_base_key(&mut self) {
-        self.key.clear();
-        if let Some(base) = &self.base {
-            self.key.extend_from_slice(base.key());
-        }
+    fn remember_key_of(&mut self, layer: Layer) {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(self.key_in(layer).unwrap_or_default());
+        self.key = key;
     }
 
     fn take_key(&mut self) -> Vec<u8> {
-        if let Place::Row(Layer::Base) = self.place {
-            self.remember_base_key();
-        }
+        self.remember_key();
         std::mem::take(&mut self.key)
     }
 
-    /// Moves every layer beyond the current key.
-    fn pass_current(&mut self, own: Option<&Inner>) -> Result<()> {
+    /// Moves every layer beyond the row whose key is in `key`.
+    fn pass(&mut self, own: Option<&Inner>) -> Result<()> {
         if self.own.key() == Some(&self.key) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
@@ -200,44 +197,49 @@ impl Layers {
 
     /// Finds the current row among the layers' positions, passing rows that a tombstone hides.
     fn settle(&mut self, own: Option<&Inner>) -> Result<bool> {
-        if self.is_base_alone(own) {
-            let found = self.base_key().is_some();
-            self.place = if found { Place::Row(Layer::Base) } else { Place::End };
-            return Ok(found);
-        }
         loop {
-            let Some((layer, key)) = self.first() else {
+            let (layer, fence) = self.first();
+            let Some(layer) = layer else {
                 self.place = Place::End;
                 return Ok(false);
             };
-            let hidden = self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone));
-            let key = key.to_vec();
-            self.key = key;
-            if !hidden {
-                self.place = Place::Row(layer);
-                return Ok(true);
+            if layer == Layer::Base {
+                if let Some(base) = &mut self.base {
+                    let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));
+                    base.set_run(fence, base_direction(self.direction));
+                }
+            } else if self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone)) {
+                self.remember_key_of(layer);
+                self.pass(own)?;
+                continue;
             }
-            self.pass_current(own)?;
+            self.place = Place::Row(layer);
+            return Ok(true);
         }
     }
 
-    /// The layer whose key comes first in the direction of travel; of equal keys the topmost layer's.
-    fn first(&self) -> Option<(Layer, &[u8])> {
+    /// The layer whose key comes first in the direction of travel, of equal keys the topmost layer's; and the same of the
+    /// layers above the base alone.
+    fn first(&self) -> (Option<Layer>, Option<Layer>) {
         let before = match self.direction {
             Direction::Forward => Ordering::Less,
             Direction::Backward => Ordering::Greater,
         };
-        let own = self.own.key().map(|key| (Layer::Own, key));
-        let generations = self
-            .generations
-            .iter()
-            .enumerate()
-            .filter_map(|(index, generation)| Some((Layer::Generation(index), generation.key()?)));
-        let base = self.base_key().map(|key| (Layer::Base, key));
-        own.into_iter()
-            .chain(generations)
-            .chain(base)
-            .reduce(|first, next| if next.1.cmp(first.1) == before { next } else { first })
+        let mut above = self.own.key().map(|key| (Layer::Own, key));
+        for (index, generation) in self.generations.iter().enumerate() {
+            if let Some(key) = generation.key()
+                && above.is_none_or(|(_, first)| key.cmp(first) == before)
+            {
+                above = Some((Layer::Generation(index), key));
+            }
+        }
+        let fence = above.map(|(layer, _)| layer);
+        let first = match (self.base_key(), above) {
+            (Some(key), Some((_, above))) if key.cmp(above) != before => fence,
+            (Some(_), _) => Some(Layer::Base),
+            (None, _) => fence,
+        };
+        (first, fence)
     }
 
     fn found(&self, layer: Layer) -> Option<Found<'_>> {
@@ -249,15 +251,16 @@ impl Layers {
     }
 
     /// The current row's key.
+    #[inline]
     pub(crate) fn key(&self) -> Option<&[u8]> {
         match self.place {
-            Place::Row(Layer::Base) => self.base_key(),
-            Place::Row(_) => Some(&self.key),
+            Place::Row(layer) => self.key_in(layer),
             Place::Nowhere | Place::End | Place::Behind => None,
         }
     }
 
     /// The current row's value, as it was when the merge came to it.
+    #[inline]
     pub(crate) fn value(&self) -> Result<Option<&[u8]>> {
         match self.place {
             Place::Row(Layer::Base) => match &self.base {
@@ -277,6 +280,13 @@ impl Layers {
         }
     }
 
+    fn key_in(&self, layer: Layer) -> Option<&[u8]> {
+        match layer {
+            Layer::Base => self.base_key(),
+            above => key_above(&self.own, &self.generations, above),
+        }
+    }
+
     fn base_key(&self) -> Option<&[u8]> {
         self.base.as_ref().filter(|base| base.is_on_row()).map(BaseCursor::key)
     }
@@ -284,9 +294,26 @@ impl Layers {
     /// For a merge without the base: the current row's key, and whether the row is there or deleted.
     pub(crate) fn overlay_row(&self) -> Option<(&[u8], bool)> {
         match self.place {
-            Place::Row(layer) => Some((&self.key, !matches!(self.found(layer), Some(Found::Tombstone)))),
+            Place::Row(layer) => {
+                Some((self.key_in(layer)?, !matches!(self.found(layer), Some(Found::Tombstone))))
+            }
             Place::Nowhere | Place::End | Place::Behind => None,
         }
+    }
+}
+
+fn key_above<'a>(own: &'a OwnLayer, generations: &'a [GenerationLayer], layer: Layer) -> Option<&'a [u8]> {
+    match layer {
+        Layer::Own => own.key(),
+        Layer::Generation(index) => generations.get(index)?.key(),
+        Layer::Base => None,
+    }
+}
+
+fn base_direction(direction: Direction) -> BaseDirection {
+    match direction {
+        Direction::Forward => BaseDirection::Forward,
+        Direction::Backward => BaseDirection::Backward,
     }
 }
 

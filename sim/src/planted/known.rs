@@ -331,6 +331,13 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "RunIntoFence",
+        &[
+            "engine base::tests::runs::a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf",
+            "engine/failures_leave_it_usable a_step_that_could_not_read_is_made_again_and_misses_nothing",
+        ],
+    ),
+    (
         "SealedNotScanned",
         &[
             "tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes",

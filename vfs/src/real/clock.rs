@@ -31,6 +31,11 @@ impl Clock for RealClock {
         self.start.elapsed()
     }
 
+    #[cfg(target_os = "linux")]
+    fn now_coarse(&self) -> Duration {
+        super::coarse::now().unwrap_or_else(|| self.now())
+    }
+
     fn sleep(&self, duration: Duration) {
         thread::sleep(duration);
     }

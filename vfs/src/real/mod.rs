@@ -1,6 +1,8 @@
 //! The world as the operating system has it.
 
 mod clock;
+#[cfg(target_os = "linux")]
+mod coarse;
 mod env;
 mod file;
 mod filesystem;

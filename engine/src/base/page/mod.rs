@@ -45,4 +45,4 @@ pub(crate) use header::{
 };
 pub(crate) use validate::Expected;
 pub use view::Page;
-pub(crate) use view::Value;
+pub(crate) use view::{RowPlace, Value};

@@ -85,33 +85,39 @@ impl Page {
         if bytes[at::KIND] != kind as u8 {
             return expected.corrupt("it is of another type");
         }
-        let entries = usize::from(get_u16(&bytes, at::ENTRIES));
+        let entries = get_u16(&bytes, at::ENTRIES);
         if entries == 0 {
             return expected.corrupt("it is empty");
         }
         if get_u16(&bytes, at::ZERO) != 0 {
             return expected.corrupt("a reserved field is not zero");
         }
+        let count = usize::from(entries);
+        let (slots, children) = match kind {
+            PageKind::Leaf => (count, 0),
+            _ => (count - 1, count * ChildRef::BYTES),
+        };
+        let slots_at = HEADER_BYTES + usize::from(get_u16(&bytes, at::PREFIX));
+        let children_at = slots_at + slots * SLOT_BYTES;
         let end = get_u32(&bytes, at::END) as usize;
         if end > page_size.usable() {
             return expected.corrupt("its entries reach beyond its end");
         }
-        let prefix = HEADER_BYTES..HEADER_BYTES + usize::from(get_u16(&bytes, at::PREFIX));
-        let slot_count = if kind == PageKind::Leaf { entries } else { entries - 1 };
-        let slots = prefix.end..prefix.end + slot_count * SLOT_BYTES;
-        let children = if kind == PageKind::Leaf { 0 } else { entries * ChildRef::BYTES };
-        if slots.end + children > end {
+        if children_at + children > end {
             return expected.corrupt("its entries do not fit in it");
         }
+        // All of them lie before the end, and that within two bytes.
+        let [Ok(slots_at), Ok(children_at), Ok(end)] = [slots_at, children_at, end].map(u16::try_from) else {
+            return expected.corrupt("its entries reach beyond its end");
+        };
         Ok(Self {
             reference: expected.child,
             tree: expected.tree,
             level: expected.level,
             used: AtomicBool::new(true),
             entries,
-            children_at: slots.end,
-            prefix,
-            slots,
+            slots_at,
+            children_at,
             end,
             bytes,
         })
@@ -121,16 +127,17 @@ impl Page {
     fn check_keys(&self, expected: &Expected, page_size: PageSize, from: usize) -> Result<()> {
         let mut free_from = from;
         let mut last: Option<&[u8]> = None;
-        for slot in 0..self.slots.len() / SLOT_BYTES {
+        let slots_at = self.slots().start;
+        for slot in 0..self.slots().len() / SLOT_BYTES {
             let range = self.suffix_range(slot);
-            if range.start < free_from || range.end > self.end {
+            if range.start < free_from || range.end > self.end() {
                 return expected.corrupt("a key lies outside its place");
             }
-            if self.prefix.len() + range.len() > page_size.max_key() {
+            if self.prefix().len() + range.len() > page_size.max_key() {
                 return expected.corrupt("a key is too long");
             }
             let suffix = &self.bytes[range.clone()];
-            let at = self.slots.start + slot * SLOT_BYTES;
+            let at = slots_at + slot * SLOT_BYTES;
             if self.bytes[at..at + 4] != head(suffix).to_be_bytes() {
                 return expected.corrupt("the head of a key is not the key's");
             }
@@ -144,9 +151,9 @@ impl Page {
     }
 
     fn check_rows(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
-        self.check_keys(expected, page_size, self.slots.end)?;
+        self.check_keys(expected, page_size, self.slots().end)?;
         let mut overflow = false;
-        for row in 0..self.entries {
+        for row in 0..self.entries() {
             let (range, is_reference) = self.body_range(row);
             if is_reference && range.len() != crate::base::refs::OverflowRef::BYTES {
                 return expected.corrupt("a reference to a long value has the wrong length");
@@ -161,17 +168,17 @@ impl Page {
                 }
             }
         }
-        if self.entries as u64 != expected.child.rows || overflow != expected.child.overflow {
+        if u64::from(self.entries) != expected.child.rows || overflow != expected.child.overflow {
             return expected.corrupt("its parent counts its rows otherwise");
         }
         Ok(())
     }
 
     fn check_children(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
-        self.check_keys(expected, page_size, self.children_at + self.entries * ChildRef::BYTES)?;
+        self.check_keys(expected, page_size, self.child_at(self.entries()))?;
         let mut rows = 0_u64;
         let mut overflow = false;
-        for index in 0..self.entries {
+        for index in 0..self.entries() {
             let child = self.child(index);
             if child.rows == 0 || child.generation == PageGeneration(0) || child.page == PageId(u32::MAX) {
                 return expected.corrupt("a reference to a child cannot be");

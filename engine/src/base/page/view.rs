@@ -1,17 +1,22 @@
 //! A page in memory: bytes that were checked, and what its header says.
 
+use std::cmp::Ordering as Order;
 use std::ops::Range;
 
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 
-use super::header::SLOT_BYTES;
+use super::header::{HEADER_BYTES, SLOT_BYTES};
 use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::refs::{ChildRef, OverflowRef};
 
 const OVERFLOW_FLAG: u16 = 1 << 15;
 
 /// A checked, immutable page of the database file.
+///
+/// What a search needs before it comes to the bytes is one line of the processor's cache, and not the one with the
+/// reference counts.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Page {
     pub(super) reference: ChildRef,
     pub(super) tree: TreeId,
@@ -19,20 +24,32 @@ pub struct Page {
     /// Whether it was used since the cache last looked.
     pub(super) used: AtomicBool,
     /// Rows of a leaf, children of a branch.
-    pub(super) entries: usize,
-    pub(super) prefix: Range<usize>,
-    pub(super) slots: Range<usize>,
-    /// Where the references to children start, in a branch.
-    pub(super) children_at: usize,
-    pub(super) end: usize,
+    pub(super) entries: u16,
+    /// Where the slots start: behind the header and the prefix.
+    pub(super) slots_at: u16,
+    /// Where the slots end, and the references to children start in a branch.
+    pub(super) children_at: u16,
+    pub(super) end: u16,
     pub(super) bytes: Box<[u8]>,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Page>() == 64);
 
 /// A value as its leaf has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     Inline(&'a [u8]),
     Overflow(OverflowRef),
+}
+
+/// Where a row is in its leaf, to be looked up once for its key and its value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowPlace {
+    start: usize,
+    key_end: usize,
+    end: usize,
+    overflow: bool,
 }
 
 impl Page {
@@ -51,7 +68,8 @@ impl Page {
     /// The memory that it takes, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.len() + size_of::<Self>() + 2 * size_of::<usize>()
+        // The reference counts have a line of their own.
+        self.bytes.len() + size_of::<Self>() + align_of::<Self>()
     }
 
     /// Remembers that the page was used. It writes to memory only when that was not known.
@@ -78,8 +96,20 @@ impl Page {
         self.level
     }
 
+    #[inline]
     pub(crate) fn entries(&self) -> usize {
-        self.entries
+        usize::from(self.entries)
+    }
+
+    /// Where the slots are.
+    #[inline]
+    pub(super) fn slots(&self) -> Range<usize> {
+        usize::from(self.slots_at)..usize::from(self.children_at)
+    }
+
+    /// Where the used bytes end.
+    pub(super) fn end(&self) -> usize {
+        usize::from(self.end)
     }
 
     pub(crate) fn reference(&self) -> ChildRef {
@@ -90,16 +120,48 @@ impl Page {
         &self.bytes
     }
 
+    #[inline]
     pub(crate) fn prefix(&self) -> &[u8] {
-        &self.bytes[self.prefix.clone()]
+        &self.bytes[HEADER_BYTES..usize::from(self.slots_at)]
     }
 
+    #[inline]
     fn slot(&self, slot: usize) -> (usize, usize, bool) {
-        let at = self.slots.start + slot * SLOT_BYTES;
+        let at = usize::from(self.slots_at) + slot * SLOT_BYTES;
         let bytes = &self.bytes[at..at + SLOT_BYTES];
         let offset = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
         let len = u16::from_le_bytes([bytes[6], bytes[7]]);
         (offset, usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    }
+
+    /// Where a row is.
+    #[inline]
+    pub(crate) fn row_place(&self, row: usize) -> RowPlace {
+        let (start, key_len, overflow) = self.slot(row);
+        let end = if row + 1 < self.entries() { self.slot(row + 1).0 } else { self.end() };
+        RowPlace { start, key_end: start + key_len, end, overflow }
+    }
+
+    /// The part of a row's key behind the prefix.
+    #[inline]
+    pub(crate) fn suffix_at(&self, place: &RowPlace) -> &[u8] {
+        &self.bytes[place.start..place.key_end]
+    }
+
+    /// The value of a row.
+    #[inline]
+    pub(crate) fn value_at(&self, place: &RowPlace) -> Value<'_> {
+        let body = &self.bytes[place.key_end..place.end];
+        if place.overflow { Value::Overflow(OverflowRef::decode(body)) } else { Value::Inline(body) }
+    }
+
+    /// Compares the key of a slot with another one.
+    pub(crate) fn compare_key(&self, slot: usize, key: &[u8]) -> Order {
+        let prefix = self.prefix();
+        match key.get(..prefix.len()) {
+            Some(start) => prefix.cmp(start).then_with(|| self.suffix(slot).cmp(&key[prefix.len()..])),
+            None => prefix.cmp(key),
+        }
     }
 
     /// Where the key of a slot is, without the prefix.
@@ -122,9 +184,8 @@ impl Page {
 
     /// Where a row's value is, and whether it is a reference to an overflow run.
     pub(super) fn body_range(&self, row: usize) -> (Range<usize>, bool) {
-        let (offset, len, overflow) = self.slot(row);
-        let end = if row + 1 < self.entries { self.slot(row + 1).0 } else { self.end };
-        (offset + len..end, overflow)
+        let place = self.row_place(row);
+        (place.key_end..place.end, place.overflow)
     }
 
     /// A row's value or reference as bytes, and whether it is a reference.
@@ -135,21 +196,18 @@ impl Page {
 
     /// A row's value.
     pub(crate) fn value(&self, row: usize) -> Value<'_> {
-        match self.body(row) {
-            (body, false) => Value::Inline(body),
-            (body, true) => Value::Overflow(OverflowRef::decode(body)),
-        }
+        self.value_at(&self.row_place(row))
     }
 
     /// A branch's reference to a child.
     pub(crate) fn child(&self, index: usize) -> ChildRef {
-        let at = self.children_at + index * ChildRef::BYTES;
+        let at = self.child_at(index);
         ChildRef::decode(&self.bytes[at..at + ChildRef::BYTES])
     }
 
     /// Where a branch's reference to a child is.
     pub(crate) fn child_at(&self, index: usize) -> usize {
-        self.children_at + index * ChildRef::BYTES
+        usize::from(self.children_at) + index * ChildRef::BYTES
     }
 
     /// Where a row's reference to an overflow run is, if it has one.
@@ -176,8 +234,7 @@ impl Page {
             level: 0,
             used: AtomicBool::new(false),
             entries: 0,
-            prefix: 0..0,
-            slots: 0..0,
+            slots_at: 0,
             children_at: 0,
             end: 0,
             bytes: Box::default(),

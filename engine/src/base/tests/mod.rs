@@ -9,4 +9,5 @@ mod hostile;
 mod kit;
 mod model;
 mod readers;
+mod runs;
 mod space;

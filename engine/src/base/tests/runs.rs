@@ -1,0 +1,58 @@
+//! Runs of a cursor: steps within a leaf that come to every row before a fence, and to none at it or behind it.
+
+use std::sync::Arc;
+
+use super::file::TestFile;
+use super::kit::*;
+use crate::base::*;
+
+const ROWS: u32 = 200;
+const TREE: TreeId = TreeId(1);
+
+/// Even numbers, so that a fence can stand on a row or between two; every tenth value has pages of its own.
+fn even_rows(store: &Arc<BaseStore>, base: &Arc<Base>) -> Arc<Base> {
+    let rows: Changes =
+        (0..ROWS).map(|n| ((TREE, (2 * n).to_be_bytes().to_vec()), Some(value(2 * n)))).collect();
+    fold(store, base, &rows, &[]).unwrap()
+}
+
+fn value(key: u32) -> Vec<u8> {
+    vec![key as u8; if key.is_multiple_of(20) { 2000 } else { 20 }]
+}
+
+#[test]
+fn a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1 << 16);
+    let base = even_rows(&store, &base);
+    let mut cursor = BaseCursor::new(Arc::clone(&store), base, TREE);
+    let (mut most, mut fenced) = (0, 0);
+    for start in (0..2 * ROWS).step_by(14) {
+        for distance in 1..40_u32 {
+            for (direction, fence) in [
+                (BaseDirection::Forward, start.saturating_add(distance)),
+                (BaseDirection::Backward, start.saturating_sub(distance)),
+            ] {
+                assert!(cursor.seek_ge(&start.to_be_bytes()).unwrap());
+                assert!(!cursor.step_in_run(direction), "no run was set");
+                cursor.set_run(Some(&fence.to_be_bytes()), direction);
+                let (mut at, mut steps) = (start, 0);
+                while cursor.step_in_run(direction) {
+                    at = if direction == BaseDirection::Forward { at + 2 } else { at - 2 };
+                    steps += 1;
+                    assert_eq!(cursor.key(), at.to_be_bytes());
+                    assert_eq!(cursor.value().unwrap(), value(at));
+                    assert!(if direction == BaseDirection::Forward { at < fence } else { at > fence });
+                }
+                assert!(cursor.is_on_row() && cursor.key() == at.to_be_bytes(), "it stays on the last row");
+                most = most.max(steps);
+                fenced += u32::from(at.abs_diff(fence) <= 2);
+                // Any other move goes on from there, and ends the run.
+                let next = at + 2;
+                assert_eq!(cursor.next().unwrap(), next < 2 * ROWS);
+                assert!(!cursor.step_in_run(direction));
+            }
+        }
+    }
+    assert!(most > 5 && fenced > 100, "{most} {fenced}");
+}
