@@ -84,6 +84,11 @@ impl RowKey {
         self.0.bytes()
     }
 
+    /// The first key behind it.
+    pub(crate) fn successor(&self) -> Self {
+        Self::new(self.table(), &[self.bytes(), &[0]].concat())
+    }
+
     /// See [`Probe::hash`].
     #[inline]
     pub(crate) fn hash(&self) -> u64 {
