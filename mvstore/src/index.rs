@@ -23,9 +23,11 @@
 //! 3. The slots of a block are taken from the first on, each once, by a compare-exchange. So whoever looks for a key up to
 //!    the first free slot, and takes that, has put in a row that is not there; and a full block never changes again.
 //! 4. A new node comes only out of a full block, which is *split*: first the node with the upper half of the rows is
-//!    linked, then the lower half takes the full block's place. Both halves follow from the rows alone, so whoever else
-//!    splits the same block finds it done, or does the rest. For a key behind all rows of a full block, the new node begins
-//!    right behind them and is empty, and the full block stays.
+//!    linked, then the lower half takes the full block's place. Where the rows of the block came in key order, and so the
+//!    next ones are likely to come behind them, an empty node right behind them is linked before, and the split is
+//!    left until somebody needs room among them. What is done, and in which order, follows from the rows of the block alone
+//!    and not from the key that room is made for. So whoever does the same late finds each step done, and has no effect;
+//!    a step that only some would take could come after rows were put where another step said.
 //! 5. A row is where the last node at or before its key says, or, while that is being split, also in the node behind:
 //!    whoever has loaded a block looks at the node's successor *afterwards*, and leaves to that what belongs there.
 //!
@@ -142,7 +144,7 @@ impl RowIndex {
     }
 
     /// How many rows there are.
-    #[cfg(test)]
+    #[cfg(all(test, not(any(shuttle, loom))))]
     pub(crate) fn len(&self) -> usize {
         self.forward(std::ops::Bound::Unbounded).count()
     }
@@ -255,11 +257,12 @@ impl RowIndex {
     #[cold]
     fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey, recent: &Recent) {
         let rows = self.sorted(full);
-        if let Some(last) = rows.last()
-            && last.get().key < *key
-        {
-            self.insert_node(&last.get().key.successor(), &[], recent);
-            return;
+        let Some(last) = rows.last() else { return };
+        if self.is_ascending(full) {
+            let made = self.insert_node(&last.get().key.successor(), &[], recent);
+            if made || last.get().key < *key {
+                return;
+            }
         }
         let (lower, upper) = rows.split_at(SLOTS / 2);
         let Some(middle) = upper.first() else { return };
@@ -270,8 +273,8 @@ impl RowIndex {
         let _ = place.compare_exchange(ptr::from_ref(full).cast_mut(), lower, Release, Relaxed);
     }
 
-    /// Makes a node, unless there is one with this key.
-    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>], recent: &Recent) {
+    /// Makes a node, unless there is one with this key; says which.
+    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>], recent: &Recent) -> bool {
         let probe = first.borrow();
         let height = recent.height();
         let mut made = None;
@@ -282,7 +285,7 @@ impl RowIndex {
                     // SAFETY: it was linked nowhere, and this was its last use.
                     unsafe { self.forget_node(node) };
                 }
-                return;
+                return false;
             }
             let node = *made.get_or_insert_with(|| self.make_node(first, rows, height));
             if self.link(node, 0, &position) {
@@ -299,6 +302,7 @@ impl RowIndex {
                 position = self.search(probe);
             }
         }
+        true
     }
 
     /// Puts a node, which is at least as high, into its position on a level; `false` when that is no longer there.
@@ -337,6 +341,14 @@ impl RowIndex {
             let block = self.make_block(&[]);
             let _ = self.block_pointer(node).compare_exchange(ptr::null_mut(), block, Release, Relaxed);
         }
+    }
+
+    /// Whether the rows of a block came in key order.
+    fn is_ascending(&self, block: &Block) -> bool {
+        block
+            .iter()
+            .map_while(|slot| self.stored(slot))
+            .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
     }
 
     /// The rows of a block in key order.

@@ -111,6 +111,19 @@ fn loom_a_block_is_split_in_both_ways() {
     });
 }
 
+/// One that is slow to go on behind the block, as another splits it and puts a row there.
+#[test]
+fn loom_a_late_split_has_no_effect() {
+    check_schedules(|| {
+        let store = Store::with("ac");
+        let other = spawn(&store, |store| store.insert("d"));
+        store.insert("be");
+        other.join().unwrap();
+        assert!(store.has("abcde"));
+        assert_eq!(store.all(), "abcde");
+    });
+}
+
 #[test]
 fn loom_one_key_has_one_row() {
     check_schedules(|| {
