@@ -1,8 +1,9 @@
 //! The command `work`: one operation so many times and nothing else, for profilers.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid::{Database, Durability, Options, Table};
+use braid::{Database, Durability, Options, RetryPolicy, Table};
 
 use crate::Result;
 use crate::cell::{self, options, unfolded_options, verify};
@@ -62,6 +63,11 @@ enum Operation {
     Deferred,
     /// Commits a row, durable.
     Durable,
+    /// Moves money between two of `rows` accounts by `transact`: two reads and two writes, deferred.
+    Transfer,
+    /// Commits a hundred new rows in one transaction, deferred; `operations` counts rows.
+    #[value(name = "insert-100")]
+    Insert100,
     /// Opens a database that a run before has left; `operations` is not used.
     Reopen,
 }
@@ -131,20 +137,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             scan(arguments, &db, &table)?
         }
         Operation::Deferred | Operation::Durable => {
-            let began = std::time::Instant::now();
-            std::thread::scope(|scope| {
-                let workers: Vec<_> = (0..arguments.threads)
-                    .map(|thread| {
-                        let (db, table) = (&db, &table);
-                        scope.spawn(move || commit(arguments, db, table, thread))
-                    })
-                    .collect();
-                workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?)
+            let each = |thread| commit(arguments, &db, &table, thread);
+            on_threads(arguments, each)?;
+            return verify("rows", db.snapshot()?.count(&table)?, per_thread(arguments) * arguments.threads);
+        }
+        Operation::Insert100 => {
+            let each = |thread| insert_100(arguments, &db, &table, thread);
+            on_threads(arguments, each)?;
+            let rows = per_thread(arguments) / 100 * 100 * arguments.threads;
+            return verify("rows", db.snapshot()?.count(&table)?, rows);
+        }
+        Operation::Transfer => {
+            fill(arguments, &db, &table)?;
+            let retries = AtomicU64::new(0);
+            on_threads(arguments, |thread| {
+                let more = transfer(arguments, &db, &table, thread)?;
+                retries.fetch_add(more, Ordering::Relaxed);
+                Ok(())
             })?;
-            let total = arguments.operations / arguments.threads * arguments.threads;
-            verify("rows", db.snapshot()?.count(&table)?, total)?;
-            eprintln!("{:.0} 1/s", total as f64 / began.elapsed().as_secs_f64());
-            return Ok(());
+            eprintln!("{} retries", retries.into_inner());
+            let snapshot = db.snapshot()?;
+            let mut sum = 0_u64;
+            for row in snapshot.range::<&[u8]>(&table, ..)? {
+                sum = sum.wrapping_add(number_of(&row?.1).ok_or("a value is too short")?);
+            }
+            return verify("the sum", sum, (0..arguments.rows).sum());
         }
     };
     eprintln!("{:.0} ns each, {:.0} in the fastest slice", all.nanos_each(), all.fastest_nanos());
@@ -219,8 +236,60 @@ fn get(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::mea
     })
 }
 
+fn per_thread(arguments: &Arguments) -> u64 {
+    arguments.operations / arguments.threads
+}
+
+/// Runs `each` with the number of each thread, and tells how fast all operations were.
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn on_threads(arguments: &Arguments, each: impl Fn(u64) -> Result<()> + Sync) -> Result<()> {
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        let each = &each;
+        let workers: Vec<_> =
+            (0..arguments.threads).map(|thread| scope.spawn(move || each(thread))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?)
+    })?;
+    let total = per_thread(arguments) * arguments.threads;
+    eprintln!("{:.0} 1/s", total as f64 / began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The accounts' balances are the numbers that their values say; their sum stays. Returns how many attempts were lost.
+fn transfer(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<u64> {
+    let mut dice = Dice::new(thread);
+    let mut lost = 0;
+    for _ in 0..per_thread(arguments) {
+        let from = dice.below(arguments.rows);
+        let to = (from + 1 + dice.below(arguments.rows - 1)) % arguments.rows;
+        let keys = [from, to].map(|number| arguments.order.key(number));
+        let outcome = db.transact(RetryPolicy::default(), |tx| {
+            let [from, to] = &keys;
+            let of =
+                |key| tx.get_with(table, key, number_of).map(|found| found.flatten().unwrap_or_default());
+            let (payer, payee) = (of(from)?, of(to)?);
+            tx.put(table, from, value(payer.wrapping_sub(1), 0))?;
+            tx.put(table, to, value(payee.wrapping_add(1), 0))
+        })?;
+        lost += u64::from(outcome.attempts) - 1;
+    }
+    Ok(lost)
+}
+
+fn insert_100(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<()> {
+    for batch in 0..per_thread(arguments) / 100 {
+        let mut tx = db.begin_concurrent()?;
+        for row in 0..100 {
+            let number = (thread << 40) | (batch * 100 + row);
+            tx.put(table, arguments.order.key(number), value(number, 0))?;
+        }
+        tx.commit()?;
+    }
+    Ok(())
+}
+
 fn commit(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<()> {
-    for repetition in 0..arguments.operations / arguments.threads {
+    for repetition in 0..per_thread(arguments) {
         let number = (thread << 40) | repetition;
         db.put(table, arguments.order.key(number), value(number, 0))?;
     }

@@ -15,13 +15,11 @@ use std::cell::LazyCell;
 use std::fmt;
 
 use braid_vfs::planted;
-use crossbeam_skiplist::base::RefEntry;
 use smallvec::SmallVec;
 
-use crate::chain::Chain;
 use crate::epoch::Guard;
 use crate::generation::{InstallRights, Tally};
-use crate::key::RowKey;
+use crate::index::Row;
 use crate::{Generation, TableId, Timestamp, WriteSet};
 
 /// The chains of a write set's keys in one generation.
@@ -29,7 +27,7 @@ pub struct Prepared<'g> {
     generation: &'g Generation,
     guard: &'g Guard,
     /// In the order of the write set.
-    rows: SmallVec<[RefEntry<'g, RowKey, Chain>; 4]>,
+    rows: SmallVec<[&'g Row; 4]>,
     /// Of the write set, when it was prepared.
     version: u64,
 }
@@ -50,7 +48,7 @@ impl Generation {
     /// dropping the result leaves nothing behind but memory that the next writer of the key uses.
     pub fn prepare<'g>(&'g self, writes: &WriteSet, guard: &'g Guard) -> Prepared<'g> {
         let mut rows = SmallVec::with_capacity(writes.len());
-        rows.extend(writes.rows().map(|row| self.find_or_create(row.key, guard)));
+        rows.extend(writes.rows().map(|row| self.find_or_create(row.key)));
         Prepared { generation: self, guard, rows, version: writes.version() }
     }
 }
@@ -71,12 +69,12 @@ impl<'g> Prepared<'g> {
         }
         let rows = if planted!(OneKeyValidated) { self.rows.get(..1)? } else { &self.rows };
         rows.iter().find_map(|row| {
-            let newest = row.value().newest(self.guard)?;
+            let newest = row.chain.newest(self.guard)?;
             if planted!(DeleteNoConflict) && newest.found().value().is_none() {
                 return None;
             }
             let winner_ts = newest.commit_ts();
-            let key = row.key();
+            let key = &row.key;
             (winner_ts > begin_ts).then(|| Conflict { table: key.table(), key: key.bytes(), winner_ts })
         })
     }
@@ -114,25 +112,17 @@ impl<'g> Prepared<'g> {
         writes.for_each_value(|pending| {
             // The lengths are equal.
             let Some(row) = rows.next() else { return };
-            if tally.push(row.value(), pending, commit_ts, guard) {
-                tally.freed += row.value().trim(*watermark, guard).bytes;
+            if tally.push(&row.chain, pending, commit_ts, guard) {
+                tally.freed += row.chain.trim(*watermark, guard).bytes;
             }
         });
         self.generation.count(&tally, commit_ts, commit_ts, guard);
     }
 }
 
-impl Drop for Prepared<'_> {
-    fn drop(&mut self) {
-        for row in self.rows.drain(..) {
-            row.release(self.guard);
-        }
-    }
-}
-
 impl fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.rows.iter().map(RefEntry::key)).finish()
+        f.debug_list().entries(self.rows.iter().map(|row| &row.key)).finish()
     }
 }
 

@@ -17,18 +17,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
-use crossbeam_epoch::default_collector;
-use crossbeam_skiplist::base::{Entry, RefEntry, SkipList};
 use crossbeam_utils::CachePadded;
 
 use crate::chain::{Chain, Pending, Pushed, Version};
 use crate::epoch::Guard;
 use crate::filter::KeyFilter;
+use crate::index::{Row, RowIndex};
 use crate::key::{Probe, RowKey};
 use crate::{Found, TableId, Timestamp};
-
-/// What a key costs beside its bytes: a node of the index with a tower of the mean height, and its allocation.
-const NODE_BYTES: usize = size_of::<RowKey>() + size_of::<Chain>() + 3 * size_of::<usize>() + 8;
 
 /// Freed versions wait in the thread that trimmed them; from so many bytes on they are handed over at once.
 const FLUSH_BYTES: usize = 256 << 10;
@@ -44,18 +40,13 @@ pub struct Generation {
     first_ts: AtomicU64,
     /// Asked before the index is searched for one key.
     filter: KeyFilter,
-    pub(crate) index: SkipList<RowKey, Chain>,
-    /// `loom` does not see what the index orders, so that it is shown a lock around it.
-    #[cfg(loom)]
-    in_sight: braid_vfs::sync::Mutex<()>,
+    pub(crate) index: RowIndex,
     counters: CachePadded<Counters>,
 }
 
+/// Written by the holder of the install rights alone.
 #[derive(Default)]
 struct Counters {
-    /// Memory of keys; anybody who prepares a commit adds to it.
-    key_bytes: AtomicUsize,
-    // The rest is written by the holder of the install rights alone.
     last_ts: AtomicU64,
     version_bytes: AtomicUsize,
     rows: AtomicUsize,
@@ -132,9 +123,7 @@ impl UnusedGeneration {
             start_ts,
             first_ts: AtomicU64::new(NONE),
             filter: self.filter,
-            index: SkipList::new(default_collector().clone()),
-            #[cfg(loom)]
-            in_sight: braid_vfs::sync::Mutex::default(),
+            index: RowIndex::new(),
             counters: CachePadded::default(),
         });
         let rights = InstallRights { generation: Arc::clone(&generation) };
@@ -165,7 +154,7 @@ impl Generation {
     /// About how much memory its rows occupy; what it takes without any is [`UnusedGeneration::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.counters.key_bytes.load(Relaxed) + self.counters.version_bytes.load(Relaxed)
+        self.index.bytes() + self.counters.version_bytes.load(Relaxed)
     }
 
     /// How many rows have a version in it; tombstones count.
@@ -208,8 +197,8 @@ impl Generation {
         if !self.may_hold(at) {
             return None;
         }
-        let row = self.find(table, key, guard)?;
-        let found = row.value().read(at, guard).map(Version::found);
+        let row = self.find(table, key)?;
+        let found = row.chain.read(at, guard).map(Version::found);
         found.filter(|found| !(planted!(TombstoneOverlooked) && found.value().is_none()))
     }
 
@@ -219,44 +208,21 @@ impl Generation {
         if self.is_empty() {
             return None;
         }
-        self.find(table, key, guard)?.value().newest(guard).map(Version::commit_ts)
+        self.find(table, key)?.chain.newest(guard).map(Version::commit_ts)
     }
 
     #[inline]
-    fn find<'g>(
-        &'g self,
-        table: TableId,
-        key: &[u8],
-        guard: &'g Guard,
-    ) -> Option<Entry<'g, 'g, RowKey, Chain>> {
+    fn find(&self, table: TableId, key: &[u8]) -> Option<&Row> {
         let probe = Probe::new(table, key);
-        if !self.filter.may_hold(probe.hash()) {
-            return None;
-        }
-        #[cfg(loom)]
-        let _in_sight = self.in_sight.lock();
-        self.index.get(&probe, guard)
+        let hash = probe.hash();
+        if self.filter.may_hold(hash) { self.index.get(&probe, hash) } else { None }
     }
 
-    /// The chain of a key, with a reference that is to be released.
-    pub(crate) fn find_or_create(&self, key: &RowKey, guard: &Guard) -> RefEntry<'_, RowKey, Chain> {
-        self.filter.insert(key.hash());
-        let mut created = false;
-        #[cfg(loom)]
-        let _in_sight = self.in_sight.lock();
-        let row = self.index.get_or_insert_with(
-            key.clone(),
-            || {
-                created = true;
-                Chain::new()
-            },
-            guard,
-        );
-        if created {
-            // Two threads that create one key at the same time count it twice; the sum is an estimate.
-            self.counters.key_bytes.fetch_add(NODE_BYTES + key.heap_bytes(), Relaxed);
-        }
-        row
+    /// The row of a key.
+    pub(crate) fn find_or_create(&self, key: &RowKey) -> &Row {
+        let hash = key.hash();
+        self.filter.insert(hash);
+        self.index.get_or_insert(key, hash)
     }
 
     /// Takes the installation of the commits from `first_ts` to `commit_ts` into the counters. Only the holder of the

@@ -84,6 +84,11 @@ impl RowKey {
         self.0.bytes()
     }
 
+    /// The first key behind it.
+    pub(crate) fn successor(&self) -> Self {
+        Self::new(self.table(), &[self.bytes(), &[0]].concat())
+    }
+
     /// See [`Probe::hash`].
     #[inline]
     pub(crate) fn hash(&self) -> u64 {
@@ -200,12 +205,13 @@ fn word(bytes: &[u8; INLINE], index: usize) -> u64 {
 }
 
 impl Ord for Probe<'_> {
-    #[inline]
+    #[inline(always)]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.table()
-            .cmp(&other.table())
-            .then_with(|| self.prefix().cmp(&other.prefix()))
-            .then_with(|| self.cmp_tail(other))
+        if self.table() != other.table() {
+            return self.table().cmp(&other.table());
+        }
+        let (prefix, other_prefix) = (self.prefix(), other.prefix());
+        if prefix == other_prefix { self.cmp_tail(other) } else { prefix.cmp(&other_prefix) }
     }
 }
 

@@ -18,6 +18,7 @@ mod filter;
 mod fold;
 mod found;
 mod generation;
+mod index;
 mod key;
 mod registry;
 mod replay;

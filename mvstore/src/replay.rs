@@ -73,10 +73,9 @@ impl InstallRights {
             if rows.peek().is_some_and(|next| next.key == key) {
                 continue;
             }
-            let row = generation.find_or_create(&key, guard);
-            tally.push(row.value(), &mut value, commit_ts, guard);
-            tally.freed += row.value().trim(commit_ts, guard).bytes;
-            row.release(guard);
+            let row = generation.find_or_create(&key);
+            tally.push(&row.chain, &mut value, commit_ts, guard);
+            tally.freed += row.chain.trim(commit_ts, guard).bytes;
         }
         generation.count(&tally, first_ts, last_ts, guard);
     }

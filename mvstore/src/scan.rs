@@ -8,10 +8,10 @@ use std::borrow::Borrow as _;
 use std::ops::Bound;
 
 use braid_vfs::planted;
-use crossbeam_skiplist::base::Entry;
 
-use crate::chain::{Chain, Version};
+use crate::chain::Version;
 use crate::epoch::Guard;
+use crate::index::Row;
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};
@@ -20,14 +20,12 @@ use crate::{Found, Generation, TableId, Timestamp};
 const PASS_PER_ROW: usize = 4;
 const PASS_AT_LEAST: usize = 256;
 
-type Row<'a, 'g> = Entry<'a, 'g, RowKey, Chain>;
-
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Ascending keys.
     Forward,
-    /// Descending keys. Each step costs a search of the index, some ten times a step forward.
+    /// Descending keys.
     Backward,
 }
 
@@ -153,22 +151,20 @@ impl ScanBatch {
         self.stopped_at.take().map(|table| (table, std::mem::take(&mut self.stop_key)))
     }
 
-    /// Adds the rows that a snapshot sees, from an entry of the index on and as long as they are `inside`.
-    fn fill<'a: 'g, 'g>(
+    /// Adds the rows that a snapshot sees, as long as they are `inside`.
+    fn fill<'g>(
         &mut self,
-        start: Option<Row<'a, 'g>>,
-        step: impl Fn(&Row<'a, 'g>) -> Option<Row<'a, 'g>>,
+        rows: impl Iterator<Item = &'g Row>,
         inside: impl Fn(&RowKey) -> bool,
         at: Timestamp,
         limit: ScanLimit,
         guard: &'g Guard,
     ) {
         let mut to_pass = limit.rows.saturating_mul(PASS_PER_ROW).max(PASS_AT_LEAST);
-        let mut next = start;
-        while let Some(row) = next.filter(|row| inside(row.key())) {
-            let full = match row.value().read(at, guard) {
+        for row in rows.take_while(|row| inside(&row.key)) {
+            let full = match row.chain.read(at, guard) {
                 Some(version) => {
-                    self.push(row.key(), version);
+                    self.push(&row.key, version);
                     self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
                 }
                 None => {
@@ -177,11 +173,10 @@ impl ScanBatch {
                 }
             };
             if full {
-                self.stopped_at = Some(row.key().table());
-                self.stop_key.extend_from_slice(row.key().bytes());
+                self.stopped_at = Some(row.key.table());
+                self.stop_key.extend_from_slice(row.key.bytes());
                 return;
             }
-            next = step(&row);
         }
     }
 
@@ -212,12 +207,12 @@ impl Generation {
         let (from, to) = table_bounds(scan.table, scan.from, scan.to);
         match scan.direction {
             Direction::Forward => {
-                let start = self.index.lower_bound(from.as_ref(), guard);
-                batch.fill(start, Entry::next, |key| is_below(key, &to), scan.at, scan.limit, guard);
+                let rows = self.index.forward(from.as_ref());
+                batch.fill(rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
             }
             Direction::Backward => {
-                let start = self.index.upper_bound(to.as_ref(), guard);
-                batch.fill(start, Entry::prev, |key| is_above(key, &from), scan.at, scan.limit, guard);
+                let rows = self.index.backward(to.as_ref());
+                batch.fill(rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
             }
         }
     }
@@ -244,8 +239,7 @@ impl Generation {
         guard: &Guard,
     ) {
         batch.clear();
-        let start = self.index.lower_bound(behind, guard);
-        batch.fill(start, Entry::next, |_| true, at, limit, guard);
+        batch.fill(self.index.forward(behind), |_| true, at, limit, guard);
     }
 
     /// The first row within bounds that was changed after `since`, and when: what the commit of a serializable
@@ -266,15 +260,13 @@ impl Generation {
             to => to,
         };
         let (from, to) = table_bounds(table, from, to);
-        let mut next = self.index.lower_bound(from.as_ref(), guard);
-        while let Some(row) = next.filter(|row| is_below(row.key(), &to)) {
-            if let Some(version) = row.value().newest(guard)
+        for row in self.index.forward(from.as_ref()).take_while(|row| is_below(&row.key, &to)) {
+            if let Some(version) = row.chain.newest(guard)
                 && version.commit_ts() > since
-                && !(planted!(PhantomUnseen) && row.value().read(since, guard).is_none())
+                && !(planted!(PhantomUnseen) && row.chain.read(since, guard).is_none())
             {
-                return Some((row.key().bytes(), version.commit_ts()));
+                return Some((row.key.bytes(), version.commit_ts()));
             }
-            next = row.next();
         }
         None
     }

@@ -98,7 +98,7 @@ impl WriteSet {
 
     /// Every row, ordered by table and key.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = WriteRow<'_>> {
-        self.rows.range(Bound::Unbounded, Bound::Unbounded).filter_map(Row::public)
+        self.rows.iter().filter_map(Row::public)
     }
 
     /// How many rows it writes.
@@ -158,7 +158,7 @@ impl WriteSet {
 
     /// The keys as they are stored, in order.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.range(Bound::Unbounded, Bound::Unbounded)
+        self.rows.iter()
     }
 
     /// Every value in key order, to be taken.

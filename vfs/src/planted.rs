@@ -107,6 +107,8 @@ mod bugs {
         TrimmedTooFar,
         /// The filter lets a key through only if none of its bits was set before it came.
         FilterForgets,
+        /// A block of rows that is split loses its upper half.
+        UpperHalfForgotten,
         /// A range that was read is checked for rows that changed, not for new ones.
         PhantomUnseen,
         /// The last key of a range that was read is not checked.

@@ -1,15 +1,16 @@
 //! Group commit: one sync for all that wait.
 //!
 //! Whoever waits for a position and finds nobody syncing becomes the *leader*: it takes the log's end, syncs up to
-//! there, and publishes that as durable. Whoever comes while it does so becomes a *follower* and sleeps. When the
-//! leader is done it hands the lead to one follower that it did not cover, waking that one first so that the disk
-//! is busy again, and then wakes those that it did cover. It leads once and returns, so nobody works for others
-//! longer than one sync.
+//! there, and publishes that as durable. Whoever comes while it does so becomes a *follower* and sleeps: together with all
+//! others that the present sync covers, or with those that wait for the next one. The first of the latter is the
+//! *successor*. When the leader is done it hands the lead to the successor, waking that one first so that the disk
+//! is busy again, and then wakes all those that it did cover by one call. It leads once and returns, so nobody works for
+//! others longer than one sync.
 //!
 //! ```text
 //!           ┌── sync 1 ──┐┌── sync 2 ──┐┌── sync 3
-//! leader A  ████████████▌ wakes B, C, D
-//!        B      (waits)  ▐█████████████▌ wakes E, F
+//! leader A  ████████████▌ wakes B, then C and D
+//!        B      (waits)  ▐█████████████▌ wakes E, then nobody
 //!     C, D      (wait: were appended before sync 1 began, so B's is not needed)
 //!     E, F                (wait)        ▐██████
 //! ```
@@ -19,9 +20,10 @@
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
 //! 2. `leading` is true exactly while one thread leads or has been told to. A follower is in `waiting` only while
 //!    `leading` is true, so there is always somebody who will wake it.
-//! 3. A leader takes the log's end after it became leader, so it covers its own position.
+//! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
+//!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
-//! 5. A verdict is stored once, before the wake-up, by whoever took the waiter out of `waiting`.
+//! 5. An event is set once, by whoever took it out of `waiting`.
 //!
 //! Looking for a leader and joining the queue happen under one hold of the mutex, and so do emptying the queue and
 //! giving up the lead. Were the leader to look at the queue in one hold and give up the lead in another:
@@ -32,16 +34,14 @@
 //!                                          join, unlock, sleep   ·  ... for ever
 //! ```
 //!
-//! The wake-ups are made outside the mutex, each to one thread, so that neither a woken thread meets a held lock nor
-//! a crowd meets at one.
+//! The wake-ups are made outside the mutex, and whoever is woken takes no lock.
 
 use std::io;
 use std::sync::Arc;
 
 use braid_vfs::planted;
-use braid_vfs::sync::Mutex;
-use braid_vfs::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use braid_vfs::sync::thread::{self, Thread};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::{Event, Mutex};
 
 use crate::{Lsn, SyncError};
 
@@ -65,39 +65,67 @@ pub(crate) struct GroupCommit {
 #[derive(Debug, Default)]
 struct Queue {
     leading: bool,
-    waiting: Vec<Arc<Waiter>>,
+    /// What the present sync covers; `None` before its leader has taken the log's end.
+    through: Option<Lsn>,
+    waiting: Waiting,
     failure: Option<Arc<io::Error>>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    lsn: Lsn,
-    verdict: AtomicU8,
-    thread: Thread,
+/// Those who sleep.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whom the present sync covers.
+    present: Crowd,
+    /// Who comes after it: the successor, and the others.
+    successor: Option<Arc<Event>>,
+    next: Crowd,
 }
 
-const WAIT: u8 = 0;
-const COVERED: u8 = 1;
-const LEAD: u8 = 2;
-const FAILED: u8 = 3;
+/// Threads that are woken together.
+#[derive(Debug, Default)]
+struct Crowd {
+    event: Option<Arc<Event>>,
+    threads: usize,
+}
 
-impl Waiter {
-    fn new(lsn: Lsn) -> Self {
-        Self { lsn, verdict: AtomicU8::new(WAIT), thread: thread::current() }
+const COVERED: u32 = 1;
+const LEAD: u32 = 2;
+const FAILED: u32 = 3;
+
+impl Crowd {
+    fn join(&mut self) -> Arc<Event> {
+        self.threads += 1;
+        Arc::clone(self.event.get_or_insert_default())
     }
 
-    fn wake(&self, verdict: u8) {
-        self.verdict.store(verdict, Ordering::Release);
-        self.thread.unpark();
-    }
-
-    fn sleep(&self) -> u8 {
-        loop {
-            match self.verdict.load(Ordering::Acquire) {
-                WAIT => thread::park(),
-                verdict => return verdict,
-            }
+    fn wake(self, verdict: u32) {
+        if let Some(event) = self.event {
+            event.set(verdict);
         }
+    }
+}
+
+impl Queue {
+    /// A place to sleep for one who waits for `lsn` while somebody leads.
+    fn join(&mut self, lsn: Lsn) -> Arc<Event> {
+        if self.through.is_none_or(|through| lsn <= through) {
+            self.waiting.present.join()
+        } else if self.waiting.successor.is_some() {
+            self.waiting.next.join()
+        } else {
+            Arc::clone(self.waiting.successor.insert(Arc::default()))
+        }
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+impl Waiting {
+    fn len(&self) -> usize {
+        self.present.threads + self.next.threads + usize::from(self.successor.is_some())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -127,7 +155,7 @@ impl GroupCommit {
         if lsn > target.appended() {
             return Err(SyncError::BeyondEnd { lsn });
         }
-        let waiter = {
+        let place = {
             let mut queue = self.queue.lock();
             if self.durable() >= lsn {
                 return Ok(());
@@ -136,15 +164,14 @@ impl GroupCommit {
                 return Err(SyncError::Poisoned);
             }
             if queue.leading {
-                let waiter = Arc::new(Waiter::new(lsn));
-                queue.waiting.push(Arc::clone(&waiter));
-                Some(waiter)
+                Some(queue.join(lsn))
             } else {
                 queue.leading = true;
+                queue.through = None;
                 None
             }
         };
-        match waiter.map_or(LEAD, |waiter| waiter.sleep()) {
+        match place.map_or(LEAD, |event| event.wait()) {
             COVERED => Ok(()),
             LEAD => self.lead(target),
             _ => Err(self.queue.lock().failure.clone().map_or(SyncError::Poisoned, SyncError::Failed)),
@@ -158,11 +185,14 @@ impl GroupCommit {
 
     /// One turn as the leader.
     fn lead(&self, target: &impl SyncTarget) -> Result<(), SyncError> {
-        if self.is_poisoned() {
-            return Err(SyncError::Poisoned);
-        }
+        let through = {
+            let mut queue = self.queue.lock();
+            if self.is_poisoned() {
+                return Err(SyncError::Poisoned);
+            }
+            *queue.through.insert(target.appended())
+        };
         let turn = Turn { group: self };
-        let through = target.appended();
         let outcome = target.sync(through);
         std::mem::forget(turn);
         match outcome {
@@ -178,36 +208,31 @@ impl GroupCommit {
 
     /// Publishes `through`, hands the lead on, wakes who is covered.
     fn succeed(&self, through: Lsn) -> Result<(), SyncError> {
-        let mut covered = Vec::new();
-        let next = {
+        let (successor, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
                 return Err(SyncError::Poisoned);
             }
             self.durable.store(through.get(), Ordering::Release);
-            let mut index = 0;
-            while let Some(waiter) = queue.waiting.get(index) {
-                if waiter.lsn <= through || planted!(FollowerWokenEarly) {
-                    covered.push(queue.waiting.swap_remove(index));
-                } else {
-                    index += 1;
-                }
+            let Waiting { present, successor, next } = std::mem::take(&mut queue.waiting);
+            queue.through = None;
+            queue.leading = successor.is_some() && !planted!(FollowerWokenEarly);
+            if queue.leading {
+                queue.waiting.present = next;
+            } else {
+                next.wake(COVERED);
             }
-            let next = queue.waiting.pop();
-            queue.leading = next.is_some();
-            next
+            (successor, present)
         };
-        if let Some(next) = next {
-            next.wake(LEAD);
+        if let Some(successor) = successor {
+            successor.set(if planted!(FollowerWokenEarly) { COVERED } else { LEAD });
         }
-        for waiter in covered {
-            waiter.wake(COVERED);
-        }
+        covered.wake(COVERED);
         Ok(())
     }
 
     fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {
-        let (first, waiting) = {
+        let (first, Waiting { present, successor, next }) = {
             let mut queue = self.queue.lock();
             let first = !self.poisoned.swap(true, Ordering::AcqRel);
             if first {
@@ -215,8 +240,10 @@ impl GroupCommit {
             }
             (first, std::mem::take(&mut queue.waiting))
         };
-        for waiter in waiting {
-            waiter.wake(FAILED);
+        present.wake(FAILED);
+        next.wake(FAILED);
+        if let Some(successor) = successor {
+            successor.set(FAILED);
         }
         first
     }

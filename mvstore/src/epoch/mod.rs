@@ -6,9 +6,32 @@ mod stand_in;
 
 #[cfg(not(loom))]
 pub(crate) use crossbeam_epoch::{Atomic, Owned, Shared, unprotected};
-#[cfg(not(loom))]
-pub use crossbeam_epoch::{Guard, pin};
 #[cfg(loom)]
 pub(crate) use stand_in::{Atomic, Owned, Shared, unprotected};
 #[cfg(loom)]
 pub use stand_in::{Guard, pin};
+
+/// Keeps what a reader finds from being freed, as long as it lives.
+///
+/// Only [`pin`] makes one, so that it is always of the collector through which versions are freed.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub struct Guard(crossbeam_epoch::Guard);
+
+/// Pins the thread.
+#[cfg(not(loom))]
+#[must_use]
+#[inline]
+pub fn pin() -> Guard {
+    Guard(crossbeam_epoch::pin())
+}
+
+#[cfg(not(loom))]
+impl std::ops::Deref for Guard {
+    type Target = crossbeam_epoch::Guard;
+
+    #[inline]
+    fn deref(&self) -> &crossbeam_epoch::Guard {
+        &self.0
+    }
+}

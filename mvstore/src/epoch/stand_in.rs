@@ -16,7 +16,7 @@ use braid_vfs::sync::atomic::AtomicUsize;
 use crossbeam_epoch::Pointable;
 use loom::cell::UnsafeCell;
 
-/// The real one, for the skip list, which the checker does not see into either.
+/// The real one inside.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Guard(crossbeam_epoch::Guard);

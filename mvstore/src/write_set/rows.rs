@@ -16,7 +16,7 @@ use crate::key::{Probe, RowKey};
 use crate::{Found, TableId};
 
 /// Up to this many rows a key out of order is put into the array by moving the ones after it.
-const ARRAY_MAX: usize = 64;
+const ARRAY_MAX: usize = 128;
 
 pub(super) type Entry = (RowKey, Pending);
 
@@ -35,6 +35,7 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    #[inline]
     pub(super) fn public(self) -> Option<WriteRow<'a>> {
         let value = self.value.version()?.found();
         Some(WriteRow { table: self.key.table(), key: self.key.bytes(), value })
@@ -88,6 +89,15 @@ impl Rows {
             return Some(mem::replace(old, value));
         }
         rows.insert(RowKey::new(table, key), value)
+    }
+
+    /// All of them.
+    #[inline]
+    pub(super) fn iter(&self) -> Iter<'_> {
+        match self {
+            Self::Array(rows) => Iter::Array(rows.iter()),
+            Self::Tree(_) => self.range(Bound::Unbounded, Bound::Unbounded),
+        }
     }
 
     pub(super) fn range(&self, from: Bound<Probe<'_>>, to: Bound<Probe<'_>>) -> Iter<'_> {
@@ -156,6 +166,7 @@ pub(super) enum Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Row<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
         match self {
             Self::Array(rows) => rows.next().map(|(key, value)| Row { key, value }),

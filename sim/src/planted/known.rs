@@ -142,6 +142,13 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["mvstore commit::tests::installing_spends_the_write_set", "sim histories --transactions 4000"],
     ),
     (
+        "UpperHalfForgotten",
+        &[
+            "mvstore index::tests::it_holds_what_was_put_in_whatever_the_order",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
         "PhantomUnseen",
         &["mvstore scan::tests::ranges_know_their_newest_change", "sim histories --transactions 4000"],
     ),

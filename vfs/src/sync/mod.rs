@@ -10,6 +10,7 @@
 //! | [`Mutex`] | `new`, `lock`, `try_lock` (an `Option`), `get_mut`, `into_inner` |
 //! | [`RwLock`] | `new`, `read`, `write`, `try_read`, `try_write`, `get_mut`, `into_inner` |
 //! | [`Condvar`] | `new`, `wait(&mut guard)`, `wait_for(&mut guard, timeout) -> timed out`, `notify_one`, `notify_all` |
+//! | [`Event`] | `new`, `set`, `wait` |
 //! | [`OnceLock`] | `new`, `get`, `set`, `get_or_init` |
 //! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |
 //! | [`atomic`] | the types, `Ordering` and `fence` |
@@ -22,6 +23,7 @@
 
 #[cfg(any(shuttle, loom))]
 mod checked;
+mod event;
 #[cfg(all(shuttle, not(loom)))]
 pub mod explore;
 #[cfg(not(any(shuttle, loom)))]
@@ -39,6 +41,7 @@ pub use std::sync::{Arc, Weak};
 #[cfg(loom)]
 #[doc(hidden)]
 pub use self::checked::checker_thread_local;
+pub use self::event::Event;
 #[cfg(not(any(shuttle, loom, feature = "simulation")))]
 pub use self::native::{
     Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,

@@ -1,0 +1,458 @@
+//! A generation's ordered index of its rows: a skip list of blocks that only grows, and takes no locks.
+//!
+//! ```text
+//! level 1   head ─────────────────────► k ─────────────────────►
+//! level 0   head ──────► d ───────────► k ─────► s ────────────►      nodes, each with the first key that it may hold
+//!            │           │              │        │
+//!          c a b       f d h e        m k      u s t                  blocks of rows, in the order in which they came
+//! ```
+//!
+//! What makes a search slow is misses of the processor's cache. A list of all rows costs one for each row that it looks
+//! at. Here a search goes along few nodes, which stay in the cache, to one block, and looks there at tags: six bits of the
+//! hash of a key in each pointer. So it looks at the row that it is after and hardly at any other, and one that puts in a
+//! row at none.
+//!
+//! Nodes, blocks and rows are never removed and go as a whole with the [`Arena`] that they lie in. So a row that was found
+//! stays where it is as long as the index is borrowed: no reference counts, no epoch.
+//!
+//! # Invariants
+//!
+//! 1. The keys of the nodes strictly ascend on each level. A node is on level 0 before it is on any other, so level 0 has
+//!    them all; the others only make searches short.
+//! 2. A pointer is stored with Release, after what it leads to is whole, and loaded with Acquire. Keys never change.
+//! 3. The slots of a block are taken from the first on, each once, by a compare-exchange. So whoever looks for a key up to
+//!    the first free slot, and takes that, has put in a row that is not there; and a full block never changes again.
+//! 4. A new node comes only out of a full block, which is *split*: first the node with the upper half of the rows is
+//!    linked, then the lower half takes the full block's place. Where the rows of the block came in key order, and so the
+//!    next ones are likely to come behind them, an empty node right behind them is linked before, and the split is
+//!    left until somebody needs room among them. What is done, and in which order, follows from the rows of the block alone
+//!    and not from the key that room is made for. So whoever does the same late finds each step done, and has no effect;
+//!    a step that only some would take could come after rows were put where another step said.
+//! 5. A row is where the last node at or before its key says, or, while that is being split, also in the node behind:
+//!    whoever has loaded a block looks at the node's successor *afterwards*, and leaves to that what belongs there.
+//!
+//! Who has been told of a row's commit finds the row: that comes after the row was put into a block of its node, and so
+//! after that node was linked; it sees both. A block that it finds without the row would be one that the node no longer had,
+//! or not yet, and then it sees the split's node first.
+//!
+//! # Where a search starts
+//!
+//! Keys often ascend: the next one belongs near the last. Each thread remembers the node where it was last, by table, and
+//! looks there first. The node may be gone with its index, so it comes with the index's number, which no other index has.
+#![expect(unsafe_code, reason = "nodes point to each other, and lie in memory that is given back as a whole")]
+
+mod arena;
+mod node;
+mod search;
+mod walk;
+
+use std::borrow::Borrow;
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use braid_vfs::planted;
+use braid_vfs::sync::atomic::{AtomicPtr, AtomicUsize};
+use braid_vfs::sync::thread_local;
+use crossbeam_utils::CachePadded;
+
+use self::arena::Arena;
+pub(crate) use self::node::Row;
+use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
+use self::search::Position;
+use crate::chain::Chain;
+use crate::key::{Probe, RowKey};
+
+/// A checker's schedules are too short for large blocks and high towers.
+const CHECKED: bool = cfg!(any(shuttle, loom));
+
+/// Rows of a block.
+const SLOTS: usize = if CHECKED { 2 } else { 16 };
+
+/// Levels at most: enough for 4¹⁰ blocks.
+const LEVELS: usize = if CHECKED { 2 } else { 10 };
+
+/// How many tables a thread remembers its place in.
+const PLACES: usize = 4;
+
+/// See the module.
+pub(crate) struct RowIndex {
+    /// Tells indexes apart.
+    number: u64,
+    /// What holds the keys before the first node's; null as long as there is none.
+    block: AtomicPtr<Block>,
+    head: [AtomicPtr<NodeHeader>; LEVELS],
+    /// No node is on this level or above; a hint of where a search may start.
+    height: AtomicUsize,
+    /// Bytes of keys outside of the arena.
+    key_bytes: AtomicUsize,
+    arena: CachePadded<Arena>,
+}
+
+/// A node that a thread was at, and the number of its index.
+#[derive(Clone, Copy)]
+struct Place {
+    index: u64,
+    node: *mut NodeHeader,
+}
+
+/// What a thread keeps for its next row.
+struct Recent {
+    places: [Cell<Place>; PLACES],
+    /// Where the heights of its nodes come from.
+    dice: Cell<u64>,
+}
+
+thread_local! {
+    static RECENT: Recent = const {
+        Recent {
+            places: [const { Cell::new(Place { index: 0, node: ptr::null_mut() }) }; PLACES],
+            dice: Cell::new(0x9e37_79b9_7f4a_7c15),
+        }
+    };
+}
+
+/// Numbers of indexes, from 1 on.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// What a look through a block for a key found.
+enum Found<'i> {
+    Row(&'i Row),
+    /// The key is not there, and this is the first free slot.
+    Free(usize),
+    Full,
+}
+
+impl RowIndex {
+    pub(crate) fn new() -> Self {
+        Self {
+            number: NUMBERS.fetch_add(1, Relaxed),
+            block: AtomicPtr::new(ptr::null_mut()),
+            head: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            height: AtomicUsize::new(1),
+            key_bytes: AtomicUsize::new(0),
+            arena: CachePadded::new(Arena::new()),
+        }
+    }
+
+    /// Bytes that its rows occupy, versions not included.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.bytes() + self.key_bytes.load(Relaxed)
+    }
+
+    /// How many rows there are.
+    #[cfg(all(test, not(any(shuttle, loom))))]
+    pub(crate) fn len(&self) -> usize {
+        self.forward(std::ops::Bound::Unbounded).count()
+    }
+
+    /// The row with this key, whose hash is `hash`.
+    pub(crate) fn get(&self, key: &Probe<'_>, hash: u64) -> Option<&Row> {
+        let mut node = self.node_of(key);
+        loop {
+            let block = self.block_of(node)?;
+            // After the block: invariant 5.
+            match self.next_on(node, 0) {
+                Some(behind) if behind.first() <= key => node = Some(behind),
+                _ => match self.find(block, key, hash) {
+                    Found::Row(row) => return Some(row),
+                    Found::Free(_) | Found::Full => return None,
+                },
+            }
+        }
+    }
+
+    /// The row with this key, whose hash is `hash`; it is made where it is missing.
+    pub(crate) fn get_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
+        RECENT.with(|recent| {
+            let place = &recent.places[key.table().0 as usize % PLACES];
+            let near = place.get();
+            // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
+            let near = if near.index == self.number { unsafe { Node::new(near.node) } } else { None };
+            let (row, node) = self.get_or_insert_from(near, key, hash, recent);
+            let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+            place.set(Place { index: self.number, node: header });
+            row
+        })
+    }
+
+    /// Also says in which node the row is.
+    fn get_or_insert_from<'i>(
+        &'i self,
+        near: Option<Node<'i>>,
+        key: &RowKey,
+        hash: u64,
+        recent: &Recent,
+    ) -> (&'i Row, Option<Node<'i>>) {
+        let probe = key.borrow();
+        let mut made: Option<Stored<'i>> = None;
+        let mut node = match near {
+            Some(near) if near.first() <= probe && self.is_near(near, probe) => Some(near),
+            _ => self.node_of(probe),
+        };
+        loop {
+            let block = self.block_or_make(node);
+            // After the block: invariant 5.
+            if let Some(behind) = self.next_on(node, 0)
+                && behind.first() <= probe
+            {
+                node = self.node_of(probe);
+                continue;
+            }
+            match self.find(block, probe, hash) {
+                Found::Row(row) => {
+                    if let Some(made) = made {
+                        // SAFETY: it was put in no block, and this was its last use. Its memory stays unused.
+                        unsafe { made.drop_row() };
+                    }
+                    return (row, node);
+                }
+                Found::Full => {
+                    self.split(node, block, key, recent);
+                    node = self.node_of(probe);
+                }
+                Found::Free(slot) => {
+                    let row = *made.get_or_insert_with(|| self.make_row(key));
+                    // Release: invariant 2.
+                    let tagged = row.tagged(hash);
+                    if block[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
+                        return (row.get(), node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a search from this node on would be a step or two.
+    fn is_near(&self, node: Node<'_>, key: &Probe<'_>) -> bool {
+        self.next_on(Some(node), 0).is_none_or(|behind| behind.first() > key)
+    }
+
+    /// Looks for a key, up to the first free slot.
+    #[inline]
+    fn find<'i>(&'i self, block: &'i Block, key: &Probe<'_>, hash: u64) -> Found<'i> {
+        let tag = tag_of(hash);
+        for (slot, pointer) in block.iter().enumerate() {
+            let Some((row, its_tag)) = self.stored(pointer) else { return Found::Free(slot) };
+            if its_tag == tag && row.key() == key {
+                return Found::Row(row.get());
+            }
+        }
+        Found::Full
+    }
+
+    /// What is in a slot of one of its blocks, and the row's tag.
+    #[inline]
+    fn stored<'i>(&'i self, slot: &'i AtomicPtr<Row>) -> Option<(Stored<'i>, usize)> {
+        let tagged = slot.load(Acquire);
+        // SAFETY: a slot's pointer leads to a row that was published whole (invariant 2), and lives as long as the index.
+        let row = unsafe { Stored::new(tagged) }?;
+        Some((row, tagged.addr() & TAG))
+    }
+
+    /// Makes room for `key` in a full block of `node`, or sees that somebody has.
+    #[cold]
+    fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey, recent: &Recent) {
+        let rows = self.sorted(full);
+        let Some(last) = rows.last() else { return };
+        if self.is_ascending(full) {
+            let made = self.insert_node(&last.get().key.successor(), &[], recent);
+            if made || last.get().key < *key {
+                return;
+            }
+        }
+        let (lower, upper) = rows.split_at(SLOTS / 2);
+        let Some(middle) = upper.first() else { return };
+        self.insert_node(&middle.get().key, if planted!(UpperHalfForgotten) { &[] } else { upper }, recent);
+        let lower = self.make_block(lower);
+        // Fails where somebody else has split the block, who has stored the same.
+        let place = self.block_pointer(node);
+        let _ = place.compare_exchange(ptr::from_ref(full).cast_mut(), lower, Release, Relaxed);
+    }
+
+    /// Makes a node, unless there is one with this key; says which.
+    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>], recent: &Recent) -> bool {
+        let probe = first.borrow();
+        let height = recent.height();
+        let mut made = None;
+        let mut position = self.search(probe);
+        let node = loop {
+            if position.before[0].is_some_and(|node| node.first() == probe) {
+                if let Some(node) = made {
+                    // SAFETY: it was linked nowhere, and this was its last use.
+                    unsafe { self.forget_node(node) };
+                }
+                return false;
+            }
+            let node = *made.get_or_insert_with(|| self.make_node(first, rows, height));
+            if self.link(node, 0, &position) {
+                break node;
+            }
+            position = self.search(probe);
+        };
+        if self.height.load(Relaxed) < height {
+            self.height.fetch_max(height, Relaxed);
+        }
+        for level in 1..height {
+            while !self.link(node, level, &position) {
+                // Meets the node itself on the levels below only.
+                position = self.search(probe);
+            }
+        }
+        true
+    }
+
+    /// Puts a node, which is at least as high, into its position on a level; `false` when that is no longer there.
+    #[inline]
+    fn link(&self, node: Node<'_>, level: usize, position: &Position<'_>) -> bool {
+        let next = position.behind[level].map_or(ptr::null_mut(), |behind| behind.header.as_ptr());
+        // SAFETY: the node was made with a pointer for the level, and the one before it was met on it.
+        let (own, pointer) = unsafe { (node.pointer(level), self.pointer(position.before[level], level)) };
+        own.store(next, Relaxed);
+        // Release: invariant 2.
+        pointer.compare_exchange(next, node.header.as_ptr(), Release, Relaxed).is_ok()
+    }
+
+    #[inline]
+    fn block_pointer<'i>(&'i self, node: Option<Node<'i>>) -> &'i AtomicPtr<Block> {
+        match node {
+            // SAFETY: the node is whole and lives for `'i`.
+            Some(node) => unsafe { &(*node.header.as_ptr()).block },
+            None => &self.block,
+        }
+    }
+
+    /// The block of a node, or of the head; that has none at first.
+    #[inline]
+    fn block_of<'i>(&'i self, node: Option<Node<'i>>) -> Option<&'i Block> {
+        // SAFETY: 1. it was published whole (invariant 2). 2. It lives as long as the index, and is never borrowed mutably.
+        unsafe { self.block_pointer(node).load(Acquire).as_ref() }
+    }
+
+    #[inline]
+    fn block_or_make<'i>(&'i self, node: Option<Node<'i>>) -> &'i Block {
+        loop {
+            if let Some(block) = self.block_of(node) {
+                return block;
+            }
+            let block = self.make_block(&[]);
+            let _ = self.block_pointer(node).compare_exchange(ptr::null_mut(), block, Release, Relaxed);
+        }
+    }
+
+    /// Whether the rows of a block came in key order.
+    fn is_ascending(&self, block: &Block) -> bool {
+        block
+            .iter()
+            .map_while(|slot| self.stored(slot))
+            .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
+    }
+
+    /// The rows of a block in key order.
+    fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
+        let mut rows: Rows<'i> =
+            block.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
+        rows.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        rows
+    }
+
+    /// A row that is in no block yet.
+    fn make_row(&self, key: &RowKey) -> Stored<'_> {
+        let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
+        if key.heap_bytes() > 0 {
+            self.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
+        }
+        // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
+        unsafe { row.write(Row { key: key.clone(), chain: Chain::new() }) };
+        Stored { row, index: PhantomData }
+    }
+
+    /// A block of these rows that nobody knows yet.
+    fn make_block(&self, rows: &[Stored<'_>]) -> *mut Block {
+        let block = self.arena.alloc(size_of::<Block>()).cast::<Block>();
+        let slots = std::array::from_fn(|slot| {
+            AtomicPtr::new(rows.get(slot).map_or(ptr::null_mut(), |row| row.tagged(row.key().hash())))
+        });
+        // SAFETY: the memory is large enough for a block, aligned for pointers, and ours alone.
+        unsafe { block.write(slots) };
+        block.as_ptr()
+    }
+
+    /// A node on no level yet, with these rows.
+    fn make_node(&self, first: &RowKey, rows: &[Stored<'_>], height: usize) -> Node<'_> {
+        let block = self.make_block(rows);
+        let size = size_of::<NodeHeader>() + size_of::<AtomicPtr<NodeHeader>>() * height;
+        let header = self.arena.alloc(size).cast::<NodeHeader>();
+        // SAFETY: 1. the memory is large enough for the header and its tower, and aligned (a line is more than either asks).
+        // 2. It is ours alone. 3. Afterwards it is a whole node with a pointer for each level.
+        unsafe {
+            let address = header.as_ptr();
+            (&raw mut (*address).first).write(first.clone());
+            (&raw mut (*address).block).write(AtomicPtr::new(block));
+            let tower = (&raw mut (*address).tower).cast::<AtomicPtr<NodeHeader>>();
+            for level in 0..height {
+                tower.add(level).write(AtomicPtr::new(ptr::null_mut()));
+            }
+        }
+        Node { header, index: PhantomData }
+    }
+
+    /// Drops a node that is not published, or nobody uses any more. Its memory stays unused.
+    ///
+    /// # Safety
+    /// It is not used again, and not dropped twice.
+    unsafe fn forget_node(&self, node: Node<'_>) {
+        // SAFETY: the caller's obligation; the rest of a node is pointers to what the arena has.
+        unsafe { ptr::drop_in_place(&raw mut (*node.header.as_ptr()).first) };
+    }
+}
+
+impl Recent {
+    /// One in four nodes is higher by one.
+    fn height(&self) -> usize {
+        let mut dice = self.dice.get();
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        self.dice.set(dice);
+        (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
+    }
+}
+
+impl Drop for RowIndex {
+    fn drop(&mut self) {
+        let mut node = None;
+        loop {
+            let (rows, behind) = self.rows_of(node);
+            for row in rows {
+                // SAFETY: 1. `&mut self`: whoever had found the row has given up its borrow. 2. Each is met once, as
+                // `rows_of` leaves out what belongs to the next node.
+                unsafe { row.drop_row() };
+            }
+            if let Some(node) = node {
+                // SAFETY: as above, and the walk has gone past it.
+                unsafe { self.forget_node(node) };
+            }
+            if behind.is_none() {
+                return;
+            }
+            node = behind;
+        }
+    }
+}
+
+impl fmt::Debug for RowIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowIndex").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_schedules;
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests;

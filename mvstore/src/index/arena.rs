@@ -1,0 +1,166 @@
+//! Memory that is only ever taken, and given back as a whole: a node costs one addition instead of a call of the
+//! allocator, nodes lie beside each other in the order they came, and a generation goes with a few frees.
+//!
+//! Memory comes in chunks. A place in one is reserved by an addition to how much of it is used; whoever finds that the
+//! chunk is full puts the next one in its place, twice as large up to [`MAX_CHUNK`].
+#![expect(unsafe_code, reason = "it hands out memory")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use braid_vfs::sync::Mutex;
+use braid_vfs::sync::atomic::{AtomicPtr, AtomicUsize};
+
+/// What is handed out starts at a multiple of this, and takes whole multiples: a cache line.
+const LINE: usize = 64;
+
+const MIN_CHUNK: usize = 4 << 10;
+const MAX_CHUNK: usize = 256 << 10;
+
+pub(super) struct Arena {
+    /// The chunk that memory is taken from; null before the first.
+    current: AtomicPtr<Chunk>,
+    /// Bytes used of the chunks before it.
+    before: AtomicUsize,
+    /// All of them.
+    chunks: Mutex<Vec<NonNull<Chunk>>>,
+}
+
+struct Chunk {
+    /// Bytes handed out, and the ones asked for in vain at the end.
+    used: AtomicUsize,
+    bytes: usize,
+    memory: NonNull<u8>,
+}
+
+// SAFETY: 1. chunks are made in `grow` and freed in `drop`, which has the arena to itself. 2. In between they are shared
+// only, and the one field that changes is atomic. 3. What the memory holds is its users' business.
+unsafe impl Send for Arena {}
+// SAFETY: as above.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub(super) fn new() -> Self {
+        Self {
+            current: AtomicPtr::new(ptr::null_mut()),
+            before: AtomicUsize::new(0),
+            chunks: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Bytes handed out.
+    pub(super) fn bytes(&self) -> usize {
+        self.before.load(Relaxed) + self.chunk(self.current.load(Acquire)).map_or(0, Chunk::handed_out)
+    }
+
+    /// Memory of `size` bytes from the start of a line on. It lives as long as the arena, and nobody else has it.
+    pub(super) fn alloc(&self, size: usize) -> NonNull<u8> {
+        assert!(size <= MIN_CHUNK, "made for small things");
+        let size = size.next_multiple_of(LINE);
+        loop {
+            let current = self.current.load(Acquire);
+            if let Some(chunk) = self.chunk(current) {
+                // Relaxed: who gets which place hangs on the order of the additions alone.
+                let start = chunk.used.fetch_add(size, Relaxed);
+                if start + size <= chunk.bytes {
+                    // SAFETY: 1. the place ends within the chunk. 2. `used` only grows, so nobody else has it.
+                    return unsafe { chunk.memory.add(start) };
+                }
+            }
+            self.grow(current);
+        }
+    }
+
+    /// Puts a new chunk in the place of `full`, unless somebody has.
+    #[cold]
+    fn grow(&self, full: *mut Chunk) {
+        let mut chunks = self.chunks.lock();
+        if self.current.load(Relaxed) != full {
+            return;
+        }
+        let full = self.chunk(full);
+        let bytes = full.map_or(MIN_CHUNK, |full| (full.bytes * 2).min(MAX_CHUNK));
+        let layout = chunk_layout(bytes);
+        // SAFETY: no chunk is empty.
+        let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let chunk = Box::new(Chunk { used: AtomicUsize::new(0), bytes, memory });
+        let chunk = NonNull::from(Box::leak(chunk));
+        chunks.push(chunk);
+        self.before.store(self.before.load(Relaxed) + full.map_or(0, |full| full.bytes), Relaxed);
+        self.current.store(chunk.as_ptr(), Release);
+    }
+
+    fn chunk(&self, chunk: *mut Chunk) -> Option<&Chunk> {
+        // SAFETY: 1. it was stored by `grow`, with Release and loaded with Acquire, or under the lock. 2. It lives until
+        // the arena is dropped, which the borrow rules out. 3. It is never mutably borrowed before that.
+        unsafe { chunk.as_ref() }
+    }
+}
+
+impl Chunk {
+    fn handed_out(&self) -> usize {
+        self.used.load(Relaxed).min(self.bytes)
+    }
+}
+
+fn chunk_layout(bytes: usize) -> Layout {
+    let Ok(layout) = Layout::from_size_align(bytes, LINE) else { unreachable!("a chunk is small") };
+    layout
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        for chunk in self.chunks.get_mut().drain(..) {
+            // SAFETY: 1. `grow` leaked this box, and it is in the list once. 2. `&mut self`: nobody else uses it.
+            let chunk = unsafe { Box::from_raw(chunk.as_ptr()) };
+            // SAFETY: `grow` allocated it with this layout; whoever was given a part of it has borrowed the arena.
+            unsafe { dealloc(chunk.memory.as_ptr(), chunk_layout(chunk.bytes)) };
+        }
+    }
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arena").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_get_places_that_do_not_overlap() {
+        const EACH: usize = if cfg!(miri) { 60 } else { 3000 };
+        let arena = Arena::new();
+        let take = |mark: u8| {
+            let sizes = (0..EACH).map(|number| 1 + number * 37 % 500);
+            let places: Vec<_> = sizes
+                .map(|size| {
+                    let place = arena.alloc(size);
+                    // SAFETY: the place has `size` bytes and is ours.
+                    unsafe { place.write_bytes(mark, size) };
+                    assert!(place.addr().get().is_multiple_of(LINE));
+                    (place.addr().get(), size)
+                })
+                .collect();
+            places
+        };
+        let mut places = std::thread::scope(|scope| {
+            let takers = [1, 2, 3].map(|mark| scope.spawn(move || take(mark)));
+            takers.map(|taker| taker.join().unwrap()).concat()
+        });
+        places.sort_unstable();
+        assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        let bytes: usize = places.iter().map(|(_, size)| size.next_multiple_of(LINE)).sum();
+        assert!((bytes..bytes + bytes / 4).contains(&arena.bytes()), "{} for {bytes}", arena.bytes());
+    }
+
+    #[test]
+    fn an_arena_that_was_not_used_takes_nothing() {
+        assert_eq!(Arena::new().bytes(), 0);
+    }
+}

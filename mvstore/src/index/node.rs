@@ -1,0 +1,118 @@
+//! Rows, blocks and nodes as they lie in memory.
+#![expect(unsafe_code, reason = "they point to each other, and lie in memory that is given back as a whole")]
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use braid_vfs::sync::atomic::AtomicPtr;
+use smallvec::SmallVec;
+
+use super::{RowIndex, SLOTS};
+use crate::chain::Chain;
+use crate::key::{Probe, RowKey};
+
+/// The low bits of a pointer to a row, which are free.
+pub(super) const TAG: usize = align_of::<Row>() - 1;
+
+/// A key of a generation, and the versions of its row.
+#[repr(C, align(64))]
+pub(crate) struct Row {
+    pub(crate) key: RowKey,
+    pub(crate) chain: Chain,
+}
+
+/// Pointers to rows with their tags; null from the first free one on.
+pub(super) type Block = [AtomicPtr<Row>; SLOTS];
+
+/// A row of an index that outlives `'i`.
+#[derive(Clone, Copy)]
+pub(super) struct Stored<'i> {
+    /// Not a reference, as the index drops the row by it in the end.
+    pub(super) row: NonNull<Row>,
+    pub(super) index: PhantomData<&'i RowIndex>,
+}
+
+/// Rows of one block in key order.
+pub(super) type Rows<'i> = SmallVec<[Stored<'i>; SLOTS]>;
+
+/// A node in memory. Layout obligation: the pointers of its tower follow it, one for each level that it is on.
+#[repr(C)]
+pub(super) struct NodeHeader {
+    pub(super) first: RowKey,
+    pub(super) block: AtomicPtr<Block>,
+    pub(super) tower: [AtomicPtr<NodeHeader>; 0],
+}
+
+/// A node of an index that outlives `'i`.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'i> {
+    /// Not a reference, which would not reach the tower.
+    pub(super) header: NonNull<NodeHeader>,
+    pub(super) index: PhantomData<&'i RowIndex>,
+}
+
+impl<'i> Stored<'i> {
+    /// # Safety
+    /// `tagged` is null, or leads to a whole row of an index that outlives `'i`.
+    #[inline]
+    pub(super) unsafe fn new(tagged: *mut Row) -> Option<Self> {
+        NonNull::new(tagged.map_addr(|address| address & !TAG)).map(|row| Self { row, index: PhantomData })
+    }
+
+    #[inline]
+    pub(super) fn get(self) -> &'i Row {
+        // SAFETY: the row is whole and lives for `'i`; it is borrowed mutably only when it is dropped.
+        unsafe { self.row.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn key(self) -> &'i Probe<'i> {
+        self.get().key.borrow()
+    }
+
+    /// The pointer to it that a slot holds.
+    #[inline]
+    pub(super) fn tagged(self, hash: u64) -> *mut Row {
+        self.row.as_ptr().map_addr(|address| address | tag_of(hash))
+    }
+
+    /// # Safety
+    /// Nobody else uses the row, and nobody uses it afterwards.
+    pub(super) unsafe fn drop_row(self) {
+        // SAFETY: the caller's obligation. The memory stays the arena's.
+        unsafe { ptr::drop_in_place(self.row.as_ptr()) };
+    }
+}
+
+impl<'i> Node<'i> {
+    /// # Safety
+    /// `header` is null, or of a whole node of an index that outlives `'i`.
+    #[inline]
+    pub(super) unsafe fn new(header: *mut NodeHeader) -> Option<Self> {
+        NonNull::new(header).map(|header| Self { header, index: PhantomData })
+    }
+
+    /// The first key that it may hold.
+    #[inline]
+    pub(super) fn first(self) -> &'i Probe<'i> {
+        // SAFETY: the node is whole, lives for `'i`, and its key never changes.
+        unsafe { (*self.header.as_ptr()).first.borrow() }
+    }
+
+    /// # Safety
+    /// The node is on this level.
+    #[inline]
+    pub(super) unsafe fn pointer(self, level: usize) -> &'i AtomicPtr<NodeHeader> {
+        // SAFETY: 1. the node has a pointer for each level that it is on (layout obligation), written before it was
+        // published. 2. `header` may be used for all of its memory.
+        unsafe { &*(&raw const (*self.header.as_ptr()).tower).cast::<AtomicPtr<NodeHeader>>().add(level) }
+    }
+}
+
+/// What the pointer to a row of this hash is marked with.
+#[inline]
+pub(super) fn tag_of(hash: u64) -> usize {
+    // The filter uses the low bits and the upper half.
+    (hash >> 20) as usize & TAG
+}

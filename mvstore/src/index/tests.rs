@@ -1,0 +1,182 @@
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::*;
+use crate::TableId;
+use crate::testing::Rng;
+
+const T: TableId = TableId(1);
+
+fn insert<'i>(index: &'i RowIndex, table: TableId, key: &[u8]) -> &'i Row {
+    let key = RowKey::new(table, key);
+    index.get_or_insert(&key, key.hash())
+}
+
+fn get<'i>(index: &'i RowIndex, table: TableId, key: &[u8]) -> Option<&'i Row> {
+    let probe = Probe::new(table, key);
+    index.get(&probe, probe.hash())
+}
+
+/// Orders of keys in which blocks fill and split in different ways.
+fn orders(rows: u64) -> [Vec<u64>; 5] {
+    let mut rng = Rng::new(rows);
+    [
+        (0..rows).collect(),
+        (0..rows).rev().collect(),
+        (0..rows).map(|_| rng.below(rows)).collect(),
+        // Two ascending runs that take turns, the second one behind the first.
+        (0..rows).map(|row| row / 2 + (row % 2) * rows).collect(),
+        // A gap that is filled downwards.
+        (0..rows / 2).chain((rows / 2..rows).rev()).collect(),
+    ]
+}
+
+#[test]
+fn it_holds_what_was_put_in_whatever_the_order() {
+    let rows = if cfg!(miri) { 120 } else { 5000 };
+    for order in orders(rows) {
+        let index = RowIndex::new();
+        assert_eq!((index.len(), index.bytes()), (0, 0));
+        let mut model = BTreeMap::new();
+        for number in &order {
+            let key = number.to_be_bytes();
+            let row = insert(&index, T, &key);
+            let known: &mut *const Row = model.entry(key.to_vec()).or_insert(row);
+            assert!(ptr::eq(*known, row), "a row stays where it is");
+        }
+        assert_eq!(index.len(), model.len());
+        for (key, row) in &model {
+            assert!(get(&index, T, key).is_some_and(|found| ptr::eq(found, *row)));
+            assert!(get(&index, T, &[key, &[0][..]].concat()).is_none());
+            assert!(get(&index, TableId(2), key).is_none());
+        }
+    }
+}
+
+#[test]
+fn walks_agree_with_a_model_both_ways() {
+    let mut rng = Rng::new(7);
+    let keys = if cfg!(miri) { 60 } else { 2000 };
+    for order in orders(keys) {
+        let index = RowIndex::new();
+        let mut model = std::collections::BTreeSet::new();
+        for number in order {
+            let (table, key) = (TableId(1 + u32::from(number % 3 == 0)), (number * 2).to_be_bytes());
+            insert(&index, table, &key);
+            model.insert((table, key.to_vec()));
+        }
+        for _ in 0..if cfg!(miri) { 5 } else { 300 } {
+            let (table, key) = (TableId(rng.below(4_u32)), rng.below(keys * 4).to_be_bytes());
+            let probe = Probe::new(table, &key);
+            let owned = (table, key.to_vec());
+            let bounds = [
+                (Bound::Included(&probe), Bound::Included(owned.clone())),
+                (Bound::Excluded(&probe), Bound::Excluded(owned)),
+                (Bound::Unbounded, Bound::Unbounded),
+            ];
+            for (bound, model_bound) in bounds {
+                let named = |row: &Row| (row.key.table(), row.key.bytes().to_vec());
+                let ahead: Vec<_> = index.forward(bound).take(50).map(named).collect();
+                let expected: Vec<_> =
+                    model.range((model_bound.clone(), Bound::Unbounded)).take(50).cloned().collect();
+                assert_eq!(ahead, expected);
+                let back: Vec<_> = index.backward(bound).take(50).map(named).collect();
+                let expected: Vec<_> =
+                    model.range((Bound::Unbounded, model_bound)).rev().take(50).cloned().collect();
+                assert_eq!(back, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_that_put_in_the_same_keys_get_the_same_rows() {
+    let rows: u64 = if cfg!(miri) { 60 } else { 4000 };
+    for round in 0..if cfg!(miri) { 1 } else { 5 } {
+        let index = RowIndex::new();
+        let put = |seed: u64| {
+            let mut rng = Rng::new(seed);
+            let mut found = BTreeMap::new();
+            for step in 0..rows {
+                // The same few keys at the same time, near each other, and others all over the place.
+                let number = if rng.below(2) == 0 { step } else { rng.below(rows) };
+                let row = insert(&index, T, &number.to_be_bytes());
+                assert_eq!(row.key.bytes(), number.to_be_bytes());
+                assert!(ptr::eq(get(&index, T, &number.to_be_bytes()).unwrap(), row));
+                found.insert(number, ptr::from_ref(row).addr());
+            }
+            found
+        };
+        let found = std::thread::scope(|scope| {
+            let putters = [1, 2, 3].map(|seed| scope.spawn(move || put(seed + 10 * round)));
+            putters.map(|putter| putter.join().unwrap())
+        });
+        let mut all = BTreeMap::new();
+        for (number, row) in found.into_iter().flatten() {
+            assert_eq!(*all.entry(number).or_insert(row), row, "one key has one row");
+        }
+        assert_eq!(index.len(), all.len());
+        let keys: Vec<_> = index.forward(Bound::Unbounded).map(|row| row.key.bytes().to_vec()).collect();
+        assert!(
+            keys.is_sorted()
+                && keys.iter().eq(all
+                    .keys()
+                    .map(|number| number.to_be_bytes().to_vec())
+                    .collect::<Vec<_>>()
+                    .iter())
+        );
+    }
+}
+
+#[test]
+fn who_looks_meanwhile_finds_every_row_that_was_there() {
+    use std::sync::atomic::AtomicU64;
+
+    let rows: u64 = if cfg!(miri) { 60 } else { 20_000 };
+    let index = RowIndex::new();
+    let there = AtomicU64::new(0);
+    // A permutation: 0, 7919, 15838, … modulo a prime.
+    let key = |number: u64| (number * 7919 % 20_011).to_be_bytes();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..rows {
+                insert(&index, T, &key(number));
+                there.store(number + 1, Release);
+            }
+        });
+        let mut rng = Rng::new(5);
+        loop {
+            let upto = there.load(Acquire);
+            for _ in 0..upto.min(20) {
+                assert!(get(&index, T, &key(rng.below(upto))).is_some());
+            }
+            let ahead = index.forward(Bound::Unbounded).map(|row| &row.key);
+            let (count, last) = ahead.fold((0_u64, None), |(count, last), key| {
+                assert!(last.is_none_or(|last| last < key), "ascending, each once");
+                (count + 1, Some(key))
+            });
+            assert!(count >= upto && last.is_some() == (count > 0));
+            assert!(index.backward(Bound::Unbounded).count() as u64 >= count);
+            if upto == rows {
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn long_keys_and_threads_that_come_from_another_index() {
+    let (one, other) = (RowIndex::new(), RowIndex::new());
+    for number in 0..200_u64 {
+        let key = [&[9; 40][..], &number.to_be_bytes()].concat();
+        insert(&one, T, &key);
+        if number % 2 == 0 {
+            insert(&other, T, &key);
+        }
+    }
+    drop(one);
+    let key = [9; 40];
+    assert_eq!(insert(&RowIndex::new(), T, &key).key.bytes(), key);
+    assert_eq!(other.len(), 100);
+    assert!(other.bytes() >= 100 * (48 + size_of::<Row>()));
+}
