@@ -70,6 +70,12 @@ pub trait File: Debug + Send + Sync {
     /// Whatever the system says.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Begins to make `len` bytes at `offset` durable, without waiting: a hint that spreads what a later
+    /// [`sync_data`](File::sync_data) would do at once. It promises nothing, and need not do anything.
+    fn start_writeback(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// [`sync_data`](File::sync_data) and the file's other attributes (`fsync`).
     ///
     /// # Errors

@@ -61,6 +61,11 @@ impl File for RealFile {
         self.file().sync_data()
     }
 
+    #[cfg(target_os = "linux")]
+    fn start_writeback(&self, offset: u64, len: u64) {
+        super::writeback::start(self.file(), offset, len);
+    }
+
     fn sync_all(&self) -> io::Result<()> {
         self.file().sync_all()
     }

@@ -20,6 +20,8 @@ mod platform;
 mod random;
 mod resolve;
 mod spawn;
+#[cfg(target_os = "linux")]
+mod writeback;
 
 pub use self::{clock::RealClock, filesystem::RealFileSystem, random::OsRandom, spawn::ThreadSpawn};
 

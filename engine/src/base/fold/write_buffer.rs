@@ -35,7 +35,12 @@ impl WriteBuffer {
         len: usize,
     ) -> Result<&mut Vec<u8>> {
         if self.end() != page.0 || self.bytes.len() + len > WRITE_BYTES {
+            let (start, bytes) = (self.start, self.bytes.len());
             self.flush(file)?;
+            // The disk works while the next pages are built. Crumbs are better gathered by the system.
+            if bytes + len > WRITE_BYTES {
+                file.start_writeback(start, bytes, self.page_size);
+            }
             self.start = page.0;
         }
         Ok(&mut self.bytes)
@@ -68,6 +73,11 @@ pub(super) struct WriteTarget<'a> {
 }
 
 impl WriteTarget<'_> {
+    fn start_writeback(&self, start: u32, bytes: usize, page_size: PageSize) {
+        let offset = crate::base::meta::PAGES_AT + u64::from(start) * u64::from(page_size.get());
+        self.file.start_writeback(offset, bytes as u64);
+    }
+
     /// Makes the file longer ahead of the writes. That it fails means nothing: the write itself will tell.
     fn grow(&self, end: u32, page_size: PageSize) {
         let now = self.physical_end.get();
