@@ -13,6 +13,21 @@ test:
 bench *args:
     cargo run --release -p braid-cli -- bench bank --accounts 100 {{args}}
 
+# Braid beside its rivals, the short form: about 15 minutes after the build, which takes longer. The report is in
+# benches/compare/target/compare/report
+compare *args:
+    cd benches/compare && cargo build --release --features all
+    cd benches/compare && target/release/braid-compare syncs
+    cd benches/compare && target/release/braid-compare run --short --rounds 2 {{args}}
+    cd benches/compare && target/release/braid-compare report --from target/compare/results --out target/compare/report
+
+# The same in full: five rounds of every cell at full size; some hours. --resume goes on with what is there
+compare-full *args:
+    cd benches/compare && cargo build --release --features all
+    cd benches/compare && target/release/braid-compare syncs
+    cd benches/compare && target/release/braid-compare run {{args}}
+    cd benches/compare && target/release/braid-compare report --from target/compare/results --out target/compare/report
+
 # The documentation, without warnings
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -28,10 +28,6 @@ impl Repeated {
         self.operations as f64 / self.elapsed.as_secs_f64()
     }
 
-    pub(crate) fn nanos_each(&self) -> f64 {
-        self.elapsed.as_nanos() as f64 / self.operations.max(1) as f64
-    }
-
     /// Adds what was done after this.
     pub(crate) fn then(&mut self, later: &Self) -> Result<()> {
         self.operations += later.operations;
