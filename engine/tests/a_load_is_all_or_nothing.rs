@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
-use braid::vfs::{Env, FileSystem as _};
+use braid::vfs::{Env, FileSystem as _, OpenMode, OpenOptions};
 use braid::{Database, Durability, Error, JournalMode, Loader, Options, Table};
 
 /// So small that every load of a test writes runs and folds in several steps.
@@ -140,6 +140,25 @@ fn a_power_cut_after_the_end_leaves_all() {
         let table = after.existing_table("t").unwrap().unwrap();
         assert_eq!(rows(&after, &table), expected);
         is_sound(&after);
+    }
+}
+
+#[test]
+fn a_damaged_meta_block_takes_no_rows_along() {
+    let block = 4_096;
+    for damaged in 0..2 {
+        let machine = CrashFileSystem::new();
+        let db = open(&machine);
+        let mut load = db.load_table("t").unwrap();
+        let expected = put(&mut load, 0..100);
+        load.finish().unwrap();
+        let after = machine.crash(CrashChoice::KeepAll);
+        let file = after.open(Path::new("/db"), OpenOptions::new(OpenMode::ReadWrite)).unwrap();
+        file.write_all_at(&[0xa5; 64], damaged * block).unwrap();
+        drop(file);
+        let db = open(&after);
+        let table = db.existing_table("t").unwrap().unwrap();
+        assert_eq!(rows(&db, &table), expected, "without meta block {damaged}");
     }
 }
 

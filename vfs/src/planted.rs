@@ -193,6 +193,8 @@ mod bugs {
         TableIdReused,
         /// A loaded table gets its name before its rows are in the file.
         LoadNamedEarly,
+        /// A loaded table is named when only one of the two meta blocks has its rows.
+        LoadInOneMetaBlock,
         /// A snapshot that is older than a loaded table reads its rows.
         LoadSeenEarly,
         /// The rows of a load that a crash cut short stay in the file for good.

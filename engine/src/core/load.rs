@@ -3,7 +3,7 @@
 //! A load writes into a tree that has a table's id, but no row of the catalog says so: nobody reads it, however much of it
 //! stands. Each step is a checkpoint of its own over the newest base, like a step of compaction; of what the engine
 //! stored with the base it changes the next table id alone, so that the id goes to nobody else. A transaction that comes
-//! when all of the tree is durable makes it a table. Where none comes, the tree is an orphan: the load itself removes it,
+//! when all of the tree is durable, for both meta blocks, makes it a table. Where none comes, the tree is an orphan: the load itself removes it,
 //! and after the death of the process the next open does.
 
 use std::collections::BTreeSet;
@@ -28,6 +28,15 @@ impl Core {
     /// Folds rows into trees that no table names.
     pub(crate) fn load(&self, rows: &mut dyn ChangeSource) -> Result<()> {
         self.fold_aside(rows, &[])
+    }
+
+    /// Has the other meta block know all trees too. The log goes on from the same place for both, so either may be the one
+    /// that an open finds whole: a table that was named when one of them had its rows could be without them.
+    pub(crate) fn confirm_load(&self) -> Result<()> {
+        if planted!(LoadInOneMetaBlock) {
+            return Ok(());
+        }
+        self.fold_aside(&mut Nothing, &[])
     }
 
     /// The tree has a table's name now.

@@ -122,6 +122,7 @@ impl Loader {
             commit
         } else {
             self.fold_rest()?;
+            self.handle.core().confirm_load()?;
             self.name_it()?
         };
         let core = self.handle.core();

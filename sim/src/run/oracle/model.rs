@@ -112,8 +112,15 @@ impl Model {
             .map(|(id, table)| (*id, table));
         match (schema.change, alive) {
             (SchemaChange::Create(None), _) => self.perhaps.push((schema.name.clone(), schema.at)),
-            (SchemaChange::Load(id), Some((alive, _))) => {
-                return Err(format!("table `{}` was loaded as {id} and was there as {alive}", schema.name));
+            (SchemaChange::Load(id), Some((alive, table))) => {
+                // Somebody else may have found it before the one who loaded it was told.
+                if alive != id {
+                    return Err(format!(
+                        "table `{}` was loaded as {id} and is there as {alive}",
+                        schema.name
+                    ));
+                }
+                (table.created, table.loaded) = (Some(schema.at), true);
             }
             (SchemaChange::Create(Some(id)), Some((alive, table))) => {
                 if alive != id {
