@@ -16,6 +16,9 @@ use crate::base::BaseError;
 /// One read or write.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Names that may be taken before it is given up to find one.
+const NAMES_TRIED: u32 = 1000;
+
 /// A sorted run of rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
@@ -33,18 +36,23 @@ pub(super) struct RunFile {
 }
 
 impl RunFile {
-    /// Makes the file. One of a process that died between making and removing it is in the way, and goes.
+    /// Makes the file, at `path` or, where there is something, with a number behind: what is there may be anybody's.
     pub(super) fn create(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
-        let options = OpenOptions::new(OpenMode::CreateNew);
-        let file = match files.open(path, options) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                files.remove_file(path)?;
-                files.open(path, options)?
+        let mut tried = 0;
+        loop {
+            let mut name = path.as_os_str().to_owned();
+            if tried > 0 {
+                name.push(format!("-{tried}"));
             }
-            other => other?,
-        };
-        files.remove_file(path)?;
-        Ok(Self { file, end: 0, runs: Vec::new() })
+            match files.open(name.as_ref(), OpenOptions::new(OpenMode::CreateNew)) {
+                Ok(file) => {
+                    files.remove_file(name.as_ref())?;
+                    return Ok(Self { file, end: 0, runs: Vec::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => tried += 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes a run.
@@ -198,6 +206,19 @@ mod tests {
             lengths.iter().zip(b"abcdefg").map(|(length, key)| (vec![*key], vec![7; *length])).collect();
         assert_eq!(read(&runs(&rows)).unwrap(), rows);
         assert_eq!(read(&runs(&[])).unwrap(), []);
+    }
+
+    #[test]
+    fn what_has_the_name_already_is_left_alone() {
+        let files = Env::in_memory().files;
+        let options = OpenOptions::new(OpenMode::CreateNew);
+        let taken = ["runs", "runs-1"].map(|name| files.open(Path::new(name), options).unwrap());
+        taken.iter().for_each(|file| file.write_all_at(b"somebody's", 0).unwrap());
+        let (one, other) =
+            (RunFile::create(&*files, Path::new("runs")), RunFile::create(&*files, Path::new("runs")));
+        assert!(one.is_ok() && other.is_ok());
+        assert_eq!(files.read_dir(Path::new("")).unwrap().len(), 2);
+        assert!(taken.iter().all(|file| file.len().unwrap() == 10));
     }
 
     #[test]
