@@ -129,6 +129,25 @@ fn a_power_cut_before_the_end_leaves_nothing() {
 }
 
 #[test]
+fn an_id_is_taken_once_whatever_fails_beside() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    db.put(&db.table("kept").unwrap(), "key", vec![1; 30_000]).unwrap();
+    // It seals, and what it sealed is folded by the one after the load.
+    faults.set_quota(Some(faults.bytes_used()));
+    assert!(matches!(db.checkpoint(), Err(Error::NoSpace(_))));
+    faults.set_quota(None);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    db.checkpoint().unwrap();
+    let after = open(&machine.crash(CrashChoice::KeepNone));
+    assert_eq!(after.tables().unwrap(), ["kept"]);
+    assert!(after.table("new").unwrap().id() > load.id());
+}
+
+#[test]
 fn a_power_cut_after_the_end_leaves_all() {
     for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
         let machine = CrashFileSystem::new();
