@@ -2,10 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::{Env, FileSystem as _};
 use braid::{Database, Durability, Error, JournalMode, Loader, Options, Table};
 
@@ -129,6 +130,20 @@ fn a_power_cut_before_the_end_leaves_nothing() {
 }
 
 #[test]
+fn what_a_power_cut_left_is_no_damage_to_one_who_only_reads() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    db.put(&db.table("kept").unwrap(), "key", "value").unwrap();
+    db.checkpoint().unwrap();
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    let after = Arc::new(machine.crash(CrashChoice::KeepNone));
+    let reader = Database::open_read_only_in(Env::with_files(after), "/db").unwrap();
+    assert_eq!(reader.tables().unwrap(), ["kept"]);
+    is_sound(&reader);
+}
+
+#[test]
 fn an_id_is_taken_once_whatever_fails_beside() {
     let machine = CrashFileSystem::new();
     let files = machine.under_faults();
@@ -145,6 +160,26 @@ fn an_id_is_taken_once_whatever_fails_beside() {
     let after = open(&machine.crash(CrashChoice::KeepNone));
     assert_eq!(after.tables().unwrap(), ["kept"]);
     assert!(after.table("new").unwrap().id() > load.id());
+}
+
+#[test]
+fn rows_that_cannot_be_removed_come_into_no_table() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    let files = machine.crash(CrashChoice::KeepNone).under_faults();
+    // What an open writes anyway comes first.
+    let no_space = Fault::on(Operation::Write).on_paths_ending("/db").kind(ErrorKind::StorageFull).nth(2);
+    files.faults().inject(no_space.sticky());
+    let faults = files.faults();
+    let after = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    assert!(faults.fired() > 0, "nothing was to be removed");
+    faults.clear();
+    let new = after.table("new").unwrap();
+    assert_eq!(rows(&after, &new).len(), 0);
+    after.checkpoint().unwrap();
+    is_sound(&after);
 }
 
 #[test]

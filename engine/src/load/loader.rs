@@ -192,9 +192,6 @@ impl Loader {
             Ok(())
         });
         self.over = matches!(named, Ok(_) | Err(Error::CommitUnknown { .. }));
-        if self.over {
-            self.handle.core().end_load(self.id);
-        }
         named.map(|outcome| outcome.commit)
     }
 }
