@@ -49,7 +49,9 @@ impl RunFile {
                     files.remove_file(name.as_ref())?;
                     return Ok(Self { file, end: 0, runs: Vec::new() });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => tried += 1,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => {
+                    tried += 1
+                }
                 Err(error) => return Err(error),
             }
         }
