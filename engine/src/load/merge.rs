@@ -133,7 +133,8 @@ impl ChangeSource for Merge<'_> {
     }
 }
 
-#[cfg(all(test, not(any(shuttle, loom))))]
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;

@@ -50,7 +50,7 @@ impl RunFile {
                     return Ok(Self { file, end: 0, runs: Vec::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => {
-                    tried += 1
+                    tried += 1;
                 }
                 Err(error) => return Err(error),
             }
@@ -172,13 +172,16 @@ fn damaged() -> BaseError {
     BaseError::Io { doing: "reading the sorted rows of a load", source }
 }
 
-#[cfg(all(test, not(any(shuttle, loom))))]
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
 mod tests {
     use super::super::chunk::Chunk;
     use super::*;
     use braid_vfs::Env;
 
-    fn runs(rows: &[(Vec<u8>, Vec<u8>)]) -> RunFile {
+    type Row = (Vec<u8>, Vec<u8>);
+
+    fn runs(rows: &[Row]) -> RunFile {
         let env = Env::in_memory();
         let mut file = RunFile::create(&*env.files, Path::new("runs")).unwrap();
         assert_eq!(env.files.read_dir(Path::new("")).unwrap().len(), 0, "the file has a name");
@@ -191,7 +194,7 @@ mod tests {
         file
     }
 
-    fn read(file: &RunFile) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BaseError> {
+    fn read(file: &RunFile) -> Result<Vec<Row>, BaseError> {
         let mut reader = file.read(file.runs[0]);
         let mut rows = Vec::new();
         while reader.advance()? {
