@@ -25,7 +25,7 @@ fn scrambled(number: u32) -> u32 {
 }
 
 fn value(number: u32) -> Vec<u8> {
-    vec![number as u8; (number % 200) as usize]
+    vec![number.to_le_bytes()[0]; (number % 200) as usize]
 }
 
 fn put(load: &mut Loader, numbers: impl Iterator<Item = u32>) -> BTreeMap<Vec<u8>, Vec<u8>> {

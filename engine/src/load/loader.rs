@@ -173,7 +173,7 @@ impl Loader {
             None if self.chunk.is_empty() => Ok(()),
             None => core.load(&mut ChunkChanges { tree, rows }),
             Some(file) => {
-                let merge = Merge::new(tree, file.runs.iter().map(|run| file.read(*run)), rows);
+                let merge = Merge::new(tree, file.readers(core.options.row_store_bytes), rows);
                 let merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"));
                 core.load(&mut merge?)
             }
