@@ -96,17 +96,18 @@ impl Loader {
     /// Adds a row. A later one with the same key takes its place.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a key or value that is too long: the row is not added. [`Error::NoSpace`], [`Error::Io`] and
-    /// [`Error::Poisoned`] when earlier rows could not be written: the row is added, and the next call tries again.
+    /// [`Error::Limit`] for a key or value that is too long; [`Error::NoSpace`], [`Error::Io`] and [`Error::Poisoned`] when
+    /// earlier rows could not be written, which the next call tries again. In no case the row is added.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let core = self.handle.core();
         core.check_process()?;
         let (key, value) = (key.as_ref(), value.as_ref());
         core.check_row(key, value)?;
-        self.chunk.push(key, value);
+        // Before the row is taken: whoever goes on after errors fills no memory.
         if self.chunk.memory() >= core.options.row_store_bytes {
             self.empty_chunk()?;
         }
+        self.chunk.push(key, value);
         Ok(())
     }
 
