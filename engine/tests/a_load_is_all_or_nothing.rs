@@ -301,6 +301,27 @@ fn a_full_disk_costs_no_memory() {
 }
 
 #[test]
+fn checkpoints_get_their_turn_while_runs_are_merged() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    let mut load = db.load_table("t").unwrap();
+    let expected = put(&mut load, (0..4_096).map(scrambled));
+    let syncs = faults.counters().calls_on(Operation::SyncData, "/db");
+    let (table, _) = load.finish().unwrap();
+    let steps = (faults.counters().calls_on(Operation::SyncData, "/db") - syncs) / 2;
+    let bytes: usize = expected.iter().map(|(key, value)| key.len() + value.len()).sum();
+    assert!(steps >= bytes as u64 / (64 << 10), "{steps} steps for {bytes} bytes");
+    assert_eq!(rows(&db, &table), expected);
+    // As dense as rows that come in order.
+    let in_order = open(&CrashFileSystem::new());
+    let mut load = in_order.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    load.finish().unwrap();
+    assert_eq!(db.stats().file.bytes, in_order.stats().file.bytes);
+}
+
+#[test]
 fn loads_go_on_beside_commits_and_each_other() {
     let db = open(&CrashFileSystem::new());
     db.set_journal_mode(JournalMode::Mvcc).unwrap();

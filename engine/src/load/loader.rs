@@ -8,7 +8,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
-use super::merge::Merge;
+use super::merge::{Merge, Step};
 use super::run::RunFile;
 use crate::core::{Commit, SchemaChange};
 use crate::error::{Error, Result};
@@ -175,8 +175,15 @@ impl Loader {
             None => core.load(&mut ChunkChanges { tree, rows }),
             Some(file) => {
                 let merge = Merge::new(tree, file.readers(core.options.row_store_bytes), rows);
-                let merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"));
-                core.load(&mut merge?)
+                let mut merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"))?;
+                // Writers wait for checkpoints, and these for a step.
+                let mut more = true;
+                while more {
+                    let mut step = Step::new(&mut merge, core.options.row_store_bytes);
+                    core.load(&mut step)?;
+                    more = step.is_full();
+                }
+                Ok(())
             }
         }
     }

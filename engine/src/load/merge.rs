@@ -140,6 +140,37 @@ impl ChangeSource for Merge<'_> {
     }
 }
 
+/// The next rows of a merge, about so many bytes of them.
+#[derive(Debug)]
+pub(super) struct Step<'s, 'a> {
+    merge: &'s mut Merge<'a>,
+    left: usize,
+}
+
+impl<'s, 'a> Step<'s, 'a> {
+    pub(super) fn new(merge: &'s mut Merge<'a>, bytes: usize) -> Self {
+        Self { merge, left: bytes }
+    }
+
+    /// Whether it ended before the merge did, as far as it knows.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl ChangeSource for Step<'_, '_> {
+    fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
+        if self.is_full() {
+            return Ok(None);
+        }
+        let change = self.merge.next()?;
+        if let Some(Change { key, value, .. }) = &change {
+            self.left = self.left.saturating_sub(key.len() + value.map_or(0, <[u8]>::len));
+        }
+        Ok(change)
+    }
+}
+
 #[cfg(test)]
 #[cfg(not(any(shuttle, loom)))]
 mod tests {
