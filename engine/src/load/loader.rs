@@ -114,21 +114,19 @@ impl Loader {
     /// Makes the table.
     ///
     /// # Errors
-    /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::CommitUnknown`] as for a commit;
-    /// everything else as for [`put`](Self::put), and then there is no table.
+    /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::Busy`] with
+    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when an exclusive transaction stood in the way of the commit for
+    /// half a minute; [`Error::CommitUnknown`] as for a commit; everything else as for [`put`](Self::put). There is no table
+    /// then, or after `CommitUnknown` perhaps all of it. [`Error::NoSuchTable`] when somebody dropped it already.
     pub fn finish(mut self) -> Result<(Table, LoadReport)> {
-        let commit = if planted!(LoadNamedEarly) {
-            let commit = self.name_it()?;
-            self.fold_rest()?;
-            commit
-        } else {
-            self.fold_rest()?;
-            self.name_it()?
-        };
-        let core = self.handle.core();
+        let named_early = planted!(LoadNamedEarly).then(|| self.name_it()).transpose()?;
+        self.fold_rest()?;
+        let core = Arc::clone(self.handle.core());
+        // Before others can add to them.
+        let rows = core.base.count(&core.current_view().base, self.id.into());
+        let commit = named_early.map_or_else(|| self.name_it(), Ok)?;
         let table = core.tables.by_id(self.id).map(Table::new);
         let table = table.ok_or_else(|| Error::NoSuchTable(self.name.clone()))?;
-        let rows = core.base.count(&core.current_view().base, self.id.into());
         let duration = core.env.clock.now().saturating_sub(self.began);
         tracing::info!(table = self.name, rows, ?duration, "loaded");
         Ok((table, LoadReport { rows, commit, duration }))
