@@ -301,6 +301,28 @@ fn a_full_disk_costs_no_memory() {
 }
 
 #[test]
+fn a_load_that_filled_the_disk_gives_the_space_back() {
+    for spare in (0..400_000).step_by(37_000) {
+        let files = CrashFileSystem::new().under_faults();
+        let faults = files.faults();
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+        let other = db.table("other").unwrap();
+        db.checkpoint().unwrap();
+        let mut load = db.load_table("t").unwrap();
+        faults.set_quota(Some(faults.bytes_used() + spare));
+        let refused = (0..4_096_u32).find_map(|n| load.put(n.to_be_bytes(), value(n)).err());
+        drop(load);
+        assert!(matches!(refused, Some(Error::NoSpace(_))), "{spare}: {refused:?}");
+        is_sound(&db);
+        // The disk is as full as before.
+        db.put(&other, "key", "value").unwrap();
+        db.checkpoint().unwrap_or_else(|error| panic!("{spare}: {error}"));
+        let file = db.stats().file;
+        assert!(file.bytes - file.free_bytes < 64 << 10, "{spare}: {file:?}");
+    }
+}
+
+#[test]
 fn checkpoints_get_their_turn_while_runs_are_merged() {
     let files = CrashFileSystem::new().under_faults();
     let faults = files.faults();

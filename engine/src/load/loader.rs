@@ -26,7 +26,7 @@ pub struct LoadReport {
     pub rows: u64,
     /// The commit that gave the table its name.
     pub commit: Commit,
-    /// From the first row to the commit.
+    /// From the beginning of the load to its commit.
     pub duration: Duration,
 }
 
