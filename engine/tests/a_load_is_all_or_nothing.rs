@@ -2,10 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::{Env, FileSystem as _, OpenMode, OpenOptions};
 use braid::{Database, Durability, Error, JournalMode, Loader, Options, Table};
 
@@ -129,6 +130,59 @@ fn a_power_cut_before_the_end_leaves_nothing() {
 }
 
 #[test]
+fn what_a_power_cut_left_is_no_damage_to_one_who_only_reads() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    db.put(&db.table("kept").unwrap(), "key", "value").unwrap();
+    db.checkpoint().unwrap();
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    let after = Arc::new(machine.crash(CrashChoice::KeepNone));
+    let reader = Database::open_read_only_in(Env::with_files(after), "/db").unwrap();
+    assert_eq!(reader.tables().unwrap(), ["kept"]);
+    is_sound(&reader);
+}
+
+#[test]
+fn an_id_is_taken_once_whatever_fails_beside() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    db.put(&db.table("kept").unwrap(), "key", vec![1; 30_000]).unwrap();
+    // It seals, and what it sealed is folded by the one after the load.
+    faults.set_quota(Some(faults.bytes_used()));
+    assert!(matches!(db.checkpoint(), Err(Error::NoSpace(_))));
+    faults.set_quota(None);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    db.checkpoint().unwrap();
+    let after = open(&machine.crash(CrashChoice::KeepNone));
+    assert_eq!(after.tables().unwrap(), ["kept"]);
+    assert!(after.table("new").unwrap().id() > load.id());
+}
+
+#[test]
+fn rows_that_cannot_be_removed_come_into_no_table() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    let files = machine.crash(CrashChoice::KeepNone).under_faults();
+    // What an open writes anyway comes first.
+    let no_space = Fault::on(Operation::Write).on_paths_ending("/db").kind(ErrorKind::StorageFull).nth(2);
+    files.faults().inject(no_space.sticky());
+    let faults = files.faults();
+    let after = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    assert!(faults.fired() > 0, "nothing was to be removed");
+    faults.clear();
+    let new = after.table("new").unwrap();
+    assert_eq!(rows(&after, &new).len(), 0);
+    after.checkpoint().unwrap();
+    is_sound(&after);
+}
+
+#[test]
 fn a_power_cut_after_the_end_leaves_all() {
     for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
         let machine = CrashFileSystem::new();
@@ -202,7 +256,7 @@ fn a_row_that_is_too_long_is_refused_alone() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_next_row_tries_again() {
+fn a_full_disk_is_told_and_the_row_can_be_put_again() {
     let machine = CrashFileSystem::new();
     let files = machine.under_faults();
     let faults = files.faults();
@@ -212,7 +266,7 @@ fn a_full_disk_is_told_and_the_next_row_tries_again() {
         faults.set_quota(Some(faults.bytes_used() + (16 << 10)));
         let mut refused = 0;
         for number in &numbers {
-            if let Err(error) = load.put(number.to_be_bytes(), value(*number)) {
+            while let Err(error) = load.put(number.to_be_bytes(), value(*number)) {
                 assert!(matches!(error, Error::NoSpace(_)), "{error}");
                 refused += 1;
                 faults.set_quota(None);
@@ -247,6 +301,65 @@ fn a_dropped_table_that_was_loaded_keeps_all_rows_or_goes() {
         }
         is_sound(&after);
     }
+}
+
+#[test]
+fn a_full_disk_costs_no_memory() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    let mut load = db.load_table("t").unwrap();
+    faults.set_quota(Some(faults.bytes_used()));
+    let mut added = 0;
+    for number in 0..4_096_u32 {
+        added += u64::from(load.put(number.to_be_bytes(), value(number)).is_ok());
+    }
+    assert!(added < 1_000, "{added}");
+    faults.set_quota(None);
+    assert_eq!(load.finish().unwrap().1.rows, added);
+}
+
+#[test]
+fn a_load_that_filled_the_disk_gives_the_space_back() {
+    for spare in (0..400_000).step_by(37_000) {
+        let files = CrashFileSystem::new().under_faults();
+        let faults = files.faults();
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+        let other = db.table("other").unwrap();
+        db.checkpoint().unwrap();
+        let mut load = db.load_table("t").unwrap();
+        faults.set_quota(Some(faults.bytes_used() + spare));
+        let refused = (0..4_096_u32).find_map(|n| load.put(n.to_be_bytes(), value(n)).err());
+        drop(load);
+        assert!(matches!(refused, Some(Error::NoSpace(_))), "{spare}: {refused:?}");
+        is_sound(&db);
+        // The disk is as full as before.
+        db.put(&other, "key", "value").unwrap();
+        db.checkpoint().unwrap_or_else(|error| panic!("{spare}: {error}"));
+        let file = db.stats().file;
+        assert!(file.bytes - file.free_bytes < 64 << 10, "{spare}: {file:?}");
+    }
+}
+
+#[test]
+fn checkpoints_get_their_turn_while_runs_are_merged() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    let mut load = db.load_table("t").unwrap();
+    let expected = put(&mut load, (0..4_096).map(scrambled));
+    let syncs = faults.counters().calls_on(Operation::SyncData, "/db");
+    let (table, _) = load.finish().unwrap();
+    let steps = (faults.counters().calls_on(Operation::SyncData, "/db") - syncs) / 2;
+    let bytes: usize = expected.iter().map(|(key, value)| key.len() + value.len()).sum();
+    assert!(steps >= bytes as u64 / (64 << 10), "{steps} steps for {bytes} bytes");
+    assert_eq!(rows(&db, &table), expected);
+    // As dense as rows that come in order.
+    let in_order = open(&CrashFileSystem::new());
+    let mut load = in_order.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    load.finish().unwrap();
+    assert_eq!(db.stats().file.bytes, in_order.stats().file.bytes);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub struct CheckpointReport {
     pub duration: Duration,
 }
 
-/// What a seal fixed. Everything sealed and not yet folded in the current view belongs to it.
+/// What a seal fixed, all but the next table id. Everything sealed and not yet folded in the current view belongs to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seal {
     lsn: Lsn,
@@ -166,7 +166,6 @@ impl Core {
                 log_durable: lsn.get(),
                 clock_reserved: section.clock.reserved_end().get(),
                 journal_mode: encode_mode(section.mode),
-                next_table_id: self.tables.next_id(),
                 ..EngineState::default()
             },
         }
@@ -174,7 +173,9 @@ impl Core {
 
     /// Step 3. The number of rows folded comes along.
     fn fold(&self, writer: &Writer, view: &View, seal: &Seal) -> Result<(Arc<Base>, u64)> {
-        fold(&self.base, &view.base, &view.sealed, seal.state, &|| self.keep_on(writer))
+        // As of now: since the seal a load may have taken an id, and be in the base with it.
+        let state = EngineState { next_table_id: self.tables.next_id(), ..seal.state };
+        fold(&self.base, &view.base, &view.sealed, state, &|| self.keep_on(writer))
             .map_err(|error| self.base_failed(writer, error))
     }
 

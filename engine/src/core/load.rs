@@ -39,17 +39,15 @@ impl Core {
         self.fold_aside(&mut Nothing, &[])
     }
 
-    /// The tree has a table's name now.
-    pub(crate) fn end_load(&self, id: TableId) {
-        self.unnamed.lock().remove(&id);
-    }
-
-    /// Removes a tree that is to have no name. It stays known as such: older bases still have it.
+    /// Removes a tree that is to have no name, if any of it was folded.
     pub(crate) fn abandon_load(&self, id: TableId) -> Result<()> {
+        if self.current_view().base.root(id.into()).is_none() {
+            return Ok(());
+        }
         self.fold_aside(&mut Nothing, &[id.into()])
     }
 
-    /// Removes the trees of loads that a death of the process cut short.
+    /// Removes the trees of loads that a death of the process cut short. A core that only reads passes them over.
     pub(super) fn drop_orphans(&self) {
         let base = Arc::clone(&self.current_view().base);
         // A table that the log drops keeps its tree until the next fold; removed here it is gone a little earlier.
@@ -58,17 +56,20 @@ impl Core {
             .map(|TreeId(tree)| TableId(tree))
             .filter(|id| is_users_table(id) && self.tables.by_id(*id).is_none())
             .collect();
-        if orphans.is_empty() || planted!(OrphanTreeKept) {
+        let Some(last) = orphans.last().filter(|_| !planted!(OrphanTreeKept)) else { return };
+        // Where they cannot be removed, no table is to come into their rows.
+        self.tables.reserve_ids(last.0.saturating_add(1));
+        let trees: Vec<_> = orphans.iter().copied().map(TreeId::from).collect();
+        *self.unnamed.lock() = orphans;
+        if self.writer.is_none() {
             return;
         }
-        let trees: Vec<_> = orphans.iter().copied().map(TreeId::from).collect();
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
             tracing::warn!(%error, trees = trees.len(), "trees of unfinished loads stay until the next open");
         }
-        *self.unnamed.lock() = orphans;
     }
 
-    /// Whether a tree may be there without a table: it is being loaded, or was left by a load.
+    /// Whether a tree may be there without a table: it was made by a load. A base may be older than the end of that.
     pub(crate) fn is_unnamed(&self, id: TableId) -> bool {
         self.unnamed.lock().contains(&id)
     }

@@ -393,9 +393,7 @@ fn join(
         core.tables.reserve_ids(replayed.next_table_id);
     }
     core.load_catalog()?;
-    if core.writer.is_some() {
-        core.drop_orphans();
-    }
+    core.drop_orphans();
     Ok(core)
 }
 

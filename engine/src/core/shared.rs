@@ -51,7 +51,7 @@ pub(crate) struct Core {
     pub(super) installed_ts: CachePadded<AtomicU64>,
     /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
     pub(super) acked_ts: CachePadded<AtomicU64>,
-    /// Trees that may be there though no table has their id.
+    /// Trees that may be there though no table has their id: those of loads.
     pub(super) unnamed: Mutex<BTreeSet<TableId>>,
     /// What is locked, until the core is shut down: the file, then the directory of its log.
     locks: Mutex<Vec<Arc<dyn File>>>,

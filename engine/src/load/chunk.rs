@@ -62,9 +62,10 @@ impl Chunk {
         }
         let bytes = &self.bytes;
         let key = |place: &Place| bytes.get(place.at..place.at + place.key as usize).unwrap_or_default();
-        // Later rows lie behind earlier ones.
+        // Later rows lie behind earlier ones; where one without a byte lies at the place of the next, that is the longer.
         self.places.sort_unstable_by(|a, b| {
-            a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then_with(|| b.at.cmp(&a.at))
+            let newest_first = || (b.at, b.value).cmp(&(a.at, a.value));
+            a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then_with(newest_first)
         });
         self.places.dedup_by(|later, first| later.prefix == first.prefix && key(later) == key(first));
         self.descends = false;
@@ -170,6 +171,9 @@ mod tests {
         let rows = [("k", "1"), ("a", "2"), ("k", "3"), ("a", "4"), ("k", "5")];
         assert_eq!(sorted(&rows), owned(&[("a", "4"), ("k", "5")]));
         assert_eq!(sorted(&[("k", "1"), ("k", "2")]), owned(&[("k", "2")]));
+        // Without a byte, so that the one after lies at the same place.
+        assert_eq!(sorted(&[("", ""), ("", "1")]), owned(&[("", "1")]));
+        assert_eq!(sorted(&[("", ""), ("", ""), ("", "1"), ("", "")]), owned(&[("", "")]));
     }
 
     #[test]

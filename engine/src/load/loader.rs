@@ -8,7 +8,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
-use super::merge::Merge;
+use super::merge::{Merge, Step};
 use super::run::RunFile;
 use crate::core::{Commit, SchemaChange};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub struct LoadReport {
     pub rows: u64,
     /// The commit that gave the table its name.
     pub commit: Commit,
-    /// From the first row to the commit.
+    /// From the beginning of the load to its commit.
     pub duration: Duration,
 }
 
@@ -96,39 +96,38 @@ impl Loader {
     /// Adds a row. A later one with the same key takes its place.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a key or value that is too long: the row is not added. [`Error::NoSpace`], [`Error::Io`] and
-    /// [`Error::Poisoned`] when earlier rows could not be written: the row is added, and the next call tries again.
+    /// [`Error::Limit`] for a key or value that is too long; [`Error::NoSpace`], [`Error::Io`] and [`Error::Poisoned`] when
+    /// earlier rows could not be written, which the next call tries again. In no case the row is added.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let core = self.handle.core();
         core.check_process()?;
         let (key, value) = (key.as_ref(), value.as_ref());
         core.check_row(key, value)?;
-        self.chunk.push(key, value);
+        // Before the row is taken: whoever goes on after errors fills no memory.
         if self.chunk.memory() >= core.options.row_store_bytes {
             self.empty_chunk()?;
         }
+        self.chunk.push(key, value);
         Ok(())
     }
 
     /// Makes the table.
     ///
     /// # Errors
-    /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::CommitUnknown`] as for a commit;
-    /// everything else as for [`put`](Self::put), and then there is no table.
+    /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::Busy`] with
+    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when an exclusive transaction stood in the way of the commit for
+    /// half a minute; [`Error::CommitUnknown`] as for a commit; everything else as for [`put`](Self::put). There is no table
+    /// then, or after `CommitUnknown` perhaps all of it. [`Error::NoSuchTable`] when somebody dropped it already.
     pub fn finish(mut self) -> Result<(Table, LoadReport)> {
-        let commit = if planted!(LoadNamedEarly) {
-            let commit = self.name_it()?;
-            self.fold_rest()?;
-            commit
-        } else {
-            self.fold_rest()?;
-            self.handle.core().confirm_load()?;
-            self.name_it()?
-        };
-        let core = self.handle.core();
+        let named_early = planted!(LoadNamedEarly).then(|| self.name_it()).transpose()?;
+        self.fold_rest()?;
+        let core = Arc::clone(self.handle.core());
+        core.confirm_load()?;
+        // Before others can add to them.
+        let rows = core.base.count(&core.current_view().base, self.id.into());
+        let commit = named_early.map_or_else(|| self.name_it(), Ok)?;
         let table = core.tables.by_id(self.id).map(Table::new);
         let table = table.ok_or_else(|| Error::NoSuchTable(self.name.clone()))?;
-        let rows = core.base.count(&core.current_view().base, self.id.into());
         let duration = core.env.clock.now().saturating_sub(self.began);
         tracing::info!(table = self.name, rows, ?duration, "loaded");
         Ok((table, LoadReport { rows, commit, duration }))
@@ -174,9 +173,16 @@ impl Loader {
             None if self.chunk.is_empty() => Ok(()),
             None => core.load(&mut ChunkChanges { tree, rows }),
             Some(file) => {
-                let merge = Merge::new(tree, file.runs.iter().map(|run| file.read(*run)), rows);
-                let merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"));
-                core.load(&mut merge?)
+                let merge = Merge::new(tree, file.readers(core.options.row_store_bytes), rows);
+                let mut merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"))?;
+                // Writers wait for checkpoints, and these for a step.
+                let mut more = true;
+                while more {
+                    let mut step = Step::new(&mut merge, core.options.row_store_bytes);
+                    core.load(&mut step)?;
+                    more = step.is_full();
+                }
+                Ok(())
             }
         }
     }
@@ -193,9 +199,6 @@ impl Loader {
             Ok(())
         });
         self.over = matches!(named, Ok(_) | Err(Error::CommitUnknown { .. }));
-        if self.over {
-            self.handle.core().end_load(self.id);
-        }
         named.map(|outcome| outcome.commit)
     }
 }

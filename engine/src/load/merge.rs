@@ -12,10 +12,17 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn row(&self) -> (&[u8], &[u8]) {
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Run(reader) => reader.key(),
+            Self::Chunk { row, .. } => row.0,
+        }
+    }
+
+    fn row(&mut self) -> Result<(&[u8], &[u8]), BaseError> {
         match self {
             Self::Run(reader) => reader.row(),
-            Self::Chunk { row, .. } => *row,
+            Self::Chunk { row, .. } => Ok(*row),
         }
     }
 
@@ -48,7 +55,7 @@ impl Input<'_> {
     fn is_before(&self, other: &Self) -> bool {
         self.prefix
             .cmp(&other.prefix)
-            .then_with(|| self.source.row().0.cmp(other.source.row().0))
+            .then_with(|| self.source.key().cmp(other.source.key()))
             .then_with(|| other.age.cmp(&self.age))
             .is_lt()
     }
@@ -75,7 +82,7 @@ impl<'a> Merge<'a> {
         let runs = runs.map(Source::Run);
         for (age, mut source) in runs.chain([Source::Chunk { rows: chunk, row: (&[], &[]) }]).enumerate() {
             if source.advance()? {
-                let prefix = prefix(source.row().0);
+                let prefix = prefix(source.key());
                 merge.heap.push(Input { prefix, age, source });
             }
         }
@@ -107,7 +114,7 @@ impl<'a> Merge<'a> {
     fn advance(&mut self) -> Result<(), BaseError> {
         let Some(top) = self.heap.first_mut() else { return Ok(()) };
         if top.source.advance()? {
-            top.prefix = prefix(top.source.row().0);
+            top.prefix = prefix(top.source.key());
         } else {
             self.heap.swap_remove(0);
         }
@@ -120,16 +127,47 @@ impl ChangeSource for Merge<'_> {
     fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
         // What was given last, and older rows of its key.
         while let (Some(last), Some(top)) = (&self.last, self.heap.first())
-            && top.source.row().0 == last.as_slice()
+            && top.source.key() == last.as_slice()
         {
             self.advance()?;
         }
-        let Some(top) = self.heap.first() else { return Ok(None) };
-        let (key, value) = top.source.row();
+        let Some(top) = self.heap.first_mut() else { return Ok(None) };
+        let (key, value) = top.source.row()?;
         let last = self.last.get_or_insert_default();
         last.clear();
         last.extend_from_slice(key);
         Ok(Some(Change { tree: self.tree, key, value: Some(value) }))
+    }
+}
+
+/// The next rows of a merge, about so many bytes of them.
+#[derive(Debug)]
+pub(super) struct Step<'s, 'a> {
+    merge: &'s mut Merge<'a>,
+    left: usize,
+}
+
+impl<'s, 'a> Step<'s, 'a> {
+    pub(super) fn new(merge: &'s mut Merge<'a>, bytes: usize) -> Self {
+        Self { merge, left: bytes }
+    }
+
+    /// Whether it ended before the merge did, as far as it knows.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl ChangeSource for Step<'_, '_> {
+    fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
+        if self.is_full() {
+            return Ok(None);
+        }
+        let change = self.merge.next()?;
+        if let Some(Change { key, value, .. }) = &change {
+            self.left = self.left.saturating_sub(key.len() + value.map_or(0, <[u8]>::len));
+        }
+        Ok(change)
     }
 }
 
@@ -162,8 +200,7 @@ mod tests {
             }
         }
         chunk.sort();
-        let readers: Vec<_> = file.runs.iter().map(|run| file.read(*run)).collect();
-        let mut merge = Merge::new(TreeId(7), readers.into_iter(), chunk.rows()).unwrap();
+        let mut merge = Merge::new(TreeId(7), file.readers(0), chunk.rows()).unwrap();
         let mut merged = Vec::new();
         while let Some(change) = merge.next().unwrap() {
             merged.push((change.key.to_vec(), change.value.unwrap().to_vec()));

@@ -16,9 +16,15 @@ use crate::base::BaseError;
 /// One read or write.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// One read where many runs share the memory.
+const LEAST_BUFFER_BYTES: usize = 16 << 10;
+
+/// Names that may be taken before it is given up to find one.
+const NAMES_TRIED: u32 = 1000;
+
 /// A sorted run of rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+struct Run {
     at: u64,
     bytes: u64,
     checksum: u32,
@@ -29,22 +35,29 @@ pub(super) struct Run {
 pub(super) struct RunFile {
     file: Arc<dyn File>,
     end: u64,
-    pub(super) runs: Vec<Run>,
+    runs: Vec<Run>,
 }
 
 impl RunFile {
-    /// Makes the file. One of a process that died between making and removing it is in the way, and goes.
+    /// Makes the file, at `path` or, where there is something, with a number behind: what is there may be anybody's.
     pub(super) fn create(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
-        let options = OpenOptions::new(OpenMode::CreateNew);
-        let file = match files.open(path, options) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                files.remove_file(path)?;
-                files.open(path, options)?
+        let mut tried = 0;
+        loop {
+            let mut name = path.as_os_str().to_owned();
+            if tried > 0 {
+                name.push(format!("-{tried}"));
             }
-            other => other?,
-        };
-        files.remove_file(path)?;
-        Ok(Self { file, end: 0, runs: Vec::new() })
+            match files.open(name.as_ref(), OpenOptions::new(OpenMode::CreateNew)) {
+                Ok(file) => {
+                    files.remove_file(name.as_ref())?;
+                    return Ok(Self { file, end: 0, runs: Vec::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => {
+                    tried += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes a run.
@@ -75,22 +88,26 @@ impl RunFile {
         Ok(())
     }
 
-    /// Reads a run from its start.
-    pub(super) fn read(&self, run: Run) -> RunReader {
-        RunReader {
+    /// Reads every run from its start, the oldest first. The buffers share `memory`, unless there are too many.
+    pub(super) fn readers(&self, memory: usize) -> impl Iterator<Item = RunReader> {
+        let buffer_bytes = (memory / self.runs.len().max(1)).clamp(LEAST_BUFFER_BYTES, BUFFER_BYTES);
+        self.runs.iter().map(move |run| RunReader {
             file: Arc::clone(&self.file),
             next: run.at,
             end: run.at + run.bytes,
             checksum: run.checksum,
             hasher: crc32fast::Hasher::new(),
+            buffer_bytes,
             buffer: Vec::new(),
-            row: 0..0,
+            at: 0,
             key: 0,
-        }
+            value: 0,
+        })
     }
 }
 
-/// The rows of a run, one after the other.
+/// The rows of a run, one after the other. Of a long value no more than the buffer is in memory until it is asked for: many
+/// readers stand on a row each, and only one of these is wanted at a time.
 #[derive(Debug)]
 pub(super) struct RunReader {
     file: Arc<dyn File>,
@@ -99,51 +116,62 @@ pub(super) struct RunReader {
     end: u64,
     checksum: u32,
     hasher: crc32fast::Hasher,
+    buffer_bytes: usize,
     buffer: Vec<u8>,
-    /// The row that the reader stands on: its key and value in the buffer.
-    row: std::ops::Range<usize>,
-    /// Bytes of its key.
+    /// Where in the buffer the row is that the reader stands on: its key, then as much of its value as was read.
+    at: usize,
+    /// Bytes of its key and of its value.
     key: usize,
+    value: usize,
 }
 
 impl RunReader {
     /// Goes to the next row; whether there is one.
     pub(super) fn advance(&mut self) -> Result<bool, BaseError> {
-        let mut at = self.row.end;
-        let Some(header) = self.have(&mut at, 8)? else { return Ok(false) };
+        // Also what nobody asked for is read, for the checksum.
+        self.at += self.have(self.key.saturating_add(self.value))?.len();
+        (self.key, self.value) = (0, 0);
+        if self.at == self.buffer.len() && self.next == self.end {
+            let whole = self.hasher.clone().finalize() == self.checksum;
+            return if whole { Ok(false) } else { Err(damaged()) };
+        }
+        let header = self.have(8)?;
         let length =
             |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
         let (key, value) = header.split_at(4);
         let (key, value) = (length(key), length(value));
-        at += 8;
-        if self.have(&mut at, key.saturating_add(value))?.is_none() {
-            return Err(damaged());
-        }
-        self.key = key;
-        self.row = at..at + key + value;
+        self.at += 8;
+        self.have(key)?;
+        (self.key, self.value) = (key, value);
         Ok(true)
     }
 
-    /// The key and the value of the row that the reader stands on.
-    pub(super) fn row(&self) -> (&[u8], &[u8]) {
-        self.buffer.get(self.row.clone()).unwrap_or_default().split_at(self.key)
+    /// The key of the row that the reader stands on.
+    pub(super) fn key(&self) -> &[u8] {
+        self.buffer.get(self.at..self.at + self.key).unwrap_or_default()
     }
 
-    /// `count` bytes at `at` of the buffer, which may come to lie elsewhere in it; `None` at the end of the run.
-    fn have(&mut self, at: &mut usize, count: usize) -> Result<Option<&[u8]>, BaseError> {
-        if self.buffer.len() - *at < count {
-            let left = self.end - self.next;
-            if left == 0 && *at == self.buffer.len() && count > 0 {
-                let whole = self.hasher.clone().finalize() == self.checksum;
-                return if whole { Ok(None) } else { Err(damaged()) };
-            }
-            self.buffer.drain(..*at);
-            *at = 0;
+    /// The key and the value of the row that the reader stands on.
+    pub(super) fn row(&mut self) -> Result<(&[u8], &[u8]), BaseError> {
+        let key = self.key;
+        self.have(key.saturating_add(self.value)).map(|row| row.split_at(key))
+    }
+
+    /// The next `count` bytes of the run, from where the reader stands.
+    fn have(&mut self, count: usize) -> Result<&[u8], BaseError> {
+        if self.buffer.len() - self.at < count {
+            self.buffer.drain(..self.at);
+            self.at = 0;
             let kept = self.buffer.len();
-            let wanted = (count.saturating_sub(kept)).max(BUFFER_BYTES) as u64;
-            let reads = usize::try_from(wanted.min(left)).unwrap_or(BUFFER_BYTES);
+            let left = self.end - self.next;
+            let wanted = (count - kept).max(self.buffer_bytes);
+            let reads = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
             if kept.saturating_add(reads) < count {
                 return Err(damaged());
+            }
+            // A long value that was here does not keep its memory.
+            if self.buffer.capacity() / 2 > kept + reads {
+                self.buffer.shrink_to(kept + reads);
             }
             self.buffer.resize(kept + reads, 0);
             let fresh = self.buffer.get_mut(kept..).unwrap_or_default();
@@ -153,7 +181,7 @@ impl RunReader {
             self.hasher.update(fresh);
             self.next += reads as u64;
         }
-        Ok(self.buffer.get(*at..*at + count))
+        self.buffer.get(self.at..self.at + count).ok_or_else(damaged)
     }
 }
 
@@ -185,10 +213,10 @@ mod tests {
     }
 
     fn read(file: &RunFile) -> Result<Vec<Row>, BaseError> {
-        let mut reader = file.read(file.runs[0]);
+        let mut reader = file.readers(BUFFER_BYTES).next().unwrap();
         let mut rows = Vec::new();
         while reader.advance()? {
-            let (key, value) = reader.row();
+            let (key, value) = reader.row()?;
             rows.push((key.to_vec(), value.to_vec()));
         }
         Ok(rows)
@@ -201,6 +229,37 @@ mod tests {
             lengths.iter().zip(b"abcdefg").map(|(length, key)| (vec![*key], vec![7; *length])).collect();
         assert_eq!(read(&runs(&rows)).unwrap(), rows);
         assert_eq!(read(&runs(&[])).unwrap(), []);
+    }
+
+    #[test]
+    fn what_has_the_name_already_is_left_alone() {
+        let files = Env::in_memory().files;
+        let options = OpenOptions::new(OpenMode::CreateNew);
+        let taken = ["runs", "runs-1"].map(|name| files.open(Path::new(name), options).unwrap());
+        taken.iter().for_each(|file| file.write_all_at(b"somebody's", 0).unwrap());
+        let (one, other) =
+            (RunFile::create(&*files, Path::new("runs")), RunFile::create(&*files, Path::new("runs")));
+        assert!(one.is_ok() && other.is_ok());
+        assert_eq!(files.read_dir(Path::new("")).unwrap().len(), 2);
+        assert!(taken.iter().all(|file| file.len().unwrap() == 10));
+    }
+
+    #[test]
+    fn a_long_value_is_in_memory_while_it_is_wanted() {
+        let long = 16 * BUFFER_BYTES;
+        let file = runs(&[(vec![1], vec![1; long]), (vec![2], vec![2; long]), (vec![3], vec![])]);
+        let mut reader = file.readers(0).next().unwrap();
+        assert!(reader.advance().unwrap());
+        assert_eq!(reader.key(), [1]);
+        assert!(reader.buffer.capacity() < BUFFER_BYTES);
+        assert_eq!(reader.row().unwrap().1, vec![1; long]);
+        assert!(reader.advance().unwrap());
+        assert_eq!(reader.key(), [2]);
+        assert!(reader.buffer.capacity() < BUFFER_BYTES);
+        // Passed over, and in the checksum all the same.
+        assert!(reader.advance().unwrap());
+        assert_eq!(reader.row().unwrap(), (&[3][..], &[][..]));
+        assert!(!reader.advance().unwrap());
     }
 
     #[test]

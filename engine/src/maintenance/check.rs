@@ -89,9 +89,8 @@ impl Core {
         for TreeId(tree) in view.base.trees() {
             // A tree outlives its table until the checkpoint that folds the drop.
             let dropped = view.base.state().checkpoint_ts < at.get();
-            // In this order: a load ends by giving its tree a name.
-            let unnamed = self.is_unnamed(TableId(tree)) || self.tables.by_id(TableId(tree)).is_some();
-            if tree >= FIRST_USER_TABLE && !ids.contains(&tree) && !dropped && !unnamed {
+            let loaded = self.is_unnamed(TableId(tree));
+            if tree >= FIRST_USER_TABLE && !ids.contains(&tree) && !dropped && !loaded {
                 report.findings.push(format!("tree {tree} belongs to no table"));
             }
         }

@@ -3,8 +3,11 @@
 //! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then the
 //! whole records of the log, in order, on top. What comes after a gap in the log may build on what is missing: the new
 //! database is what can be had, not a moment of the old one's history.
+//!
+//! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
+//! nothing of the catalog or the log is missing, the load was never finished, and no row of it is saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use braid_mvstore::TableId;
@@ -97,6 +100,10 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         seen: opened.store.no_pages(),
         target: Database::open_in(env.clone(), &out, options)?,
         names: BTreeMap::new(),
+        names_lost: opened.other_damaged || !losses.is_empty(),
+        unnamed: BTreeSet::new(),
+        store: opened.store,
+        base: opened.base,
         tables: BTreeMap::new(),
         batch: None,
         report: SalvageReport::default(),
@@ -108,13 +115,17 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         let loss = "one of the two meta pages is damaged; what only that one knew of is missing";
         rescue.report.losses.push(loss.to_owned());
     }
-    rescue.read_names(&opened.store, &opened.base)?;
-    rescue.read_trees(&opened.store, &opened.base)?;
-    rescue.read_log(env, &path, &opened.store, &opened.base)?;
+    rescue.read_names()?;
+    rescue.read_trees()?;
+    rescue.read_log(env, &path)?;
     rescue.finish()
 }
 
 impl SalvageReport {
+    fn losses_in_all(&self) -> u64 {
+        self.losses.len() as u64 + self.more_losses
+    }
+
     fn lose(&mut self, what: impl FnOnce() -> String) {
         if self.losses.len() < LOSSES_TOLD {
             self.losses.push(what());
@@ -144,10 +155,17 @@ impl Losses {
 }
 
 struct Rescue {
-    /// Pages of the damaged file that were read.
+    /// The damaged file.
+    store: Arc<BaseStore>,
+    base: Arc<Base>,
+    /// Pages of it that were read.
     seen: PageSet,
     target: Database,
     names: BTreeMap<TableId, String>,
+    /// A name may be missing.
+    names_lost: bool,
+    /// Tables whose trees wait for the log to name them, or to hold a row of them.
+    unnamed: BTreeSet<TableId>,
     tables: BTreeMap<TableId, Table>,
     batch: Option<(Transaction, usize)>,
     report: SalvageReport,
@@ -175,63 +193,95 @@ impl Rescue {
     }
 
     /// The names of tables, as far as the catalog can be read; others are called by their number.
-    fn read_names(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
+    fn read_names(&mut self) -> Result<()> {
         let mut losses = Losses::default();
         let names = &mut self.names;
-        store
+        let mut malformed = false;
+        self.store
             .salvage(
-                base,
+                &self.base,
                 TABLES.into(),
                 &mut self.seen,
                 &mut |key, name| {
                     if let (Ok(id), Ok(name)) = (key.try_into(), std::str::from_utf8(name)) {
                         names.insert(TableId(u32::from_be_bytes(id)), name.to_owned());
+                    } else {
+                        malformed = true;
                     }
                     Ok(())
                 },
                 &mut |loss| losses.add(loss),
             )
             .map_err(reading)?;
+        self.names_lost |= malformed || !losses.told.is_empty();
         self.lose_all(&losses);
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
     }
 
-    fn read_trees(&mut self, store: &BaseStore, base: &Base) -> Result<()> {
-        for tree in base.trees().filter(|TreeId(tree)| *tree >= FIRST_USER_TABLE) {
-            let table = TableId(tree.0);
-            let mut losses = Losses::default();
-            let mut seen = std::mem::take(&mut self.seen);
-            let salvaged = store
-                .salvage(
-                    base,
-                    tree,
-                    &mut seen,
-                    &mut |key, value| {
-                        self.report.rows += 1;
-                        self.put(table, key, Some(value)).map_err(|error| BaseError::Caller(Box::new(error)))
-                    },
-                    &mut |loss| losses.add(loss),
-                )
-                .map_err(reading);
-            self.seen = seen;
-            salvaged?;
-            self.lose_all(&losses);
+    fn read_trees(&mut self) -> Result<()> {
+        let base = Arc::clone(&self.base);
+        for TreeId(tree) in base.trees().filter(|TreeId(tree)| *tree >= FIRST_USER_TABLE) {
+            let table = TableId(tree);
+            if self.names_lost || self.names.contains_key(&table) {
+                self.read_tree(table)?;
+            } else {
+                self.unnamed.insert(table);
+            }
         }
         Ok(())
     }
 
-    fn read_log(&mut self, env: &Env, path: &Path, store: &BaseStore, base: &Base) -> Result<()> {
+    fn read_tree(&mut self, table: TableId) -> Result<()> {
+        let (store, base) = (Arc::clone(&self.store), Arc::clone(&self.base));
+        let mut losses = Losses::default();
+        let mut seen = std::mem::take(&mut self.seen);
+        let salvaged = store
+            .salvage(
+                &base,
+                table.into(),
+                &mut seen,
+                &mut |key, value| {
+                    self.report.rows += 1;
+                    self.put(table, key, Some(value)).map_err(|error| BaseError::Caller(Box::new(error)))
+                },
+                &mut |loss| losses.add(loss),
+            )
+            .map_err(reading);
+        self.seen = seen;
+        salvaged?;
+        self.lose_all(&losses);
+        Ok(())
+    }
+
+    /// The rows that a table has in the base come before those that the log has of it.
+    fn read_awaited_tree(&mut self, table: TableId) -> Result<()> {
+        if self.unnamed.remove(&table) { self.read_tree(table) } else { Ok(()) }
+    }
+
+    fn read_log(&mut self, env: &Env, path: &Path) -> Result<()> {
+        let told = self.report.losses_in_all();
+        self.read_records(env, path)?;
+        if self.report.losses_in_all() > told {
+            // Whether they were named is not known.
+            let unnamed = std::mem::take(&mut self.unnamed);
+            unnamed.into_iter().try_for_each(|table| self.read_tree(table))?;
+        }
+        Ok(())
+    }
+
+    fn read_records(&mut self, env: &Env, path: &Path) -> Result<()> {
         let dir = log_dir(path);
-        let start = match Lsn::new(base.state().checkpoint_lsn) {
+        let (store, state) = (Arc::clone(&self.store), *self.base.state());
+        let start = match Lsn::new(state.checkpoint_lsn) {
             // A meta page from before the log. Where there is one all the same, the page that knows of it is damaged.
             Lsn::ZERO if Log::exists(&*env.files, &dir).is_ok_and(|exists| exists) => Lsn::FIRST,
             Lsn::ZERO => return Ok(()),
             start => start,
         };
         // A recovery that was cut short may have left a base that is ahead of where replay starts.
-        let in_base = base.state().checkpoint_ts;
+        let in_base = state.checkpoint_ts;
         let salvaged =
             Recovery::salvage(&*env.files, &dir, store.uuid(), start, &LogOptions::default(), |piece| {
                 match piece {
@@ -273,6 +323,7 @@ impl Rescue {
                         let id = TableId(u32::from_be_bytes(id));
                         self.names.insert(id, name.to_owned());
                         self.table(id)?;
+                        self.read_awaited_tree(id)?;
                     }
                 }
                 (TABLES, None) => {
@@ -281,7 +332,10 @@ impl Rescue {
                     }
                 }
                 (NAMES, _) => {}
-                (table, value) => self.put(table, change.key, value)?,
+                (table, value) => {
+                    self.read_awaited_tree(table)?;
+                    self.put(table, change.key, value)?;
+                }
             }
         }
         Ok(())
@@ -305,6 +359,7 @@ impl Rescue {
 
     fn drop_table(&mut self, id: TableId) -> Result<()> {
         self.flush()?;
+        self.unnamed.remove(&id);
         if let Some(table) = self.tables.remove(&id) {
             self.target.drop_table(table.name())?;
         }

@@ -1,7 +1,7 @@
 //! `salvage` writes everything that is readable of a damaged database into a new one, says what was lost, and leaves the
 //! damaged files as they were.
 
-use braid::{Database, Error, Options, Result, salvage};
+use braid::{Database, Error, Loader, Options, Result, salvage};
 use braid_tests::{Place, assert_clean, contents, key};
 
 /// A closed database of some pages, with a row and its value told by its key.
@@ -100,4 +100,51 @@ fn of_a_young_database_without_its_newest_meta_page_what_the_log_holds() -> Resu
     let saved = out.open()?;
     assert_eq!(contents(&saved.snapshot()?, &saved.table("rows")?)?, rows);
     assert_clean(&saved)
+}
+
+/// A load into a database with nothing else, in steps of 64 KiB.
+fn load(db: &Database) -> Result<Loader> {
+    let mut load = db.load_table("loaded")?;
+    for number in 0..3000 {
+        load.put(key(number), key(number).repeat(5))?;
+    }
+    Ok(load)
+}
+
+#[test]
+fn of_a_load_all_under_its_name_though_only_the_log_has_that() -> Result<()> {
+    let (place, out) = (Place::new(), Place::new());
+    let db = place.open_with(Options { row_store_bytes: 64 << 10, ..Options::default() })?;
+    let (table, _) = load(&db)?.finish()?;
+    db.put(&table, key(7), "written later")?;
+    let rows = contents(&db.snapshot()?, &table)?;
+    drop((db, table));
+    let report = salvage(place.path(), out.path())?;
+    assert!(report.losses.is_empty(), "{report:?}");
+    let saved = out.open()?;
+    assert_eq!(saved.tables()?, ["loaded"]);
+    assert_eq!(contents(&saved.snapshot()?, &saved.table("loaded")?)?, rows);
+    assert_clean(&saved)
+}
+
+#[test]
+fn of_a_load_that_was_cut_short_nothing_unless_its_name_may_be_lost() -> Result<()> {
+    let (place, out) = (Place::new(), Place::new());
+    let db = place.open_with(Options { row_store_bytes: 64 << 10, ..Options::default() })?;
+    db.table("other")?;
+    let unfinished = load(&db)?;
+    let killed = place.copy();
+    let report = salvage(killed.path(), out.path())?;
+    assert!(report.losses.is_empty() && report.rows == 0, "{report:?}");
+    assert_eq!(out.open()?.tables()?, ["other"]);
+
+    // Without its log nobody knows.
+    for file in killed.log_files() {
+        Place::write(&file, b"");
+    }
+    let out = Place::new();
+    let report = salvage(killed.path(), out.path())?;
+    assert!(!report.losses.is_empty() && report.rows > 0, "{report:?}");
+    assert_eq!(out.open()?.tables()?, [format!("table-{}", unfinished.id())]);
+    Ok(())
 }
