@@ -26,6 +26,9 @@ pub(crate) struct Cell {
 /// A cache that holds all rows of most cells.
 pub(crate) const AMPLE_CACHE: usize = 1 << 30;
 
+/// A usual one: engines that keep recent rows in memory bound what they replay by it.
+pub(crate) const MODEST_CACHE: usize = 256 << 20;
+
 /// How much a cell does.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Size {

@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("Durability::Sync"),
         deferred: "Durability::Deferred, synced in the background every 100 ms",
         deferred_survives_kill: true,
-        notes: "loads past the log (Database::load_table)",
+        notes: "a quarter of the memory is for the row store; loads past the log (Database::load_table)",
     },
     open,
 };
@@ -36,7 +36,10 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
         Durability::Durable => braid::Durability::Sync,
         Durability::Deferred => braid::Durability::Deferred,
     };
-    let options = Options { durability, cache_bytes: settings.cache_bytes, ..Options::default() };
+    // A quarter of the memory for recent rows, as other engines have it for their memtables.
+    let row_store_bytes = settings.cache_bytes / 4;
+    let cache_bytes = settings.cache_bytes - row_store_bytes;
+    let options = Options { durability, cache_bytes, row_store_bytes, ..Options::default() };
     let db = Database::open_with(dir.join("compare.braid"), options)?;
     db.set_journal_mode(JournalMode::Mvcc)?;
     let table = Mutex::new(db.existing_table(TABLE)?);

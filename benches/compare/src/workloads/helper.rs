@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cell::{AMPLE_CACHE, Context};
+use crate::cell::{AMPLE_CACHE, Context, MODEST_CACHE};
 use crate::engine::{Durability, Engine, Kind, Result, Settings};
 use crate::rows::{Fresh, Order, value};
 
@@ -49,17 +49,17 @@ pub(super) fn surviving(kind: &Kind) -> Result<(Durability, u64)> {
 
 /// The other process: does its task.
 pub(crate) fn run(task: Task, kind: Kind, dir: &Path, rows: u64) -> Result<()> {
-    let open = |durability| (kind.open)(dir, Settings { durability, cache_bytes: AMPLE_CACHE, threads: 1 });
+    let open = |durability, cache_bytes| (kind.open)(dir, Settings { durability, cache_bytes, threads: 1 });
     match task {
         Task::Load => {
-            let engine = open(Durability::Deferred)?;
+            let engine = open(Durability::Deferred, AMPLE_CACHE)?;
             engine.load(&Fresh { order: Order::Sequential, count: rows })?;
             engine.settle()?;
             engine.close()
         }
         Task::Commit => {
             let (durability, of_commit) = surviving(&kind)?;
-            let engine = open(durability)?;
+            let engine = open(durability, MODEST_CACHE)?;
             let committed = commit(&*engine, rows, of_commit)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "committed {committed}")?;

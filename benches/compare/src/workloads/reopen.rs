@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
+use crate::cell::{Better, Cell, Context, MODEST_CACHE, Readings};
 use crate::engine::{Durability, Result};
 use crate::rows::Order;
 
@@ -22,7 +22,7 @@ pub(super) fn cells() -> Vec<Cell> {
             behind durable ones of 100 rows; in proportion, where an engine got less done in a minute",
         threads: 1,
         durability: Durability::Deferred,
-        cache_bytes: AMPLE_CACHE,
+        cache_bytes: MODEST_CACHE,
         primary: "reopen",
         short: true,
         run: Box::new(run),
