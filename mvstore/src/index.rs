@@ -258,7 +258,8 @@ impl RowIndex {
     fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey, recent: &Recent) {
         let rows = self.sorted(full);
         let Some(last) = rows.last() else { return };
-        if self.is_ascending(full) {
+        let goes_on = if planted!(SplitByKey) { last.get().key < *key } else { self.is_ascending(full) };
+        if goes_on {
             let made = self.insert_node(&last.get().key.successor(), &[], recent);
             if made || last.get().key < *key {
                 return;

@@ -89,6 +89,42 @@ fn walks_agree_with_a_model_both_ways() {
     }
 }
 
+/// Invariant 4: whoever takes part in a split late, for whatever key, changes nothing.
+#[test]
+fn a_split_that_comes_late_has_no_effect() {
+    let rows = if cfg!(miri) { 80 } else { 600 };
+    for order in orders(rows) {
+        let index = RowIndex::new();
+        let mut rng = Rng::new(11);
+        let mut rows_by_key = BTreeMap::new();
+        // Full blocks, each with its node as somebody found them.
+        let mut full: Vec<(Option<Node<'_>>, &Block)> = Vec::new();
+        for number in order {
+            let row = insert(&index, T, &number.to_be_bytes());
+            rows_by_key.insert(number, ptr::from_ref(row));
+            let node = index.node_of(&Probe::new(T, &number.to_be_bytes()));
+            let block = index.block_of(node).expect("a row was put in");
+            if index.sorted(block).len() == SLOTS && !full.iter().any(|(_, known)| ptr::eq(*known, block)) {
+                full.push((node, block));
+            }
+            for _ in 0..2 {
+                if full.is_empty() {
+                    continue;
+                }
+                let (node, block) = full[rng.below(full.len())];
+                let key = RowKey::new(T, &rng.below(2 * rows).to_be_bytes());
+                RECENT.with(|recent| index.split(node, block, &key, recent));
+            }
+        }
+        for (number, row) in &rows_by_key {
+            let found = get(&index, T, &number.to_be_bytes());
+            assert!(found.is_some_and(|found| ptr::eq(found, *row)), "{number} is hidden");
+        }
+        assert_eq!(index.len(), rows_by_key.len());
+        assert_eq!(index.backward(Bound::Unbounded).count(), rows_by_key.len());
+    }
+}
+
 #[test]
 fn threads_that_put_in_the_same_keys_get_the_same_rows() {
     let rows: u64 = if cfg!(miri) { 60 } else { 4000 };
