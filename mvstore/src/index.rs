@@ -76,7 +76,7 @@ const SLOTS: usize = if CHECKED { 2 } else { 16 };
 const LEVELS: usize = if CHECKED { 2 } else { 10 };
 
 /// How many tables a thread remembers its place in.
-const PLACES: usize = 4;
+const TABLES: usize = 4;
 
 /// See the module.
 pub(crate) struct RowIndex {
@@ -87,9 +87,17 @@ pub(crate) struct RowIndex {
     head: [AtomicPtr<NodeHeader>; LEVELS],
     /// No node is on this level or above; a hint of where a search may start.
     height: AtomicUsize,
+    growth: CachePadded<Growth>,
+    arena: CachePadded<Arena>,
+}
+
+/// What those who put in change: not beside what every search reads.
+#[derive(Default)]
+struct Growth {
+    /// Nodes that were begun. Not a step of a checker's schedules, each of which counts the same again.
+    nodes: AtomicU64,
     /// Bytes of keys outside of the arena.
     key_bytes: AtomicUsize,
-    arena: CachePadded<Arena>,
 }
 
 /// A node that a thread was at, and the number of its index.
@@ -99,20 +107,10 @@ struct Place {
     node: *mut NodeHeader,
 }
 
-/// What a thread keeps for its next row.
-struct Recent {
-    places: [Cell<Place>; PLACES],
-    /// Where the heights of its nodes come from.
-    dice: Cell<u64>,
-}
-
 thread_local! {
-    static RECENT: Recent = const {
-        Recent {
-            places: [const { Cell::new(Place { index: 0, node: ptr::null_mut() }) }; PLACES],
-            dice: Cell::new(0x9e37_79b9_7f4a_7c15),
-        }
-    };
+    /// Where a thread was last, by table.
+    static PLACES: [Cell<Place>; TABLES] =
+        const { [const { Cell::new(Place { index: 0, node: ptr::null_mut() }) }; TABLES] };
 }
 
 /// Numbers of indexes, from 1 on.
@@ -133,14 +131,14 @@ impl RowIndex {
             block: AtomicPtr::new(ptr::null_mut()),
             head: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             height: AtomicUsize::new(1),
-            key_bytes: AtomicUsize::new(0),
+            growth: CachePadded::default(),
             arena: CachePadded::new(Arena::new()),
         }
     }
 
     /// Bytes that its rows occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.bytes() + self.key_bytes.load(Relaxed)
+        self.arena.bytes() + self.growth.key_bytes.load(Relaxed)
     }
 
     /// How many rows there are.
@@ -167,12 +165,12 @@ impl RowIndex {
 
     /// The row with this key, whose hash is `hash`; it is made where it is missing.
     pub(crate) fn get_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
-        RECENT.with(|recent| {
-            let place = &recent.places[key.table().0 as usize % PLACES];
+        PLACES.with(|places| {
+            let place = &places[key.table().0 as usize % TABLES];
             let near = place.get();
             // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
             let near = if near.index == self.number { unsafe { Node::new(near.node) } } else { None };
-            let (row, node) = self.get_or_insert_from(near, key, hash, recent);
+            let (row, node) = self.get_or_insert_from(near, key, hash);
             let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
             place.set(Place { index: self.number, node: header });
             row
@@ -185,7 +183,6 @@ impl RowIndex {
         near: Option<Node<'i>>,
         key: &RowKey,
         hash: u64,
-        recent: &Recent,
     ) -> (&'i Row, Option<Node<'i>>) {
         let probe = key.borrow();
         let mut made: Option<Stored<'i>> = None;
@@ -211,7 +208,7 @@ impl RowIndex {
                     return (row, node);
                 }
                 Found::Full => {
-                    self.split(node, block, key, recent);
+                    self.split(node, block, key);
                     node = self.node_of(probe);
                 }
                 Found::Free(slot) => {
@@ -255,19 +252,19 @@ impl RowIndex {
 
     /// Makes room for `key` in a full block of `node`, or sees that somebody has.
     #[cold]
-    fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey, recent: &Recent) {
+    fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey) {
         let rows = self.sorted(full);
         let Some(last) = rows.last() else { return };
         let goes_on = if planted!(SplitByKey) { last.get().key < *key } else { self.is_ascending(full) };
         if goes_on {
-            let made = self.insert_node(&last.get().key.successor(), &[], recent);
+            let made = self.insert_node(&last.get().key.successor(), &[]);
             if made || last.get().key < *key {
                 return;
             }
         }
         let (lower, upper) = rows.split_at(SLOTS / 2);
         let Some(middle) = upper.first() else { return };
-        self.insert_node(&middle.get().key, if planted!(UpperHalfForgotten) { &[] } else { upper }, recent);
+        self.insert_node(&middle.get().key, if planted!(UpperHalfForgotten) { &[] } else { upper });
         let lower = self.make_block(lower);
         // Fails where somebody else has split the block, who has stored the same.
         let place = self.block_pointer(node);
@@ -275,9 +272,9 @@ impl RowIndex {
     }
 
     /// Makes a node, unless there is one with this key; says which.
-    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>], recent: &Recent) -> bool {
+    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>]) -> bool {
         let probe = first.borrow();
-        let height = recent.height();
+        let height = self.height_of_next();
         let mut made = None;
         let mut position = self.search(probe);
         let node = loop {
@@ -304,6 +301,22 @@ impl RowIndex {
             }
         }
         true
+    }
+
+    /// How many levels the next node is on: one in four is higher by one. The dice are the index's own, as threads may come
+    /// for one row and go.
+    fn height_of_next(&self) -> usize {
+        let number = self.growth.nodes.fetch_add(1, Relaxed);
+        if CHECKED {
+            // A checker sees a few nodes only: high and low ones take turns.
+            return LEVELS - (number % 2) as usize;
+        }
+        // The first step of splitmix64.
+        let mut dice = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        dice = (dice ^ dice >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        dice = (dice ^ dice >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        dice ^= dice >> 31;
+        (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
     }
 
     /// Puts a node, which is at least as high, into its position on a level; `false` when that is no longer there.
@@ -364,7 +377,7 @@ impl RowIndex {
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
         let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
         if key.heap_bytes() > 0 {
-            self.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
+            self.growth.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
         }
         // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
         unsafe { row.write(Row { key: key.clone(), chain: Chain::new() }) };
@@ -408,18 +421,6 @@ impl RowIndex {
     unsafe fn forget_node(&self, node: Node<'_>) {
         // SAFETY: the caller's obligation; the rest of a node is pointers to what the arena has.
         unsafe { ptr::drop_in_place(&raw mut (*node.header.as_ptr()).first) };
-    }
-}
-
-impl Recent {
-    /// One in four nodes is higher by one.
-    fn height(&self) -> usize {
-        let mut dice = self.dice.get();
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        self.dice.set(dice);
-        (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
     }
 }
 

@@ -113,7 +113,7 @@ fn a_split_that_comes_late_has_no_effect() {
                 }
                 let (node, block) = full[rng.below(full.len())];
                 let key = RowKey::new(T, &rng.below(2 * rows).to_be_bytes());
-                RECENT.with(|recent| index.split(node, block, &key, recent));
+                index.split(node, block, &key);
             }
         }
         for (number, row) in &rows_by_key {
@@ -215,4 +215,38 @@ fn long_keys_and_threads_that_come_from_another_index() {
     assert_eq!(insert(&RowIndex::new(), T, &key).key.bytes(), key);
     assert_eq!(other.len(), 100);
     assert!(other.bytes() >= 100 * (48 + size_of::<Row>()));
+}
+
+/// How many nodes there are on each level.
+fn levels(index: &RowIndex) -> Vec<usize> {
+    let nodes = |level| {
+        let mut node = None;
+        let mut count = 0;
+        while let Some(next) = index.next_on(node, level) {
+            (node, count) = (Some(next), count + 1);
+        }
+        count
+    };
+    (0..LEVELS).map(nodes).collect()
+}
+
+#[test]
+fn one_node_in_four_is_higher_whoever_puts_it_in() {
+    let rows: u64 = if cfg!(miri) { 300 } else { 20_000 };
+    let key = |number: u64| (number * 7919 % 20_011).to_be_bytes();
+    for rows_per_thread in [rows, 5] {
+        let index = RowIndex::new();
+        for first in (0..rows).step_by(rows_per_thread as usize) {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    (first..first + rows_per_thread).for_each(|row| _ = insert(&index, T, &key(row)))
+                });
+            });
+        }
+        let levels = levels(&index);
+        assert!(levels[0] as u64 >= rows / 16, "{levels:?}");
+        for pair in levels.windows(2).take_while(|pair| pair[0] >= 64) {
+            assert!((pair[0] / 6..=pair[0] / 3).contains(&pair[1]), "{levels:?}");
+        }
+    }
 }
