@@ -136,7 +136,7 @@ impl RowIndex {
         }
     }
 
-    /// Bytes that its rows occupy, versions not included.
+    /// Bytes that its rows and nodes occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
         self.arena.bytes() + self.growth.key_bytes.load(Relaxed)
     }
@@ -202,6 +202,7 @@ impl RowIndex {
             match self.find(block, probe, hash) {
                 Found::Row(row) => {
                     if let Some(made) = made {
+                        self.forget_key(key);
                         // SAFETY: it was put in no block, and this was its last use. Its memory stays unused.
                         unsafe { made.drop_row() };
                     }
@@ -280,6 +281,7 @@ impl RowIndex {
         let node = loop {
             if position.before[0].is_some_and(|node| node.first() == probe) {
                 if let Some(node) = made {
+                    self.forget_key(first);
                     // SAFETY: it was linked nowhere, and this was its last use.
                     unsafe { self.forget_node(node) };
                 }
@@ -376,12 +378,24 @@ impl RowIndex {
     /// A row that is in no block yet.
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
         let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
+        // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
+        unsafe { row.write(Row { key: self.copy_of(key), chain: Chain::new() }) };
+        Stored { row, index: PhantomData }
+    }
+
+    /// A key for a row or a node, which [`bytes`](Self::bytes) counts from now on.
+    fn copy_of(&self, key: &RowKey) -> RowKey {
         if key.heap_bytes() > 0 {
             self.growth.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
         }
-        // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
-        unsafe { row.write(Row { key: key.clone(), chain: Chain::new() }) };
-        Stored { row, index: PhantomData }
+        key.clone()
+    }
+
+    /// A key that was copied is dropped before the index is.
+    fn forget_key(&self, key: &RowKey) {
+        if key.heap_bytes() > 0 {
+            self.growth.key_bytes.fetch_sub(key.heap_bytes(), Relaxed);
+        }
     }
 
     /// A block of these rows that nobody knows yet.
@@ -404,7 +418,7 @@ impl RowIndex {
         // 2. It is ours alone. 3. Afterwards it is a whole node with a pointer for each level.
         unsafe {
             let address = header.as_ptr();
-            (&raw mut (*address).first).write(first.clone());
+            (&raw mut (*address).first).write(self.copy_of(first));
             (&raw mut (*address).block).write(AtomicPtr::new(block));
             let tower = (&raw mut (*address).tower).cast::<AtomicPtr<NodeHeader>>();
             for level in 0..height {

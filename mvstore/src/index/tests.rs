@@ -217,6 +217,38 @@ fn long_keys_and_threads_that_come_from_another_index() {
     assert!(other.bytes() >= 100 * (48 + size_of::<Row>()));
 }
 
+/// What the rows' and nodes' keys take outside of the arena.
+fn heap_bytes(index: &RowIndex) -> usize {
+    let rows: usize = index.forward(Bound::Unbounded).map(|row| row.key.heap_bytes()).sum();
+    let mut bytes = rows;
+    let mut node = index.next_on(None, 0);
+    while let Some(here) = node {
+        // The bytes of a key that does not lie in itself.
+        bytes += RowKey::new(T, here.first().bytes()).heap_bytes();
+        node = index.next_on(node, 0);
+    }
+    bytes
+}
+
+#[test]
+fn every_byte_of_long_keys_is_counted_and_none_of_those_that_lost_a_race() {
+    let rows: u64 = if cfg!(miri) { 40 } else { 3000 };
+    for _ in 0..if cfg!(miri) { 1 } else { 5 } {
+        let index = RowIndex::new();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for number in 0..rows {
+                        insert(&index, T, &[&(number * 7919 % 20_011).to_be_bytes()[..], &[1; 92]].concat());
+                    }
+                });
+            }
+        });
+        assert_eq!(index.len() as u64, rows);
+        assert_eq!(index.bytes() - index.arena.bytes(), heap_bytes(&index));
+    }
+}
+
 /// How many nodes there are on each level.
 fn levels(index: &RowIndex) -> Vec<usize> {
     let nodes = |level| {
