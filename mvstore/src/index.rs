@@ -116,6 +116,12 @@ thread_local! {
 /// Numbers of indexes, from 1 on.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
+// What `make_row`, `make_block` and `make_node` rely on: the arena hands out whole lines.
+const _: () = {
+    assert!(align_of::<Row>() == arena::LINE && align_of::<Block>() <= arena::LINE);
+    assert!(align_of::<NodeHeader>() <= arena::LINE);
+};
+
 /// What a look through a block for a key found.
 enum Found<'i> {
     Row(&'i Row),
@@ -153,7 +159,7 @@ impl RowIndex {
         loop {
             let block = self.block_of(node)?;
             // After the block: invariant 5.
-            match self.next_on(node, 0) {
+            match self.behind(node) {
                 Some(behind) if behind.first() <= key => node = Some(behind),
                 _ => match self.find(block, key, hash) {
                     Found::Row(row) => return Some(row),
@@ -193,7 +199,7 @@ impl RowIndex {
         loop {
             let block = self.block_or_make(node);
             // After the block: invariant 5.
-            if let Some(behind) = self.next_on(node, 0)
+            if let Some(behind) = self.behind(node)
                 && behind.first() <= probe
             {
                 node = self.node_of(probe);
@@ -226,7 +232,7 @@ impl RowIndex {
 
     /// Whether a search from this node on would be a step or two.
     fn is_near(&self, node: Node<'_>, key: &Probe<'_>) -> bool {
-        self.next_on(Some(node), 0).is_none_or(|behind| behind.first() > key)
+        self.behind(Some(node)).is_none_or(|behind| behind.first() > key)
     }
 
     /// Looks for a key, up to the first free slot.
@@ -279,7 +285,7 @@ impl RowIndex {
         let mut made = None;
         let mut position = self.search(probe);
         let node = loop {
-            if position.before[0].is_some_and(|node| node.first() == probe) {
+            if position.node().is_some_and(|node| node.first() == probe) {
                 if let Some(node) = made {
                     self.forget_key(first);
                     // SAFETY: it was linked nowhere, and this was its last use.
@@ -288,7 +294,8 @@ impl RowIndex {
                 return false;
             }
             let node = *made.get_or_insert_with(|| self.make_node(first, rows, height));
-            if self.link(node, 0, &position) {
+            // SAFETY: a node is on level 0 first.
+            if unsafe { self.link(node, 0, &position) } {
                 break node;
             }
             position = self.search(probe);
@@ -297,7 +304,8 @@ impl RowIndex {
             self.height.fetch_max(height, Relaxed);
         }
         for level in 1..height {
-            while !self.link(node, level, &position) {
+            // SAFETY: the node was made with `height` pointers, and is not on this level.
+            while !unsafe { self.link(node, level, &position) } {
                 // Meets the node itself on the levels below only.
                 position = self.search(probe);
             }
@@ -321,15 +329,18 @@ impl RowIndex {
         (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
     }
 
-    /// Puts a node, which is at least as high, into its position on a level; `false` when that is no longer there.
+    /// Puts a node into its position on a level; `false` when that is no longer there.
+    ///
+    /// # Safety
+    /// The node has a pointer for the level, and is not on it.
     #[inline]
-    fn link(&self, node: Node<'_>, level: usize, position: &Position<'_>) -> bool {
+    unsafe fn link(&self, node: Node<'_>, level: usize, position: &Position<'_>) -> bool {
         let next = position.behind[level].map_or(ptr::null_mut(), |behind| behind.header.as_ptr());
-        // SAFETY: the node was made with a pointer for the level, and the one before it was met on it.
-        let (own, pointer) = unsafe { (node.pointer(level), self.pointer(position.before[level], level)) };
+        // SAFETY: the caller's obligation.
+        let own = unsafe { node.pointer(level) };
+        // Relaxed: nobody else comes to this pointer before the exchange, whose Release has it seen (invariant 2).
         own.store(next, Relaxed);
-        // Release: invariant 2.
-        pointer.compare_exchange(next, node.header.as_ptr(), Release, Relaxed).is_ok()
+        self.place(position, level).compare_exchange(next, node.header.as_ptr(), Release, Relaxed).is_ok()
     }
 
     #[inline]

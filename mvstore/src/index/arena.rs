@@ -14,7 +14,7 @@ use braid_vfs::sync::Mutex;
 use braid_vfs::sync::atomic::{AtomicPtr, AtomicUsize};
 
 /// What is handed out starts at a multiple of this, and takes whole multiples: a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 const MIN_CHUNK: usize = 4 << 10;
 const MAX_CHUNK: usize = 256 << 10;

@@ -22,6 +22,13 @@ pub(crate) struct Row {
     pub(crate) chain: Chain,
 }
 
+// An `AtomicPtr` may be shared whatever it points to, so the compiler does not ask this of an index.
+const _: () = {
+    const fn may_be_shared<T: Send + Sync>() {}
+    may_be_shared::<Row>();
+    may_be_shared::<RowKey>();
+};
+
 /// Pointers to rows with their tags; null from the first free one on.
 pub(super) type Block = [AtomicPtr<Row>; SLOTS];
 
@@ -36,7 +43,8 @@ pub(super) struct Stored<'i> {
 /// Rows of one block in key order.
 pub(super) type Rows<'i> = SmallVec<[Stored<'i>; SLOTS]>;
 
-/// A node in memory. Layout obligation: the pointers of its tower follow it, one for each level that it is on.
+/// A node in memory. Layout obligation: the pointers of its tower follow it, one for each level that it is on
+/// or is to be linked on.
 #[repr(C)]
 pub(super) struct NodeHeader {
     pub(super) first: RowKey,
@@ -101,11 +109,11 @@ impl<'i> Node<'i> {
     }
 
     /// # Safety
-    /// The node is on this level.
+    /// The node was made with a pointer for this level.
     #[inline]
     pub(super) unsafe fn pointer(self, level: usize) -> &'i AtomicPtr<NodeHeader> {
-        // SAFETY: 1. the node has a pointer for each level that it is on (layout obligation), written before it was
-        // published. 2. `header` may be used for all of its memory.
+        // SAFETY: 1. the pointers follow the header (layout obligation), and were written when it was made. 2. `header` is
+        // the arena's pointer, which may be used for all of the node's memory.
         unsafe { &*(&raw const (*self.header.as_ptr()).tower).cast::<AtomicPtr<NodeHeader>>().add(level) }
     }
 }
