@@ -61,7 +61,7 @@ use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
 pub(crate) use self::node::Row;
-use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
+use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, Whole, tag_of};
 use self::search::Position;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
@@ -222,7 +222,7 @@ impl RowIndex {
                     let row = *made.get_or_insert_with(|| self.make_row(key));
                     // Release: invariant 2.
                     let tagged = row.tagged(hash);
-                    if block[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
+                    if block.slots[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
                         return (row.get(), node);
                     }
                 }
@@ -239,7 +239,7 @@ impl RowIndex {
     #[inline]
     fn find<'i>(&'i self, block: &'i Block, key: &Probe<'_>, hash: u64) -> Found<'i> {
         let tag = tag_of(hash);
-        for (slot, pointer) in block.iter().enumerate() {
+        for (slot, pointer) in block.slots.iter().enumerate() {
             let Some((row, its_tag)) = self.stored(pointer) else { return Found::Free(slot) };
             if its_tag == tag && row.key() == key {
                 return Found::Row(row.get());
@@ -356,7 +356,9 @@ impl RowIndex {
     #[inline]
     fn block_of<'i>(&'i self, node: Option<Node<'i>>) -> Option<&'i Block> {
         // SAFETY: 1. it was published whole (invariant 2). 2. It lives as long as the index, and is never borrowed mutably.
-        unsafe { self.block_pointer(node).load(Acquire).as_ref() }
+        let block = unsafe { self.block_pointer(node).load(Acquire).as_ref() }?;
+        block.whole.look();
+        Some(block)
     }
 
     #[inline]
@@ -373,6 +375,7 @@ impl RowIndex {
     /// Whether the rows of a block came in key order.
     fn is_ascending(&self, block: &Block) -> bool {
         block
+            .slots
             .iter()
             .map_while(|slot| self.stored(slot))
             .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
@@ -381,7 +384,7 @@ impl RowIndex {
     /// The rows of a block in key order.
     fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
         let mut rows: Rows<'i> =
-            block.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
+            block.slots.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
         rows.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         rows
     }
@@ -390,7 +393,7 @@ impl RowIndex {
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
         let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
         // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
-        unsafe { row.write(Row { key: self.copy_of(key), chain: Chain::new() }) };
+        unsafe { row.write(Row { key: self.copy_of(key), chain: Chain::new(), whole: Whole::new() }) };
         Stored { row, index: PhantomData }
     }
 
@@ -416,7 +419,7 @@ impl RowIndex {
             AtomicPtr::new(rows.get(slot).map_or(ptr::null_mut(), |row| row.tagged(row.key().hash())))
         });
         // SAFETY: the memory is large enough for a block, aligned for pointers, and ours alone.
-        unsafe { block.write(slots) };
+        unsafe { block.write(Block { slots, whole: Whole::new() }) };
         block.as_ptr()
     }
 
@@ -431,6 +434,7 @@ impl RowIndex {
             let address = header.as_ptr();
             (&raw mut (*address).first).write(self.copy_of(first));
             (&raw mut (*address).block).write(AtomicPtr::new(block));
+            (&raw mut (*address).whole).write(Whole::new());
             let tower = (&raw mut (*address).tower).cast::<AtomicPtr<NodeHeader>>();
             for level in 0..height {
                 tower.add(level).write(AtomicPtr::new(ptr::null_mut()));

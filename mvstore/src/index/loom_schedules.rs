@@ -39,6 +39,22 @@ impl Store {
         self.0.forward(Bound::Unbounded).map(|row| char::from(row.key.bytes()[0])).collect()
     }
 
+    /// Nodes ascend on each level, and those above are all on level 0.
+    fn levels(&self) {
+        let on = |level| {
+            let (mut node, mut keys) = (None, Vec::new());
+            // SAFETY: the walk stays on one level.
+            while let Some(next) = unsafe { self.0.next_on(node, level) } {
+                node = Some(next);
+                keys.push(next.first().bytes().to_vec());
+            }
+            assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
+            keys
+        };
+        let all = on(0);
+        assert!(on(1).iter().all(|key| all.contains(key)) && !on(1).is_empty());
+    }
+
     fn all_backward(&self) -> String {
         self.0.backward(Bound::Unbounded).map(|row| char::from(row.key.bytes()[0])).collect()
     }
@@ -121,6 +137,91 @@ fn loom_a_late_split_has_no_effect() {
         other.join().unwrap();
         assert!(store.has("abcde"));
         assert_eq!(store.all(), "abcde");
+    });
+}
+
+/// The same with the threads in each other's place: what the checker tries of one that reads and then writes is less.
+#[test]
+fn loom_a_split_in_the_middle_comes_late() {
+    check_schedules(|| {
+        let store = Store::with("ac");
+        let other = spawn(&store, |store| store.insert("be"));
+        store.insert("d");
+        other.join().unwrap();
+        assert!(store.has("abcde"));
+        assert_eq!((store.all(), store.all_backward()), ("abcde".to_owned(), "edcba".to_owned()));
+    });
+}
+
+/// Both ways of a walk, and rows that come in descending order, so that no empty node is made.
+#[test]
+fn loom_a_walk_backward_meets_splits_at_the_front() {
+    check_schedules(|| {
+        let store = Store::with("ed");
+        let reader = spawn(&store, |store| (store.has("de"), store.all_backward()));
+        store.insert("cb");
+        let (has, seen) = reader.join().unwrap();
+        // A walk may miss what is put in meanwhile, and only that.
+        assert!(has && ["ed", "edc", "edb", "edcb"].contains(&&*seen), "{seen}");
+        assert_eq!(store.all(), "bcde");
+    });
+}
+
+/// Nodes that go into the same place, one of them on the upper level too.
+#[test]
+fn loom_two_nodes_are_linked_side_by_side() {
+    check_schedules(|| {
+        let store = Store::with("agm");
+        let other = spawn(&store, |store| store.insert("bc"));
+        store.insert("hi");
+        other.join().unwrap();
+        assert!(store.has("abcghim"));
+        assert_eq!(store.all(), "abcghim");
+        store.levels();
+    });
+}
+
+/// A node that is not on the upper level yet, and a search that comes along there.
+#[test]
+fn loom_a_search_meets_a_tower_that_is_built() {
+    check_schedules(|| {
+        let store = Store::with("ac");
+        let reader = spawn(&store, |store| {
+            let told = store.has("b");
+            assert!(store.has("ac") && (!told || store.all() == "abc"));
+            store.insert("d");
+        });
+        store.insert("b");
+        reader.join().unwrap();
+        assert_eq!(store.all(), "abcd");
+        store.levels();
+    });
+}
+
+/// One puts in, tells another, and a third walks after it was told by that one.
+#[test]
+fn loom_what_was_told_is_found() {
+    use braid_vfs::sync::atomic::AtomicUsize;
+
+    static KEYS: &str = "bd";
+    check_schedules(|| {
+        let store = Store::with("ac");
+        let told = Arc::new(AtomicUsize::new(0));
+        let hears = Arc::clone(&told);
+        let reader = spawn(&store, move |store| {
+            let count = hears.load(Acquire);
+            assert!(store.has(&KEYS[..count]), "{count}");
+            let (ahead, back) = (store.all(), store.all_backward());
+            assert!(
+                KEYS[..count].chars().all(|key| ahead.contains(key) && back.contains(key)),
+                "{ahead} {back}"
+            );
+        });
+        for (count, key) in KEYS.chars().enumerate() {
+            store.insert(key.encode_utf8(&mut [0; 4]));
+            told.store(count + 1, Release);
+        }
+        reader.join().unwrap();
     });
 }
 

@@ -20,9 +20,39 @@ pub(super) const TAG: usize = align_of::<Row>() - 1;
 pub(crate) struct Row {
     pub(crate) key: RowKey,
     pub(crate) chain: Chain,
+    pub(super) whole: Whole,
+}
+
+/// Nothing, but that `loom` takes making it for a write and [`look`](Self::look) for a read: so it reports what somebody
+/// can reach before its content.
+pub(super) struct Whole {
+    #[cfg(loom)]
+    watched: loom::cell::UnsafeCell<()>,
+}
+
+impl Whole {
+    #[inline]
+    pub(super) fn new() -> Self {
+        #[cfg(loom)]
+        {
+            let watched = loom::cell::UnsafeCell::new(());
+            watched.with_mut(|_| ());
+            Self { watched }
+        }
+        #[cfg(not(loom))]
+        Self {}
+    }
+
+    #[inline]
+    #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "it is for the checker"))]
+    pub(super) fn look(&self) {
+        #[cfg(loom)]
+        self.watched.with(|_| ());
+    }
 }
 
 // An `AtomicPtr` may be shared whatever it points to, so the compiler does not ask this of an index.
+#[cfg(not(loom))]
 const _: () = {
     const fn may_be_shared<T: Send + Sync>() {}
     may_be_shared::<Row>();
@@ -30,7 +60,10 @@ const _: () = {
 };
 
 /// Pointers to rows with their tags; null from the first free one on.
-pub(super) type Block = [AtomicPtr<Row>; SLOTS];
+pub(super) struct Block {
+    pub(super) slots: [AtomicPtr<Row>; SLOTS],
+    pub(super) whole: Whole,
+}
 
 /// A row of an index that outlives `'i`.
 #[derive(Clone, Copy)]
@@ -49,6 +82,7 @@ pub(super) type Rows<'i> = SmallVec<[Stored<'i>; SLOTS]>;
 pub(super) struct NodeHeader {
     pub(super) first: RowKey,
     pub(super) block: AtomicPtr<Block>,
+    pub(super) whole: Whole,
     pub(super) tower: [AtomicPtr<NodeHeader>; 0],
 }
 
@@ -71,7 +105,9 @@ impl<'i> Stored<'i> {
     #[inline]
     pub(super) fn get(self) -> &'i Row {
         // SAFETY: the row is whole and lives for `'i`; it is borrowed mutably only when it is dropped.
-        unsafe { self.row.as_ref() }
+        let row = unsafe { self.row.as_ref() };
+        row.whole.look();
+        row
     }
 
     #[inline]
@@ -105,7 +141,9 @@ impl<'i> Node<'i> {
     #[inline]
     pub(super) fn first(self) -> &'i Probe<'i> {
         // SAFETY: the node is whole, lives for `'i`, and its key never changes.
-        unsafe { (*self.header.as_ptr()).first.borrow() }
+        let header = unsafe { self.header.as_ref() };
+        header.whole.look();
+        header.first.borrow()
     }
 
     /// # Safety
