@@ -1,5 +1,5 @@
-//! What a reader finds of a generation once a commit is published. The checker sees the filter, the counters and the
-//! chains; the index, which it does not see into, it is shown as a map behind a lock.
+//! What a reader finds of a generation once a commit is published. The checker sees the filter, the index, the counters and
+//! the chains.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
