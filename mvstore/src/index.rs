@@ -45,6 +45,7 @@ mod arena;
 mod node;
 mod search;
 mod walk;
+mod whole;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -61,8 +62,9 @@ use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
 pub(crate) use self::node::Row;
-use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, Whole, tag_of};
+use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
 use self::search::Position;
+use self::whole::Whole;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -484,6 +486,9 @@ impl fmt::Debug for RowIndex {
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_schedules;
+#[cfg(test)]
+#[cfg(shuttle)]
+mod shuttle_schedules;
 #[cfg(test)]
 #[cfg(not(any(shuttle, loom)))]
 mod tests;

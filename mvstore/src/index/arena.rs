@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use braid_vfs::sync::Mutex;
 use braid_vfs::sync::atomic::{AtomicPtr, AtomicUsize};
 
+use super::whole::Whole;
+
 /// What is handed out starts at a multiple of this, and takes whole multiples: a cache line.
 pub(super) const LINE: usize = 64;
 
@@ -33,6 +35,7 @@ struct Chunk {
     /// Bytes handed out, and the ones asked for in vain at the end.
     used: AtomicUsize,
     memory: NonNull<u8>,
+    whole: Whole,
 }
 
 // SAFETY: 1. chunks are made in `grow` and freed in `drop`, which has the arena to itself. 2. In between they are shared
@@ -81,7 +84,7 @@ impl Arena {
         let layout = chunk_layout(bytes);
         // SAFETY: no chunk is empty.
         let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        let chunk = Box::new(Chunk { before, bytes, used: AtomicUsize::new(0), memory });
+        let chunk = Box::new(Chunk { before, bytes, used: AtomicUsize::new(0), memory, whole: Whole::new() });
         let chunk = NonNull::from(Box::leak(chunk));
         chunks.push(chunk);
         self.current.store(chunk.as_ptr(), Release);
@@ -90,7 +93,9 @@ impl Arena {
     fn current(&self) -> Option<&Chunk> {
         // SAFETY: 1. null, or stored by `grow` with Release once it was whole. 2. It lives until the arena is dropped,
         // which the borrow rules out. 3. It is never mutably borrowed before that.
-        unsafe { self.current.load(Acquire).as_ref() }
+        let chunk = unsafe { self.current.load(Acquire).as_ref() }?;
+        chunk.whole.look();
+        Some(chunk)
     }
 }
 
@@ -131,11 +136,11 @@ mod loom_schedules {
     use braid_vfs::sync::thread;
 
     use super::*;
-    use crate::testing::check_schedules;
+    use crate::testing::check_index;
 
     #[test]
     fn loom_two_find_a_chunk_full() {
-        check_schedules(|| {
+        check_index(|| {
             let arena = Arc::new(Arena::new());
             let take = |arena: &Arena| {
                 [arena.alloc(MIN_CHUNK / 2), arena.alloc(MIN_CHUNK)].map(|place| place.addr().get())

@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 use braid_vfs::sync::atomic::AtomicPtr;
 use smallvec::SmallVec;
 
+use super::whole::Whole;
 use super::{RowIndex, SLOTS};
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
@@ -21,34 +22,6 @@ pub(crate) struct Row {
     pub(crate) key: RowKey,
     pub(crate) chain: Chain,
     pub(super) whole: Whole,
-}
-
-/// Nothing, but that `loom` takes making it for a write and [`look`](Self::look) for a read: so it reports what somebody
-/// can reach before its content.
-pub(super) struct Whole {
-    #[cfg(loom)]
-    watched: loom::cell::UnsafeCell<()>,
-}
-
-impl Whole {
-    #[inline]
-    pub(super) fn new() -> Self {
-        #[cfg(loom)]
-        {
-            let watched = loom::cell::UnsafeCell::new(());
-            watched.with_mut(|_| ());
-            Self { watched }
-        }
-        #[cfg(not(loom))]
-        Self {}
-    }
-
-    #[inline]
-    #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "it is for the checker"))]
-    pub(super) fn look(&self) {
-        #[cfg(loom)]
-        self.watched.with(|_| ());
-    }
 }
 
 // An `AtomicPtr` may be shared whatever it points to, so the compiler does not ask this of an index.

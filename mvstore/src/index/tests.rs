@@ -262,19 +262,21 @@ fn levels(index: &RowIndex) -> Vec<usize> {
 
 #[test]
 fn one_node_in_four_is_higher_whoever_puts_it_in() {
-    let rows: u64 = if cfg!(miri) { 200 } else { 20_000 };
-    let key = |number: u64| (number * 7919 % 20_011).to_be_bytes();
+    let rows: usize = if cfg!(miri) { 200 } else { 20_000 };
+    let key = |number: usize| (number * 7919 % 20_011).to_be_bytes();
     for rows_per_thread in [rows, 5] {
         let index = RowIndex::new();
-        for first in (0..rows).step_by(rows_per_thread as usize) {
+        for first in (0..rows).step_by(rows_per_thread) {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    (first..first + rows_per_thread).for_each(|row| _ = insert(&index, T, &key(row)))
+                    for row in first..first + rows_per_thread {
+                        insert(&index, T, &key(row));
+                    }
                 });
             });
         }
         let levels = levels(&index);
-        assert!(levels[0] as u64 >= rows / 16, "{levels:?}");
+        assert!(levels[0] >= rows / 16, "{levels:?}");
         for pair in levels.windows(2).take_while(|pair| pair[0] >= 64) {
             assert!((pair[0] / 6..=pair[0] / 3).contains(&pair[1]), "{levels:?}");
         }
