@@ -33,7 +33,7 @@ fn orders(rows: u64) -> [Vec<u64>; 5] {
 
 #[test]
 fn it_holds_what_was_put_in_whatever_the_order() {
-    let rows = if cfg!(miri) { 60 } else { 5000 };
+    let rows = if cfg!(miri) { 40 } else { 5000 };
     for order in orders(rows) {
         let index = RowIndex::new();
         assert_eq!((index.len(), index.bytes()), (0, 0));
@@ -56,7 +56,7 @@ fn it_holds_what_was_put_in_whatever_the_order() {
 #[test]
 fn walks_agree_with_a_model_both_ways() {
     let mut rng = Rng::new(7);
-    let keys = if cfg!(miri) { 40 } else { 2000 };
+    let keys = if cfg!(miri) { 24 } else { 2000 };
     for order in orders(keys) {
         let index = RowIndex::new();
         let mut model = std::collections::BTreeSet::new();
@@ -165,7 +165,7 @@ fn threads_that_put_in_the_same_keys_get_the_same_rows() {
 fn who_looks_meanwhile_finds_every_row_that_was_there() {
     use std::sync::atomic::AtomicU64;
 
-    let rows: u64 = if cfg!(miri) { 60 } else { 20_000 };
+    let rows: u64 = if cfg!(miri) { 40 } else { 20_000 };
     let index = RowIndex::new();
     let there = AtomicU64::new(0);
     // A permutation: 0, 7919, 15838, … modulo a prime.
@@ -200,7 +200,7 @@ fn who_looks_meanwhile_finds_every_row_that_was_there() {
 #[test]
 fn long_keys_and_threads_that_come_from_another_index() {
     let (one, other) = (RowIndex::new(), RowIndex::new());
-    for number in 0..200_u64 {
+    for number in 0..if cfg!(miri) { 40 } else { 200_u64 } {
         let key = [&[9; 40][..], &number.to_be_bytes()].concat();
         insert(&one, T, &key);
         if number % 2 == 0 {
@@ -210,8 +210,9 @@ fn long_keys_and_threads_that_come_from_another_index() {
     drop(one);
     let key = [9; 40];
     assert_eq!(insert(&RowIndex::new(), T, &key).key.bytes(), key);
-    assert_eq!(other.len(), 100);
-    assert!(other.bytes() >= 100 * (48 + size_of::<Row>()));
+    let others = if cfg!(miri) { 20 } else { 100 };
+    assert_eq!(other.len(), others);
+    assert!(other.bytes() >= others * (48 + size_of::<Row>()));
 }
 
 /// What the rows' and nodes' keys take outside of the arena.
@@ -262,7 +263,7 @@ fn levels(index: &RowIndex) -> Vec<usize> {
 
 #[test]
 fn one_node_in_four_is_higher_whoever_puts_it_in() {
-    let rows: usize = if cfg!(miri) { 200 } else { 20_000 };
+    let rows: usize = if cfg!(miri) { 100 } else { 20_000 };
     let key = |number: usize| (number * 7919 % 20_011).to_be_bytes();
     for rows_per_thread in [rows, 5] {
         let index = RowIndex::new();
