@@ -45,6 +45,7 @@ mod arena;
 mod node;
 mod search;
 mod walk;
+mod whole;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -63,6 +64,7 @@ use self::arena::Arena;
 pub(crate) use self::node::Row;
 use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
 use self::search::Position;
+use self::whole::Whole;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -76,7 +78,7 @@ const SLOTS: usize = if CHECKED { 2 } else { 16 };
 const LEVELS: usize = if CHECKED { 2 } else { 10 };
 
 /// How many tables a thread remembers its place in.
-const PLACES: usize = 4;
+const TABLES: usize = 4;
 
 /// See the module.
 pub(crate) struct RowIndex {
@@ -87,9 +89,17 @@ pub(crate) struct RowIndex {
     head: [AtomicPtr<NodeHeader>; LEVELS],
     /// No node is on this level or above; a hint of where a search may start.
     height: AtomicUsize,
+    growth: CachePadded<Growth>,
+    arena: CachePadded<Arena>,
+}
+
+/// What those who put in change: not beside what every search reads.
+#[derive(Default)]
+struct Growth {
+    /// Nodes that were begun. Not a step of a checker's schedules, each of which counts the same again.
+    nodes: AtomicU64,
     /// Bytes of keys outside of the arena.
     key_bytes: AtomicUsize,
-    arena: CachePadded<Arena>,
 }
 
 /// A node that a thread was at, and the number of its index.
@@ -99,24 +109,20 @@ struct Place {
     node: *mut NodeHeader,
 }
 
-/// What a thread keeps for its next row.
-struct Recent {
-    places: [Cell<Place>; PLACES],
-    /// Where the heights of its nodes come from.
-    dice: Cell<u64>,
-}
-
 thread_local! {
-    static RECENT: Recent = const {
-        Recent {
-            places: [const { Cell::new(Place { index: 0, node: ptr::null_mut() }) }; PLACES],
-            dice: Cell::new(0x9e37_79b9_7f4a_7c15),
-        }
-    };
+    /// Where a thread was last, by table.
+    static PLACES: [Cell<Place>; TABLES] =
+        const { [const { Cell::new(Place { index: 0, node: ptr::null_mut() }) }; TABLES] };
 }
 
 /// Numbers of indexes, from 1 on.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+// What `make_row`, `make_block` and `make_node` rely on: the arena hands out whole lines.
+const _: () = {
+    assert!(align_of::<Row>() == arena::LINE && align_of::<Block>() <= arena::LINE);
+    assert!(align_of::<NodeHeader>() <= arena::LINE);
+};
 
 /// What a look through a block for a key found.
 enum Found<'i> {
@@ -133,14 +139,14 @@ impl RowIndex {
             block: AtomicPtr::new(ptr::null_mut()),
             head: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             height: AtomicUsize::new(1),
-            key_bytes: AtomicUsize::new(0),
+            growth: CachePadded::default(),
             arena: CachePadded::new(Arena::new()),
         }
     }
 
-    /// Bytes that its rows occupy, versions not included.
+    /// Bytes that its rows and nodes occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.bytes() + self.key_bytes.load(Relaxed)
+        self.arena.bytes() + self.growth.key_bytes.load(Relaxed)
     }
 
     /// How many rows there are.
@@ -155,7 +161,7 @@ impl RowIndex {
         loop {
             let block = self.block_of(node)?;
             // After the block: invariant 5.
-            match self.next_on(node, 0) {
+            match self.behind(node) {
                 Some(behind) if behind.first() <= key => node = Some(behind),
                 _ => match self.find(block, key, hash) {
                     Found::Row(row) => return Some(row),
@@ -167,12 +173,12 @@ impl RowIndex {
 
     /// The row with this key, whose hash is `hash`; it is made where it is missing.
     pub(crate) fn get_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
-        RECENT.with(|recent| {
-            let place = &recent.places[key.table().0 as usize % PLACES];
+        PLACES.with(|places| {
+            let place = &places[key.table().0 as usize % TABLES];
             let near = place.get();
             // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
             let near = if near.index == self.number { unsafe { Node::new(near.node) } } else { None };
-            let (row, node) = self.get_or_insert_from(near, key, hash, recent);
+            let (row, node) = self.get_or_insert_from(near, key, hash);
             let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
             place.set(Place { index: self.number, node: header });
             row
@@ -185,7 +191,6 @@ impl RowIndex {
         near: Option<Node<'i>>,
         key: &RowKey,
         hash: u64,
-        recent: &Recent,
     ) -> (&'i Row, Option<Node<'i>>) {
         let probe = key.borrow();
         let mut made: Option<Stored<'i>> = None;
@@ -196,7 +201,7 @@ impl RowIndex {
         loop {
             let block = self.block_or_make(node);
             // After the block: invariant 5.
-            if let Some(behind) = self.next_on(node, 0)
+            if let Some(behind) = self.behind(node)
                 && behind.first() <= probe
             {
                 node = self.node_of(probe);
@@ -205,20 +210,21 @@ impl RowIndex {
             match self.find(block, probe, hash) {
                 Found::Row(row) => {
                     if let Some(made) = made {
+                        self.forget_key(key);
                         // SAFETY: it was put in no block, and this was its last use. Its memory stays unused.
                         unsafe { made.drop_row() };
                     }
                     return (row, node);
                 }
                 Found::Full => {
-                    self.split(node, block, key, recent);
+                    self.split(node, block, key);
                     node = self.node_of(probe);
                 }
                 Found::Free(slot) => {
                     let row = *made.get_or_insert_with(|| self.make_row(key));
                     // Release: invariant 2.
                     let tagged = row.tagged(hash);
-                    if block[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
+                    if block.slots[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
                         return (row.get(), node);
                     }
                 }
@@ -228,14 +234,14 @@ impl RowIndex {
 
     /// Whether a search from this node on would be a step or two.
     fn is_near(&self, node: Node<'_>, key: &Probe<'_>) -> bool {
-        self.next_on(Some(node), 0).is_none_or(|behind| behind.first() > key)
+        self.behind(Some(node)).is_none_or(|behind| behind.first() > key)
     }
 
     /// Looks for a key, up to the first free slot.
     #[inline]
     fn find<'i>(&'i self, block: &'i Block, key: &Probe<'_>, hash: u64) -> Found<'i> {
         let tag = tag_of(hash);
-        for (slot, pointer) in block.iter().enumerate() {
+        for (slot, pointer) in block.slots.iter().enumerate() {
             let Some((row, its_tag)) = self.stored(pointer) else { return Found::Free(slot) };
             if its_tag == tag && row.key() == key {
                 return Found::Row(row.get());
@@ -255,18 +261,19 @@ impl RowIndex {
 
     /// Makes room for `key` in a full block of `node`, or sees that somebody has.
     #[cold]
-    fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey, recent: &Recent) {
+    fn split(&self, node: Option<Node<'_>>, full: &Block, key: &RowKey) {
         let rows = self.sorted(full);
         let Some(last) = rows.last() else { return };
-        if self.is_ascending(full) {
-            let made = self.insert_node(&last.get().key.successor(), &[], recent);
+        let goes_on = if planted!(SplitByKey) { last.get().key < *key } else { self.is_ascending(full) };
+        if goes_on {
+            let made = self.insert_node(&last.get().key.successor(), &[]);
             if made || last.get().key < *key {
                 return;
             }
         }
         let (lower, upper) = rows.split_at(SLOTS / 2);
         let Some(middle) = upper.first() else { return };
-        self.insert_node(&middle.get().key, if planted!(UpperHalfForgotten) { &[] } else { upper }, recent);
+        self.insert_node(&middle.get().key, if planted!(UpperHalfForgotten) { &[] } else { upper });
         let lower = self.make_block(lower);
         // Fails where somebody else has split the block, who has stored the same.
         let place = self.block_pointer(node);
@@ -274,21 +281,23 @@ impl RowIndex {
     }
 
     /// Makes a node, unless there is one with this key; says which.
-    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>], recent: &Recent) -> bool {
+    fn insert_node(&self, first: &RowKey, rows: &[Stored<'_>]) -> bool {
         let probe = first.borrow();
-        let height = recent.height();
+        let height = self.height_of_next();
         let mut made = None;
         let mut position = self.search(probe);
         let node = loop {
-            if position.before[0].is_some_and(|node| node.first() == probe) {
+            if position.node().is_some_and(|node| node.first() == probe) {
                 if let Some(node) = made {
+                    self.forget_key(first);
                     // SAFETY: it was linked nowhere, and this was its last use.
                     unsafe { self.forget_node(node) };
                 }
                 return false;
             }
             let node = *made.get_or_insert_with(|| self.make_node(first, rows, height));
-            if self.link(node, 0, &position) {
+            // SAFETY: a node is on level 0 first.
+            if unsafe { self.link(node, 0, &position) } {
                 break node;
             }
             position = self.search(probe);
@@ -297,7 +306,8 @@ impl RowIndex {
             self.height.fetch_max(height, Relaxed);
         }
         for level in 1..height {
-            while !self.link(node, level, &position) {
+            // SAFETY: the node was made with `height` pointers, and is not on this level.
+            while !unsafe { self.link(node, level, &position) } {
                 // Meets the node itself on the levels below only.
                 position = self.search(probe);
             }
@@ -305,15 +315,34 @@ impl RowIndex {
         true
     }
 
-    /// Puts a node, which is at least as high, into its position on a level; `false` when that is no longer there.
+    /// How many levels the next node is on: one in four is higher by one. The dice are the index's own, as threads may come
+    /// for one row and go.
+    fn height_of_next(&self) -> usize {
+        let number = self.growth.nodes.fetch_add(1, Relaxed);
+        if CHECKED {
+            // A checker sees a few nodes only: high and low ones take turns.
+            return LEVELS - (number % 2) as usize;
+        }
+        // The first step of splitmix64.
+        let mut dice = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        dice = (dice ^ dice >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        dice = (dice ^ dice >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        dice ^= dice >> 31;
+        (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
+    }
+
+    /// Puts a node into its position on a level; `false` when that is no longer there.
+    ///
+    /// # Safety
+    /// The node has a pointer for the level, and is not on it.
     #[inline]
-    fn link(&self, node: Node<'_>, level: usize, position: &Position<'_>) -> bool {
+    unsafe fn link(&self, node: Node<'_>, level: usize, position: &Position<'_>) -> bool {
         let next = position.behind[level].map_or(ptr::null_mut(), |behind| behind.header.as_ptr());
-        // SAFETY: the node was made with a pointer for the level, and the one before it was met on it.
-        let (own, pointer) = unsafe { (node.pointer(level), self.pointer(position.before[level], level)) };
+        // SAFETY: the caller's obligation.
+        let own = unsafe { node.pointer(level) };
+        // Relaxed: nobody else comes to this pointer before the exchange, whose Release has it seen (invariant 2).
         own.store(next, Relaxed);
-        // Release: invariant 2.
-        pointer.compare_exchange(next, node.header.as_ptr(), Release, Relaxed).is_ok()
+        self.place(position, level).compare_exchange(next, node.header.as_ptr(), Release, Relaxed).is_ok()
     }
 
     #[inline]
@@ -329,7 +358,9 @@ impl RowIndex {
     #[inline]
     fn block_of<'i>(&'i self, node: Option<Node<'i>>) -> Option<&'i Block> {
         // SAFETY: 1. it was published whole (invariant 2). 2. It lives as long as the index, and is never borrowed mutably.
-        unsafe { self.block_pointer(node).load(Acquire).as_ref() }
+        let block = unsafe { self.block_pointer(node).load(Acquire).as_ref() }?;
+        block.whole.look();
+        Some(block)
     }
 
     #[inline]
@@ -346,6 +377,7 @@ impl RowIndex {
     /// Whether the rows of a block came in key order.
     fn is_ascending(&self, block: &Block) -> bool {
         block
+            .slots
             .iter()
             .map_while(|slot| self.stored(slot))
             .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
@@ -354,7 +386,7 @@ impl RowIndex {
     /// The rows of a block in key order.
     fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
         let mut rows: Rows<'i> =
-            block.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
+            block.slots.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
         rows.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         rows
     }
@@ -362,12 +394,24 @@ impl RowIndex {
     /// A row that is in no block yet.
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
         let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
-        if key.heap_bytes() > 0 {
-            self.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
-        }
         // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
-        unsafe { row.write(Row { key: key.clone(), chain: Chain::new() }) };
+        unsafe { row.write(Row { key: self.copy_of(key), chain: Chain::new(), whole: Whole::new() }) };
         Stored { row, index: PhantomData }
+    }
+
+    /// A key for a row or a node, which [`bytes`](Self::bytes) counts from now on.
+    fn copy_of(&self, key: &RowKey) -> RowKey {
+        if key.heap_bytes() > 0 {
+            self.growth.key_bytes.fetch_add(key.heap_bytes(), Relaxed);
+        }
+        key.clone()
+    }
+
+    /// A key that was copied is dropped before the index is.
+    fn forget_key(&self, key: &RowKey) {
+        if key.heap_bytes() > 0 {
+            self.growth.key_bytes.fetch_sub(key.heap_bytes(), Relaxed);
+        }
     }
 
     /// A block of these rows that nobody knows yet.
@@ -377,7 +421,7 @@ impl RowIndex {
             AtomicPtr::new(rows.get(slot).map_or(ptr::null_mut(), |row| row.tagged(row.key().hash())))
         });
         // SAFETY: the memory is large enough for a block, aligned for pointers, and ours alone.
-        unsafe { block.write(slots) };
+        unsafe { block.write(Block { slots, whole: Whole::new() }) };
         block.as_ptr()
     }
 
@@ -390,8 +434,9 @@ impl RowIndex {
         // 2. It is ours alone. 3. Afterwards it is a whole node with a pointer for each level.
         unsafe {
             let address = header.as_ptr();
-            (&raw mut (*address).first).write(first.clone());
+            (&raw mut (*address).first).write(self.copy_of(first));
             (&raw mut (*address).block).write(AtomicPtr::new(block));
+            (&raw mut (*address).whole).write(Whole::new());
             let tower = (&raw mut (*address).tower).cast::<AtomicPtr<NodeHeader>>();
             for level in 0..height {
                 tower.add(level).write(AtomicPtr::new(ptr::null_mut()));
@@ -407,18 +452,6 @@ impl RowIndex {
     unsafe fn forget_node(&self, node: Node<'_>) {
         // SAFETY: the caller's obligation; the rest of a node is pointers to what the arena has.
         unsafe { ptr::drop_in_place(&raw mut (*node.header.as_ptr()).first) };
-    }
-}
-
-impl Recent {
-    /// One in four nodes is higher by one.
-    fn height(&self) -> usize {
-        let mut dice = self.dice.get();
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        self.dice.set(dice);
-        (dice.trailing_zeros() as usize / 2 + 1).min(LEVELS)
     }
 }
 
@@ -453,6 +486,9 @@ impl fmt::Debug for RowIndex {
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_schedules;
+#[cfg(test)]
+#[cfg(shuttle)]
+mod shuttle_schedules;
 #[cfg(test)]
 #[cfg(not(any(shuttle, loom)))]
 mod tests;

@@ -51,12 +51,26 @@ pub(crate) fn commit(
 /// checker remembers the read alone, and forgets to try that write before an earlier read of another thread.
 #[cfg(loom)]
 pub(crate) fn check_schedules(scenario: impl Fn() + Sync + Send + 'static) {
+    check_bounded(None, scenario);
+}
+
+/// The index has too many schedules for all of them: those with up to three switches that no thread asked for, or as many
+/// as `LOOM_MAX_PREEMPTIONS` says.
+#[cfg(loom)]
+pub(crate) fn check_index(scenario: impl Fn() + Sync + Send + 'static) {
+    check_bounded(Some(3), scenario);
+}
+
+#[cfg(loom)]
+fn check_bounded(preemptions: Option<usize>, scenario: impl Fn() + Sync + Send + 'static) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(preemptions);
     let executions = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&executions);
-    loom::model(move || {
+    builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         scenario();
     });

@@ -109,6 +109,8 @@ mod bugs {
         FilterForgets,
         /// A block of rows that is split loses its upper half.
         UpperHalfForgotten,
+        /// How a full block of the index is split depends on the key that room is made for.
+        SplitByKey,
         /// A range that was read is checked for rows that changed, not for new ones.
         PhantomUnseen,
         /// The last key of a range that was read is not checked.

@@ -1,5 +1,5 @@
-//! What a reader finds of a generation once a commit is published. The checker sees the filter, the counters and the
-//! chains; the index, which it does not see into, it is shown as a map behind a lock.
+//! What a reader finds of a generation once a commit is published. The checker sees the filter, the index, the counters and
+//! the chains.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -8,7 +8,7 @@ use braid_vfs::sync::{Mutex, thread};
 use super::*;
 use crate::WriteSet;
 use crate::epoch::pin;
-use crate::testing::{check_schedules, ts};
+use crate::testing::{check_index, ts};
 
 const TABLE: TableId = TableId(1);
 
@@ -52,7 +52,7 @@ fn spawn<T: Send + 'static>(
 
 #[test]
 fn loom_a_published_row_is_found() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::new();
         let reader = spawn(&store, |store| {
             let at = store.installed.load(Acquire);
@@ -67,7 +67,7 @@ fn loom_a_published_row_is_found() {
 /// The second committer of a key finds its bits set in the filter, by one whose commit nobody has been told of.
 #[test]
 fn loom_a_row_that_two_commit_is_found_from_the_first_on() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::new();
         let committer = spawn(&store, |store| store.commit(b"a"));
         let reader = spawn(&store, |store| {
@@ -83,7 +83,7 @@ fn loom_a_row_that_two_commit_is_found_from_the_first_on() {
 /// What validation asks in the section: every commit before is seen there.
 #[test]
 fn loom_the_section_sees_the_last_commit_of_a_row() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::new();
         let looker = spawn(&store, |store| {
             let _section = store.section.lock();

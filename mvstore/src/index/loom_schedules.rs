@@ -7,7 +7,7 @@ use braid_vfs::sync::thread;
 
 use super::*;
 use crate::TableId;
-use crate::testing::check_schedules;
+use crate::testing::check_index;
 
 const T: TableId = TableId(1);
 
@@ -39,6 +39,22 @@ impl Store {
         self.0.forward(Bound::Unbounded).map(|row| char::from(row.key.bytes()[0])).collect()
     }
 
+    /// Nodes ascend on each level, and those above are all on level 0.
+    fn levels(&self) {
+        let on = |level| {
+            let (mut node, mut keys) = (None, Vec::new());
+            // SAFETY: the walk stays on one level.
+            while let Some(next) = unsafe { self.0.next_on(node, level) } {
+                node = Some(next);
+                keys.push(next.first().bytes().to_vec());
+            }
+            assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
+            keys
+        };
+        let all = on(0);
+        assert!(on(1).iter().all(|key| all.contains(key)) && !on(1).is_empty());
+    }
+
     fn all_backward(&self) -> String {
         self.0.backward(Bound::Unbounded).map(|row| char::from(row.key.bytes()[0])).collect()
     }
@@ -54,7 +70,7 @@ fn spawn<T: Send + 'static>(
 
 #[test]
 fn loom_a_lookup_meets_a_split() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let reader = spawn(&store, |store| assert!(store.has("ca")));
         store.insert("b");
@@ -65,7 +81,7 @@ fn loom_a_lookup_meets_a_split() {
 
 #[test]
 fn loom_a_walk_meets_a_split() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let reader = spawn(&store, |store| store.all());
         store.insert("b");
@@ -77,7 +93,7 @@ fn loom_a_walk_meets_a_split() {
 
 #[test]
 fn loom_a_walk_backward_meets_a_split() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let reader = spawn(&store, |store| store.all_backward());
         store.insert("b");
@@ -89,7 +105,7 @@ fn loom_a_walk_backward_meets_a_split() {
 
 #[test]
 fn loom_two_split_one_block() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("bd");
         let other = spawn(&store, |store| store.insert("c"));
         store.insert("a");
@@ -101,7 +117,7 @@ fn loom_two_split_one_block() {
 /// One goes on behind the block, the other into it.
 #[test]
 fn loom_a_block_is_split_in_both_ways() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let other = spawn(&store, |store| store.insert("d"));
         store.insert("b");
@@ -114,7 +130,7 @@ fn loom_a_block_is_split_in_both_ways() {
 /// One that is slow to go on behind the block, as another splits it and puts a row there.
 #[test]
 fn loom_a_late_split_has_no_effect() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let other = spawn(&store, |store| store.insert("d"));
         store.insert("be");
@@ -124,9 +140,119 @@ fn loom_a_late_split_has_no_effect() {
     });
 }
 
+/// The same with the threads in each other's place: what the checker tries of one that reads and then writes is less.
+#[test]
+fn loom_a_split_in_the_middle_comes_late() {
+    check_index(|| {
+        let store = Store::with("ac");
+        let other = spawn(&store, |store| store.insert("be"));
+        store.insert("d");
+        other.join().unwrap();
+        assert!(store.has("abcde"));
+        assert_eq!((store.all(), store.all_backward()), ("abcde".to_owned(), "edcba".to_owned()));
+    });
+}
+
+/// Both ways of a walk, and rows that come in descending order, so that no empty node is made.
+#[test]
+fn loom_a_walk_backward_meets_splits_at_the_front() {
+    check_index(|| {
+        let store = Store::with("ed");
+        let reader = spawn(&store, |store| (store.has("de"), store.all_backward()));
+        store.insert("cb");
+        let (has, seen) = reader.join().unwrap();
+        // A walk may miss what is put in meanwhile, and only that.
+        assert!(has && ["ed", "edc", "edb", "edcb"].contains(&&*seen), "{seen}");
+        assert_eq!(store.all(), "bcde");
+    });
+}
+
+/// Nodes that go into the same place, one of them on the upper level too.
+#[test]
+fn loom_two_nodes_are_linked_side_by_side() {
+    check_index(|| {
+        let store = Store::with("agm");
+        let other = spawn(&store, |store| store.insert("bc"));
+        store.insert("hi");
+        other.join().unwrap();
+        assert!(store.has("abcghim"));
+        assert_eq!(store.all(), "abcghim");
+        store.levels();
+    });
+}
+
+/// A node that is not on the upper level yet, and a search that comes along there.
+#[test]
+fn loom_a_search_meets_a_tower_that_is_built() {
+    check_index(|| {
+        let store = Store::with("ac");
+        let reader = spawn(&store, |store| {
+            let told = store.has("b");
+            assert!(store.has("ac") && (!told || store.all() == "abc"));
+            store.insert("d");
+        });
+        store.insert("b");
+        reader.join().unwrap();
+        assert_eq!(store.all(), "abcd");
+        store.levels();
+    });
+}
+
+/// One puts in, tells another, and a third walks after it was told by that one.
+#[test]
+fn loom_what_was_told_is_found() {
+    use braid_vfs::sync::atomic::AtomicUsize;
+
+    static KEYS: &str = "bd";
+    check_index(|| {
+        let store = Store::with("ac");
+        let told = Arc::new(AtomicUsize::new(0));
+        let hears = Arc::clone(&told);
+        let reader = spawn(&store, move |store| {
+            let count = hears.load(Acquire);
+            assert!(store.has(&KEYS[..count]), "{count}");
+            let (ahead, back) = (store.all(), store.all_backward());
+            assert!(
+                KEYS[..count].chars().all(|key| ahead.contains(key) && back.contains(key)),
+                "{ahead} {back}"
+            );
+        });
+        for (count, key) in KEYS.chars().enumerate() {
+            store.insert(key.encode_utf8(&mut [0; 4]));
+            told.store(count + 1, Release);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// One that looked for its place before the split, and comes to the block after it.
+#[test]
+fn loom_a_row_behind_a_split_goes_there() {
+    check_index(|| {
+        let store = Store::with("ca");
+        let other = spawn(&store, |store| store.insert("d"));
+        store.insert("b");
+        other.join().unwrap();
+        assert!(store.has("abcd"));
+        assert_eq!(store.all(), "abcd");
+    });
+}
+
+#[test]
+fn loom_the_first_rows_of_all() {
+    check_index(|| {
+        let store = Store::with("");
+        let other = spawn(&store, |store| (store.insert("b"), store.all()).1);
+        store.insert("a");
+        let seen = other.join().unwrap();
+        assert!(["b", "ab"].contains(&&*seen), "{seen}");
+        assert_eq!(store.all(), "ab");
+    });
+}
+
 #[test]
 fn loom_one_key_has_one_row() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("a");
         let other = spawn(&store, |store| store.insert("b"));
         let own = store.insert("b");
@@ -137,7 +263,7 @@ fn loom_one_key_has_one_row() {
 
 #[test]
 fn loom_one_key_has_one_row_across_a_split() {
-    check_schedules(|| {
+    check_index(|| {
         let store = Store::with("ac");
         let other = spawn(&store, |store| store.insert("b"));
         let own = store.insert("b");

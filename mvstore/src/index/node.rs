@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 use braid_vfs::sync::atomic::AtomicPtr;
 use smallvec::SmallVec;
 
+use super::whole::Whole;
 use super::{RowIndex, SLOTS};
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
@@ -20,10 +21,22 @@ pub(super) const TAG: usize = align_of::<Row>() - 1;
 pub(crate) struct Row {
     pub(crate) key: RowKey,
     pub(crate) chain: Chain,
+    pub(super) whole: Whole,
 }
 
+// An `AtomicPtr` may be shared whatever it points to, so the compiler does not ask this of an index.
+#[cfg(not(loom))]
+const _: () = {
+    const fn may_be_shared<T: Send + Sync>() {}
+    may_be_shared::<Row>();
+    may_be_shared::<RowKey>();
+};
+
 /// Pointers to rows with their tags; null from the first free one on.
-pub(super) type Block = [AtomicPtr<Row>; SLOTS];
+pub(super) struct Block {
+    pub(super) slots: [AtomicPtr<Row>; SLOTS],
+    pub(super) whole: Whole,
+}
 
 /// A row of an index that outlives `'i`.
 #[derive(Clone, Copy)]
@@ -36,11 +49,13 @@ pub(super) struct Stored<'i> {
 /// Rows of one block in key order.
 pub(super) type Rows<'i> = SmallVec<[Stored<'i>; SLOTS]>;
 
-/// A node in memory. Layout obligation: the pointers of its tower follow it, one for each level that it is on.
+/// A node in memory. Layout obligation: the pointers of its tower follow it, one for each level that it is on
+/// or is to be linked on.
 #[repr(C)]
 pub(super) struct NodeHeader {
     pub(super) first: RowKey,
     pub(super) block: AtomicPtr<Block>,
+    pub(super) whole: Whole,
     pub(super) tower: [AtomicPtr<NodeHeader>; 0],
 }
 
@@ -63,7 +78,9 @@ impl<'i> Stored<'i> {
     #[inline]
     pub(super) fn get(self) -> &'i Row {
         // SAFETY: the row is whole and lives for `'i`; it is borrowed mutably only when it is dropped.
-        unsafe { self.row.as_ref() }
+        let row = unsafe { self.row.as_ref() };
+        row.whole.look();
+        row
     }
 
     #[inline]
@@ -97,15 +114,17 @@ impl<'i> Node<'i> {
     #[inline]
     pub(super) fn first(self) -> &'i Probe<'i> {
         // SAFETY: the node is whole, lives for `'i`, and its key never changes.
-        unsafe { (*self.header.as_ptr()).first.borrow() }
+        let header = unsafe { self.header.as_ref() };
+        header.whole.look();
+        header.first.borrow()
     }
 
     /// # Safety
-    /// The node is on this level.
+    /// The node was made with a pointer for this level.
     #[inline]
     pub(super) unsafe fn pointer(self, level: usize) -> &'i AtomicPtr<NodeHeader> {
-        // SAFETY: 1. the node has a pointer for each level that it is on (layout obligation), written before it was
-        // published. 2. `header` may be used for all of its memory.
+        // SAFETY: 1. the pointers follow the header (layout obligation), and were written when it was made. 2. `header` is
+        // the arena's pointer, which may be used for all of the node's memory.
         unsafe { &*(&raw const (*self.header.as_ptr()).tower).cast::<AtomicPtr<NodeHeader>>().add(level) }
     }
 }

@@ -11,10 +11,20 @@ use super::{LEVELS, RowIndex};
 use crate::key::Probe;
 
 /// Where a key belongs: the last node at or before it on each level, `None` for the head, and the first one behind.
+///
+/// Invariant: a node in `before` is on that level.
 #[derive(Default)]
 pub(super) struct Position<'i> {
-    pub(super) before: [Option<Node<'i>>; LEVELS],
+    before: [Option<Node<'i>>; LEVELS],
     pub(super) behind: [Option<Node<'i>>; LEVELS],
+}
+
+impl<'i> Position<'i> {
+    /// The last node at or before the key.
+    #[inline]
+    pub(super) fn node(&self) -> Option<Node<'i>> {
+        self.before[0]
+    }
 }
 
 impl RowIndex {
@@ -24,7 +34,8 @@ impl RowIndex {
         let mut node = None;
         let mut known = ptr::null_mut();
         for level in (0..self.height.load(Relaxed)).rev() {
-            while let Some(next) = self.next_on(node, level) {
+            // SAFETY: searches go down from where they went along, and a node is on all levels below one that it is on.
+            while let Some(next) = unsafe { self.next_on(node, level) } {
                 // What was found behind the key on the level above need not be looked at again.
                 if next.header.as_ptr() == known {
                     break;
@@ -43,7 +54,8 @@ impl RowIndex {
     pub(super) fn node_before(&self, key: &Probe<'_>) -> Option<Node<'_>> {
         let mut node = None;
         for level in (0..self.height.load(Relaxed)).rev() {
-            while let Some(next) = self.next_on(node, level).filter(|next| next.first() < key) {
+            // SAFETY: as in `node_of`.
+            while let Some(next) = unsafe { self.next_on(node, level) }.filter(|next| next.first() < key) {
                 node = Some(next);
             }
         }
@@ -53,7 +65,8 @@ impl RowIndex {
     pub(super) fn last_node(&self) -> Option<Node<'_>> {
         let mut node = None;
         for level in (0..self.height.load(Relaxed)).rev() {
-            while let Some(next) = self.next_on(node, level) {
+            // SAFETY: as in `node_of`.
+            while let Some(next) = unsafe { self.next_on(node, level) } {
                 node = Some(next);
             }
         }
@@ -65,7 +78,8 @@ impl RowIndex {
         let mut node = None;
         for level in (0..self.height.load(Relaxed)).rev() {
             let behind = loop {
-                match self.next_on(node, level) {
+                // SAFETY: as in `node_of`.
+                match unsafe { self.next_on(node, level) } {
                     Some(next) if next.first() <= key => node = Some(next),
                     behind => break behind,
                 }
@@ -76,22 +90,34 @@ impl RowIndex {
         position
     }
 
-    /// The next node on a level, behind one that is on it, or the head.
+    /// The node behind one, or behind the head.
     #[inline]
-    pub(super) fn next_on<'i>(&'i self, node: Option<Node<'i>>, level: usize) -> Option<Node<'i>> {
-        // SAFETY: 1. searches go down from where they went along, so `node` is on the level. 2. The pointer leads to a
-        // whole node (invariant 2) of this index.
+    pub(super) fn behind<'i>(&'i self, node: Option<Node<'i>>) -> Option<Node<'i>> {
+        // SAFETY: all nodes are on level 0.
+        unsafe { self.next_on(node, 0) }
+    }
+
+    /// The next node on a level.
+    ///
+    /// # Safety
+    /// `node` is on the level.
+    #[inline]
+    pub(super) unsafe fn next_on<'i>(&'i self, node: Option<Node<'i>>, level: usize) -> Option<Node<'i>> {
+        // SAFETY: 1. the caller's obligation. 2. The pointer leads to a whole node (invariant 2) of this index.
         unsafe { Node::new(self.pointer(node, level).load(Acquire)) }
+    }
+
+    /// The pointer behind which a key belongs on a level.
+    #[inline]
+    pub(super) fn place<'i>(&'i self, position: &Position<'i>, level: usize) -> &'i AtomicPtr<NodeHeader> {
+        // SAFETY: the position's invariant.
+        unsafe { self.pointer(position.before[level], level) }
     }
 
     /// # Safety
     /// `node` is on the level.
     #[inline]
-    pub(super) unsafe fn pointer<'i>(
-        &'i self,
-        node: Option<Node<'i>>,
-        level: usize,
-    ) -> &'i AtomicPtr<NodeHeader> {
+    unsafe fn pointer<'i>(&'i self, node: Option<Node<'i>>, level: usize) -> &'i AtomicPtr<NodeHeader> {
         match node {
             // SAFETY: the caller's obligation.
             Some(node) => unsafe { node.pointer(level) },

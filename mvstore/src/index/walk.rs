@@ -78,7 +78,7 @@ impl RowIndex {
     pub(super) fn rows_of<'i>(&'i self, node: Option<Node<'i>>) -> (Rows<'i>, Option<Node<'i>>) {
         let mut rows = self.block_of(node).map(|block| self.sorted(block)).unwrap_or_default();
         // After the block: invariant 5.
-        let behind = self.next_on(node, 0);
+        let behind = self.behind(node);
         if let Some(behind) = behind {
             rows.truncate(rows.partition_point(|row| row.key() < behind.first()));
         }

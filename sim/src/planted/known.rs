@@ -148,6 +148,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("SplitByKey", &["mvstore index::tests::a_split_that_comes_late_has_no_effect"]),
     (
         "PhantomUnseen",
         &["mvstore scan::tests::ranges_know_their_newest_change", "sim histories --transactions 4000"],
