@@ -46,7 +46,7 @@ pub(crate) struct BaseCursor {
     /// The branches above the leaf, each with the child taken. They are looked up again when the cursor comes back to one,
     /// so that it holds no page that all cursors pass: they would meet at its reference count.
     path: SmallVec<[(Expected, usize); PATH]>,
-    leaf: Option<Arc<Page>>,
+    leaf: Option<Page>,
     row: usize,
     /// The rows of the leaf that [`step_in_run`](Self::step_in_run) may come to.
     run: Range<usize>,
@@ -322,7 +322,7 @@ impl BaseCursor {
     }
 
     /// Checks that a step came from the leaf that was `left` to a later one in key order.
-    fn check_order(&mut self, left: Option<Arc<Page>>, direction: Direction) -> Result<bool> {
+    fn check_order(&mut self, left: Option<Page>, direction: Direction) -> Result<bool> {
         let (Some(left), Some(leaf)) = (left, &self.leaf) else { return Ok(true) };
         let (edge, in_order) = match direction {
             Direction::Forward => (left.entries() - 1, Ordering::Less),
@@ -375,7 +375,7 @@ impl BaseCursor {
         }
     }
 
-    fn read_leaf(&mut self, at: &Expected) -> Result<Arc<Page>> {
+    fn read_leaf(&mut self, at: &Expected) -> Result<Page> {
         self.store.count_lookups(1);
         match self.store.page(at) {
             Ok(page) => Ok(page.into_shared()),
