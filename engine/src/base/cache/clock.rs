@@ -26,6 +26,9 @@ use super::{CachedPage, Page, PageCache};
 use crate::base::ids::{PageGeneration, PageId};
 
 const WAYS: usize = 8;
+/// Pages with ids one after the other that share a set. Where the cache is large enough, as many as there are slots in the
+/// line of the processor's cache that has the tags: a scan finds four leaves in a line, and the lines in use are few.
+const NEIGHBOURS: usize = 4;
 /// Sets that are made together. Ids of pages are dense from 0 and so are the sets that they go to.
 const GROUP_SETS: usize = 64;
 /// The tag of an empty slot: no page has this id.
@@ -90,7 +93,7 @@ impl ClockCache {
 
     /// Where the set of a page is.
     fn index(&self, page: PageId) -> usize {
-        page.0 as usize & (self.sets - 1)
+        page.0 as usize / NEIGHBOURS & (self.sets - 1)
     }
 
     /// A set, if a page ever came for its group.
