@@ -107,6 +107,15 @@ impl BaseCursor {
         }
     }
 
+    /// Key and value of the row; `None` when the cursor stands on none.
+    ///
+    /// # Errors
+    /// As for [`value`](Self::value).
+    #[inline]
+    pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.is_on_row() { Ok(Some((&self.key, self.value()?))) } else { Ok(None) }
+    }
+
     #[cold]
     fn long_value(&self, run: &OverflowRef) -> Result<&[u8]> {
         if let Some(read) = self.long_value.get() {
@@ -223,15 +232,17 @@ impl BaseCursor {
             Direction::Forward => self.row + 1,
             Direction::Backward => self.row.wrapping_sub(1),
         };
-        let Some(leaf) = self.leaf.as_ref().filter(|_| self.run.contains(&row)) else { return false };
-        let prefix = leaf.prefix().len();
-        self.row_place = leaf.row_place(row);
-        self.key.truncate(prefix);
-        self.key.extend_from_slice(leaf.suffix_at(&self.row_place));
-        self.row = row;
-        if self.long_value.get_mut().is_some() {
+        if !self.run.contains(&row) {
+            return false;
+        }
+        let Some(leaf) = &self.leaf else { return false };
+        if self.row_place.has_long_value() {
             self.long_value = OnceLock::new();
         }
+        self.row_place = leaf.row_place(row);
+        self.key.truncate(leaf.prefix_len());
+        leaf.append_suffix(&self.row_place, &mut self.key);
+        self.row = row;
         true
     }
 

@@ -128,8 +128,8 @@ impl Page {
     fn check_keys(&self, expected: &Expected, page_size: PageSize, from: usize) -> Result<()> {
         let mut free_from = from;
         let mut last: Option<&[u8]> = None;
-        let slots_at = self.slots().start;
-        for slot in 0..self.slots().len() / SLOT_BYTES {
+        let slots_at = self.slots_range().start;
+        for slot in 0..self.slots().len() {
             let range = self.suffix_range(slot);
             if range.start < free_from || range.end > self.end() {
                 return expected.corrupt("a key lies outside its place");
@@ -152,7 +152,7 @@ impl Page {
     }
 
     fn check_rows(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
-        self.check_keys(expected, page_size, self.slots().end)?;
+        self.check_keys(expected, page_size, self.slots_range().end)?;
         let mut overflow = false;
         for row in 0..self.entries() {
             let (range, is_reference) = self.body_range(row);

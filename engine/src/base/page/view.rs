@@ -11,6 +11,8 @@ use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::refs::{ChildRef, OverflowRef};
 
 const OVERFLOW_FLAG: u16 = 1 << 15;
+/// Bytes of a key that are copied at once.
+const SHORT_KEY: usize = 16;
 
 /// A checked, immutable page of the database file. Clones are the same page: they share its memory and count its holders.
 ///
@@ -57,6 +59,23 @@ pub(crate) struct RowPlace {
     key_end: usize,
     end: usize,
     overflow: bool,
+}
+
+impl RowPlace {
+    /// Whether the value is a reference to an overflow run.
+    #[inline]
+    pub(crate) fn has_long_value(&self) -> bool {
+        self.overflow
+    }
+}
+
+/// What a slot says: where the key starts, its length, and whether the value is a reference to an overflow run.
+#[inline]
+fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (usize, usize, bool) {
+    let [.., offset_low, offset_high, len_low, len_high] = *slot;
+    let len = u16::from_le_bytes([len_low, len_high]);
+    let offset = u16::from_le_bytes([offset_low, offset_high]);
+    (usize::from(offset), usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
 }
 
 impl Page {
@@ -118,11 +137,12 @@ impl Page {
 
     /// Where the slots are.
     #[inline]
-    pub(super) fn slots(&self) -> Range<usize> {
+    pub(super) fn slots_range(&self) -> Range<usize> {
         usize::from(self.description().slots_at)..usize::from(self.description().children_at)
     }
 
     /// Where the used bytes end.
+    #[inline]
     pub(super) fn end(&self) -> usize {
         usize::from(self.description().end)
     }
@@ -141,27 +161,40 @@ impl Page {
         &self.bytes()[HEADER_BYTES..usize::from(self.description().slots_at)]
     }
 
+    /// How long the prefix is.
     #[inline]
-    fn slot(&self, slot: usize) -> (usize, usize, bool) {
-        let at = usize::from(self.description().slots_at) + slot * SLOT_BYTES;
-        let bytes = &self.bytes()[at..at + SLOT_BYTES];
-        let offset = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
-        let len = u16::from_le_bytes([bytes[6], bytes[7]]);
-        (offset, usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    pub(crate) fn prefix_len(&self) -> usize {
+        usize::from(self.description().slots_at) - HEADER_BYTES
+    }
+
+    /// The slots.
+    #[inline]
+    pub(super) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
+        self.bytes()[self.slots_range()].as_chunks().0
     }
 
     /// Where a row is.
     #[inline]
     pub(crate) fn row_place(&self, row: usize) -> RowPlace {
-        let (start, key_len, overflow) = self.slot(row);
-        let end = if row + 1 < self.entries() { self.slot(row + 1).0 } else { self.end() };
+        let slots = self.slots();
+        let (start, key_len, overflow) = decode_slot(&slots[row]);
+        let end = slots.get(row + 1).map_or(self.end(), |next| decode_slot(next).0);
         RowPlace { start, key_end: start + key_len, end, overflow }
     }
 
-    /// The part of a row's key behind the prefix.
+    /// Puts the part of a row's key behind the prefix after what is in `key`.
     #[inline]
-    pub(crate) fn suffix_at(&self, place: &RowPlace) -> &[u8] {
-        &self.bytes()[place.start..place.key_end]
+    pub(crate) fn append_suffix(&self, place: &RowPlace, key: &mut Vec<u8>) {
+        let suffix = &self.bytes()[place.start..place.key_end];
+        // A copy of a fixed length is two instructions and not a call; most keys are no longer.
+        match self.bytes()[place.start..].first_chunk::<SHORT_KEY>() {
+            Some(longer) if suffix.len() <= SHORT_KEY => {
+                let end = key.len() + suffix.len();
+                key.extend_from_slice(longer);
+                key.truncate(end);
+            }
+            _ => key.extend_from_slice(suffix),
+        }
     }
 
     /// The value of a row.
@@ -182,7 +215,7 @@ impl Page {
 
     /// Where the key of a slot is, without the prefix.
     pub(super) fn suffix_range(&self, slot: usize) -> Range<usize> {
-        let (offset, len, _) = self.slot(slot);
+        let (offset, len, _) = decode_slot(&self.slots()[slot]);
         offset..offset + len
     }
 
