@@ -32,3 +32,43 @@ unsafe impl RefCnt for Page {
         Self(unsafe { RefCnt::from_ptr(ptr) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use arc_swap::ArcSwapAny;
+
+    use super::*;
+
+    fn page(byte: u8) -> Page {
+        Page::with_bytes(&[byte; 100])
+    }
+
+    #[test]
+    fn a_page_that_was_swapped_out_lives_as_long_as_somebody_holds_it() {
+        let slot: ArcSwapAny<Page> = ArcSwapAny::new(page(1));
+        let (guarded, shared) = (slot.load(), slot.load_full());
+        drop(slot.swap(page(2)));
+        assert_eq!((guarded.bytes(), shared.bytes()), (&[1; 100][..], &[1; 100][..]));
+        drop(shared);
+        let kept = arc_swap::Guard::into_inner(guarded);
+        drop(slot);
+        assert_eq!(kept.clone().bytes(), [1; 100]);
+    }
+
+    #[test]
+    fn readers_see_whole_pages_while_others_are_swapped_in() {
+        let slot: ArcSwapAny<Page> = ArcSwapAny::new(page(0));
+        thread::scope(|scope| {
+            scope.spawn(|| (1..20).for_each(|byte| slot.store(page(byte))));
+            for _ in 0..20 {
+                let seen = slot.load();
+                assert!(
+                    seen.bytes().iter().all(|byte| *byte == seen.bytes()[0]) && seen.bytes().len() == 100
+                );
+            }
+        });
+        assert_eq!(slot.load().bytes()[0], 19);
+    }
+}

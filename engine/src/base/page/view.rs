@@ -275,6 +275,11 @@ impl Page {
 impl Page {
     /// What stands in a cache's slot that holds no page: its id is no page's.
     pub(crate) fn nothing() -> Self {
+        Self::with_bytes(&[])
+    }
+
+    /// Bytes that are no page's, under an id that is none.
+    pub(super) fn with_bytes(bytes: &[u8]) -> Self {
         let page = PageId(u32::MAX);
         let generation = PageGeneration(0);
         let description = Description {
@@ -287,6 +292,6 @@ impl Page {
             children_at: 0,
             end: 0,
         };
-        Self::new(description, &[])
+        Self::new(description, bytes)
     }
 }
