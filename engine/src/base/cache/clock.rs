@@ -93,7 +93,7 @@ impl ClockCache {
 
     /// Where the set of a page is.
     fn index(&self, page: PageId) -> usize {
-        page.0 as usize / NEIGHBOURS & (self.sets - 1)
+        (page.0 as usize / NEIGHBOURS) & (self.sets - 1)
     }
 
     /// A set, if a page ever came for its group.
