@@ -46,7 +46,7 @@ pub(crate) struct BaseCursor {
     /// The branches above the leaf, each with the child taken. They are looked up again when the cursor comes back to one,
     /// so that it holds no page that all cursors pass: they would meet at its reference count.
     path: SmallVec<[(Expected, usize); PATH]>,
-    leaf: Option<Arc<Page>>,
+    leaf: Option<Page>,
     row: usize,
     /// The rows of the leaf that [`step_in_run`](Self::step_in_run) may come to.
     run: Range<usize>,
@@ -105,6 +105,15 @@ impl BaseCursor {
             Value::Inline(value) => Ok(value),
             Value::Overflow(run) => self.long_value(&run),
         }
+    }
+
+    /// Key and value of the row; `None` when the cursor stands on none.
+    ///
+    /// # Errors
+    /// As for [`value`](Self::value).
+    #[inline]
+    pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.is_on_row() { Ok(Some((&self.key, self.value()?))) } else { Ok(None) }
     }
 
     #[cold]
@@ -223,15 +232,17 @@ impl BaseCursor {
             Direction::Forward => self.row + 1,
             Direction::Backward => self.row.wrapping_sub(1),
         };
-        let Some(leaf) = self.leaf.as_ref().filter(|_| self.run.contains(&row)) else { return false };
-        let prefix = leaf.prefix().len();
-        self.row_place = leaf.row_place(row);
-        self.key.truncate(prefix);
-        self.key.extend_from_slice(leaf.suffix_at(&self.row_place));
-        self.row = row;
-        if self.long_value.get_mut().is_some() {
+        if !self.run.contains(&row) {
+            return false;
+        }
+        let Some(leaf) = &self.leaf else { return false };
+        if self.row_place.has_long_value() {
             self.long_value = OnceLock::new();
         }
+        self.row_place = leaf.row_place(row);
+        self.key.truncate(leaf.prefix_len());
+        leaf.append_suffix(&self.row_place, &mut self.key);
+        self.row = row;
         true
     }
 
@@ -322,7 +333,7 @@ impl BaseCursor {
     }
 
     /// Checks that a step came from the leaf that was `left` to a later one in key order.
-    fn check_order(&mut self, left: Option<Arc<Page>>, direction: Direction) -> Result<bool> {
+    fn check_order(&mut self, left: Option<Page>, direction: Direction) -> Result<bool> {
         let (Some(left), Some(leaf)) = (left, &self.leaf) else { return Ok(true) };
         let (edge, in_order) = match direction {
             Direction::Forward => (left.entries() - 1, Ordering::Less),
@@ -375,7 +386,7 @@ impl BaseCursor {
         }
     }
 
-    fn read_leaf(&mut self, at: &Expected) -> Result<Arc<Page>> {
+    fn read_leaf(&mut self, at: &Expected) -> Result<Page> {
         self.store.count_lookups(1);
         match self.store.page(at) {
             Ok(page) => Ok(page.into_shared()),

@@ -38,7 +38,7 @@ pub(crate) fn page(data: &[u8]) {
         overflow,
     };
     let expected = Expected { tree: TreeId(get_u32(&page, at::TREE)), child, level };
-    match Page::check(page.into(), &expected, size) {
+    match Page::check(&page, &expected, size) {
         Ok(page) => sound(&page, &expected, size),
         Err(error) => assert!(matches!(error, BaseError::Corrupt { .. }), "{error}"),
     }
@@ -123,7 +123,7 @@ fn rebuilt(page: &Page, expected: &Expected, size: PageSize) {
     let checksum = builder.build(&identity, entries);
     assert_eq!(get_u32(builder.bytes(), at::END) as usize, measure.bytes());
     let expected = Expected { child: ChildRef { checksum, ..expected.child }, ..*expected };
-    let again = Page::check(builder.bytes().into(), &expected, size);
+    let again = Page::check(builder.bytes(), &expected, size);
     let again = again.unwrap_or_else(|error| panic!("a page that was built is refused: {error}"));
     for (index, key) in keys.iter().enumerate() {
         if leaf {

@@ -210,16 +210,16 @@ impl BaseStore {
             return Ok(page);
         }
         self.misses.add(1);
-        let page = Arc::new(self.read_page(expected)?);
-        self.cache.insert(Arc::clone(&page));
+        let page = self.read_page(expected)?;
+        self.cache.insert(page.clone());
         Ok(page.into())
     }
 
     /// A page from the file, checked in full; the cache is left alone.
     pub(super) fn read_page(&self, expected: &Expected) -> Result<Page> {
-        let mut bytes = vec![0; self.page_size.bytes()].into_boxed_slice();
+        let mut bytes = vec![0; self.page_size.bytes()];
         self.read_bytes(expected.child.page, &mut bytes)?;
-        Page::check(bytes, expected, self.page_size)
+        Page::check(&bytes, expected, self.page_size)
     }
 
     /// Fills `bytes` from the start of a page.

@@ -130,7 +130,8 @@ impl Cursor {
 
     #[inline]
     fn step(&mut self, direction: Direction) -> Result<bool> {
-        if self.inner.is_sound(self.table.info())
+        // That the table is there was seen when the cursor came to the run, and holds for the whole snapshot.
+        if self.inner.is_live()
             && !self.inner.tracks_reads()
             && self.layers.step_in_run(Some(&self.inner), direction)
         {

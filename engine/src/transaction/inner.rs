@@ -65,11 +65,13 @@ impl Inner {
     /// Whether [`check`](Self::check) lets it pass.
     #[inline]
     pub(super) fn is_sound(&self, table: &TableInfo) -> bool {
-        let core = self.core();
-        !self.is_closed()
-            && core.is_own_process()
-            && table.core == core.id
-            && !table.is_missing_at(self.begin_ts)
+        self.is_live() && table.core == self.core().id && !table.is_missing_at(self.begin_ts)
+    }
+
+    /// Whether it has not ended, and this is the process that began it.
+    #[inline]
+    pub(super) fn is_live(&self) -> bool {
+        !self.is_closed() && self.core().is_own_process()
     }
 
     /// Says what [`check`](Self::check) has found.

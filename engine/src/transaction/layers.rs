@@ -137,7 +137,7 @@ impl Layers {
     #[inline]
     pub(crate) fn step_in_run(&mut self, own: Option<&Inner>, direction: Direction) -> bool {
         direction == self.direction
-            && self.place == Place::Row(Layer::Base)
+            && matches!(self.place, Place::Row(Layer::Base))
             && !self.own.is_stale(own)
             && self.base.as_mut().is_some_and(|base| base.step_in_run(base_direction(direction)))
     }
@@ -273,10 +273,14 @@ impl Layers {
     }
 
     /// The current row's key and value.
+    #[inline]
     pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
-        match self.place {
-            Place::Nowhere | Place::End | Place::Behind => Ok(None),
-            Place::Row(_) => Ok(self.key().zip(self.value()?)),
+        match (self.place, &self.base) {
+            (Place::Row(Layer::Base), Some(base)) => {
+                base.row().map_err(|error| Error::from_base(error, READING))
+            }
+            (Place::Row(_), _) => Ok(self.key().zip(self.value()?)),
+            (Place::Nowhere | Place::End | Place::Behind, _) => Ok(None),
         }
     }
 

@@ -19,7 +19,7 @@ impl PageCache for Nothing {
         self.asked.fetch_add(1, Ordering::Relaxed);
         None
     }
-    fn insert(&self, _: Arc<Page>) {}
+    fn insert(&self, _: Page) {}
     fn capacity_bytes(&self) -> usize {
         0
     }
@@ -34,7 +34,7 @@ impl PageCache for Nothing {
 /// Keeps everything.
 #[derive(Debug, Default)]
 struct Everything {
-    pages: Mutex<HashMap<PageId, Arc<Page>>>,
+    pages: Mutex<HashMap<PageId, Page>>,
     found: AtomicU64,
 }
 
@@ -43,9 +43,9 @@ impl PageCache for Everything {
         let pages = self.pages.lock().expect("no test thread panics with the lock");
         let page = pages.get(&page).filter(|page| page.generation() == generation)?;
         self.found.fetch_add(1, Ordering::Relaxed);
-        Some(CachedPage::from(Arc::clone(page)))
+        Some(CachedPage::from(page.clone()))
     }
-    fn insert(&self, page: Arc<Page>) {
+    fn insert(&self, page: Page) {
         self.pages.lock().expect("no test thread panics with the lock").insert(page.id(), page);
     }
     fn capacity_bytes(&self) -> usize {

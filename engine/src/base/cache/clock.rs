@@ -1,6 +1,6 @@
 //! The default cache: sets of eight slots, found by the page id, with CLOCK eviction.
 //!
-//! A slot is an [`ArcSwap`]: a hit is a scan of eight tags that share a cache line, one load that is protected by a
+//! A slot is an [`ArcSwapAny`]: a hit is a scan of eight tags that share a cache line, one load that is protected by a
 //! slot of the reading thread, and a comparison. No lock and no reference count. Nothing here takes a lock: a miss
 //! that brings a page in swaps it into a slot, and eviction swaps an empty page into others, from a hand that all
 //! threads push.
@@ -10,15 +10,15 @@
 //!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else.
 //! 2. `resident` changes by exactly what a swap put in and took out, so it is the sum over all slots at rest.
 //! 3. All empty slots hold one page, the same for all caches, which is never freed. What an empty slot holds of it is not
-//!    given back: dropping an [`ArcSwap`] looks at every thread that ever read one, and a cache is mostly empty slots.
+//!    given back: dropping an [`ArcSwapAny`] looks at every thread that ever read one, and a cache is mostly empty slots.
 //! 4. The table has about two slots for every page that the limit allows, so a set is rarely full; its memory, 16 bytes a
 //!    slot, is bounded by the limit and not by the size of the file. It is made a group of sets at a time, when the first
 //!    page comes for one: a file that is smaller than the limit costs what it needs, to open and to close.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapAny;
 use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 
@@ -26,6 +26,9 @@ use super::{CachedPage, Page, PageCache};
 use crate::base::ids::{PageGeneration, PageId};
 
 const WAYS: usize = 8;
+/// Pages with ids one after the other that share a set. Where the cache is large enough, as many as there are slots in the
+/// line of the processor's cache that has the tags: a scan finds four leaves in a line, and the lines in use are few.
+const NEIGHBOURS: usize = 4;
 /// Sets that are made together. Ids of pages are dense from 0 and so are the sets that they go to.
 const GROUP_SETS: usize = 64;
 /// The tag of an empty slot: no page has this id.
@@ -36,23 +39,23 @@ const ORDINARY_PAGE_BYTES: u32 = 4096;
 #[repr(align(64))]
 struct Set {
     tags: [AtomicU32; WAYS],
-    pages: [ArcSwap<Page>; WAYS],
+    pages: [ArcSwapAny<Page>; WAYS],
 }
 
 impl Set {
     fn empty() -> Self {
         Self {
             tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
-            pages: std::array::from_fn(|_| ArcSwap::new(nothing())),
+            pages: std::array::from_fn(|_| ArcSwapAny::new(nothing())),
         }
     }
 }
 
-static NOTHING: OnceLock<Arc<Page>> = OnceLock::new();
+static NOTHING: OnceLock<Page> = OnceLock::new();
 
 /// What stands in every slot that holds no page.
-fn nothing() -> Arc<Page> {
-    Arc::clone(NOTHING.get_or_init(|| Arc::new(Page::nothing())))
+fn nothing() -> Page {
+    NOTHING.get_or_init(Page::nothing).clone()
 }
 
 /// The default [`PageCache`]: bounded in bytes, lock-free, CLOCK eviction.
@@ -90,7 +93,7 @@ impl ClockCache {
 
     /// Where the set of a page is.
     fn index(&self, page: PageId) -> usize {
-        page.0 as usize & (self.sets - 1)
+        (page.0 as usize / NEIGHBOURS) & (self.sets - 1)
     }
 
     /// A set, if a page ever came for its group.
@@ -109,7 +112,7 @@ impl ClockCache {
     }
 
     /// Puts a page, or nothing, into a slot; whether this drove a page out.
-    fn swap(&self, slot: &ArcSwap<Page>, page: Arc<Page>) -> Option<Arc<Page>> {
+    fn swap(&self, slot: &ArcSwapAny<Page>, page: Page) -> Option<Page> {
         if page.id().0 != NO_PAGE {
             self.resident.fetch_add(page.memory_bytes(), Ordering::Relaxed);
         }
@@ -168,7 +171,7 @@ impl PageCache for ClockCache {
         None
     }
 
-    fn insert(&self, page: Arc<Page>) {
+    fn insert(&self, page: Page) {
         let id = page.id();
         let set = self.set_for(id);
         let way = self.way(set, id);

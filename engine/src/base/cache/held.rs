@@ -1,7 +1,6 @@
 //! A page that a reader holds.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use super::Page;
 
@@ -12,15 +11,15 @@ pub struct CachedPage(Held);
 #[derive(Debug)]
 enum Held {
     /// Holds by a slot of the thread: no shared counter was touched.
-    Guard(arc_swap::Guard<Arc<Page>>),
+    Guard(arc_swap::Guard<Page>),
     /// Holds by the reference count.
-    Shared(Arc<Page>),
+    Shared(Page),
 }
 
 impl CachedPage {
     /// The page with a reference count of its own, to be held for longer.
     #[must_use]
-    pub fn into_shared(self) -> Arc<Page> {
+    pub fn into_shared(self) -> Page {
         match self.0 {
             Held::Guard(guard) => arc_swap::Guard::into_inner(guard),
             Held::Shared(page) => page,
@@ -39,14 +38,14 @@ impl Deref for CachedPage {
     }
 }
 
-impl From<Arc<Page>> for CachedPage {
-    fn from(page: Arc<Page>) -> Self {
+impl From<Page> for CachedPage {
+    fn from(page: Page) -> Self {
         Self(Held::Shared(page))
     }
 }
 
-impl From<arc_swap::Guard<Arc<Page>>> for CachedPage {
-    fn from(guard: arc_swap::Guard<Arc<Page>>) -> Self {
+impl From<arc_swap::Guard<Page>> for CachedPage {
+    fn from(guard: arc_swap::Guard<Page>) -> Self {
         Self(Held::Guard(guard))
     }
 }

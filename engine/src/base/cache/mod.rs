@@ -15,7 +15,6 @@ pub(crate) use counters::Striped;
 pub use held::CachedPage;
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use super::ids::{PageGeneration, PageId};
 pub use super::page::Page;
@@ -28,7 +27,7 @@ pub trait PageCache: Debug + Send + Sync {
     fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage>;
 
     /// Takes a page in. A page with the same id is replaced; others may be evicted.
-    fn insert(&self, page: Arc<Page>);
+    fn insert(&self, page: Page);
 
     /// The limit in bytes.
     fn capacity_bytes(&self) -> usize;

@@ -149,7 +149,7 @@ impl<'w> Checkpoint<'w> {
     }
 
     /// Reads a page of the old base, or one that this checkpoint wrote. It does not enter the cache: it will be freed.
-    pub(in crate::base) fn read(&mut self, expected: &Expected) -> Result<Arc<Page>> {
+    pub(in crate::base) fn read(&mut self, expected: &Expected) -> Result<Page> {
         let ChildRef { page, generation, .. } = expected.child;
         if let Some(found) = self.store.cache.get(page, generation)
             && found.is(expected)
@@ -157,15 +157,15 @@ impl<'w> Checkpoint<'w> {
             return Ok(found.into_shared());
         }
         if generation != self.generation {
-            return self.store.read_page(expected).map(Arc::new);
+            return self.store.read_page(expected);
         }
-        let mut bytes = vec![0; self.page_size().bytes()].into_boxed_slice();
+        let mut bytes = vec![0; self.page_size().bytes()];
         match self.buffer.find(page) {
             Some(buffered) => bytes.copy_from_slice(buffered),
             None => (self.store.file.read_exact_at(&mut bytes, self.store.offset(page)))
                 .map_err(|source| BaseError::Io { doing: "reading a page back", source })?,
         }
-        Page::check(bytes, expected, self.page_size()).map(Arc::new)
+        Page::check(&bytes, expected, self.page_size())
     }
 
     /// Writes a page of these entries.
@@ -233,8 +233,8 @@ impl<'w> Checkpoint<'w> {
         self.buffer.make_room(&target, page, bytes.len())?.extend_from_slice(bytes);
         let cache = &self.store.cache;
         if level > 0 || cache.resident_bytes() + 2 * bytes.len() <= cache.capacity_bytes() {
-            let built = Page::built(bytes.into(), &Expected { tree, child, level }, self.store.page_size)?;
-            cache.insert(Arc::new(built));
+            let built = Page::built(bytes, &Expected { tree, child, level }, self.store.page_size)?;
+            cache.insert(built);
         }
         Ok(child)
     }

@@ -34,6 +34,7 @@
 //! to one page twice, and none is longer than [`MAX_LEVEL`].
 
 mod build;
+mod counted;
 mod header;
 mod search;
 mod validate;

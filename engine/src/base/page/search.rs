@@ -52,14 +52,14 @@ impl Page {
         if range.len().max(suffix.len()) <= HEAD_BYTES {
             range.len().cmp(&suffix.len())
         } else {
-            self.bytes[range].cmp(suffix)
+            self.bytes()[range].cmp(suffix)
         }
     }
 
     /// The first slot whose key is not less than `key`, and whether it is equal.
     #[inline]
     fn search_slots(&self, key: &[u8]) -> Result<usize, usize> {
-        let (slots, _) = self.bytes[self.slots()].as_chunks::<SLOT_BYTES>();
+        let slots = self.slots();
         let prefix = self.prefix();
         let suffix = match key.split_at_checked(prefix.len()) {
             Some((start, suffix)) if start == prefix => suffix,
@@ -107,7 +107,8 @@ impl Page {
     /// Loads the lines of memory that the slots lie in, all at the same time. A search would wait for one after the other,
     /// and few leaves are in the processor's cache.
     fn touch_slots(&self) {
-        let touched = self.bytes[self.slots()].iter().step_by(CACHE_LINE).fold(0, |all, byte| all ^ byte);
+        let touched =
+            self.bytes()[self.slots_range()].iter().step_by(CACHE_LINE).fold(0, |all, byte| all ^ byte);
         black_box(touched);
     }
 

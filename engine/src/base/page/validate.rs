@@ -8,7 +8,7 @@ use braid_vfs::sync::atomic::AtomicBool;
 
 use super::header::{HEADER_BYTES, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, stored_checksum};
 use super::search::head;
-use super::view::{Page, Value};
+use super::view::{Description, Page, Value};
 use super::{MAX_LEVEL, sealed_checksum};
 use crate::base::bytes::{get_u16, get_u32, get_u64};
 use crate::base::error::{BaseError, Result};
@@ -32,35 +32,36 @@ impl Expected {
 impl Page {
     /// Whether this is the page that a reader expects.
     pub(crate) fn is(&self, expected: &Expected) -> bool {
-        self.reference == expected.child && self.level == expected.level && self.tree == expected.tree
+        let this = self.description();
+        this.reference == expected.child && this.level == expected.level && this.tree == expected.tree
     }
 
     /// Checks bytes read from the file against all that is known.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn check(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+    pub(crate) fn check(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
         if bytes.len() != page_size.bytes() {
             return expected.corrupt("its length is not the page size");
         }
         let mut child = expected.child;
         if planted!(StalePageAccepted) {
-            child.checksum = stored_checksum(&bytes);
-            child.generation = PageGeneration(get_u64(&bytes, at::GENERATION));
+            child.checksum = stored_checksum(bytes);
+            child.generation = PageGeneration(get_u64(bytes, at::GENERATION));
         }
-        if get_u32(&bytes, at::PAGE) != child.page.0 {
+        if get_u32(bytes, at::PAGE) != child.page.0 {
             return expected.corrupt("it says that it is another page");
         }
-        if get_u64(&bytes, at::GENERATION) != child.generation.0 {
+        if get_u64(bytes, at::GENERATION) != child.generation.0 {
             return expected.corrupt("another checkpoint wrote it");
         }
-        if stored_checksum(&bytes) != child.checksum {
+        if stored_checksum(bytes) != child.checksum {
             return expected.corrupt("its checksum is not the one that its parent has");
         }
-        if sealed_checksum(&bytes) != child.checksum && !planted!(PageUnchecked) {
+        if sealed_checksum(bytes) != child.checksum && !planted!(PageUnchecked) {
             return expected.corrupt("its bytes do not have its checksum");
         }
-        if get_u32(&bytes, at::TREE) != expected.tree.0 {
+        if get_u32(bytes, at::TREE) != expected.tree.0 {
             return expected.corrupt("it belongs to another tree");
         }
         if bytes[at::LEVEL] != expected.level || expected.level > MAX_LEVEL {
@@ -76,20 +77,20 @@ impl Page {
     }
 
     /// Takes a page that this process has just built.
-    pub(crate) fn built(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+    pub(crate) fn built(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
         Self::parse(bytes, expected, page_size)
     }
 
-    fn parse(bytes: Box<[u8]>, expected: &Expected, page_size: PageSize) -> Result<Self> {
+    fn parse(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
         let kind = if expected.level == 0 { PageKind::Leaf } else { PageKind::Branch };
         if bytes[at::KIND] != kind as u8 {
             return expected.corrupt("it is of another type");
         }
-        let entries = get_u16(&bytes, at::ENTRIES);
+        let entries = get_u16(bytes, at::ENTRIES);
         if entries == 0 {
             return expected.corrupt("it is empty");
         }
-        if get_u16(&bytes, at::ZERO) != 0 {
+        if get_u16(bytes, at::ZERO) != 0 {
             return expected.corrupt("a reserved field is not zero");
         }
         let count = usize::from(entries);
@@ -97,9 +98,9 @@ impl Page {
             PageKind::Leaf => (count, 0),
             _ => (count - 1, count * ChildRef::BYTES),
         };
-        let slots_at = HEADER_BYTES + usize::from(get_u16(&bytes, at::PREFIX));
+        let slots_at = HEADER_BYTES + usize::from(get_u16(bytes, at::PREFIX));
         let children_at = slots_at + slots * SLOT_BYTES;
-        let end = get_u32(&bytes, at::END) as usize;
+        let end = get_u32(bytes, at::END) as usize;
         if end > page_size.usable() {
             return expected.corrupt("its entries reach beyond its end");
         }
@@ -110,7 +111,7 @@ impl Page {
         let [Ok(slots_at), Ok(children_at), Ok(end)] = [slots_at, children_at, end].map(u16::try_from) else {
             return expected.corrupt("its entries reach beyond its end");
         };
-        Ok(Self {
+        let description = Description {
             reference: expected.child,
             tree: expected.tree,
             level: expected.level,
@@ -119,16 +120,16 @@ impl Page {
             slots_at,
             children_at,
             end,
-            bytes,
-        })
+        };
+        Ok(Self::new(description, bytes))
     }
 
     /// Keys lie between `from` and the end one after the other, and ascend.
     fn check_keys(&self, expected: &Expected, page_size: PageSize, from: usize) -> Result<()> {
         let mut free_from = from;
         let mut last: Option<&[u8]> = None;
-        let slots_at = self.slots().start;
-        for slot in 0..self.slots().len() / SLOT_BYTES {
+        let slots_at = self.slots_range().start;
+        for slot in 0..self.slots().len() {
             let range = self.suffix_range(slot);
             if range.start < free_from || range.end > self.end() {
                 return expected.corrupt("a key lies outside its place");
@@ -136,9 +137,9 @@ impl Page {
             if self.prefix().len() + range.len() > page_size.max_key() {
                 return expected.corrupt("a key is too long");
             }
-            let suffix = &self.bytes[range.clone()];
+            let suffix = &self.bytes()[range.clone()];
             let at = slots_at + slot * SLOT_BYTES;
-            if self.bytes[at..at + 4] != head(suffix).to_be_bytes() {
+            if self.bytes()[at..at + 4] != head(suffix).to_be_bytes() {
                 return expected.corrupt("the head of a key is not the key's");
             }
             if last.is_some_and(|last| last >= suffix) {
@@ -151,7 +152,7 @@ impl Page {
     }
 
     fn check_rows(&self, expected: &Expected, page_size: PageSize) -> Result<()> {
-        self.check_keys(expected, page_size, self.slots().end)?;
+        self.check_keys(expected, page_size, self.slots_range().end)?;
         let mut overflow = false;
         for row in 0..self.entries() {
             let (range, is_reference) = self.body_range(row);
@@ -168,7 +169,7 @@ impl Page {
                 }
             }
         }
-        if u64::from(self.entries) != expected.child.rows || overflow != expected.child.overflow {
+        if self.entries() as u64 != expected.child.rows || overflow != expected.child.overflow {
             return expected.corrupt("its parent counts its rows otherwise");
         }
         Ok(())

@@ -1,23 +1,30 @@
-//! A page in memory: bytes that were checked, and what its header says.
+//! A page in memory: bytes that were checked, and what its header says, in one piece.
 
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
+use triomphe::ThinArc;
 
 use super::header::{HEADER_BYTES, SLOT_BYTES};
 use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::refs::{ChildRef, OverflowRef};
 
 const OVERFLOW_FLAG: u16 = 1 << 15;
+/// Bytes of a key that are copied at once.
+const SHORT_KEY: usize = 16;
 
-/// A checked, immutable page of the database file.
+/// A checked, immutable page of the database file. Clones are the same page: they share its memory and count its holders.
 ///
-/// What a search needs before it comes to the bytes is one line of the processor's cache, and not the one with the
-/// reference counts.
+/// It is a pointer to one allocation: the count, what a search needs to know first, and the bytes right behind them, so
+/// that a reader waits for memory once before it searches.
+#[derive(Clone, Debug)]
+pub struct Page(pub(super) ThinArc<Description, u8>);
+
+/// What is known of a page's bytes. With the count before it and the length behind it, it has the size of a line of the
+/// processor's cache.
 #[derive(Debug)]
-#[repr(align(64))]
-pub struct Page {
+pub(super) struct Description {
     pub(super) reference: ChildRef,
     pub(super) tree: TreeId,
     pub(super) level: u8,
@@ -30,11 +37,13 @@ pub struct Page {
     /// Where the slots end, and the references to children start in a branch.
     pub(super) children_at: u16,
     pub(super) end: u16,
-    pub(super) bytes: Box<[u8]>,
 }
 
+/// What an allocation holds besides the bytes: the count, the description, the length.
+const OVERHEAD_BYTES: usize = size_of::<usize>() + size_of::<Description>() + size_of::<usize>();
+
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Page>() == 64);
+const _: () = assert!(OVERHEAD_BYTES == 64);
 
 /// A value as its leaf has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,106 +61,146 @@ pub(crate) struct RowPlace {
     overflow: bool,
 }
 
+impl RowPlace {
+    /// Whether the value is a reference to an overflow run.
+    #[inline]
+    pub(crate) fn has_long_value(&self) -> bool {
+        self.overflow
+    }
+}
+
+/// What a slot says: where the key starts, its length, and whether the value is a reference to an overflow run.
+#[inline]
+fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (usize, usize, bool) {
+    let [.., offset_low, offset_high, len_low, len_high] = *slot;
+    let len = u16::from_le_bytes([len_low, len_high]);
+    let offset = u16::from_le_bytes([offset_low, offset_high]);
+    (usize::from(offset), usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+}
+
 impl Page {
+    pub(super) fn new(description: Description, bytes: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice(description, bytes))
+    }
+
+    #[inline]
+    pub(super) fn description(&self) -> &Description {
+        &self.0.header.header
+    }
+
     /// The page's number in the file.
     #[must_use]
     pub fn id(&self) -> PageId {
-        self.reference.page
+        self.description().reference.page
     }
 
     /// The checkpoint that wrote it. A page id is used again in time; the two together name one content for ever.
     #[must_use]
     pub fn generation(&self) -> PageGeneration {
-        self.reference.generation
+        self.description().reference.generation
     }
 
     /// The memory that it takes, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        // The reference counts have a line of their own.
-        self.bytes.len() + size_of::<Self>() + align_of::<Self>()
+        self.bytes().len() + OVERHEAD_BYTES
     }
 
     /// Remembers that the page was used. It writes to memory only when that was not known.
     pub fn mark_used(&self) {
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
+        if !self.description().used.load(Ordering::Relaxed) {
+            self.description().used.store(true, Ordering::Relaxed);
         }
     }
 
     /// Forgets that the page was used, and says whether it was.
     pub fn take_used(&self) -> bool {
-        let was = self.used.load(Ordering::Relaxed);
+        let was = self.description().used.load(Ordering::Relaxed);
         if was {
-            self.used.store(false, Ordering::Relaxed);
+            self.description().used.store(false, Ordering::Relaxed);
         }
         was
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
-        self.level == 0
+        self.description().level == 0
     }
 
     pub(crate) fn level(&self) -> u8 {
-        self.level
+        self.description().level
     }
 
     #[inline]
     pub(crate) fn entries(&self) -> usize {
-        usize::from(self.entries)
+        usize::from(self.description().entries)
     }
 
     /// Where the slots are.
     #[inline]
-    pub(super) fn slots(&self) -> Range<usize> {
-        usize::from(self.slots_at)..usize::from(self.children_at)
+    pub(super) fn slots_range(&self) -> Range<usize> {
+        usize::from(self.description().slots_at)..usize::from(self.description().children_at)
     }
 
     /// Where the used bytes end.
+    #[inline]
     pub(super) fn end(&self) -> usize {
-        usize::from(self.end)
+        usize::from(self.description().end)
     }
 
     pub(crate) fn reference(&self) -> ChildRef {
-        self.reference
+        self.description().reference
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.slice
     }
 
     #[inline]
     pub(crate) fn prefix(&self) -> &[u8] {
-        &self.bytes[HEADER_BYTES..usize::from(self.slots_at)]
+        &self.bytes()[HEADER_BYTES..usize::from(self.description().slots_at)]
     }
 
+    /// How long the prefix is.
     #[inline]
-    fn slot(&self, slot: usize) -> (usize, usize, bool) {
-        let at = usize::from(self.slots_at) + slot * SLOT_BYTES;
-        let bytes = &self.bytes[at..at + SLOT_BYTES];
-        let offset = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
-        let len = u16::from_le_bytes([bytes[6], bytes[7]]);
-        (offset, usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    pub(crate) fn prefix_len(&self) -> usize {
+        usize::from(self.description().slots_at) - HEADER_BYTES
+    }
+
+    /// The slots.
+    #[inline]
+    pub(super) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
+        self.bytes()[self.slots_range()].as_chunks().0
     }
 
     /// Where a row is.
     #[inline]
     pub(crate) fn row_place(&self, row: usize) -> RowPlace {
-        let (start, key_len, overflow) = self.slot(row);
-        let end = if row + 1 < self.entries() { self.slot(row + 1).0 } else { self.end() };
+        let slots = self.slots();
+        let (start, key_len, overflow) = decode_slot(&slots[row]);
+        let end = slots.get(row + 1).map_or(self.end(), |next| decode_slot(next).0);
         RowPlace { start, key_end: start + key_len, end, overflow }
     }
 
-    /// The part of a row's key behind the prefix.
+    /// Puts the part of a row's key behind the prefix after what is in `key`.
     #[inline]
-    pub(crate) fn suffix_at(&self, place: &RowPlace) -> &[u8] {
-        &self.bytes[place.start..place.key_end]
+    pub(crate) fn append_suffix(&self, place: &RowPlace, key: &mut Vec<u8>) {
+        let suffix = &self.bytes()[place.start..place.key_end];
+        // A copy of a fixed length is two instructions and not a call; most keys are no longer.
+        match self.bytes()[place.start..].first_chunk::<SHORT_KEY>() {
+            Some(longer) if suffix.len() <= SHORT_KEY => {
+                let end = key.len() + suffix.len();
+                key.extend_from_slice(longer);
+                key.truncate(end);
+            }
+            _ => key.extend_from_slice(suffix),
+        }
     }
 
     /// The value of a row.
     #[inline]
     pub(crate) fn value_at(&self, place: &RowPlace) -> Value<'_> {
-        let body = &self.bytes[place.key_end..place.end];
+        let body = &self.bytes()[place.key_end..place.end];
         if place.overflow { Value::Overflow(OverflowRef::decode(body)) } else { Value::Inline(body) }
     }
 
@@ -166,13 +215,13 @@ impl Page {
 
     /// Where the key of a slot is, without the prefix.
     pub(super) fn suffix_range(&self, slot: usize) -> Range<usize> {
-        let (offset, len, _) = self.slot(slot);
+        let (offset, len, _) = decode_slot(&self.slots()[slot]);
         offset..offset + len
     }
 
     /// The key of a slot, without the prefix.
     pub(crate) fn suffix(&self, slot: usize) -> &[u8] {
-        &self.bytes[self.suffix_range(slot)]
+        &self.bytes()[self.suffix_range(slot)]
     }
 
     /// Puts the prefix and a slot's key into `key`.
@@ -191,7 +240,7 @@ impl Page {
     /// A row's value or reference as bytes, and whether it is a reference.
     pub(crate) fn body(&self, row: usize) -> (&[u8], bool) {
         let (range, overflow) = self.body_range(row);
-        (&self.bytes[range], overflow)
+        (&self.bytes()[range], overflow)
     }
 
     /// A row's value.
@@ -202,12 +251,12 @@ impl Page {
     /// A branch's reference to a child.
     pub(crate) fn child(&self, index: usize) -> ChildRef {
         let at = self.child_at(index);
-        ChildRef::decode(&self.bytes[at..at + ChildRef::BYTES])
+        ChildRef::decode(&self.bytes()[at..at + ChildRef::BYTES])
     }
 
     /// Where a branch's reference to a child is.
     pub(crate) fn child_at(&self, index: usize) -> usize {
-        usize::from(self.children_at) + index * ChildRef::BYTES
+        usize::from(self.description().children_at) + index * ChildRef::BYTES
     }
 
     /// Where a row's reference to an overflow run is, if it has one.
@@ -226,9 +275,14 @@ impl Page {
 impl Page {
     /// What stands in a cache's slot that holds no page: its id is no page's.
     pub(crate) fn nothing() -> Self {
+        Self::with_bytes(&[])
+    }
+
+    /// Bytes that are no page's, under an id that is none.
+    pub(super) fn with_bytes(bytes: &[u8]) -> Self {
         let page = PageId(u32::MAX);
         let generation = PageGeneration(0);
-        Self {
+        let description = Description {
             reference: ChildRef { page, checksum: 0, generation, rows: 0, overflow: false },
             tree: TreeId::DIRECTORY,
             level: 0,
@@ -237,7 +291,7 @@ impl Page {
             slots_at: 0,
             children_at: 0,
             end: 0,
-            bytes: Box::default(),
-        }
+        };
+        Self::new(description, bytes)
     }
 }
