@@ -87,6 +87,11 @@ mod tests {
         let most = extreme(u64::MAX, 9).normalized();
         assert_eq!((most.first_segment_bytes, most.max_segment_bytes), (1 << 40, 1 << 40));
         assert_eq!((most.max_record_bytes, most.max_spares), (LogOptions::MAX_RECORD_BYTES, 9));
+        assert_eq!(
+            LogOptions::MAX_RECORD_BYTES,
+            (1 << 32) - 65,
+            "what a record's header can say, less its own size"
+        );
         let odd = LogOptions { max_segment_bytes: 1, ..extreme(100_001, 1) }.normalized();
         assert_eq!((odd.first_segment_bytes, odd.max_segment_bytes), (102_400, 102_400));
     }

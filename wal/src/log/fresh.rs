@@ -154,3 +154,18 @@ fn file_bytes(contents: u64, options: &LogOptions) -> Option<u64> {
         round_up(used.checked_add(first)?, BLOCK_BYTES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_a_fresh_segment_is_free() {
+        let options = LogOptions { first_segment_bytes: 16 * BLOCK_BYTES, ..LogOptions::default() };
+        let just_half = 8 * BLOCK_BYTES - BLOCK_BYTES - HEADER_SIZE;
+        assert_eq!(file_bytes(0, &options), Some(16 * BLOCK_BYTES));
+        assert_eq!(file_bytes(just_half, &options), Some(16 * BLOCK_BYTES));
+        assert_eq!(file_bytes(just_half + 8, &options), Some(25 * BLOCK_BYTES));
+        assert_eq!(file_bytes(u64::MAX, &options), None);
+    }
+}

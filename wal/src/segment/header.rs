@@ -144,6 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn what_no_version_wrote_is_damage_whatever_its_checksum() {
+        for (at, field) in [
+            (8, &[0; 4][..]),
+            (72, &2_u32.to_le_bytes()[..]),
+            (40, &[0; 8][..]),
+            (40, &4_u64.to_le_bytes()[..]),
+        ] {
+            let mut bytes = HEADER.encode();
+            put(&mut bytes, at, field);
+            put(&mut bytes, 12, &[0; 4]);
+            let checksum = crc32fast::hash(&bytes);
+            put(&mut bytes, 12, &checksum.to_le_bytes());
+            assert_eq!(SegmentHeader::decode(&bytes), HeaderState::Damaged, "{field:?} at {at}");
+        }
+    }
+
+    #[test]
     fn a_newer_version_is_told_from_damage() {
         let mut bytes = HEADER.encode();
         put(&mut bytes, 8, &(LOG_FORMAT_VERSION + 1).to_le_bytes());

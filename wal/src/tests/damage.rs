@@ -247,7 +247,17 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     let (tags, skips) = salvage(&fs);
     assert_eq!(tags.len(), 199);
     assert_eq!(skips.len(), 1);
-    assert_eq!(skips[0].0, 2);
+    let (in_segment, from, bytes) = skips[0];
+    assert!(in_segment == 2 && (from..from + bytes).contains(&5000), "{skips:?}");
+
+    // The end of a segment that the log went on behind is a loss as well.
+    let end = bad.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut torn = bad.clone();
+    torn[end - 100..=end].iter_mut().for_each(|byte| *byte ^= 1);
+    put(&fs, &segment(2), &torn);
+    let (_, two) = salvage(&fs);
+    assert!(two.len() == 2 && two[1].0 == 2 && two[1].1 <= end as u64 - 100, "{two:?}");
+    put(&fs, &segment(2), &bad);
 
     let mut bad = read(&fs, &segment(3));
     bad[0] ^= 1;

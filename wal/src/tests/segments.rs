@@ -59,6 +59,17 @@ fn a_record_longer_than_a_segment_gets_one_of_its_own() {
 }
 
 #[test]
+fn what_is_prepared_for_a_record_takes_it() {
+    // Over a whole block, so that the record ends at every place of the last one.
+    for length in (12_000..12_000 + 4_096).step_by(8) {
+        let (log, mut appender) =
+            Log::create(&env(&CrashFileSystem::new(), 1), dir(), UUID, small()).unwrap();
+        append(&mut appender, 0, &vec![1; length]).unwrap();
+        assert_eq!(log.stats().rotations, 1, "{length} bytes");
+    }
+}
+
+#[test]
 fn an_append_without_room_changes_nothing() {
     let fs = CrashFileSystem::new();
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
