@@ -103,6 +103,14 @@ impl KillLoop {
             Moment::Closing(work, wait) => {
                 std::thread::park_timeout(work);
                 child.end_input();
+                // From the moment when it says so: how long it takes to come there is the machine's affair.
+                while let Some(line) = child.line() {
+                    let closing = line == "closing";
+                    lines.push(line);
+                    if closing {
+                        break;
+                    }
+                }
                 std::thread::park_timeout(wait);
             }
             Moment::Never(work) => std::thread::park_timeout(work),
@@ -136,7 +144,9 @@ impl KillLoop {
         match rng.u8(..16) {
             0..5 => Moment::AfterStart(short),
             5..11 => Moment::AtWork(long),
-            11..15 => Moment::Closing(long, short),
+            // At once half of the time: a close may be quick.
+            11..13 => Moment::Closing(long, Duration::ZERO),
+            13..15 => Moment::Closing(long, short),
             _ => Moment::Never(long),
         }
     }
