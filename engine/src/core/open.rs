@@ -55,15 +55,18 @@ pub(crate) struct OpenRequest {
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     let began = request.env.clock.now();
     let mut locks = vec![lock(&request)?];
+    let mut unless_opened = UnlockOnDrop(locks.clone());
     check_log_dir(&*request.env.files, &request.path)?;
     let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
     locks.extend(lock_log(&*request.env.files, &request.path, kind)?);
+    unless_opened.0.clone_from(&locks);
     let (store, base) = open_store(&request)?;
     let core = if request.read_only {
         open_read_only(request, store, base, locks)?
     } else {
         open_read_write(request, store, base, locks)?
     };
+    unless_opened.0.clear();
     let core = Arc::new(core);
     if let Err(error) = core.start_background() {
         core.shut_down()?;
@@ -77,6 +80,20 @@ pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
         "opened"
     );
     Ok(core)
+}
+
+/// Locks that an open gives up when it fails. At once: closing the descriptors may come too late, as a child process that was
+/// forked meanwhile has them too until it starts its program.
+struct UnlockOnDrop(Vec<Arc<dyn File>>);
+
+impl Drop for UnlockOnDrop {
+    fn drop(&mut self) {
+        for locked in self.0.drain(..).rev() {
+            if let Err(error) = locked.unlock() {
+                tracing::debug!(%error, "a lock goes with its descriptor");
+            }
+        }
+    }
 }
 
 /// Takes the file's lock, on an open file of its own that is closed with the core.
@@ -102,7 +119,9 @@ fn lock(request: &OpenRequest) -> Result<Arc<dyn File>> {
         LockAttempt::Acquired => {}
         LockAttempt::HeldBy(holder) => return Err(Error::Locked { path: request.path.clone(), holder }),
     }
+    let mut unless_right = UnlockOnDrop(vec![Arc::clone(&file)]);
     refuse_replaced(request, &*file)?;
+    unless_right.0.clear();
     Ok(file)
 }
 
