@@ -193,8 +193,6 @@ mod bugs {
         ModeNotLogged,
         /// The id of a dropped table is given to the next one.
         TableIdReused,
-        /// A loaded table gets its name before its rows are in the file.
-        LoadNamedEarly,
         /// A loaded table is named when only one of the two meta blocks has its rows.
         LoadInOneMetaBlock,
         /// A snapshot that is older than a loaded table reads its rows.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use braid_mvstore::TableId;
-use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
@@ -119,13 +118,12 @@ impl Loader {
     /// half a minute; [`Error::CommitUnknown`] as for a commit; everything else as for [`put`](Self::put). There is no table
     /// then, or after `CommitUnknown` perhaps all of it. [`Error::NoSuchTable`] when somebody dropped it already.
     pub fn finish(mut self) -> Result<(Table, LoadReport)> {
-        let named_early = planted!(LoadNamedEarly).then(|| self.name_it()).transpose()?;
         self.fold_rest()?;
         let core = Arc::clone(self.handle.core());
         core.confirm_load()?;
         // Before others can add to them.
         let rows = core.base.count(&core.current_view().base, self.id.into());
-        let commit = named_early.map_or_else(|| self.name_it(), Ok)?;
+        let commit = self.name_it()?;
         let table = core.tables.by_id(self.id).map(Table::new);
         let table = table.ok_or_else(|| Error::NoSuchTable(self.name.clone()))?;
         let duration = core.env.clock.now().saturating_sub(self.began);

@@ -327,7 +327,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["tests/isolation histories_replay_in_commit_order::under_serializable_with_the_usual_sizes"],
     ),
     ("TableIdReused", &["tests/sharing tables_last::a_dropped_table_is_gone_and_its_id_with_it"]),
-    ("LoadNamedEarly", &["sim crash-states --workload loads --states 2000"]),
     ("LoadInOneMetaBlock", &["engine/a_load_is_all_or_nothing a_damaged_meta_block_takes_no_rows_along"]),
     ("LoadSeenEarly", &["engine/a_load_is_all_or_nothing nobody_sees_it_before_it_is_whole"]),
     ("OrphanTreeKept", &["engine/a_load_is_all_or_nothing a_power_cut_before_the_end_leaves_nothing"]),
