@@ -255,6 +255,10 @@ pub enum Error {
     #[error("there is a table `{0}` already; give the new one another name, or drop the old one first")]
     TableExists(String),
 
+    /// The load has made its table already.
+    #[error("the load of table `{0}` is finished; write further rows to the table, or begin another load")]
+    LoadFinished(String),
+
     /// The table handle belongs to another database.
     #[error("table `{0}` belongs to another database; open it through this one")]
     ForeignTable(String),

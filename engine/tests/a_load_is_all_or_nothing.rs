@@ -242,6 +242,9 @@ fn a_name_is_taken_once() {
     let soon = db.table("soon").unwrap();
     assert!(matches!(load.finish(), Err(Error::TableExists(_))));
     assert_eq!(rows(&db, &soon).len(), 0);
+    db.drop_table("soon").unwrap();
+    let (soon, _) = load.finish().unwrap();
+    assert_eq!(rows(&db, &soon).len(), 4_096);
     is_sound(&db);
 }
 
@@ -279,6 +282,47 @@ fn a_full_disk_is_told_and_the_row_can_be_put_again() {
         drop(table);
         db.drop_table("t").unwrap();
     }
+}
+
+#[test]
+fn a_load_that_could_not_be_finished_is_finished_later() {
+    let numbers = [(0..4_096).collect::<Vec<_>>(), (0..4_096).map(scrambled).collect()];
+    let mut failures = 0;
+    for (numbers, nth) in numbers.iter().flat_map(|numbers| (1..40).step_by(3).map(move |nth| (numbers, nth)))
+    {
+        let machine = CrashFileSystem::new();
+        let files = machine.under_faults();
+        let faults = files.faults();
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+        let mut load = db.load_table("t").unwrap();
+        let mut expected = put(&mut load, numbers.iter().copied());
+        faults.inject(Fault::on(Operation::Write).kind(ErrorKind::StorageFull).nth(nth).sticky());
+        if let Err(error) = load.finish() {
+            assert!(matches!(error, Error::NoSpace(_)), "{error}");
+            assert!(db.existing_table("t").unwrap().is_none());
+            failures += 1;
+            faults.clear();
+            expected.extend(put(&mut load, 4_000..5_000));
+            assert_eq!(load.finish().unwrap().1.rows, 5_000);
+        }
+        faults.clear();
+        let table = db.existing_table("t").unwrap().unwrap();
+        assert_eq!(rows(&db, &table), expected);
+        is_sound(&db);
+    }
+    assert!(failures > 5, "{failures}");
+}
+
+#[test]
+fn a_finished_load_takes_no_more() {
+    let db = Database::in_memory().unwrap();
+    let mut load = db.load_table("t").unwrap();
+    load.put("a", "1").unwrap();
+    let (table, _) = load.finish().unwrap();
+    assert!(matches!(load.put("b", "2"), Err(Error::LoadFinished(_))));
+    assert!(matches!(load.finish(), Err(Error::LoadFinished(_))));
+    drop(load);
+    assert_eq!(db.snapshot().unwrap().count(&table).unwrap(), 1);
 }
 
 #[test]

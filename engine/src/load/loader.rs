@@ -32,7 +32,8 @@ pub struct LoadReport {
 /// Makes a table of many rows at once, several times faster than transactions and without filling the log.
 ///
 /// The table comes to be with [`finish`](Self::finish), durably and with all its rows: until then nobody sees any of it, and
-/// after a crash or an error nothing of it is left. Dropping the loader gives it up. Others read and write meanwhile, a
+/// after a crash nothing of it is left. An error costs no row that was put before: the call can be made again, after
+/// making room on a full disk, say. Dropping the loader gives the load up. Others read and write meanwhile, a
 /// step of the load only holds checkpoints back.
 ///
 /// Rows may come in any order; in ascending order they cost least. Otherwise they are sorted in memory, and beyond
@@ -96,10 +97,12 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Limit`] for a key or value that is too long; [`Error::NoSpace`], [`Error::Io`] and [`Error::Poisoned`] when
-    /// earlier rows could not be written, which the next call tries again. In no case the row is added.
+    /// earlier rows could not be written, which the next call tries again; [`Error::LoadFinished`]. In no case the row is
+    /// added.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let core = self.handle.core();
         core.check_process()?;
+        self.check_unfinished()?;
         let (key, value) = (key.as_ref(), value.as_ref());
         core.check_row(key, value)?;
         // Before the row is taken: whoever goes on after errors fills no memory.
@@ -110,14 +113,17 @@ impl Loader {
         Ok(())
     }
 
-    /// Makes the table.
+    /// Makes the table. Where that fails, there is no table, and the rows wait for the next call; once it has succeeded the
+    /// loader is of no further use.
     ///
     /// # Errors
     /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::Busy`] with
     /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when an exclusive transaction stood in the way of the commit for
-    /// half a minute; [`Error::CommitUnknown`] as for a commit; everything else as for [`put`](Self::put). There is no table
-    /// then, or after `CommitUnknown` perhaps all of it. [`Error::NoSuchTable`] when somebody dropped it already.
-    pub fn finish(mut self) -> Result<(Table, LoadReport)> {
+    /// half a minute; everything else as for [`put`](Self::put). [`Error::CommitUnknown`] as for a commit: there may be a
+    /// table after the next open, and then with all rows. [`Error::NoSuchTable`] when somebody dropped it already.
+    pub fn finish(&mut self) -> Result<(Table, LoadReport)> {
+        self.handle.core().check_process()?;
+        self.check_unfinished()?;
         self.fold_rest()?;
         let core = Arc::clone(self.handle.core());
         core.confirm_load()?;
@@ -161,15 +167,20 @@ impl Loader {
         Ok(())
     }
 
-    /// Brings all that is left into the tree.
+    fn check_unfinished(&self) -> Result<()> {
+        if self.over { Err(Error::LoadFinished(self.name.clone())) } else { Ok(()) }
+    }
+
+    /// Brings all that is left into the tree. A step that fails is made again, with all before it, by the next call: what
+    /// is in the tree already comes there once more.
     fn fold_rest(&mut self) -> Result<()> {
         self.chunk.sort();
         let core = self.handle.core();
         let tree = self.id.into();
         let rows = self.chunk.rows();
         match &self.runs {
-            None if self.chunk.is_empty() => Ok(()),
-            None => core.load(&mut ChunkChanges { tree, rows }),
+            None if self.chunk.is_empty() => {}
+            None => core.load(&mut ChunkChanges { tree, rows })?,
             Some(file) => {
                 let merge = Merge::new(tree, file.readers(core.options.row_store_bytes), rows);
                 let mut merge = merge.map_err(|error| Error::from_base(error, "merging sorted rows"))?;
@@ -180,9 +191,11 @@ impl Loader {
                     core.load(&mut step)?;
                     more = step.is_full();
                 }
-                Ok(())
             }
         }
+        self.runs = None;
+        self.chunk.clear();
+        Ok(())
     }
 
     /// Makes the catalog's rows.

@@ -74,9 +74,14 @@ fn begin_load(session: &mut Session, name: &str) -> braid::Result<Option<(Loader
     Ok((session.rng.u8(0..4) > 0).then(|| (load, acts.collect())))
 }
 
-fn finish_load(session: &mut Session, name: &str, load: Loader, acts: Vec<Act>) {
+fn finish_load(session: &mut Session, name: &str, mut load: Loader, acts: Vec<Act>) {
     let id = load.id();
-    let (table, committed) = match load.finish() {
+    let mut finished = load.finish();
+    if matches!(finished, Err(Error::NoSpace(_) | Error::Io { .. })) {
+        session.say(format_args!("  finishing `{name}` failed, and is tried again"));
+        finished = load.finish();
+    }
+    let (table, committed) = match finished {
         Ok((table, report)) => (Some(table), Ok(report.commit)),
         Err(Error::TableExists(_)) => return session.say(format_args!("  there is a `{name}`")),
         Err(error) => (None, Err(error)),
