@@ -101,8 +101,7 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
     ) -> Result<(), ScanError<E>> {
         let mut offset = BLOCK_BYTES;
         let mut gap = None;
-        let most_wasted = self.entry.bytes.saturating_mul(READINGS);
-        let mut wasted = 0_u64;
+        let mut patience = Patience::with(self.entry.bytes);
         while !reader.is_past_end(offset) {
             let Some(lsn) = lsn_of(identity.base, offset).filter(|lsn| *lsn < limit) else { break };
             let (header, padded) = match reader.record(identity, lsn)? {
@@ -111,9 +110,7 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
                 // one may claim to begin at every step: then they are passed over whole.
                 Found::BadPayload(header) => {
                     gap.get_or_insert(offset);
-                    wasted = wasted.saturating_add(header.size());
-                    let step = if wasted > most_wasted { header.size() } else { ALIGNMENT };
-                    offset = offset.saturating_add(step);
+                    offset = offset.saturating_add(patience.step_over(header.size()));
                     continue;
                 }
                 Found::Nothing => {
@@ -149,6 +146,23 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
     }
 }
 
+/// How many more bytes may be looked at for nothing.
+struct Patience {
+    left: u64,
+}
+
+impl Patience {
+    fn with(segment_bytes: u64) -> Self {
+        Self { left: segment_bytes.saturating_mul(READINGS) }
+    }
+
+    /// How far to go on from a record of `size` bytes that was looked at for nothing.
+    fn step_over(&mut self, size: u64) -> u64 {
+        self.left = self.left.saturating_sub(size);
+        if self.left == 0 { size } else { ALIGNMENT }
+    }
+}
+
 /// What the lost header of a segment must have said, going by the first record at or after `start`.
 fn infer(
     reader: &mut SegmentReader<'_>,
@@ -174,4 +188,21 @@ fn infer(
         offset += ALIGNMENT;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_looked_at_a_few_times_and_then_once() {
+        let mut patience = Patience::with(1000);
+        let mut looked_at = 0;
+        while patience.step_over(300) == ALIGNMENT {
+            looked_at += 300;
+        }
+        assert!((15_000..=16_000).contains(&looked_at), "{looked_at}");
+        assert_eq!(patience.step_over(16), 16);
+    }
 }
