@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use braid_mvstore::Timestamp;
+
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
@@ -310,6 +312,22 @@ impl Database {
     ) -> Result<Outcome<T>> {
         self.writable()?;
         transact(&self.handle, &policy, body)
+    }
+
+    /// Whether a transaction with this [token](TransactionOptions::token) was committed, and at which timestamp: what to ask
+    /// after a crash or [`Error::CommitUnknown`], once the database is open again. The answer `None` is final for a
+    /// transaction that is not under way any more, unless its token is older than
+    /// [`Options::token_retention`](crate::Options::token_retention).
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for what cannot be a token; [`Error::Poisoned`] when the answer is known only after the next open;
+    /// when the file cannot be read.
+    pub fn was_committed(&self, token: impl AsRef<[u8]>) -> Result<Option<Timestamp>> {
+        let found = crate::tokens::find(&self.snapshot()?, token.as_ref())?;
+        if found.is_none() && !self.read_only {
+            self.core().writer()?.check()?;
+        }
+        Ok(found)
     }
 
     /// Waits until everything acknowledged so far is on the disk, `Deferred` commits too.

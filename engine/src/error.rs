@@ -131,6 +131,13 @@ pub enum Error {
         oldest_ts: Timestamp,
     },
 
+    /// A transaction with this token has been committed; this one was not applied. What was asked for is done.
+    #[error("a transaction with this token was committed at {timestamp}; there is nothing left to do")]
+    AlreadyCommitted {
+        /// The place of the other one in the history.
+        timestamp: Timestamp,
+    },
+
     /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit is
     /// there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
     #[error(

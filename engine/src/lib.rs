@@ -51,6 +51,7 @@ mod retry;
 mod schema;
 mod statistics;
 mod table;
+mod tokens;
 mod transaction;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};

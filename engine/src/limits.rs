@@ -26,6 +26,9 @@ pub const MAX_VALUE_BYTES: usize = 1 << 30;
 /// The longest name of a table. It is a key of the catalog, and must fit the smallest page.
 pub const MAX_TABLE_NAME_BYTES: usize = 120;
 
+/// The longest idempotency token. It is a key of a system table, and must fit the smallest page.
+pub const MAX_TOKEN_BYTES: usize = 120;
+
 /// Tables that a file can have had, dropped ones counted: their ids have 32 bits and are never used again.
 pub const MAX_TABLE_IDS: u32 = u32::MAX - FIRST_TABLE_ID;
 
@@ -66,5 +69,6 @@ mod tests {
         const { assert!(MAX_TRANSACTION_BYTES == braid_wal::LogOptions::MAX_RECORD_BYTES) };
         const { assert!((MAX_VALUE_BYTES as u64) < MAX_TRANSACTION_BYTES) };
         const { assert!(MAX_TABLE_NAME_BYTES <= max_key_bytes(MIN_PAGE_BYTES)) };
+        const { assert!(MAX_TOKEN_BYTES <= max_key_bytes(MIN_PAGE_BYTES)) };
     }
 }

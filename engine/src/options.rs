@@ -77,6 +77,8 @@ pub struct Options {
     pub max_snapshots: usize,
     /// How often commits with [`Durability::Deferred`] are synced in the background. Default: 100 ms.
     pub deferred_sync_interval: Duration,
+    /// How long an idempotency token is remembered at least. Default: 24 hours.
+    pub token_retention: Duration,
     /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
     pub page_bytes: usize,
     /// Whether the log is appended through a memory map where the file system allows it. Default: true.
@@ -97,6 +99,7 @@ impl Default for Options {
             max_transaction_bytes: 1 << 30,
             max_snapshots: 1 << 16,
             deferred_sync_interval: Duration::from_millis(100),
+            token_retention: Duration::from_secs(24 * 60 * 60),
             page_bytes: 4096,
             map_log: true,
             page_cache: None,
@@ -165,6 +168,35 @@ pub struct TransactionOptions {
     pub busy_timeout: Option<Duration>,
     /// A name, for statistics and traces.
     pub name: Option<Arc<str>>,
+    /// An idempotency token; see [`token`](Self::token).
+    pub token: Option<Arc<[u8]>>,
+}
+
+impl TransactionOptions {
+    /// Gives the transaction a token of 1 to [`MAX_TOKEN_BYTES`](crate::limits::MAX_TOKEN_BYTES) bytes, by which
+    /// [`Database::was_committed`](crate::Database::was_committed) tells afterwards, also after a crash, whether it was
+    /// committed. A second transaction with the same token gets [`Error::AlreadyCommitted`], as it begins or as it commits. Tokens
+    /// are remembered for [`Options::token_retention`].
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// use braid::{Database, Error, TransactionOptions};
+    ///
+    /// let db = Database::in_memory()?;
+    /// let orders = db.table("orders")?;
+    /// let once = || TransactionOptions::default().token(*b"order 4711");
+    /// let mut tx = db.begin_with(once())?;
+    /// tx.put(&orders, "4711", "three apples")?;
+    /// let commit = tx.commit()?;
+    /// assert_eq!(db.was_committed("order 4711")?, Some(commit.timestamp));
+    /// assert!(matches!(db.begin_with(once()), Err(Error::AlreadyCommitted { timestamp }) if timestamp == commit.timestamp));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn token(mut self, token: impl Into<Arc<[u8]>>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
 }
 
 impl Default for TransactionOptions {
@@ -175,6 +207,7 @@ impl Default for TransactionOptions {
             durability: None,
             busy_timeout: None,
             name: None,
+            token: None,
         }
     }
 }

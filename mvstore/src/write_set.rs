@@ -74,6 +74,15 @@ impl WriteSet {
         self.version += 1;
     }
 
+    /// Puts another value of the same length in the place of one that was written, between
+    /// [`Generation::prepare`](crate::Generation::prepare) and the installation: for what is known only there. Nothing
+    /// happens where there is no such value.
+    pub fn complete(&mut self, table: TableId, key: &[u8], value: &[u8]) {
+        if self.get(table, key).and_then(Found::value).is_some_and(|old| old.len() == value.len()) {
+            self.rows.replace(table, key, Pending::new(Some(value)));
+        }
+    }
+
     /// What this transaction wrote to a row, if it did.
     #[must_use]
     pub fn get(&self, table: TableId, key: &[u8]) -> Option<Found<'_>> {

@@ -14,6 +14,12 @@ pub trait Clock: Debug + Send + Sync {
         self.now()
     }
 
+    /// Time since the beginning of 1970, as far as the system knows; it may be set back. For what is to mean something in
+    /// another process.
+    fn unix_time(&self) -> Duration {
+        self.now()
+    }
+
     /// Blocks the calling thread for about `duration`.
     fn sleep(&self, duration: Duration);
 }

@@ -49,6 +49,10 @@ mod bugs {
     }
 
     bugs! {
+        /// The row of an idempotency token does not get the timestamp of its commit.
+        TokenWithoutTimestamp,
+        /// An idempotency token is forgotten before its time.
+        TokenForgottenEarly,
         /// A sync of the log does nothing.
         LogSyncSkipped,
         /// A sync of the log that failed is tried once more, and believed.

@@ -42,6 +42,7 @@ use super::shared::{Core, Writer};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
+use crate::tokens::Token;
 use crate::transaction::ReadSet;
 
 /// A successful commit.
@@ -63,6 +64,8 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) writes: &'a mut WriteSet,
     /// What a `Serializable` transaction read.
     pub(crate) reads: Option<&'a ReadSet>,
+    /// What the transaction is to be known by.
+    pub(crate) token: Option<&'a Token>,
     /// What the commit does to the catalog, beside its rows.
     pub(crate) schema: Option<SchemaChange>,
 }
@@ -211,6 +214,10 @@ impl Core {
         }
         self.validate_active(&prepared, request)?;
         let timestamp = self.next_timestamp(writer, section)?;
+        if let Some(token) = request.token {
+            token.complete(request.writes, timestamp);
+            encode(record, request.writes);
+        }
         let end = append_commit(section, record, timestamp)?;
         section.clock.advance(timestamp);
         if planted!(PublishedBeforeInstall) {

@@ -27,6 +27,7 @@ use super::view::View;
 use crate::base::BaseStore;
 use crate::error::{Error, Result};
 use crate::options::{JournalMode, Options};
+use crate::tokens;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(super) installed_ts: CachePadded<AtomicU64>,
     /// The newest timestamp up to which every commit has what its durability asks; read-only snapshots begin here.
     pub(super) acked_ts: CachePadded<AtomicU64>,
+    /// How far old tokens have been looked for.
+    pub(crate) tokens: tokens::Rounds,
     /// Trees that may be there though no table has their id: those of loads.
     pub(super) unnamed: Mutex<BTreeSet<TableId>>,
     /// What is locked, until the core is shut down: the file, then the directory of its log.
@@ -147,6 +150,7 @@ impl Core {
             view: ArcSwap::new(view),
             installed_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
             acked_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
+            tokens: tokens::Rounds::default(),
             unnamed: Mutex::default(),
             locks: Mutex::new(parts.locks),
             process: ProcessMark::current(),

@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 pub(crate) const NAMES: TableId = TableId(1);
 /// Id → name.
 pub(crate) const TABLES: TableId = TableId(2);
+/// Idempotency token → when it was committed; see `tokens`.
+pub(crate) const TOKENS: TableId = TableId(4);
 /// The first id of a user's table.
 pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
 
@@ -33,7 +35,7 @@ pub(super) fn is_users_table(id: &TableId) -> bool {
 
 /// Whether rows of this table can be in the log.
 pub(super) fn is_table(id: TableId) -> bool {
-    id == NAMES || id == TABLES || is_users_table(&id)
+    matches!(id, NAMES | TABLES | TOKENS) || is_users_table(&id)
 }
 
 /// One table, shared by all its handles.
@@ -126,6 +128,7 @@ impl Tables {
     pub(crate) fn name_of(&self, id: TableId) -> String {
         match id {
             NAMES | TABLES => "catalog".to_owned(),
+            TOKENS => "tokens".to_owned(),
             id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name.to_string()),
         }
     }

@@ -9,7 +9,7 @@ use braid_vfs::planted;
 
 use super::commit::CommitRequest;
 use super::shared::Core;
-use super::tables::FIRST_USER_TABLE;
+use super::tables::{FIRST_USER_TABLE, TOKENS};
 use super::view::View;
 use crate::error::{Conflict, ConflictKind, Error, Result};
 use crate::transaction::ReadSet;
@@ -117,6 +117,9 @@ impl Core {
         request: &CommitRequest<'_>,
         winner_ts: Timestamp,
     ) -> Error {
+        if table == TOKENS && request.token.is_some_and(|token| token.bytes() == key) {
+            return Error::AlreadyCommitted { timestamp: winner_ts };
+        }
         Error::Busy(Box::new(Conflict {
             kind,
             table: Some(self.tables.name_of(table)),

@@ -10,6 +10,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
+use crate::tokens::{self, Token};
 
 /// Begins a read-only snapshot.
 pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
@@ -25,6 +26,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     let timeout = options.busy_timeout.unwrap_or(core.options.busy_timeout);
     let track_reads = options.isolation == Isolation::Serializable;
     let name = options.name.as_deref();
+    let token = options.token.as_ref().map(|token| Token::new(core, token)).transpose()?;
     let concurrent = match options.admission {
         Admission::Immediate => None,
         Admission::Concurrent | Admission::ByMode => register_concurrent(handle, core, name, track_reads)?,
@@ -37,10 +39,19 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
             (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
         }
     };
+    let snapshot = Snapshot { inner };
+    if let Some(token) = &token
+        && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
+    {
+        // What a write transaction sees may not stand yet.
+        core.acknowledge_reads(timestamp)?;
+        return Err(Error::AlreadyCommitted { timestamp });
+    }
     Ok(Transaction::new(
-        Snapshot { inner },
+        snapshot,
         Admitted {
             exclusive,
+            token,
             durability: options.durability.unwrap_or(core.options.durability),
             busy_timeout: timeout,
         },

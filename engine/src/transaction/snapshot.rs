@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use braid_mvstore::Timestamp;
+use braid_mvstore::{TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
@@ -37,6 +37,16 @@ pub struct Snapshot {
 impl Snapshot {
     pub(crate) fn view(&self) -> Result<&Arc<View>> {
         self.inner.view()
+    }
+
+    /// Hands the value of a row of a system table to `read`.
+    pub(crate) fn read_system_row<R>(
+        &self,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.inner.get(table, key, read)
     }
 
     /// The moment: every commit up to here is seen.

@@ -12,12 +12,14 @@ use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::table::Table;
+use crate::tokens::{self, Token};
 
 /// How a transaction was admitted.
 #[derive(Debug)]
 pub(super) struct Admitted {
     /// The gate, if the transaction holds it.
     pub(super) exclusive: Option<Exclusive>,
+    pub(super) token: Option<Token>,
     pub(super) durability: Durability,
     pub(super) busy_timeout: Duration,
 }
@@ -143,6 +145,10 @@ impl Transaction {
         let installed = self.install();
         self.let_go();
         let core = self.snapshot.inner.core();
+        if let Err(Error::AlreadyCommitted { timestamp }) = installed {
+            // The other one may not stand yet.
+            core.acknowledge_reads(timestamp)?;
+        }
         match installed.inspect_err(|error| core.counters.lost(error))? {
             None => core.acknowledge_reads(self.snapshot.inner.begin_ts),
             Some(installed) => {
@@ -157,6 +163,10 @@ impl Transaction {
     fn install(&mut self) -> Result<Option<Installed>> {
         let inner = &self.snapshot.inner;
         let mut writes = inner.writes();
+        if let Some(token) = &self.admitted.token {
+            token.put(&mut writes);
+            tokens::forget_old(inner.core(), inner.begin_ts, &mut writes)?;
+        }
         if writes.is_empty() {
             return Ok(None);
         }
@@ -168,6 +178,7 @@ impl Transaction {
             writes: &mut writes,
             reads: inner.reads().as_deref(),
             schema: self.schema.take(),
+            token: self.admitted.token.as_ref(),
         });
         writes.clear();
         installed.map(Some)

@@ -14,6 +14,14 @@ pub fn all_known() -> std::collections::BTreeSet<&'static str> {
 
 const KNOWN: &[(&str, &[&str])] = &[
     (
+        "TokenWithoutTimestamp",
+        &["engine/tokens_tell_what_was_committed a_token_is_answered_once_it_is_committed"],
+    ),
+    (
+        "TokenForgottenEarly",
+        &["engine/tokens_tell_what_was_committed old_tokens_are_forgotten_and_young_ones_are_not"],
+    ),
+    (
         "LogSyncSkipped",
         &[
             "wal tests::crashes::a_power_cut_at_any_operation_loses_nothing_acknowledged",

@@ -100,6 +100,12 @@ impl Shared {
         Datum::bytes(self.values.fetch_add(1, Ordering::SeqCst), length)
     }
 
+    /// A token that nobody used before.
+    #[must_use]
+    pub fn token(&self) -> String {
+        format!("token {}", self.values.fetch_add(1, Ordering::SeqCst))
+    }
+
     /// A path for a backup, where none was before.
     #[must_use]
     pub fn backup_path(&self) -> PathBuf {
@@ -355,6 +361,7 @@ impl Session {
             isolation: braid::Isolation::Snapshot,
             durability: braid::Durability::Sync,
             stands: held.stands,
+            token: None,
             acts: held.acts,
             outcome: Outcome::Nothing,
         });

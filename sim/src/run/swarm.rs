@@ -28,6 +28,7 @@ pub struct Limits {
 pub const TRAITS: &[&str] = &[
     "serializable",
     "deferred",
+    "tokens",
     "large-values",
     "tiny-budgets",
     "named-tables",
@@ -135,6 +136,7 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
         deferred_sync_interval: Duration::from_millis([0, 5, 100][rng.usize(0..3)]),
         page_bytes: [512, 512, 1024, 4096][rng.usize(0..4)],
         map_log: rng.bool(),
+        token_retention: Options::default().token_retention,
         page_cache: None,
     }
 }

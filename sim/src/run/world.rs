@@ -1,5 +1,6 @@
 //! The lives of one seed: open what is left, judge it, work, end.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,7 +16,7 @@ use fastrand::Rng;
 
 use super::disk::{LyingDisk, Mischief};
 use super::faults::{Weather, befalls, log_uniform};
-use super::oracle::{self, Dump, Ending, History, Start};
+use super::oracle::{self, Dump, Ending, History, Outcome, Start};
 use super::panics;
 use super::report::Figures;
 use super::session::{PATH, Session, Shared};
@@ -67,6 +68,8 @@ struct World {
     start: Start,
     damaged: bool,
     figures: Figures,
+    /// Tokens whose transactions are there, with their places.
+    tokens: BTreeMap<String, u64>,
 }
 
 /// A life that is over: what happened, and how far the next one must reach back at most.
@@ -104,6 +107,7 @@ impl World {
             start: Start::default(),
             damaged: false,
             figures: Figures::default(),
+            tokens: BTreeMap::new(),
         }
     }
 
@@ -309,6 +313,7 @@ impl World {
         };
         oracle::judge(&past.model, &found, &promised)?;
         oracle::judge_mode(&self.start, &past.history, found.mode)?;
+        self.look_for_tokens(db, past, found.ts)?;
         let report = db.check().map_err(|error| format!("the check fails: {error}"));
         match report {
             Ok(report) if report.is_ok() || self.damaged => {}
@@ -319,6 +324,29 @@ impl World {
         let Dump { ts, mode, tables } = found;
         self.start = Start { ts, mode, tables };
         Ok(true)
+    }
+
+    /// Tokens are there exactly as far as the history is that was found.
+    fn look_for_tokens(&mut self, db: &Database, past: &Past, end: u64) -> Result<(), String> {
+        let mut gone = Vec::new();
+        for one in &past.history.transactions {
+            let (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }) = one.outcome else { continue };
+            let Some(token) = &one.token else { continue };
+            if ts <= end {
+                self.tokens.insert(token.clone(), ts);
+            } else {
+                gone.push((token, None));
+            }
+        }
+        let there = self.tokens.iter().map(|(token, ts)| (token, Some(*ts)));
+        for (token, place) in there.chain(gone) {
+            match db.was_committed(token) {
+                Ok(found) if found.map(|ts| ts.get()) == place => {}
+                Err(Error::Corrupt(_)) if self.damaged => {}
+                found => return Err(format!("`{token}` is {found:?} instead of {place:?}")),
+            }
+        }
+        Ok(())
     }
 
     /// One life: sessions under faults, to its end.
@@ -528,7 +556,7 @@ fn same_as(db: Database, peeked: Option<&Dump>) -> braid::Result<Database> {
 /// The last time that the machine answered for sure.
 fn last_ack(history: &History) -> Duration {
     let acked = history.transactions.iter().filter_map(|one| match one.outcome {
-        oracle::Outcome::Committed { acked, .. } => Some(acked.time),
+        Outcome::Committed { acked, .. } => Some(acked.time),
         _ => None,
     });
     acked.max().unwrap_or_default()

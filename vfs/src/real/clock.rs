@@ -1,6 +1,6 @@
 //! Time from the system's monotonic clock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Clock;
 use crate::sync::thread;
@@ -34,6 +34,11 @@ impl Clock for RealClock {
     #[cfg(target_os = "linux")]
     fn now_coarse(&self) -> Duration {
         super::coarse::now().unwrap_or_else(|| self.now())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn sleep(&self, duration: Duration) {

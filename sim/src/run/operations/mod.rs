@@ -69,6 +69,7 @@ pub const ALL: &[Operation] = &[
     alone("put-one", 15, transactions::put_one),
     alone("delete-one", 5, transactions::delete_one),
     alone("get-one", 6, transactions::get_one),
+    alone("ask-token", 4, transactions::ask_token),
     // Snapshots.
     alone("snapshot", 12, snapshots::look),
     alone("hold-snapshot", 5, snapshots::hold),

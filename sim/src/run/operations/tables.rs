@@ -110,6 +110,7 @@ fn finish_load(session: &mut Session, name: &str, mut load: Loader, acts: Vec<Ac
         isolation: Isolation::Snapshot,
         durability: Durability::Sync,
         stands: session.shared.has_power(),
+        token: None,
         acts,
         outcome,
     });

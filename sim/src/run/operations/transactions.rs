@@ -36,13 +36,20 @@ fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
         _ => Some(Durability::Sync),
     };
     let serializable = rng.bool() && may_serialize;
+    let busy_timeout = (rng.u8(0..4) == 0).then(|| Duration::from_millis(rng.u64(0..50)));
+    let tokens = features.has("tokens") && rng.u8(0..5) == 0;
     TransactionOptions {
         admission,
         isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
         durability,
-        busy_timeout: (rng.u8(0..4) == 0).then(|| Duration::from_millis(rng.u64(0..50))),
+        busy_timeout,
         name: None,
+        token: tokens.then(|| session.shared.token().into_bytes().into()),
     }
+}
+
+fn token(options: &TransactionOptions) -> Option<String> {
+    options.token.as_deref().map(|token| String::from_utf8_lossy(token).into_owned())
 }
 
 fn asked(session: &Session, options: &TransactionOptions) -> Durability {
@@ -88,9 +95,38 @@ fn one(session: &mut Session, admission: Admission) {
         isolation: options.isolation,
         durability: asked(session, &options),
         stands: session.shared.has_power(),
+        token: token(&options),
         acts,
         outcome,
     });
+}
+
+/// A token is answered as its transaction ended, and refused to another one.
+pub(super) fn ask_token(session: &mut Session) {
+    let known = session.history.transactions.iter().rev().filter_map(|one| {
+        let place = match one.outcome {
+            Outcome::Committed { ts, .. } => Some(ts),
+            Outcome::Nothing | Outcome::Lost(_) => None,
+            Outcome::Unknown { .. } => return None,
+        };
+        Some((one.token.clone()?, place))
+    });
+    let known: Vec<_> = known.take(5).collect();
+    if known.is_empty() {
+        return;
+    }
+    let (token, place) = known[session.rng.usize(0..known.len())].clone();
+    match session.db.was_committed(&token) {
+        Ok(found) if found.map(|ts| ts.get()) == place => session.say(format_args!("  `{token}`: {found:?}")),
+        Ok(found) => session.shared.wrong(format_args!("`{token}` is {found:?} instead of {place:?}")),
+        Err(error) => session.met("a question for a token", &error),
+    }
+    let Some(place) = place else { return };
+    match session.db.begin_with(TransactionOptions::default().token(token.as_bytes())) {
+        Err(Error::AlreadyCommitted { timestamp }) if timestamp.get() == place => {}
+        Err(error) => session.met("a token's second transaction", &error),
+        Ok(_) => session.shared.wrong(format_args!("`{token}` is committed at {place}, and is taken again")),
+    }
 }
 
 /// What a commit's answer means.
@@ -160,6 +196,7 @@ pub(super) fn transact(session: &mut Session) {
             isolation: options.isolation,
             durability: asked(session, &options),
             stands,
+            token: if is_last { token(&options) } else { None },
             acts: attempt.acts,
             outcome,
         });
@@ -200,6 +237,7 @@ pub(super) fn transact_panics(session: &mut Session) {
             isolation: Isolation::Snapshot,
             durability: Durability::Sync,
             stands: false,
+            token: None,
             acts,
             outcome: Outcome::Nothing,
         });
@@ -241,6 +279,7 @@ fn one_statement(session: &mut Session, table: u32, what: What, committed: Resul
         isolation: Isolation::Snapshot,
         durability: session.shared.plan.options.durability,
         stands: session.shared.has_power(),
+        token: None,
         acts: vec![Act { table, what }],
         outcome,
     });

@@ -129,6 +129,8 @@ pub struct Transaction {
     pub durability: Durability,
     /// The machine still ran when it began, or when it committed: what it was told, somebody was told.
     pub stands: bool,
+    /// The token that it was to be known by.
+    pub token: Option<String>,
     /// What it did, in order.
     pub acts: Vec<Act>,
     /// What became of it.

@@ -55,11 +55,12 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
 }
 
 fn has_writes(one: &Transaction) -> bool {
-    one.acts.iter().any(|act| match act.what {
-        What::Put { .. } | What::Delete { .. } => true,
-        What::DeleteRange { removed, .. } => removed > 0,
-        _ => false,
-    })
+    one.token.is_some()
+        || one.acts.iter().any(|act| match act.what {
+            What::Put { .. } | What::Delete { .. } => true,
+            What::DeleteRange { removed, .. } => removed > 0,
+            _ => false,
+        })
 }
 
 /// Rules 1, 2 and 4 for one that committed; then its writes.

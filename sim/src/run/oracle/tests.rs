@@ -44,6 +44,7 @@ fn transaction(begin: u64, outcome: Outcome, acts: Vec<Act>) -> Transaction {
         isolation: Isolation::Snapshot,
         durability: Durability::Sync,
         stands: true,
+        token: None,
         acts,
         outcome,
     }
