@@ -163,8 +163,8 @@ impl Database {
         self.writable()?.set_journal_mode(mode)
     }
 
-    /// Opens a table, making it if there is none. Making one is a transaction of its own: do not do it while the same
-    /// thread has an exclusive transaction open.
+    /// Opens a table, making it if there is none. Making one is a transaction of its own: while the same thread has an
+    /// exclusive one open, use [`Transaction::table`] of that.
     ///
     /// # Errors
     /// [`Error::Limit`] for a name longer than 120 bytes or empty, [`Error::NoSuchTable`] on a read-only handle.
@@ -191,7 +191,7 @@ impl Database {
     /// When the handle is of no use any more.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.core().check_process()?;
-        let table = self.core().tables.by_name(name).map(Table::new);
+        let table = self.core().tables.by_name(name).map(|info| Table::new(info, name));
         self.core().acknowledge_tables()?;
         Ok(table)
     }
@@ -207,14 +207,25 @@ impl Database {
         Ok(names)
     }
 
-    /// Drops a table with all its rows; whether there was one. Snapshots that began before still see it. A transaction
-    /// that wrote to it and has not committed yet will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
+    /// Drops a table with all its rows, in a transaction of its own; whether there was one. Snapshots that began before
+    /// still see it. A transaction that wrote to it and has not committed yet will be `Busy` with
+    /// [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     ///
     /// # Errors
     /// As for a commit.
     pub fn drop_table(&self, name: &str) -> Result<bool> {
         self.writable()?;
         schema::drop_table(&self.handle, name)
+    }
+
+    /// Gives a table another name, in a transaction of its own: see [`Transaction::rename_table`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTable`]; [`Error::TableExists`]; [`Error::Limit`] for a name longer than 120 bytes or empty; and as
+    /// for a commit.
+    pub fn rename_table(&self, from: &str, to: &str) -> Result<()> {
+        self.writable()?;
+        schema::rename_table(&self.handle, from, to)
     }
 
     /// Begins an optimistic write transaction, beside any number of others.

@@ -37,8 +37,9 @@ use braid_wal::{EncodedRecord, Lsn, SyncError};
 use super::append::{Left, append_commit};
 use super::budget::Reservation;
 use super::gate::Pass;
-use super::schema::SchemaChange;
+use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
+use super::tables::TableInfo;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -63,8 +64,10 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) writes: &'a mut WriteSet,
     /// What a `Serializable` transaction read.
     pub(crate) reads: Option<&'a ReadSet>,
-    /// What the commit does to the catalog, beside its rows.
-    pub(crate) schema: Option<SchemaChange>,
+    /// What the rows of the catalog among `writes` say.
+    pub(crate) schema: Option<SchemaChanges>,
+    /// The tables that the transaction made, dropped ones too.
+    pub(crate) created: &'a [Arc<TableInfo>],
 }
 
 /// A commit that is installed and not yet known to stand.
@@ -209,6 +212,9 @@ impl Core {
         if section.view.id != view.id {
             return Err(Left::Stale);
         }
+        if planted!(SchemaAppliedEarly) {
+            self.apply_schema(request, section.clock.last());
+        }
         self.validate_active(&prepared, request)?;
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append_commit(section, record, timestamp)?;
@@ -220,9 +226,7 @@ impl Core {
         prepared.install(&mut section.rights, request.writes, timestamp, || {
             self.trim_watermark(view.active.start_ts())
         });
-        if let Some(change) = request.schema.take() {
-            change.apply(&self.tables, timestamp);
-        }
+        self.apply_schema(request, timestamp);
         if request.durability == Durability::Sync {
             section.last_sync_end = end;
         }

@@ -28,7 +28,7 @@ pub(crate) use commit::{CommitRequest, Installed};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use open::{OpenRequest, check_log_dir, lock_log, new_uuid, open};
 pub(crate) use recovery::log_dir;
-pub(crate) use schema::SchemaChange;
+pub(crate) use schema::{SchemaChanges, named_id};
 pub(crate) use shared::Core;
 pub(crate) use tables::{FIRST_USER_TABLE, NAMES, TABLES, TableInfo};
 pub(crate) use view::View;

@@ -6,6 +6,9 @@
 //!
 //! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
 //! nothing of the catalog or the log is missing, the load was never finished, and no row of it is saved.
+//!
+//! Tables go by their ids until the log is read: a rename in it may give one the name that another had. Then all of them get
+//! the names that they had last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -352,7 +355,7 @@ impl Rescue {
         }
         // Making a table is a transaction of its own, and the database takes one at a time.
         self.flush()?;
-        let table = self.target.table(&self.name(id))?;
+        let table = self.target.table(&provisional_name(id))?;
         self.tables.insert(id, table.clone());
         Ok(table)
     }
@@ -391,13 +394,37 @@ impl Rescue {
         Ok(())
     }
 
+    /// Gives the tables the names that they had. Where two had one, as no sound catalog says, the second is called by its
+    /// number.
+    fn rename_all(&mut self) -> Result<()> {
+        let mut tx = self.target.begin_immediate()?;
+        for (id, table) in &self.tables {
+            let names = [self.name(*id), format!("table-{id}")];
+            for name in names {
+                match tx.rename_table(table.name(), &name) {
+                    Err(Error::TableExists(_)) => {}
+                    renamed => {
+                        renamed?;
+                        break;
+                    }
+                }
+            }
+        }
+        tx.commit().map(drop)
+    }
+
     fn finish(mut self) -> Result<SalvageReport> {
         self.flush()?;
+        self.rename_all()?;
         self.report.tables = self.target.tables()?.len() as u64;
         self.tables.clear();
         self.target.close()?;
         Ok(self.report)
     }
+}
+
+fn provisional_name(id: TableId) -> String {
+    format!("salvaged table {id}")
 }
 
 fn reading(error: BaseError) -> Error {
