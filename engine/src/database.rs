@@ -12,6 +12,7 @@ use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
 use crate::options::{JournalMode, Options, TransactionOptions};
 use crate::retry::{Outcome, RetryPolicy, transact};
+use crate::sequence::{Sequence, SequenceOptions};
 use crate::statistics::Stats;
 use crate::table::Table;
 use crate::transaction::{self, Snapshot, Transaction};
@@ -226,6 +227,44 @@ impl Database {
     pub fn rename_table(&self, from: &str, to: &str) -> Result<()> {
         self.writable()?;
         schema::rename_table(&self.handle, from, to)
+    }
+
+    /// A handle of a sequence, which is made if there is none: it gives out unique increasing ids.
+    ///
+    /// Making one is a commit of its own that waits for nobody's turn; it belongs to no transaction.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a name longer than 120 bytes or empty; [`Error::ReadOnly`]; and as for a commit.
+    pub fn sequence(&self, name: &str) -> Result<Sequence> {
+        self.sequence_with(name, SequenceOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As for [`sequence`](Self::sequence); [`Error::Limit`] for a block outside its range.
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn sequence_with(&self, name: &str, options: SequenceOptions) -> Result<Sequence> {
+        self.writable()?;
+        Sequence::open(&self.handle, name, &options)
+    }
+
+    /// The names of all sequences, in order.
+    ///
+    /// # Errors
+    /// When the handle is of no use any more.
+    pub fn sequences(&self) -> Result<Vec<String>> {
+        self.core().check_process()?;
+        self.core().sequence_names()
+    }
+
+    /// Drops a sequence; whether there was one. Handles of it give out nothing more. One that is made anew under this name
+    /// begins anew.
+    ///
+    /// # Errors
+    /// As for a commit.
+    pub fn drop_sequence(&self, name: &str) -> Result<bool> {
+        self.writable()?.drop_sequence(name)
     }
 
     /// Begins an optimistic write transaction, beside any number of others.

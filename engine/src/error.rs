@@ -264,6 +264,14 @@ pub enum Error {
     #[error("table `{0}` was made by a transaction that has not committed; use it there, or after its commit")]
     UncommittedTable(String),
 
+    /// The sequence was dropped.
+    #[error("there is no sequence `{0}`; make one with Database::sequence")]
+    NoSuchSequence(String),
+
+    /// The sequence has given out its last id.
+    #[error("sequence `{0}` has given out its last id; use another, or drop it and begin anew")]
+    SequenceExhausted(String),
+
     /// The table handle belongs to another database.
     #[error("table `{0}` belongs to another database; open it through this one")]
     ForeignTable(String),

@@ -10,9 +10,18 @@ use crate::table::Table;
 
 /// Refuses what cannot be a table's name.
 pub(crate) fn check_name(name: &str) -> Result<()> {
+    check_length(name, "the table name's length in bytes")
+}
+
+/// The same of a sequence.
+pub(crate) fn check_sequence_name(name: &str) -> Result<()> {
+    check_length(name, "the sequence name's length in bytes")
+}
+
+fn check_length(name: &str, what: &'static str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_TABLE_NAME_BYTES {
         return Err(Error::Limit {
-            what: "the table name's length in bytes",
+            what,
             actual: name.len() as u64,
             limit: if name.is_empty() { 1 } else { MAX_TABLE_NAME_BYTES as u64 },
         });

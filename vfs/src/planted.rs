@@ -173,6 +173,10 @@ mod bugs {
         SchemaAppliedEarly,
         /// A transaction finds by name what others have committed since it began.
         NewestNameFound,
+        /// The ids of a sequence are given out before their reservation is durable.
+        BlockNotSynced,
+        /// The ids of a sequence are reserved in memory alone.
+        BlockNotReserved,
         /// A folded generation is forgotten while a transaction that began before it is open.
         HistoryForgotten,
         /// History is given up for its size, and those who needed it are not told.

@@ -57,7 +57,7 @@ pub struct Commit {
 #[derive(Debug)]
 pub(crate) struct CommitRequest<'a> {
     pub(crate) begin_ts: Timestamp,
-    /// The transaction holds the gate.
+    /// The transaction holds the gate, or may pass it: then nothing is to be validated either.
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) busy_timeout: Duration,
@@ -77,6 +77,12 @@ pub(crate) struct Installed {
     /// Where its own record ends.
     end: Lsn,
     must_be_durable: Lsn,
+}
+
+impl Installed {
+    pub(super) fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
 }
 
 thread_local! {

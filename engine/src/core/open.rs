@@ -412,6 +412,7 @@ fn join(
         core.tables.reserve_ids(replayed.next_table_id);
     }
     core.load_catalog()?;
+    core.load_sequences()?;
     core.drop_orphans();
     Ok(core)
 }

@@ -23,6 +23,7 @@ use braid_vfs::sync::{Arc, Mutex};
 
 use super::clock::timestamp;
 use super::schema::SchemaChanges;
+use super::sequences::SEQUENCES;
 use crate::base::TreeId;
 use crate::error::{Error, Result};
 
@@ -40,7 +41,7 @@ pub(super) fn is_users_table(id: &TableId) -> bool {
 
 /// Whether rows of this table can be in the log.
 pub(super) fn is_table(id: TableId) -> bool {
-    id == NAMES || id == TABLES || is_users_table(&id)
+    id == NAMES || id == TABLES || id == SEQUENCES || is_users_table(&id)
 }
 
 /// `TableInfo::visible_from` of a table whose transaction is open: later than any snapshot.
@@ -173,7 +174,7 @@ impl Tables {
     /// The name of a table for an error; system tables have theirs too.
     pub(crate) fn name_of(&self, id: TableId) -> String {
         match id {
-            NAMES | TABLES => "catalog".to_owned(),
+            NAMES | TABLES | SEQUENCES => "catalog".to_owned(),
             id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name().to_string()),
         }
     }

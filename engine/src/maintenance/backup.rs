@@ -13,7 +13,7 @@ use braid_vfs::sync::Arc;
 use braid_vfs::{File, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
-use crate::core::{Core, NAMES, TABLES, View, log_dir, new_uuid};
+use crate::core::{Core, NAMES, SEQUENCES, TABLES, View, log_dir, new_uuid};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::record::encode_mode;
@@ -21,6 +21,9 @@ use crate::transaction::{Layers, begin_snapshot};
 
 /// The copy is written once and not read: a small cache does.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// The tables that no user sees.
+const SYSTEM_TABLES: [TableId; 3] = [NAMES, TABLES, SEQUENCES];
 
 /// What a backup wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +112,7 @@ fn write(handle: &Arc<Handle>, file: Arc<dyn File>) -> Result<BackupReport> {
     let cache = Arc::new(ClockCache::new(CACHE_BYTES));
     let (store, empty) = BaseStore::create(file, cache, &params).map_err(writing)?;
     let mut rows = Rows::new(core, view, timestamp)?;
-    let tables = rows.tables.len().saturating_sub(2) as u64;
+    let tables = rows.tables.len().saturating_sub(SYSTEM_TABLES.len()) as u64;
     store.fold(&empty, &mut rows, &[], state, &|| Ok(())).map_err(writing)?;
     let bytes =
         store.file().len().map_err(|error| Error::io("asking for the length of the backup", error))?;
@@ -129,7 +132,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(core: &'a Core, view: &'a View, at: Timestamp) -> Result<Self> {
-        let mut tables = vec![NAMES, TABLES];
+        let mut tables = SYSTEM_TABLES.to_vec();
         let mut catalog = Layers::over(&core.base, view, TABLES, at);
         while catalog.step(None, Direction::Forward)? {
             let id = catalog.key().and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);

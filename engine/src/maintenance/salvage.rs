@@ -7,6 +7,8 @@
 //! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
 //! nothing of the catalog or the log is missing, the load was never finished, and no row of it is saved.
 //!
+//! A sequence goes on after the last block that is known to be reserved; where the log has a gap, ids may come again.
+//!
 //! Tables go by their ids until the log is read: a rename in it may give one the name that another had. Then all of them get
 //! the names that they had last.
 
@@ -19,12 +21,16 @@ use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
-use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, lock_log, log_dir};
+use crate::core::{
+    FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, check_log_dir, lock_log, log_dir, sequence_row,
+};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, ROW_OVERHEAD_BYTES};
 use crate::options::{Durability, Options};
 use crate::record::{changes, kind};
+use crate::schema::check_sequence_name;
+use crate::sequence::SequenceOptions;
 use crate::table::Table;
 use crate::transaction::Transaction;
 
@@ -108,6 +114,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         store: opened.store,
         base: opened.base,
         tables: BTreeMap::new(),
+        sequences: BTreeMap::new(),
         batch: None,
         report: SalvageReport::default(),
     };
@@ -119,6 +126,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         rescue.report.losses.push(loss.to_owned());
     }
     rescue.read_names()?;
+    rescue.read_sequences()?;
     rescue.read_trees()?;
     rescue.read_log(env, &path)?;
     rescue.finish()
@@ -170,6 +178,8 @@ struct Rescue {
     /// Tables whose trees wait for the log to name them, or to hold a row of them.
     unnamed: BTreeSet<TableId>,
     tables: BTreeMap<TableId, Table>,
+    /// The first ids that are not reserved.
+    sequences: BTreeMap<String, u64>,
     batch: Option<(Transaction, usize)>,
     report: SalvageReport,
 }
@@ -221,6 +231,25 @@ impl Rescue {
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
+    }
+
+    fn read_sequences(&mut self) -> Result<()> {
+        let mut losses = Losses::default();
+        let sequences = &mut self.sequences;
+        self.store
+            .salvage(
+                &self.base,
+                SEQUENCES.into(),
+                &mut self.seen,
+                &mut |name, next| {
+                    keep_sequence(sequences, name, Some(next));
+                    Ok(())
+                },
+                &mut |loss| losses.add(loss),
+            )
+            .map_err(reading)?;
+        self.lose_all(&losses);
+        Ok(())
     }
 
     fn read_trees(&mut self) -> Result<()> {
@@ -335,6 +364,7 @@ impl Rescue {
                     }
                 }
                 (NAMES, _) => {}
+                (SEQUENCES, next) => keep_sequence(&mut self.sequences, change.key, next),
                 (table, value) => {
                     self.read_awaited_tree(table)?;
                     self.put(table, change.key, value)?;
@@ -416,10 +446,24 @@ impl Rescue {
     fn finish(mut self) -> Result<SalvageReport> {
         self.flush()?;
         self.rename_all()?;
+        for (name, next) in std::mem::take(&mut self.sequences) {
+            let options = SequenceOptions { start: next, ..SequenceOptions::default() };
+            self.target.sequence_with(&name, options)?;
+        }
         self.report.tables = self.target.tables()?.len() as u64;
         self.tables.clear();
         self.target.close()?;
         Ok(self.report)
+    }
+}
+
+/// What cannot be a sequence's row is passed over.
+fn keep_sequence(sequences: &mut BTreeMap<String, u64>, name: &[u8], next: Option<&[u8]>) {
+    let Ok(name) = std::str::from_utf8(name) else { return };
+    match next.map(sequence_row) {
+        Some(Some(next)) if check_sequence_name(name).is_ok() => drop(sequences.insert(name.to_owned(), next)),
+        Some(_) => {}
+        None => drop(sequences.remove(name)),
     }
 }
 
