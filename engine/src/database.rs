@@ -14,6 +14,7 @@ use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
 use crate::options::{JournalMode, Options, TransactionOptions};
 use crate::retry::{Outcome, RetryPolicy, transact};
+use crate::sequence::{Sequence, SequenceOptions};
 use crate::statistics::Stats;
 use crate::table::Table;
 use crate::transaction::{self, Snapshot, Transaction};
@@ -165,8 +166,8 @@ impl Database {
         self.writable()?.set_journal_mode(mode)
     }
 
-    /// Opens a table, making it if there is none. Making one is a transaction of its own: do not do it while the same
-    /// thread has an exclusive transaction open.
+    /// Opens a table, making it if there is none. Making one is a transaction of its own: while the same thread has an
+    /// exclusive one open, use [`Transaction::table`] of that.
     ///
     /// # Errors
     /// [`Error::Limit`] for a name longer than 120 bytes or empty, [`Error::NoSuchTable`] on a read-only handle.
@@ -193,7 +194,7 @@ impl Database {
     /// When the handle is of no use any more.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.core().check_process()?;
-        let table = self.core().tables.by_name(name).map(Table::new);
+        let table = self.core().tables.by_name(name).map(|info| Table::new(info, name));
         self.core().acknowledge_tables()?;
         Ok(table)
     }
@@ -209,14 +210,63 @@ impl Database {
         Ok(names)
     }
 
-    /// Drops a table with all its rows; whether there was one. Snapshots that began before still see it. A transaction
-    /// that wrote to it and has not committed yet will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
+    /// Drops a table with all its rows, in a transaction of its own; whether there was one. Snapshots that began before
+    /// still see it. A transaction that wrote to it and has not committed yet will be `Busy` with
+    /// [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     ///
     /// # Errors
     /// As for a commit.
     pub fn drop_table(&self, name: &str) -> Result<bool> {
         self.writable()?;
         schema::drop_table(&self.handle, name)
+    }
+
+    /// Gives a table another name, in a transaction of its own: see [`Transaction::rename_table`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTable`]; [`Error::TableExists`]; [`Error::Limit`] for a name longer than 120 bytes or empty; and as
+    /// for a commit.
+    pub fn rename_table(&self, from: &str, to: &str) -> Result<()> {
+        self.writable()?;
+        schema::rename_table(&self.handle, from, to)
+    }
+
+    /// A handle of a sequence, which is made if there is none: it gives out unique increasing ids.
+    ///
+    /// Making one is a commit of its own that waits for nobody's turn; it belongs to no transaction.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a name longer than 120 bytes or empty; [`Error::ReadOnly`]; and as for a commit.
+    pub fn sequence(&self, name: &str) -> Result<Sequence> {
+        self.sequence_with(name, SequenceOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As for [`sequence`](Self::sequence); [`Error::Limit`] for a block outside its range.
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn sequence_with(&self, name: &str, options: SequenceOptions) -> Result<Sequence> {
+        self.writable()?;
+        Sequence::open(&self.handle, name, &options)
+    }
+
+    /// The names of all sequences, in order.
+    ///
+    /// # Errors
+    /// When the handle is of no use any more.
+    pub fn sequences(&self) -> Result<Vec<String>> {
+        self.core().check_process()?;
+        self.core().sequence_names()
+    }
+
+    /// Drops a sequence; whether there was one. Handles of it give out nothing more. One that is made anew under this name
+    /// begins anew.
+    ///
+    /// # Errors
+    /// As for a commit.
+    pub fn drop_sequence(&self, name: &str) -> Result<bool> {
+        self.writable()?.drop_sequence(name)
     }
 
     /// Begins an optimistic write transaction, beside any number of others.

@@ -24,7 +24,8 @@ pub enum ConflictKind {
     ReadWrite,
     /// Another transaction committed a row inside a key range that this `Serializable` one read.
     Range,
-    /// Another transaction dropped a table that this one wrote to.
+    /// Another transaction dropped or renamed a table that this one wrote to, or as a `Serializable` one read; or it made,
+    /// dropped or renamed one of a name that this one works on, or as a `Serializable` one looked for.
     Schema,
     /// The turn of this transaction did not come within its `busy_timeout`.
     Locked,
@@ -65,7 +66,10 @@ impl fmt::Display for Conflict {
                 f.write_str("another writer holds the database and busy_timeout has passed; try again")
             }
             (ConflictKind::Schema, Some(table), ..) => {
-                write!(f, "table `{table}` was dropped by another transaction; begin a new transaction")
+                write!(
+                    f,
+                    "table `{table}` was made, dropped or renamed by another transaction; begin a new transaction"
+                )
             }
             (kind, table, key, winner) => {
                 write!(f, "{kind} conflict")?;
@@ -254,7 +258,8 @@ pub enum Error {
         key: Vec<u8>,
     },
 
-    /// The table was dropped, or never existed; or it was loaded after the snapshot that was to read it.
+    /// The table was dropped, or never existed, or the transaction that made it was rolled back; or it was loaded after the
+    /// snapshot that was to read it.
     #[error("there is no table `{0}`")]
     NoSuchTable(String),
 
@@ -265,6 +270,19 @@ pub enum Error {
     /// The load has made its table already.
     #[error("the load of table `{0}` is finished; write further rows to the table, or begin another load")]
     LoadFinished(String),
+    /// The table was made by a transaction that is still open, and this is another one.
+    #[error(
+        "table `{0}` was made by a transaction that has not committed; use it there, or after its commit"
+    )]
+    UncommittedTable(String),
+
+    /// The sequence was dropped.
+    #[error("there is no sequence `{0}`; make one with Database::sequence")]
+    NoSuchSequence(String),
+
+    /// The sequence has given out its last id.
+    #[error("sequence `{0}` has given out its last id; use another, or drop it and begin anew")]
+    SequenceExhausted(String),
 
     /// The table handle belongs to another database.
     #[error("table `{0}` belongs to another database; open it through this one")]

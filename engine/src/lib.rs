@@ -29,6 +29,8 @@
 //! | open a file | [`Database::open`], [`Options`] |
 //! | write beside others | [`Database::begin_concurrent`], [`Database::transact`] |
 //! | write alone | [`Database::begin_immediate`] |
+//! | make, drop and rename tables | [`Database::table`], [`Transaction::create_table`] |
+//! | number rows | [`Database::sequence`], [`Sequence`] |
 //! | fill a table | [`Database::load_table`], [`Loader`] |
 //! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |
@@ -49,6 +51,7 @@ mod options;
 mod record;
 mod retry;
 mod schema;
+mod sequence;
 mod statistics;
 mod table;
 mod tokens;
@@ -64,6 +67,7 @@ pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
 pub use retry::{Outcome, RetryPolicy};
+pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,
 };

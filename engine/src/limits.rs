@@ -32,6 +32,12 @@ pub const MAX_TOKEN_BYTES: usize = 120;
 /// Tables that a file can have had, dropped ones counted: their ids have 32 bits and are never used again.
 pub const MAX_TABLE_IDS: u32 = u32::MAX - FIRST_TABLE_ID;
 
+/// The longest name of a sequence: see [`MAX_TABLE_NAME_BYTES`].
+pub const MAX_SEQUENCE_NAME_BYTES: usize = MAX_TABLE_NAME_BYTES;
+
+/// The largest block of ids that a handle of a sequence can reserve at once.
+pub const MAX_SEQUENCE_BLOCK: u64 = 1 << 32;
+
 /// Ids below this one are the engine's own.
 pub(crate) const FIRST_TABLE_ID: u32 = 16;
 

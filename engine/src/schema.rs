@@ -1,34 +1,27 @@
-//! Creating and dropping tables: ordinary transactions over the catalog's rows.
+//! Creating, dropping and renaming one table: a transaction of its own.
 
-use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
 
-use crate::core::{NAMES, SchemaChange, TABLES};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::limits::MAX_TABLE_NAME_BYTES;
 use crate::retry::{RetryPolicy, transact};
 use crate::table::Table;
-use crate::transaction::Transaction;
-
-/// Makes a table, or finds the one that somebody else made first.
-pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    check_name(name)?;
-    let tables = &handle.core().tables;
-    loop {
-        create_row(handle, name)?;
-        // Somebody may have dropped it again since.
-        if let Some(info) = tables.by_name(name) {
-            return Ok(Table::new(info));
-        }
-    }
-}
 
 /// Refuses what cannot be a table's name.
 pub(crate) fn check_name(name: &str) -> Result<()> {
+    check_length(name, "the table name's length in bytes")
+}
+
+/// The same of a sequence.
+pub(crate) fn check_sequence_name(name: &str) -> Result<()> {
+    check_length(name, "the sequence name's length in bytes")
+}
+
+fn check_length(name: &str, what: &'static str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_TABLE_NAME_BYTES {
         return Err(Error::Limit {
-            what: "the table name's length in bytes",
+            what,
             actual: name.len() as u64,
             limit: if name.is_empty() { 1 } else { MAX_TABLE_NAME_BYTES as u64 },
         });
@@ -36,42 +29,17 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a table its rows in the catalog, where nothing may have its name.
-pub(crate) fn put_catalog_rows(tx: &mut Transaction, id: TableId, name: &str) -> Result<()> {
-    if tx.get_row(NAMES, name.as_bytes())?.is_some() {
-        return Err(Error::TableExists(name.to_owned()));
-    }
-    tx.put_row(NAMES, name.as_bytes(), &id.0.to_le_bytes())?;
-    tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())
-}
-
-/// Makes the catalog's rows of a table, unless there are some.
-fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
-    let tables = &handle.core().tables;
-    transact(handle, &RetryPolicy::default(), |tx| {
-        if tx.get_row(NAMES, name.as_bytes())?.is_some() {
-            return Ok(());
-        }
-        let id = tables.allocate_id()?;
-        put_catalog_rows(tx, id, name)?;
-        tx.set_schema_change(SchemaChange::Create(id, name.to_owned()));
-        Ok(())
-    })
-    .map(drop)
+/// Makes a table, or finds the one that somebody else made first.
+pub(crate) fn create_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+    transact(handle, &RetryPolicy::default(), |tx| tx.table(name)).map(|made| made.value)
 }
 
 /// Drops a table; whether there was one.
 pub(crate) fn drop_table(handle: &Arc<Handle>, name: &str) -> Result<bool> {
-    let dropped = transact(handle, &RetryPolicy::default(), |tx| {
-        let Some(id) = tx.get_row(NAMES, name.as_bytes())? else { return Ok(false) };
-        let id = id
-            .try_into()
-            .map(u32::from_le_bytes)
-            .map_err(|_| Error::Corrupt("a row of the catalog is malformed".to_owned()))?;
-        tx.delete_row(NAMES, name.as_bytes())?;
-        tx.delete_row(TABLES, &id.to_be_bytes())?;
-        tx.set_schema_change(SchemaChange::Drop(TableId(id)));
-        Ok(true)
-    })?;
-    Ok(dropped.value)
+    transact(handle, &RetryPolicy::default(), |tx| tx.drop_table(name)).map(|dropped| dropped.value)
+}
+
+/// Gives a table another name.
+pub(crate) fn rename_table(handle: &Arc<Handle>, from: &str, to: &str) -> Result<()> {
+    transact(handle, &RetryPolicy::default(), |tx| tx.rename_table(from, to)).map(drop)
 }

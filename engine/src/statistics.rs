@@ -40,6 +40,10 @@ pub struct Stats {
     pub oldest_snapshot: Option<OpenSnapshot>,
     /// Tables.
     pub tables: u64,
+    /// Sequences.
+    pub sequences: u64,
+    /// Blocks of ids that sequences reserved, each with a commit of its own that `commits` does not count.
+    pub sequence_blocks: u64,
 }
 
 /// Lost transactions, by the kind of conflict.
@@ -217,6 +221,8 @@ pub(crate) fn of(core: &Core) -> Stats {
         open_snapshots,
         oldest_snapshot,
         tables: core.tables.len() as u64,
+        sequences: core.sequences.len() as u64,
+        sequence_blocks: counters.sequence_blocks.get(),
     }
 }
 

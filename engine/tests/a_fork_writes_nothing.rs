@@ -24,6 +24,8 @@ fn a_fork_writes_nothing() {
     db.put(&table, "key", "value").unwrap();
     db.checkpoint().unwrap();
     db.put(&table, "key", "newer").unwrap();
+    let ids = db.sequence("ids").unwrap();
+    ids.next().unwrap();
     let handle = db.clone();
 
     // SAFETY:
@@ -45,6 +47,11 @@ fn a_fork_writes_nothing() {
                 is_refused(&db.compact()),
                 is_refused(&db.set_journal_mode(JournalMode::Mvcc)),
                 is_refused(&db.drop_table("t")),
+                is_refused(&db.rename_table("t", "u")),
+                is_refused(&ids.next()),
+                is_refused(&db.sequence("ids")),
+                is_refused(&db.drop_sequence("ids")),
+                is_refused(&db.sequences()),
                 is_refused(&db.backup(Path::new("/copy"))),
                 is_refused(&db.check()),
                 is_refused(&handle.close()),
@@ -62,7 +69,7 @@ fn a_fork_writes_nothing() {
     assert!(libc::WIFEXITED(status));
     assert_eq!(
         libc::WEXITSTATUS(status),
-        12,
+        17,
         "the first call that was not refused; 100 more if something was written"
     );
 }

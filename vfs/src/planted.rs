@@ -171,6 +171,16 @@ mod bugs {
         ReadsNotValidated,
         /// A table that was dropped meanwhile still takes rows.
         DropNotValidated,
+        /// A table that was renamed meanwhile still takes rows of those who knew it by its old name.
+        RenameNotValidated,
+        /// The map of tables is changed before the commit that changes it is validated.
+        SchemaAppliedEarly,
+        /// A transaction finds by name what others have committed since it began.
+        NewestNameFound,
+        /// The ids of a sequence are given out before their reservation is durable.
+        BlockNotSynced,
+        /// The ids of a sequence are reserved in memory alone.
+        BlockNotReserved,
         /// A folded generation is forgotten while a transaction that began before it is open.
         HistoryForgotten,
         /// History is given up for its size, and those who needed it are not told.

@@ -37,8 +37,9 @@ use braid_wal::{EncodedRecord, Lsn, SyncError};
 use super::append::{Left, append_commit};
 use super::budget::Reservation;
 use super::gate::Pass;
-use super::schema::SchemaChange;
+use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
+use super::tables::TableInfo;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -57,7 +58,7 @@ pub struct Commit {
 #[derive(Debug)]
 pub(crate) struct CommitRequest<'a> {
     pub(crate) begin_ts: Timestamp,
-    /// The transaction holds the gate.
+    /// The transaction holds the gate, or may pass it: then nothing is to be validated either.
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) busy_timeout: Duration,
@@ -66,8 +67,10 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) reads: Option<&'a ReadSet>,
     /// What the transaction is to be known by.
     pub(crate) token: Option<&'a Token>,
-    /// What the commit does to the catalog, beside its rows.
-    pub(crate) schema: Option<SchemaChange>,
+    /// What the rows of the catalog among `writes` say.
+    pub(crate) schema: Option<SchemaChanges>,
+    /// The tables that the transaction made, dropped ones too.
+    pub(crate) created: &'a [Arc<TableInfo>],
 }
 
 /// A commit that is installed and not yet known to stand.
@@ -77,6 +80,12 @@ pub(crate) struct Installed {
     /// Where its own record ends.
     end: Lsn,
     must_be_durable: Lsn,
+}
+
+impl Installed {
+    pub(super) fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
 }
 
 thread_local! {
@@ -212,6 +221,9 @@ impl Core {
         if section.view.id != view.id {
             return Err(Left::Stale);
         }
+        if planted!(SchemaAppliedEarly) {
+            self.apply_schema(request, section.clock.last());
+        }
         self.validate_active(&prepared, request)?;
         let timestamp = self.next_timestamp(writer, section)?;
         if let Some(token) = request.token {
@@ -227,9 +239,7 @@ impl Core {
         prepared.install(&mut section.rights, request.writes, timestamp, || {
             self.trim_watermark(view.active.start_ts())
         });
-        if let Some(change) = request.schema.take() {
-            change.apply(&self.tables, timestamp);
-        }
+        self.apply_schema(request, timestamp);
         if request.durability == Durability::Sync {
             section.last_sync_end = end;
         }

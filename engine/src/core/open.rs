@@ -412,6 +412,7 @@ fn join(
         core.tables.reserve_ids(replayed.next_table_id);
     }
     core.load_catalog()?;
+    core.load_sequences()?;
     core.drop_orphans();
     Ok(core)
 }
@@ -427,7 +428,9 @@ impl Core {
             let (Ok(name), Some(id)) = (std::str::from_utf8(name), id) else {
                 return Err(Error::Corrupt("a row of the catalog is malformed".to_owned()));
             };
-            self.tables.insert(id, name, Timestamp::ZERO, Timestamp::ZERO);
+            if !self.tables.insert_found(id, name) {
+                return Err(Error::Corrupt(format!("the catalog gives table {id} two names")));
+            }
         }
         Ok(())
     }

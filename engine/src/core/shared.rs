@@ -1,7 +1,9 @@
 //! The core: one per open file, shared by its handles, its transactions and its background threads.
 //!
-//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the commit section, the catalog map.
-//! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for.
+//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the map of sequences, a sequence, the commit
+//! section, the catalog map, the name of a table.
+//! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for, and those
+//! of the sequences (see `core/sequences.rs`).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use super::checkpoint::Seal;
 use super::clock::{CommitClock, timestamp};
 use super::gate::Gate;
 use super::journal_mode::ModeCell;
+use super::sequences::Sequences;
 use super::stats::Counters;
 use super::tables::Tables;
 use super::view::View;
@@ -40,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) base: Arc<BaseStore>,
     pub(crate) tables: Tables,
+    pub(crate) sequences: Sequences,
     pub(crate) registry: SnapshotRegistry<View>,
     pub(crate) counters: Counters,
     pub(crate) mode: ModeCell,
@@ -143,6 +147,7 @@ impl Core {
             options: parts.options,
             base: parts.base,
             tables: parts.tables,
+            sequences: Sequences::default(),
             counters: Counters::default(),
             mode: ModeCell::new(parts.mode),
             writer,

@@ -49,6 +49,8 @@ pub(crate) struct Counters {
     pub(crate) max_attempts: Counter,
     /// Writers that had to wait for the checkpoint.
     pub(crate) stalls: Counter,
+    /// Blocks that sequences reserved.
+    pub(crate) sequence_blocks: Counter,
     pub(crate) checkpoints: Counter,
     pub(crate) last_checkpoint_micros: Counter,
 }

@@ -1,12 +1,18 @@
 //! The catalog: which tables there are.
 //!
-//! Two system tables hold it as ordinary rows, so that creating and dropping a table is an ordinary transaction:
+//! Two system tables hold it as ordinary rows, so that creating, dropping and renaming tables is part of any transaction:
 //!
 //! * [`NAMES`]: name → table id (u32, little-endian); two creators of one name conflict on this row.
 //! * [`TABLES`]: table id (u32, big-endian) → name.
 //!
-//! Ids are never used again. What this map holds is what is committed; it is changed inside the commit section, together
-//! with the rows.
+//! Invariants:
+//!
+//! 1. The map here mirrors the newest committed rows of both. It is changed inside the commit section, by what the rows of
+//!    the commit itself say, and never by a transaction that is open or lost.
+//! 2. What a transaction calls a table by is what its snapshot and its own rows say, not this map; that finds the
+//!    [`TableInfo`] of an id, which all handles of the table share. So a dropped table stays in the map as long as a
+//!    snapshot is older than the drop.
+//! 3. An id is given out once: what a transaction that is rolled back has taken is lost.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,6 +22,8 @@ use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 
 use super::clock::timestamp;
+use super::schema::SchemaChanges;
+use super::sequences::SEQUENCES;
 use crate::base::TreeId;
 use crate::error::{Error, Result};
 
@@ -25,6 +33,8 @@ pub(crate) const NAMES: TableId = TableId(1);
 pub(crate) const TABLES: TableId = TableId(2);
 /// Idempotency token → when it was committed; see `tokens`.
 pub(crate) const TOKENS: TableId = TableId(4);
+/// All tables of the engine's own.
+pub(crate) const SYSTEM_TABLES: [TableId; 4] = [NAMES, TABLES, SEQUENCES, TOKENS];
 /// The first id of a user's table.
 pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
 
@@ -35,24 +45,48 @@ pub(super) fn is_users_table(id: &TableId) -> bool {
 
 /// Whether rows of this table can be in the log.
 pub(super) fn is_table(id: TableId) -> bool {
-    matches!(id, NAMES | TABLES | TOKENS) || is_users_table(&id)
+    SYSTEM_TABLES.contains(&id) || is_users_table(&id)
 }
+
+/// `TableInfo::visible_from` of a table whose transaction is open: later than any snapshot.
+const UNCOMMITTED: u64 = u64::MAX;
+/// The same of a table that never came to be.
+const NEVER: u64 = u64::MAX - 1;
 
 /// One table, shared by all its handles.
 #[derive(Debug)]
 pub(crate) struct TableInfo {
     pub(crate) id: TableId,
-    pub(crate) name: Arc<str>,
     /// The core that the table belongs to.
     pub(crate) core: u64,
-    /// The commit that gave a loaded table its name, if that was since the open. Its rows have no timestamps of their own: an
-    /// older snapshot must not look for them.
-    loaded_at: Timestamp,
+    /// What committed transactions call it; before the first of them, what its own does.
+    name: Mutex<Arc<str>>,
+    /// Older snapshots must not look for it: [`UNCOMMITTED`] until its transaction commits. From then on 0, as the rows'
+    /// own timestamps hide them, or for a loaded table, whose rows have none, the commit that gave it its name.
+    visible_from: AtomicU64,
     /// The commit that dropped it; `u64::MAX` while it stands.
     dropped_at: AtomicU64,
+    /// The newest commit that renamed it since the open.
+    renamed_at: AtomicU64,
 }
 
 impl TableInfo {
+    fn new(id: TableId, core: u64, name: Arc<str>, visible_from: u64) -> Self {
+        Self {
+            id,
+            core,
+            name: Mutex::new(name),
+            visible_from: AtomicU64::new(visible_from),
+            dropped_at: AtomicU64::new(u64::MAX),
+            renamed_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Its newest name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name.lock())
+    }
+
     /// The commit that dropped the table.
     pub(crate) fn dropped_at(&self) -> Option<Timestamp> {
         match self.dropped_at.load(Ordering::Acquire) {
@@ -61,17 +95,34 @@ impl TableInfo {
         }
     }
 
+    /// The newest commit that dropped the table or gave it another name, if that was after `ts`.
+    pub(crate) fn changed_after(&self, ts: Timestamp) -> Option<Timestamp> {
+        let renamed = self.renamed_at.load(Ordering::Acquire);
+        let renamed = (renamed > ts.get() && !planted!(RenameNotValidated)).then(|| timestamp(renamed));
+        self.dropped_at().or(renamed)
+    }
+
     /// Whether a snapshot at `ts` is too new to see the table, or too old.
     pub(crate) fn is_missing_at(&self, ts: Timestamp) -> bool {
         ts.get() >= self.dropped_at.load(Ordering::Acquire)
-            || (ts < self.loaded_at && !planted!(LoadSeenEarly))
+            || (ts.get() < self.visible_from.load(Ordering::Acquire) && !planted!(LoadSeenEarly))
+    }
+
+    /// Whether the transaction that makes it is still open.
+    pub(crate) fn is_uncommitted(&self) -> bool {
+        self.visible_from.load(Ordering::Acquire) == UNCOMMITTED
+    }
+
+    /// The transaction that made it is over: if it did not commit, the table never was.
+    pub(crate) fn end_creation(&self) {
+        let _ = self.visible_from.compare_exchange(UNCOMMITTED, NEVER, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
 #[derive(Debug, Default)]
 struct Maps {
     by_name: BTreeMap<Arc<str>, Arc<TableInfo>>,
-    /// Dropped tables stay here while somebody holds a handle.
+    /// Dropped tables stay here while somebody holds a handle, or a snapshot may ask for them.
     by_id: HashMap<TableId, Arc<TableInfo>>,
 }
 
@@ -80,8 +131,8 @@ struct Maps {
 pub(crate) struct Tables {
     core: u64,
     next_id: AtomicU32,
-    /// The newest commit that dropped a table: a transaction that began at or after it has nothing to check.
-    last_drop: AtomicU64,
+    /// The newest commit that dropped or renamed a table: a transaction that began at or after it has nothing to check.
+    last_withdrawal: AtomicU64,
     /// The newest commit that changed the map; raised before the map is.
     last_change: AtomicU64,
     maps: Mutex<Maps>,
@@ -92,7 +143,7 @@ impl Tables {
         Self {
             core,
             next_id: AtomicU32::new(FIRST_USER_TABLE),
-            last_drop: AtomicU64::new(0),
+            last_withdrawal: AtomicU64::new(0),
             last_change: AtomicU64::new(0),
             maps: Mutex::new(Maps::default()),
         }
@@ -127,9 +178,9 @@ impl Tables {
     /// The name of a table for an error; system tables have theirs too.
     pub(crate) fn name_of(&self, id: TableId) -> String {
         match id {
-            NAMES | TABLES => "catalog".to_owned(),
+            NAMES | TABLES | SEQUENCES => "catalog".to_owned(),
             TOKENS => "tokens".to_owned(),
-            id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name.to_string()),
+            id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name().to_string()),
         }
     }
 
@@ -141,35 +192,76 @@ impl Tables {
         self.maps.lock().by_name.len()
     }
 
-    /// The commit at `ts` created a table; or it was found at the open. Nobody sees it before `loaded_at`.
-    pub(crate) fn insert(&self, id: TableId, name: &str, ts: Timestamp, loaded_at: Timestamp) {
-        let name: Arc<str> = name.into();
-        let info = Arc::new(TableInfo {
-            id,
-            name: Arc::clone(&name),
-            core: self.core,
-            loaded_at,
-            dropped_at: AtomicU64::new(u64::MAX),
-        });
-        let mut maps = self.maps.lock();
-        self.last_change.fetch_max(ts.get(), Ordering::Release);
-        maps.by_name.insert(name, Arc::clone(&info));
-        maps.by_id.insert(id, info);
-        drop(maps);
-        self.reserve_ids(id.0.saturating_add(1));
+    /// A table for a transaction that is to make it.
+    pub(crate) fn uncommitted(&self, id: TableId, name: &str) -> Arc<TableInfo> {
+        Arc::new(TableInfo::new(id, self.core, name.into(), UNCOMMITTED))
     }
 
-    /// The commit at `ts` dropped a table.
-    pub(crate) fn remove(&self, id: TableId, ts: Timestamp) {
+    /// A table was found at the open; `false` if there is one of that id already.
+    #[must_use]
+    pub(super) fn insert_found(&self, id: TableId, name: &str) -> bool {
+        let name: Arc<str> = name.into();
+        let info = Arc::new(TableInfo::new(id, self.core, Arc::clone(&name), 0));
+        self.reserve_ids(id.0.saturating_add(1));
+        let mut maps = self.maps.lock();
+        maps.by_name.insert(name, Arc::clone(&info));
+        maps.by_id.insert(id, info).is_none()
+    }
+
+    /// The commit at `ts` has changed the catalog. `created` are the tables that it made, `loaded` tells those whose rows are
+    /// in the base already, and no snapshot reads before `watermark`. In the commit section.
+    pub(super) fn apply(
+        &self,
+        changes: &SchemaChanges,
+        created: &[Arc<TableInfo>],
+        loaded: impl Fn(TableId) -> bool,
+        ts: Timestamp,
+        watermark: Timestamp,
+    ) {
+        let mut withdrawn = false;
         let mut maps = self.maps.lock();
         self.last_change.fetch_max(ts.get(), Ordering::Release);
-        if let Some(info) = maps.by_id.get(&id).cloned() {
-            info.dropped_at.store(ts.get(), Ordering::Release);
-            maps.by_name.remove(&info.name);
+        for (id, name) in &changes.tables {
+            match (name, maps.by_id.get(id)) {
+                (None, Some(info)) => {
+                    info.dropped_at.store(ts.get(), Ordering::Release);
+                    withdrawn = true;
+                }
+                // Made and dropped by one transaction.
+                (None, None) => {}
+                (Some(name), Some(info)) => {
+                    let mut old = info.name.lock();
+                    if *old != *name {
+                        *old = Arc::clone(name);
+                        info.renamed_at.store(ts.get(), Ordering::Release);
+                        withdrawn = true;
+                    }
+                }
+                (Some(name), None) => {
+                    let info = created.iter().find(|info| info.id == *id).map_or_else(
+                        || Arc::new(TableInfo::new(*id, self.core, Arc::clone(name), UNCOMMITTED)),
+                        Arc::clone,
+                    );
+                    *info.name.lock() = Arc::clone(name);
+                    let visible_from = if loaded(*id) { ts.get() } else { 0 };
+                    info.visible_from.store(visible_from, Ordering::Release);
+                    maps.by_id.insert(*id, info);
+                }
+            }
         }
-        maps.by_id.retain(|_, info| info.dropped_at().is_none() || Arc::strong_count(info) > 1);
+        for (name, id) in &changes.names {
+            match id.and_then(|id| maps.by_id.get(&id).cloned()) {
+                Some(info) => drop(maps.by_name.insert(Arc::clone(name), info)),
+                None => drop(maps.by_name.remove(name)),
+            }
+        }
+        maps.by_id.retain(|_, info| {
+            info.dropped_at().is_none_or(|dropped| dropped > watermark) || Arc::strong_count(info) > 1
+        });
         drop(maps);
-        self.last_drop.fetch_max(ts.get(), Ordering::Release);
+        if withdrawn {
+            self.last_withdrawal.fetch_max(ts.get(), Ordering::Release);
+        }
     }
 
     /// The newest commit that changed what the map says; to be asked after the map.
@@ -177,8 +269,8 @@ impl Tables {
         timestamp(self.last_change.load(Ordering::Acquire))
     }
 
-    /// Whether any table was dropped after `begin_ts`.
-    pub(crate) fn any_dropped_after(&self, begin_ts: Timestamp) -> bool {
-        self.last_drop.load(Ordering::Acquire) > begin_ts.get()
+    /// Whether any table was dropped or renamed after `begin_ts`.
+    pub(crate) fn any_withdrawn_after(&self, begin_ts: Timestamp) -> bool {
+        self.last_withdrawal.load(Ordering::Acquire) > begin_ts.get()
     }
 }

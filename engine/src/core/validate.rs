@@ -8,8 +8,9 @@ use braid_mvstore::{Generation, Prepared, TableId, Timestamp, pin};
 use braid_vfs::planted;
 
 use super::commit::CommitRequest;
+use super::schema::table_id;
 use super::shared::Core;
-use super::tables::{FIRST_USER_TABLE, TOKENS};
+use super::tables::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS};
 use super::view::View;
 use crate::error::{Conflict, ConflictKind, Error, Result};
 use crate::transaction::ReadSet;
@@ -82,28 +83,23 @@ impl Core {
         request.reads.map_or(Ok(()), |reads| self.validate_reads(prepared.generation(), reads, request))
     }
 
-    /// A table that was dropped after the transaction began takes no more rows, and what a
-    /// `Serializable` transaction read of it no longer holds.
+    /// A table that was dropped after the transaction began takes no more rows, and what a `Serializable` transaction read
+    /// of it no longer holds. The same goes for one that was renamed: whoever meant the table of that name may mean
+    /// another one now.
     fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
-        if !self.tables.any_dropped_after(request.begin_ts) || planted!(DropNotValidated) {
+        if !self.tables.any_withdrawn_after(request.begin_ts) || planted!(DropNotValidated) {
             return Ok(());
         }
         let written = request.writes.tables().iter().copied();
         let read = request.reads.into_iter().flat_map(ReadSet::tables);
         for table in written.chain(read) {
-            if table.0 < FIRST_USER_TABLE {
+            if table.0 < FIRST_USER_TABLE || request.created.iter().any(|info| info.id == table) {
                 continue;
             }
             let info = self.tables.by_id(table);
-            let dropped_at = info.as_ref().and_then(|info| info.dropped_at());
-            if info.is_none() || dropped_at.is_some() {
-                return Err(Error::Busy(Box::new(Conflict {
-                    kind: ConflictKind::Schema,
-                    table: Some(self.tables.name_of(table)),
-                    key: None,
-                    begin_ts: request.begin_ts,
-                    winner_ts: dropped_at,
-                })));
+            let changed_at = info.as_ref().and_then(|info| info.changed_after(request.begin_ts));
+            if info.is_none() || changed_at.is_some() {
+                return Err(schema_conflict(self.tables.name_of(table), request, changed_at));
             }
         }
         Ok(())
@@ -120,6 +116,17 @@ impl Core {
         if table == TOKENS && request.token.is_some_and(|token| token.bytes() == key) {
             return Error::AlreadyCommitted { timestamp: winner_ts };
         }
+        // Who made, dropped or renamed a table, or looked for one, knows nothing of the rows that say so.
+        match table {
+            NAMES => {
+                return schema_conflict(String::from_utf8_lossy(key).into_owned(), request, Some(winner_ts));
+            }
+            TABLES => {
+                let name = table_id(key).map_or_else(String::new, |id| self.tables.name_of(id));
+                return schema_conflict(name, request, Some(winner_ts));
+            }
+            _ => {}
+        }
         Error::Busy(Box::new(Conflict {
             kind,
             table: Some(self.tables.name_of(table)),
@@ -128,4 +135,14 @@ impl Core {
             winner_ts: Some(winner_ts),
         }))
     }
+}
+
+fn schema_conflict(table: String, request: &CommitRequest<'_>, winner_ts: Option<Timestamp>) -> Error {
+    Error::Busy(Box::new(Conflict {
+        kind: ConflictKind::Schema,
+        table: Some(table),
+        key: None,
+        begin_ts: request.begin_ts,
+        winner_ts,
+    }))
 }

@@ -9,7 +9,7 @@ use braid_vfs::sync::Arc;
 use super::chunk::{Chunk, ChunkChanges};
 use super::merge::{Merge, Step};
 use super::run::RunFile;
-use crate::core::{Commit, SchemaChange};
+use crate::core::Commit;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::{Durability, TransactionOptions};
@@ -130,7 +130,7 @@ impl Loader {
         // Before others can add to them.
         let rows = core.base.count(&core.current_view().base, self.id.into());
         let commit = self.name_it()?;
-        let table = core.tables.by_id(self.id).map(Table::new);
+        let table = core.tables.by_id(self.id).map(|info| Table::new(info, self.name.as_str()));
         let table = table.ok_or_else(|| Error::NoSuchTable(self.name.clone()))?;
         let duration = core.env.clock.now().saturating_sub(self.began);
         tracing::info!(table = self.name, rows, ?duration, "loaded");
@@ -204,11 +204,7 @@ impl Loader {
         let durably =
             TransactionOptions { durability: Some(Durability::Sync), ..TransactionOptions::default() };
         let policy = RetryPolicy { transaction: durably, ..RetryPolicy::default() };
-        let named = transact(&self.handle, &policy, |tx| {
-            schema::put_catalog_rows(tx, id, name)?;
-            tx.set_schema_change(SchemaChange::Load(id, name.clone()));
-            Ok(())
-        });
+        let named = transact(&self.handle, &policy, |tx| tx.name_table(id, name));
         self.over = matches!(named, Ok(_) | Err(Error::CommitUnknown { .. }));
         named.map(|outcome| outcome.commit)
     }

@@ -6,7 +6,7 @@ use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
 use crate::base::{BaseError, TreeId};
-use crate::core::{Core, FIRST_USER_TABLE, NAMES, TABLES, View};
+use crate::core::{Core, FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, View, sequence_row};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::transaction::{Layers, begin_snapshot};
@@ -92,6 +92,11 @@ impl Core {
             let loaded = self.is_unnamed(TableId(tree));
             if tree >= FIRST_USER_TABLE && !ids.contains(&tree) && !dropped && !loaded {
                 report.findings.push(format!("tree {tree} belongs to no table"));
+            }
+        }
+        for (name, next) in self.catalog_rows(view, SEQUENCES, at)? {
+            if std::str::from_utf8(&name).is_err() || sequence_row(&next).is_none() {
+                report.findings.push(format!("the row of the sequence {name:?} is malformed"));
             }
         }
         report.tables = by_name.len() as u64;

@@ -6,6 +6,11 @@
 //!
 //! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
 //! nothing of the catalog or the log is missing, the load was never finished, and no row of it is saved.
+//!
+//! A sequence goes on after the last block that is known to be reserved; where the log has a gap, ids may come again.
+//!
+//! Tables go by their ids until the log is read: a rename in it may give one the name that another had. Then all of them get
+//! the names that they had last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,12 +21,16 @@ use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
-use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS, check_log_dir, lock_log, log_dir};
+use crate::core::{
+    FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, TOKENS, check_log_dir, lock_log, log_dir, sequence_row,
+};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, ROW_OVERHEAD_BYTES};
 use crate::options::{Durability, Options};
 use crate::record::{changes, kind};
+use crate::schema::check_sequence_name;
+use crate::sequence::SequenceOptions;
 use crate::table::Table;
 use crate::transaction::Transaction;
 
@@ -105,6 +114,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         store: opened.store,
         base: opened.base,
         tables: BTreeMap::new(),
+        sequences: BTreeMap::new(),
         batch: None,
         report: SalvageReport::default(),
     };
@@ -116,6 +126,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         rescue.report.losses.push(loss.to_owned());
     }
     rescue.read_names()?;
+    rescue.read_sequences()?;
     rescue.read_trees()?;
     rescue.read_log(env, &path)?;
     rescue.finish()
@@ -167,6 +178,8 @@ struct Rescue {
     /// Tables whose trees wait for the log to name them, or to hold a row of them.
     unnamed: BTreeSet<TableId>,
     tables: BTreeMap<TableId, Table>,
+    /// The first ids that are not reserved.
+    sequences: BTreeMap<String, u64>,
     batch: Option<(Transaction, usize)>,
     report: SalvageReport,
 }
@@ -218,6 +231,25 @@ impl Rescue {
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
+    }
+
+    fn read_sequences(&mut self) -> Result<()> {
+        let mut losses = Losses::default();
+        let sequences = &mut self.sequences;
+        self.store
+            .salvage(
+                &self.base,
+                SEQUENCES.into(),
+                &mut self.seen,
+                &mut |name, next| {
+                    keep_sequence(sequences, name, Some(next));
+                    Ok(())
+                },
+                &mut |loss| losses.add(loss),
+            )
+            .map_err(reading)?;
+        self.lose_all(&losses);
+        Ok(())
     }
 
     fn read_trees(&mut self) -> Result<()> {
@@ -333,6 +365,7 @@ impl Rescue {
                 }
                 // Names are the other half of the catalog; tokens tell of commits, of which some may be lost.
                 (NAMES | TOKENS, _) => {}
+                (SEQUENCES, next) => keep_sequence(&mut self.sequences, change.key, next),
                 (table, value) => {
                     self.read_awaited_tree(table)?;
                     self.put(table, change.key, value)?;
@@ -353,7 +386,7 @@ impl Rescue {
         }
         // Making a table is a transaction of its own, and the database takes one at a time.
         self.flush()?;
-        let table = self.target.table(&self.name(id))?;
+        let table = self.target.table(&provisional_name(id))?;
         self.tables.insert(id, table.clone());
         Ok(table)
     }
@@ -392,13 +425,53 @@ impl Rescue {
         Ok(())
     }
 
+    /// Gives the tables the names that they had. Where two had one, as no sound catalog says, the second is called by its
+    /// number.
+    fn rename_all(&mut self) -> Result<()> {
+        let mut tx = self.target.begin_immediate()?;
+        for (id, table) in &self.tables {
+            let names = [self.name(*id), format!("table-{id}")];
+            for name in names {
+                match tx.rename_table(table.name(), &name) {
+                    Err(Error::TableExists(_)) => {}
+                    renamed => {
+                        renamed?;
+                        break;
+                    }
+                }
+            }
+        }
+        tx.commit().map(drop)
+    }
+
     fn finish(mut self) -> Result<SalvageReport> {
         self.flush()?;
+        self.rename_all()?;
+        for (name, next) in std::mem::take(&mut self.sequences) {
+            let options = SequenceOptions { start: next, ..SequenceOptions::default() };
+            self.target.sequence_with(&name, options)?;
+        }
         self.report.tables = self.target.tables()?.len() as u64;
         self.tables.clear();
         self.target.close()?;
         Ok(self.report)
     }
+}
+
+/// What cannot be a sequence's row is passed over.
+fn keep_sequence(sequences: &mut BTreeMap<String, u64>, name: &[u8], next: Option<&[u8]>) {
+    let Ok(name) = std::str::from_utf8(name) else { return };
+    match next.map(sequence_row) {
+        Some(Some(next)) if check_sequence_name(name).is_ok() => {
+            drop(sequences.insert(name.to_owned(), next))
+        }
+        Some(_) => {}
+        None => drop(sequences.remove(name)),
+    }
+}
+
+fn provisional_name(id: TableId) -> String {
+    format!("salvaged table {id}")
 }
 
 fn reading(error: BaseError) -> Error {

@@ -9,6 +9,7 @@ use braid_vfs::sync::Arc;
 use super::inner::Inner;
 use super::layers::Layers;
 use super::read_set::LastSpan;
+use crate::core::TableInfo;
 use crate::error::Result;
 use crate::table::Table;
 
@@ -41,7 +42,7 @@ use crate::table::Table;
 #[derive(Debug)]
 pub struct Cursor {
     inner: Arc<Inner>,
-    table: Table,
+    table: Arc<TableInfo>,
     layers: Layers,
     last_span: LastSpan,
 }
@@ -50,7 +51,7 @@ impl Cursor {
     pub(super) fn new(inner: Arc<Inner>, table: &Table) -> Result<Self> {
         inner.check(table.info())?;
         let layers = Layers::over(&inner.core().base, inner.view()?, table.info().id, inner.begin_ts);
-        Ok(Self { inner, table: table.clone(), layers, last_span: LastSpan::default() })
+        Ok(Self { inner, table: Arc::clone(table.info()), layers, last_span: LastSpan::default() })
     }
 
     /// Goes to the first row with a key ≥ `key`; whether there is one.
@@ -148,7 +149,7 @@ impl Cursor {
         direction: Direction,
         limit: Bound<&[u8]>,
     ) -> Result<bool> {
-        self.inner.check(self.table.info())?;
+        self.inner.check(&self.table)?;
         self.check_notes()?;
         let found = self.layers.seek(Some(&self.inner), from, direction)?;
         self.track(from, direction, limit);
@@ -157,7 +158,7 @@ impl Cursor {
 
     /// The same, one row on.
     pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
-        self.inner.check(self.table.info())?;
+        self.inner.check(&self.table)?;
         if self.layers.has_ended(direction) {
             return Ok(false);
         }
@@ -194,7 +195,7 @@ impl Cursor {
             Direction::Forward => (from, reached),
             Direction::Backward => (reached, from),
         };
-        reads.span(&mut self.last_span, self.table.info().id, from, to);
+        reads.span(&mut self.last_span, self.table.id, from, to);
     }
 }
 

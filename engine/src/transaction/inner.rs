@@ -4,13 +4,20 @@ use std::fmt;
 
 use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
-use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
 use super::read_set::ReadSet;
-use crate::core::{Core, TableInfo, View};
+use crate::core::{Core, TABLES, TableInfo, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+
+/// It is open, and the catalog is as its snapshot has it.
+const PLAIN: u8 = 0;
+/// It is open and has changed the catalog: each use of a table asks its own rows first.
+const SCHEMA: u8 = 1;
+/// Committed or rolled back.
+const OVER: u8 = 2;
 
 /// See the module. The last holder lets the snapshot go.
 pub(crate) struct Inner {
@@ -24,8 +31,10 @@ pub(crate) struct Inner {
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
     reads: Option<Mutex<ReadSet>>,
-    /// Committed or rolled back.
-    over: AtomicBool,
+    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
+    created: Mutex<Vec<Arc<TableInfo>>>,
+    /// [`PLAIN`], [`SCHEMA`] or [`OVER`].
+    state: AtomicU8,
 }
 
 impl fmt::Debug for Inner {
@@ -43,7 +52,8 @@ impl Inner {
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            over: AtomicBool::new(false),
+            created: Mutex::default(),
+            state: AtomicU8::new(PLAIN),
         })
     }
 
@@ -68,32 +78,67 @@ impl Inner {
         self.is_live() && table.core == self.core().id && !table.is_missing_at(self.begin_ts)
     }
 
-    /// Whether it has not ended, and this is the process that began it.
+    /// Whether it has not ended and has not changed the catalog, and this is the process that began it.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        !self.is_closed() && self.core().is_own_process()
+        self.state.load(Ordering::Acquire) == PLAIN && self.core().is_own_process()
     }
 
-    /// Says what [`check`](Self::check) has found.
-    #[cold]
-    fn refuse(&self, table: &TableInfo) -> Result<()> {
+    /// Refuses use after the end, and in a forked process.
+    pub(super) fn check_open(&self) -> Result<()> {
         if self.is_closed() {
             return Err(Error::TransactionClosed);
         }
-        let core = self.core();
-        core.check_process()?;
-        if table.core != core.id {
-            return Err(Error::ForeignTable(table.name.to_string()));
+        self.core().check_process()
+    }
+
+    /// Whatever [`is_sound`](Self::is_sound) does not let pass at once.
+    #[cold]
+    fn refuse(&self, table: &TableInfo) -> Result<()> {
+        self.check_open()?;
+        if table.core != self.core().id {
+            return Err(Error::ForeignTable(table.name().to_string()));
         }
-        Err(Error::NoSuchTable(table.name.to_string()))
+        match self.own_table(table.id) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::NoSuchTable(table.name().to_string())),
+            None if !table.is_missing_at(self.begin_ts) => Ok(()),
+            None if table.is_uncommitted() && !self.has_created(table) => {
+                Err(Error::UncommittedTable(table.name().to_string()))
+            }
+            None => Err(Error::NoSuchTable(table.name().to_string())),
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == OVER
     }
 
     pub(super) fn close(&self) {
-        self.over.store(true, Ordering::Release);
+        self.state.store(OVER, Ordering::Release);
+    }
+
+    /// From here on its own rows are asked for tables.
+    pub(super) fn begin_schema_change(&self) {
+        let _ = self.state.compare_exchange(PLAIN, SCHEMA, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// The tables that it made.
+    pub(super) fn created(&self) -> MutexGuard<'_, Vec<Arc<TableInfo>>> {
+        self.created.lock()
+    }
+
+    /// Whether a table is one that it made, and has perhaps unmade since.
+    fn has_created(&self, table: &TableInfo) -> bool {
+        self.created.lock().iter().any(|info| info.id == table.id)
+    }
+
+    /// Whether its own rows say that a table is there; `None` where they do not speak of it.
+    fn own_table(&self, id: TableId) -> Option<bool> {
+        if self.state.load(Ordering::Acquire) == PLAIN {
+            return None;
+        }
+        self.writes.lock().get(TABLES, &id.0.to_be_bytes()).map(|found| found.value().is_some())
     }
 
     /// Lets the snapshot go.
@@ -127,6 +172,24 @@ impl Inner {
         match value {
             Some(value) => writes.put(table, key, value),
             None => writes.delete(table, key),
+        }
+        self.writes_version.store(writes.version(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes rows of the system's, all or none.
+    pub(super) fn write_catalog(&self, rows: &[(TableId, &[u8], Option<&[u8]>)]) -> Result<()> {
+        self.begin_schema_change();
+        let mut writes = self.writes.lock();
+        let bytes = rows.iter().fold(writes.bytes(), |bytes, (table, key, value)| {
+            writes.bytes_after(bytes, *table, key, value.map_or(0, <[u8]>::len))
+        });
+        self.check_size(bytes)?;
+        for (table, key, value) in rows {
+            match value {
+                Some(value) => writes.put(*table, key, value),
+                None => writes.delete(*table, key),
+            }
         }
         self.writes_version.store(writes.version(), Ordering::Release);
         Ok(())

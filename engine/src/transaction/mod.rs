@@ -1,6 +1,7 @@
 //! Transactions and snapshots: what a program reads and writes through.
 
 mod begin;
+mod catalog;
 mod count;
 mod cursor;
 mod inner;

@@ -8,7 +8,7 @@ use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
 use super::snapshot::Snapshot;
-use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
+use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChanges};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::table::Table;
@@ -46,9 +46,8 @@ pub(super) struct Admitted {
 /// ```
 #[derive(Debug)]
 pub struct Transaction {
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     admitted: Admitted,
-    schema: Option<SchemaChange>,
     over: bool,
 }
 
@@ -62,7 +61,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, schema: None, over: false }
+        Self { snapshot, admitted, over: false }
     }
 
     /// Whether it was admitted exclusively, and so cannot lose.
@@ -175,10 +174,11 @@ impl Transaction {
             exclusive: self.admitted.exclusive.is_some(),
             durability: self.admitted.durability,
             busy_timeout: self.admitted.busy_timeout,
+            schema: SchemaChanges::of(&writes),
             writes: &mut writes,
             reads: inner.reads().as_deref(),
-            schema: self.schema.take(),
             token: self.admitted.token.as_ref(),
+            created: &inner.created(),
         });
         writes.clear();
         installed.map(Some)
@@ -188,6 +188,7 @@ impl Transaction {
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
         self.snapshot.inner.close();
+        self.snapshot.inner.created().drain(..).for_each(|table| table.end_creation());
         match Arc::get_mut(&mut self.snapshot.inner) {
             Some(inner) => inner.end(),
             None => self.snapshot.inner.stop_writing(),
@@ -206,16 +207,6 @@ impl Transaction {
     pub(crate) fn delete_row(&mut self, table: TableId, key: &[u8]) -> Result<()> {
         self.snapshot.inner.core().check_row(key, &[])?;
         self.snapshot.inner.write(table, key, None)
-    }
-
-    /// A row of a system table.
-    pub(crate) fn get_row(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.snapshot.inner.get(table, key, <[u8]>::to_vec)
-    }
-
-    /// What the commit does to the catalog beside its rows.
-    pub(crate) fn set_schema_change(&mut self, change: SchemaChange) {
-        self.schema = Some(change);
     }
 }
 

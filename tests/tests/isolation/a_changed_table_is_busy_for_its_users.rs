@@ -1,0 +1,211 @@
+//! A table that a sibling drops or renames under an open transaction: whoever wrote to it, or as `Serializable` read it, is
+//! refused with `Busy(Schema)` and nothing of its work is applied; whoever did neither commits.
+
+use braid::{
+    ConflictKind, Database, Error, Isolation, Options, Result, Snapshot, Table, Transaction,
+    TransactionOptions,
+};
+use braid_tests::{Layering, Place, Session, assert_clean, contents};
+
+/// What the sibling does to the table `used`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Drop,
+    DropAndMakeAnew,
+    Rename,
+    /// Another table takes its name.
+    Replace,
+    /// A table that is not the one in use comes and goes.
+    Elsewhere,
+}
+
+/// What the transaction did with it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Write,
+    Read,
+    Scan,
+    /// It asked whether there is one of that name.
+    Lookup,
+    /// It listed all tables.
+    List,
+    Nothing,
+}
+
+/// One session: a handle of its own, and a transaction.
+struct Desk {
+    db: Database,
+    tx: Option<Transaction>,
+}
+
+fn apply(db: &Database, change: Change) -> Result<()> {
+    match change {
+        Change::Drop => drop(db.drop_table("used")?),
+        Change::DropAndMakeAnew => {
+            db.drop_table("used")?;
+            db.put(&db.table("used")?, "row", "of the new table")?;
+        }
+        Change::Rename => db.rename_table("used", "was used")?,
+        Change::Replace => {
+            let mut tx = db.begin_with(TransactionOptions::default())?;
+            let new = tx.create_table("new")?;
+            tx.put(&new, "row", "of the new table")?;
+            tx.rename_table("used", "was used")?;
+            tx.rename_table("new", "used")?;
+            tx.commit()?;
+        }
+        Change::Elsewhere => {
+            db.table("passing")?;
+            db.rename_table("passing", "passed")?;
+            db.drop_table("passed")?;
+        }
+    }
+    Ok(())
+}
+
+fn work(tx: &mut Transaction, used: &Table, witness: &Table, how: Use) -> Result<()> {
+    match how {
+        Use::Write => tx.put(used, "row", "of the loser")?,
+        Use::Read => drop(tx.get(used, "row")?),
+        Use::Scan => drop(tx.scan(used)?.collect::<Result<Vec<_>>>()?),
+        Use::Lookup => drop(tx.existing_table("used")?),
+        Use::List => drop(tx.tables()?),
+        Use::Nothing => {}
+    }
+    tx.put(witness, "row", "of the loser")
+}
+
+fn loses(isolation: Isolation, change: Change, how: Use) -> bool {
+    let serializable = isolation == Isolation::Serializable;
+    match how {
+        Use::Nothing => false,
+        // A list is of all tables, also of one that has come and gone since: it goes by versions, not by what is left.
+        Use::List => serializable,
+        Use::Write => change != Change::Elsewhere,
+        Use::Read | Use::Scan | Use::Lookup => serializable && change != Change::Elsewhere,
+    }
+}
+
+fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Result<()> {
+    let context = format!("{isolation:?}, {layering:?}, {change:?}, {how:?}");
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options::default())?;
+    let (used, witness) = (db.table("used")?, db.table("witness")?);
+    db.put(&used, "row", "old")?;
+    db.put(&witness, "row", "old")?;
+    let settle = |moment: Layering| if moment == layering { db.checkpoint().map(drop) } else { Ok(()) };
+    settle(Layering::Tree)?;
+    let [user, changer] = [(); 2].map(|()| {
+        let path = place.path();
+        Session::start(move || Desk { db: Database::open(path).expect("a sibling opens"), tx: None })
+    });
+    let (mine, its) = (used.clone(), witness.clone());
+    user.run(move |desk| {
+        let options = TransactionOptions { isolation, ..TransactionOptions::default() };
+        let tx = desk.tx.insert(desk.db.begin_with(options)?);
+        work(tx, &mine, &its, how)
+    })?;
+    let before = db.snapshot()?;
+    changer.run(move |desk| apply(&desk.db, change))?;
+    settle(Layering::Moving)?;
+    // What it sees stays what it was.
+    let mine = used.clone();
+    user.run(move |desk| {
+        let tx = desk.tx.as_ref().expect("it has begun");
+        let row: &[u8] = if how == Use::Write { b"of the loser" } else { b"old" };
+        let peek: &Snapshot = tx;
+        assert_eq!(peek.get(&mine, "row")?.as_deref(), Some(row));
+        // Asked at the end: for a serializable one it would count as a use.
+        if isolation == Isolation::Snapshot {
+            assert_eq!(tx.existing_table("used")?.map(|table| table.id()), Some(mine.id()));
+            assert_eq!(tx.tables()?, ["used", "witness"]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    let peeked = isolation == Isolation::Serializable && how == Use::Nothing;
+    let committed = user.run(|desk| desk.tx.take().expect("it has begun").commit());
+    let left = contents(&db.snapshot()?, &witness)?;
+    let left = left.values().next().expect("the witness has a row");
+    if loses(isolation, change, how) || (peeked && change != Change::Elsewhere) {
+        let error = committed.expect_err(&context);
+        assert!(error.is_retryable(), "{context}: {error}");
+        let conflict = error.conflict().expect("a lost race is Busy");
+        assert_eq!(conflict.kind, ConflictKind::Schema, "{context}: {conflict}");
+        assert!(conflict.winner_ts.is_some_and(|winner| winner > conflict.begin_ts), "{context}");
+        assert_eq!(left, b"old", "{context}: nothing of the loser was applied");
+        assert_eq!(db.stats().conflicts.schema, 1);
+    } else {
+        committed.unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert_eq!(left, b"of the loser", "{context}");
+    }
+    assert_eq!(before.get(&used, "row")?.as_deref(), Some(&b"old"[..]), "{context}");
+    assert_eq!(before.existing_table("used")?.map(|table| table.id()), Some(used.id()), "{context}");
+    if matches!(change, Change::DropAndMakeAnew | Change::Replace) {
+        let now = db.table("used")?;
+        assert_eq!(db.get(&now, "row")?.as_deref(), Some(&b"of the new table"[..]), "{context}");
+    }
+    drop(before);
+    assert_clean(&db)
+}
+
+fn all(isolation: Isolation) -> Result<()> {
+    use Change::{Drop, DropAndMakeAnew, Elsewhere, Rename, Replace};
+    use Use::{List, Lookup, Nothing, Read, Scan, Write};
+    for layering in [Layering::Store, Layering::Tree, Layering::Moving] {
+        for change in [Drop, DropAndMakeAnew, Rename, Replace, Elsewhere] {
+            for how in [Write, Read, Scan, Lookup, List, Nothing] {
+                run(isolation, layering, change, how)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn under_snapshot() -> Result<()> {
+    all(Isolation::Snapshot)
+}
+
+#[test]
+fn under_serializable() -> Result<()> {
+    all(Isolation::Serializable)
+}
+
+/// Of two that work on one name the second is refused, at either level.
+#[test]
+fn two_changes_of_one_name_conflict() -> Result<()> {
+    type Step = fn(&mut Transaction) -> Result<()>;
+    let steps: [Step; 4] = [
+        |tx| tx.create_table("free").map(drop),
+        |tx| tx.rename_table("a", "free"),
+        |tx| tx.drop_table("a").map(drop),
+        |tx| tx.rename_table("b", "free"),
+    ];
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        for (first, one) in steps.iter().enumerate() {
+            for (second, other) in steps.iter().enumerate() {
+                let place = Place::in_memory();
+                let db = place.open_mvcc(Options::default())?;
+                db.table("a")?;
+                db.table("b")?;
+                let options = TransactionOptions { isolation, ..TransactionOptions::default() };
+                let [mut tx1, mut tx2] = [db.begin_with(options.clone())?, db.begin_with(options)?];
+                one(&mut tx1)?;
+                other(&mut tx2)?;
+                tx1.commit()?;
+                // Dropping `a` has nothing to do with making `free`, nor with making it of `b`.
+                let independent = matches!((first, second), (0 | 3, 2) | (2, 0 | 3));
+                let committed = tx2.commit();
+                if independent {
+                    committed?;
+                } else {
+                    let error = committed.expect_err("they work on one name");
+                    let kind = error.conflict().map(|conflict| conflict.kind);
+                    assert_eq!(kind, Some(ConflictKind::Schema), "{first}, {second}: {error}");
+                }
+                assert_clean(&db)?;
+            }
+        }
+    }
+    Ok(())
+}
