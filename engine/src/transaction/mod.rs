@@ -1,6 +1,7 @@
 //! Transactions and snapshots: what a program reads and writes through.
 
 mod begin;
+mod commit_future;
 mod count;
 mod cursor;
 mod inner;
@@ -11,6 +12,7 @@ mod read_set;
 mod snapshot;
 mod write;
 
+pub use commit_future::CommitFuture;
 pub use cursor::Cursor;
 pub use range::Range;
 pub use snapshot::Snapshot;
