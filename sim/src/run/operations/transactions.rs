@@ -26,7 +26,7 @@ pub(super) fn by_mode(session: &mut Session) {
 }
 
 /// How a transaction is told to be.
-fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
+pub(super) fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     let features = &session.shared.plan.features;
     let (may_defer, may_serialize) = (features.has("deferred"), features.has("serializable"));
     let rng = &mut session.rng;
@@ -45,11 +45,11 @@ fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     }
 }
 
-fn asked(session: &Session, options: &TransactionOptions) -> Durability {
+pub(super) fn asked(session: &Session, options: &TransactionOptions) -> Durability {
     options.durability.unwrap_or(session.shared.plan.options.durability)
 }
 
-fn some(session: &mut Session) -> u32 {
+pub(super) fn some(session: &mut Session) -> u32 {
     [1, 2, 4, 12][session.rng.usize(0..4)]
 }
 
