@@ -11,6 +11,7 @@
 
 mod cell;
 mod cells;
+mod executor;
 mod figures;
 mod machine;
 mod measure;

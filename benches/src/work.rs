@@ -7,6 +7,7 @@ use braid::{Database, Durability, Options, RetryPolicy, Table};
 
 use crate::Result;
 use crate::cell::{self, options, unfolded_options, verify};
+use crate::executor;
 use crate::measure::times;
 use crate::rows::{Dice, Order, number_of, value};
 
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     rows: u64,
     #[arg(long, default_value_t = 1)]
     threads: u64,
+    /// Tasks, for what runs futures.
+    #[arg(long, default_value_t = 64)]
+    writers: u64,
     #[arg(long, default_value = "sequential")]
     order: Order,
     /// A directory that does not exist yet; it stays.
@@ -63,6 +67,8 @@ enum Operation {
     Deferred,
     /// Commits a row, durable.
     Durable,
+    /// The same by futures: `writers` tasks on `threads` threads.
+    DurableAsync,
     /// Moves money between two of `rows` accounts by `transact`: two reads and two writes, deferred.
     Transfer,
     /// Commits a hundred new rows in one transaction, deferred; `operations` counts rows.
@@ -78,11 +84,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         std::fs::create_dir(&arguments.dir)?;
     }
     let durability = match arguments.operation {
-        Operation::Durable => Durability::Sync,
+        Operation::Durable | Operation::DurableAsync => Durability::Sync,
         _ => Durability::Deferred,
     };
     let chosen = match arguments.operation {
-        Operation::Durable => options(durability),
+        Operation::Durable | Operation::DurableAsync => options(durability),
         _ => unfolded_options(durability),
     };
     let began = std::time::Instant::now();
@@ -139,8 +145,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Operation::Deferred | Operation::Durable => {
             let each = |thread| commit(arguments, &db, &table, thread);
             on_threads(arguments, each)?;
+            tell_syncs(&db);
             return verify("rows", db.snapshot()?.count(&table)?, per_thread(arguments) * arguments.threads);
         }
+        Operation::DurableAsync => return commit_async(arguments, &db, &table),
         Operation::Insert100 => {
             let each = |thread| insert_100(arguments, &db, &table, thread);
             on_threads(arguments, each)?;
@@ -241,7 +249,6 @@ fn per_thread(arguments: &Arguments) -> u64 {
 }
 
 /// Runs `each` with the number of each thread, and tells how fast all operations were.
-#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
 fn on_threads(arguments: &Arguments, each: impl Fn(u64) -> Result<()> + Sync) -> Result<()> {
     let began = std::time::Instant::now();
     std::thread::scope(|scope| {
@@ -250,9 +257,13 @@ fn on_threads(arguments: &Arguments, each: impl Fn(u64) -> Result<()> + Sync) ->
             (0..arguments.threads).map(|thread| scope.spawn(move || each(thread))).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?)
     })?;
-    let total = per_thread(arguments) * arguments.threads;
-    eprintln!("{:.0} 1/s", total as f64 / began.elapsed().as_secs_f64());
+    tell_rate(per_thread(arguments) * arguments.threads, began);
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn tell_rate(operations: u64, began: std::time::Instant) {
+    eprintln!("{:.0} 1/s", operations as f64 / began.elapsed().as_secs_f64());
 }
 
 /// The accounts' balances are the numbers that their values say; their sum stays. Returns how many attempts were lost.
@@ -286,6 +297,31 @@ fn insert_100(arguments: &Arguments, db: &Database, table: &Table, thread: u64) 
         tx.commit()?;
     }
     Ok(())
+}
+
+fn tell_syncs(db: &Database) {
+    let log = db.stats().log;
+    eprintln!("{} syncs, {:.1} commits for each", log.syncs, log.commits_per_sync);
+}
+
+fn commit_async(arguments: &Arguments, db: &Database, table: &Table) -> Result<()> {
+    let each = arguments.operations / arguments.writers;
+    let began = std::time::Instant::now();
+    executor::run(usize::try_from(arguments.threads)?, usize::try_from(arguments.writers)?, |writer| {
+        let (db, table, order) = (db.clone(), table.clone(), arguments.order);
+        async move {
+            for repetition in 0..each {
+                let number = ((writer as u64) << 40) | repetition;
+                let mut tx = db.begin_concurrent()?;
+                tx.put(&table, order.key(number), value(number, 0))?;
+                tx.commit_async().await?;
+            }
+            Ok(())
+        }
+    })?;
+    tell_rate(each * arguments.writers, began);
+    tell_syncs(db);
+    verify("rows", db.snapshot()?.count(table)?, each * arguments.writers)
 }
 
 fn commit(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<()> {

@@ -50,9 +50,14 @@ impl Token {
         &self.bytes
     }
 
-    /// Puts the row into the write set, its timestamp still open.
-    pub(crate) fn put(&self, writes: &mut WriteSet) {
-        writes.put(TOKENS, &self.bytes, &encode(self.written, Timestamp::ZERO));
+    /// Puts the row into the write set of a transaction that is about to commit, its timestamp still open, and whatever
+    /// old ones have their turn. The transaction began at `begin_ts` and is still registered.
+    pub(crate) fn put(&self, core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result<()> {
+        if writes.get(TOKENS, &self.bytes).is_none() {
+            writes.put(TOKENS, &self.bytes, &encode(self.written, Timestamp::ZERO));
+            forget_old(core, begin_ts, writes)?;
+        }
+        Ok(())
     }
 
     /// In the commit section: the row's value as it will be.
@@ -84,9 +89,9 @@ pub(crate) fn find(snapshot: &Snapshot, token: &[u8]) -> Result<Option<Timestamp
     found.transpose()
 }
 
-/// Deletes tokens that are too old, as far as the turn of a transaction goes that began at `begin_ts` and is still
-/// registered: that keeps the newest base readable too.
-pub(crate) fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result<()> {
+/// Deletes tokens that are too old, as far as the turn of a transaction goes. That it is registered keeps the newest base
+/// readable too.
+fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result<()> {
     let retention = core.options.token_retention;
     let oldest = core.env.clock.unix_time().saturating_sub(retention);
     let mut looked_at = [const { Vec::new() }; LOOKED_AT];

@@ -59,6 +59,12 @@ mod bugs {
         FailedSyncRetried,
         /// A leader wakes every follower as covered, also those that came after its sync began.
         FollowerWokenEarly,
+        /// The wakers of futures whose sync has come are dropped.
+        WakerLost,
+        /// A leader that leaves futures behind calls nobody to lead for them.
+        ServerNotCalled,
+        /// A commit's future is ready once the commit is installed.
+        ReadyBeforeSync,
         /// A leader takes the end of the log after its sync, and so covers what came during it.
         EndTakenAfterSync,
         /// A batch that spans segments syncs the last of them only.

@@ -18,8 +18,8 @@
 //! # Invariants
 //!
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
-//! 2. `leading` is true exactly while one thread leads or has been told to. A follower is in `waiting` only while
-//!    `leading` is true, so there is always somebody who will wake it.
+//! 2. `lead` is `Taken` exactly while one thread leads or has been told to. A follower is in `waiting` only while it is
+//!    `Taken`, a waker only while it is `Taken` or `Called`, so there is always somebody who will wake it.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
@@ -29,21 +29,38 @@
 //! giving up the lead. Were the leader to look at the queue in one hold and give up the lead in another:
 //!
 //! ```text
-//! leader:   lock, queue is empty, unlock ·                       · lock, leading = false, unlock
-//! follower:                              · lock, leading? yes:
+//! leader:   lock, queue is empty, unlock ·                       · lock, lead = Free, unlock
+//! follower:                              · lock, is it taken? yes:
 //!                                          join, unlock, sleep   ·  ... for ever
 //! ```
 //!
 //! The wake-ups are made outside the mutex, and whoever is woken takes no lock.
+//!
+//! # Futures
+//!
+//! A future waits by leaving a waker with the crowd of its sync, and nobody can tell it to lead. For futures there is
+//! the *server*, one thread that its owner gives to [`GroupCommit::serve`]: it leads where somebody waits and no
+//! thread does, and it alone calls wakers, as they are code of the user's that may do anything, drop the last handle of
+//! a database say, and whoever else leads may hold locks of the engine's.
+//!
+//! * `lead` is `Called` from when a future waits and nobody leads until somebody does: the server, or a thread that comes
+//!   first. A thread never waits for the server: it takes a lead that is not `Taken` itself. So the server may call
+//!   code that waits for a sync.
+//! * Whoever ends a turn hands the lead to the successor; if there is none and futures wait, to the server. Either way the
+//!   next sync covers all that wait, threads and futures, and no one waits for more than two.
+//! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
 
 use std::io;
 use std::sync::Arc;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use braid_vfs::sync::{Event, Mutex};
+use braid_vfs::sync::{Condvar, Event, Mutex, Wakers};
 
+use self::futures::Served;
 use crate::{Lsn, SyncError};
+
+mod futures;
 
 /// What the leader syncs.
 pub(crate) trait SyncTarget {
@@ -60,19 +77,46 @@ pub(crate) struct GroupCommit {
     durable: AtomicU64,
     poisoned: AtomicBool,
     queue: Mutex<Queue>,
+    /// Where the server sleeps.
+    server: Condvar,
 }
 
-#[derive(Debug, Default)]
+/// Who leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Lead {
+    /// Nobody, and nobody waits.
+    #[default]
+    Free,
+    /// Nobody yet: the server, unless a thread comes first.
+    Called,
+    /// A thread, or one has been told to.
+    Taken,
+}
+
+#[derive(Debug)]
 struct Queue {
-    leading: bool,
+    lead: Lead,
     /// What the present sync covers; `None` before its leader has taken the log's end.
     through: Option<Lsn>,
     waiting: Waiting,
     failure: Option<Arc<io::Error>>,
+    served: Served,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            lead: Lead::Free,
+            through: None,
+            waiting: Waiting::of_turn(0),
+            failure: None,
+            served: Served::default(),
+        }
+    }
 }
 
 /// Those who sleep.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     /// Whom the present sync covers.
     present: Crowd,
@@ -81,11 +125,12 @@ struct Waiting {
     next: Crowd,
 }
 
-/// Threads that are woken together.
-#[derive(Debug, Default)]
+/// Threads and futures that are woken together.
+#[derive(Debug)]
 struct Crowd {
     event: Option<Arc<Event>>,
     threads: usize,
+    futures: Wakers,
 }
 
 const COVERED: u32 = 1;
@@ -93,15 +138,34 @@ const LEAD: u32 = 2;
 const FAILED: u32 = 3;
 
 impl Crowd {
+    const fn of_turn(turn: u64) -> Self {
+        Self { event: None, threads: 0, futures: Wakers::of_turn(turn) }
+    }
+
     fn join(&mut self) -> Arc<Event> {
         self.threads += 1;
         Arc::clone(self.event.get_or_insert_default())
     }
 
-    fn wake(self, verdict: u32) {
-        if let Some(event) = self.event {
+    /// Wakes the threads.
+    fn wake(&self, verdict: u32) {
+        if let Some(event) = &self.event {
             event.set(verdict);
         }
+    }
+}
+
+impl Waiting {
+    /// Nobody; the present sync is the one of that number.
+    const fn of_turn(turn: u64) -> Self {
+        Self { present: Crowd::of_turn(turn), successor: None, next: Crowd::of_turn(turn + 1) }
+    }
+
+    /// Takes those out whom a sync covered, with the successor: what was next is present now.
+    fn advance(&mut self) -> (Crowd, Option<Arc<Event>>) {
+        let later = Crowd::of_turn(self.next.futures.turn() + 1);
+        let next = std::mem::replace(&mut self.next, later);
+        (std::mem::replace(&mut self.present, next), self.successor.take())
     }
 }
 
@@ -135,6 +199,7 @@ impl GroupCommit {
             durable: AtomicU64::new(durable.get()),
             poisoned: AtomicBool::new(false),
             queue: Mutex::new(Queue::default()),
+            server: Condvar::new(),
         }
     }
 
@@ -163,10 +228,10 @@ impl GroupCommit {
             if self.is_poisoned() {
                 return Err(SyncError::Poisoned);
             }
-            if queue.leading {
+            if queue.lead == Lead::Taken {
                 Some(queue.join(lsn))
             } else {
-                queue.leading = true;
+                queue.lead = Lead::Taken;
                 queue.through = None;
                 None
             }
@@ -214,15 +279,21 @@ impl GroupCommit {
                 return Err(SyncError::Poisoned);
             }
             self.durable.store(through.get(), Ordering::Release);
-            let Waiting { present, successor, next } = std::mem::take(&mut queue.waiting);
+            let (mut covered, successor) = queue.waiting.advance();
             queue.through = None;
-            queue.leading = successor.is_some() && !planted!(FollowerWokenEarly);
-            if queue.leading {
-                queue.waiting.present = next;
+            queue.lead = if successor.is_some() && !planted!(FollowerWokenEarly) {
+                Lead::Taken
+            } else if queue.waiting.present.futures.is_empty() || planted!(ServerNotCalled) {
+                Lead::Free
             } else {
-                next.wake(COVERED);
+                Lead::Called
+            };
+            if planted!(FollowerWokenEarly) {
+                queue.waiting.present.wake(COVERED);
+                queue.waiting.present.event = None;
             }
-            (successor, present)
+            self.hand_to_server(&mut queue, &mut covered);
+            (successor, covered)
         };
         if let Some(successor) = successor {
             successor.set(if planted!(FollowerWokenEarly) { COVERED } else { LEAD });
@@ -232,13 +303,17 @@ impl GroupCommit {
     }
 
     fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {
-        let (first, Waiting { present, successor, next }) = {
+        let (first, present, successor, next) = {
             let mut queue = self.queue.lock();
             let first = !self.poisoned.swap(true, Ordering::AcqRel);
             if first {
                 queue.failure = cause;
             }
-            (first, std::mem::take(&mut queue.waiting))
+            let (mut present, successor) = queue.waiting.advance();
+            let (mut next, _) = queue.waiting.advance();
+            self.hand_to_server(&mut queue, &mut present);
+            self.hand_to_server(&mut queue, &mut next);
+            (first, present, successor, next)
         };
         present.wake(FAILED);
         next.wake(FAILED);

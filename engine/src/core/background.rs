@@ -1,11 +1,15 @@
-//! The two background threads of a core.
+//! The background threads of a core.
 //!
 //! * The *checkpointer* folds when asked to, and frees what only old snapshots held.
 //! * The *log keeper* prepares the next segment ahead of need, bounds what a power cut can take from `Deferred` commits by
 //!   a sync at intervals, and marks an idle log as durable to its end.
 //!
-//! Both sleep while there is nothing to do: an idle database wakes nobody. They hold the core, and are stopped and joined
-//! before its last handle lets go.
+//! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
+//!   of them. It calls code of the user's, and holds nothing while it does so.
+//!
+//! All sleep while there is nothing to do: an idle database wakes nobody. They hold the core, and are stopped and joined
+//! before its last handle lets go. The server may be the one who drops that handle, with a future: it does not wait for
+//! itself then, and ends right after.
 
 use std::io;
 use std::time::Duration;
@@ -30,6 +34,8 @@ struct Wishes {
     burial: bool,
     settle: bool,
     segment: bool,
+    /// When futures that wait for a time are to look at it.
+    alarm: Option<Duration>,
     stop: bool,
 }
 
@@ -46,6 +52,7 @@ pub(crate) struct Background {
     /// Folded generations, kept here so that their memory is freed by the checkpointer and not by a reader's drop.
     buried: Mutex<Vec<Arc<Generation>>>,
     tasks: Mutex<Vec<Box<dyn Task>>>,
+    is_serving: AtomicBool,
 }
 
 impl Background {
@@ -65,6 +72,15 @@ impl Background {
         }
         if log.wants_preparation() && first_to_ask(&self.segment_asked) {
             self.wishes.lock().segment = true;
+            self.log_keeper.notify_one();
+        }
+    }
+
+    /// Has futures that wait for room, or for the gate up to a time, woken at a time.
+    pub(super) fn wake_at(&self, time: Duration) {
+        let mut wishes = self.wishes.lock();
+        if wishes.alarm.is_none_or(|alarm| time < alarm) {
+            wishes.alarm = Some(time);
             self.log_keeper.notify_one();
         }
     }
@@ -95,7 +111,8 @@ impl Background {
     }
 
     /// Stops both threads and waits for them.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&self, log: &Log) {
+        log.stop_serving();
         self.wishes.lock().stop = true;
         self.checkpointer.notify_all();
         self.log_keeper.notify_all();
@@ -139,6 +156,36 @@ impl Core {
         Ok(())
     }
 
+    /// Starts the server, unless it runs.
+    pub(super) fn start_server(self: &Arc<Self>, writer: &Writer) -> io::Result<()> {
+        let background = &writer.background;
+        if background.is_serving.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut tasks = background.tasks.lock();
+        if background.is_serving.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let core = Arc::clone(self);
+        let server = self.env.spawn.spawn(
+            "braid-server",
+            Box::new(move || {
+                if let Some(writer) = &core.writer {
+                    writer.log.serve_futures();
+                }
+            }),
+        )?;
+        tasks.push(server);
+        background.is_serving.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Has all futures look again that wait for room or for the gate.
+    fn wake_waiting(writer: &Writer) {
+        writer.log.wake_soon(writer.gate.futures());
+        writer.budget.look_again();
+    }
+
     fn run_checkpointer(&self, writer: &Writer) {
         let background = &writer.background;
         let mut something_is_buried = false;
@@ -171,6 +218,12 @@ impl Core {
     }
 
     fn run_log_keeper(&self, writer: &Writer) {
+        self.keep_log(writer);
+        // Of a poisoned log: whoever waits for something else is told so, as there will be no alarm.
+        Self::wake_waiting(writer);
+    }
+
+    fn keep_log(&self, writer: &Writer) {
         let background = &writer.background;
         let mut settle_at: Option<Duration> = None;
         while !writer.log.is_poisoned() {
@@ -188,7 +241,10 @@ impl Core {
             if wishes.stop {
                 return;
             }
-            if std::mem::take(&mut wishes.segment) {
+            if wishes.alarm.take_if(|at| now >= *at).is_some() {
+                drop(wishes);
+                Self::wake_waiting(writer);
+            } else if std::mem::take(&mut wishes.segment) {
                 drop(wishes);
                 match writer.log.prepare(0) {
                     Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
@@ -197,7 +253,7 @@ impl Core {
                 }
             } else if std::mem::take(&mut wishes.settle) {
                 settle_at.get_or_insert(now.saturating_add(self.options.deferred_sync_interval));
-            } else if let Some(at) = settle_at {
+            } else if let Some(at) = [settle_at, wishes.alarm].into_iter().flatten().min() {
                 background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
             } else {
                 background.log_keeper.wait(&mut wishes);
@@ -211,14 +267,16 @@ impl Core {
         let log = &writer.log;
         // Looked at in the section: whoever appended before is covered, and whoever does so after sees that the wish has
         // been taken and makes another. Outside it, a processor that reorders could let a commit fall between the two.
-        let appended = {
-            let _section = writer.section.lock();
-            log.appended()
+        let (appended, last) = {
+            let section = writer.section.lock();
+            (log.appended(), section.clock.last())
         };
         if planted!(DeferredNeverSynced) {
             return Ok(());
         }
         log.sync_through(appended)?;
+        // For commits whose futures are not polled any more.
+        self.raise_acked(last);
         let watermark = {
             let mut section = writer.section.lock();
             match section.appender.as_mut().map(Appender::append_watermark) {

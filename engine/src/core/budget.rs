@@ -10,14 +10,19 @@
 //! A transaction larger than the whole budget is admitted alone: it waits until nothing is unfolded and nothing is
 //! reserved, and holds back whoever comes meanwhile.
 //!
+//! A future that finds no room leaves its waker and reserves nothing while it waits: it may not be polled for long. One that is
+//! large waits like a thread, as it holds back everybody else.
+//!
 //! Nothing waits for ever: who holds a reservation waits for nothing but the disk. Before it waits for the gate it gives
 //! the reservation back (the holder of the gate may be waiting for exactly that), and asks again afterwards.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use braid_mvstore::UnusedGeneration;
 use braid_vfs::sync::atomic::{AtomicUsize, Ordering};
-use braid_vfs::sync::{Condvar, Mutex};
+use braid_vfs::sync::{Arc, Condvar, Mutex, MutexGuard, WakerPlace, Wakers};
+use braid_wal::Log;
 use crossbeam_utils::CachePadded;
 
 use super::shared::{Core, Writer};
@@ -25,7 +30,7 @@ use super::view::View;
 use crate::error::{Error, Result};
 
 /// How long a stalled writer sleeps before it looks again by itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The active generation is sealed at this size, so that the rest of the budget takes the writes made meanwhile.
 pub(super) const fn seal_bytes(row_store_bytes: usize) -> usize {
@@ -37,6 +42,9 @@ struct Checkpoints {
     ended: u64,
     /// Why the last one failed, and which it was.
     failure: Option<(u64, Error)>,
+    futures: Wakers,
+    /// The futures count as one in `Budget::waiting`.
+    counted: bool,
 }
 
 /// See the module.
@@ -53,6 +61,8 @@ pub(crate) struct Budget {
     large_waiting: AtomicUsize,
     checkpoints: Mutex<Checkpoints>,
     ended: Condvar,
+    /// Whose server wakes futures.
+    log: Arc<Log>,
 }
 
 /// The right of a commit to install so many bytes; given back when dropped.
@@ -68,8 +78,16 @@ impl Drop for Reservation<'_> {
     }
 }
 
+/// A future that waits for room.
+#[derive(Debug)]
+pub(crate) struct RoomWait {
+    /// The checkpoints that had ended when it began to.
+    since: u64,
+    pub(super) place: Option<WakerPlace>,
+}
+
 impl Budget {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize, log: Arc<Log>) -> Self {
         let seal_bytes = seal_bytes(bytes);
         // The active generation and the one that is being folded have their filters, whatever is in them.
         let filters = 2 * UnusedGeneration::bytes(seal_bytes);
@@ -81,6 +99,7 @@ impl Budget {
             large_waiting: AtomicUsize::new(0),
             checkpoints: Mutex::new(Checkpoints::default()),
             ended: Condvar::new(),
+            log,
         }
     }
 
@@ -93,8 +112,29 @@ impl Budget {
         let mut checkpoints = self.checkpoints.lock();
         checkpoints.ended += 1;
         checkpoints.failure = result.err().map(|error| (checkpoints.ended, error));
+        self.wake(checkpoints);
+    }
+
+    /// Wakes everybody who is stalled.
+    fn wake(&self, mut checkpoints: MutexGuard<'_, Checkpoints>) {
+        if std::mem::take(&mut checkpoints.counted) {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        let futures = checkpoints.futures.take();
         drop(checkpoints);
         self.ended.notify_all();
+        self.log.wake_soon(futures);
+    }
+
+    /// Has everybody who is stalled look again.
+    pub(super) fn look_again(&self) {
+        self.wake(self.checkpoints.lock());
+    }
+
+    /// Gives up the place of a future.
+    pub(super) fn leave(&self, place: WakerPlace) {
+        let left = self.checkpoints.lock().futures.leave(place);
+        drop(left);
     }
 
     /// Reserves `bytes`, if there is room for them beside what is used and reserved; a large commit wants to be alone.
@@ -116,15 +156,67 @@ impl Budget {
         self.reserved.fetch_sub(bytes, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             // Under the lock: whoever has looked before this and found no room is asleep by now.
-            drop(self.checkpoints.lock());
-            self.ended.notify_all();
+            self.look_again();
         }
     }
 }
 
 impl Core {
-    /// Lets a commit of `bytes` through when there is room for it; starts a checkpoint before there is none.
+    /// Lets a commit of `bytes` through when there is room for it, and waits for that.
     pub(super) fn admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {
+        match self.try_admit(writer, bytes)? {
+            Some(reservation) => Ok(reservation),
+            None => self.stall(writer, bytes),
+        }
+    }
+
+    /// The same for a future, whose waker is called when it may look again.
+    pub(super) fn poll_admit<'a>(
+        &self,
+        writer: &'a Writer,
+        bytes: usize,
+        wait: &mut Option<RoomWait>,
+        waker: &Waker,
+    ) -> Result<Option<Reservation<'a>>> {
+        let budget = &writer.budget;
+        if let Some(reservation) = self.try_admit(writer, bytes)? {
+            return Ok(Some(reservation));
+        }
+        if bytes > budget.bytes {
+            return self.stall(writer, bytes).map(Some);
+        }
+        let waker = waker.clone();
+        let mut checkpoints = budget.checkpoints.lock();
+        if wait.is_none() {
+            self.counters.stalls.add(1);
+        }
+        let wait = wait.get_or_insert(RoomWait { since: checkpoints.ended, place: None });
+        if !std::mem::replace(&mut checkpoints.counted, true) {
+            budget.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        if let Some((when, error)) = &checkpoints.failure
+            && *when > wait.since
+        {
+            return Err(error.clone());
+        }
+        writer.check()?;
+        if budget.large_waiting.load(Ordering::Relaxed) == 0
+            && let Some(reservation) = budget.reserve(bytes, || self.unfolded_bytes())
+        {
+            return Ok(Some(reservation));
+        }
+        let replaced = checkpoints.futures.wait(&mut wait.place, waker);
+        drop(checkpoints);
+        drop(replaced);
+        if self.unfolded_bytes() > 0 {
+            writer.background.request_checkpoint();
+        }
+        writer.background.wake_at(self.env.clock.now().saturating_add(LOOK_AGAIN));
+        Ok(None)
+    }
+
+    /// Lets a commit of `bytes` through if there is room for it; starts a checkpoint before there is none.
+    fn try_admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Option<Reservation<'a>>> {
         let limit = self.options.max_transaction_bytes;
         if bytes > limit {
             return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
@@ -142,9 +234,9 @@ impl Core {
         if budget.large_waiting.load(Ordering::Relaxed) == 0
             && let Some(reservation) = budget.reserve(bytes, look)
         {
-            return Ok(reservation);
+            return Ok(Some(reservation));
         }
-        self.stall(writer, bytes)
+        Ok(None)
     }
 
     /// Bytes of rows that are not in the base yet.
@@ -199,9 +291,8 @@ impl Core {
         if large {
             // Under the lock: whoever has looked before this and held back for it is asleep by now.
             budget.large_waiting.fetch_sub(1, Ordering::Relaxed);
-            budget.ended.notify_all();
+            budget.wake(checkpoints);
         }
-        drop(checkpoints);
         admitted
     }
 }

@@ -76,14 +76,14 @@ pub(crate) struct CommitRequest<'a> {
 /// A commit that is installed and not yet known to stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Installed {
-    timestamp: Timestamp,
+    pub(super) timestamp: Timestamp,
     /// Where its own record ends.
     end: Lsn,
-    must_be_durable: Lsn,
+    pub(super) must_be_durable: Lsn,
 }
 
 impl Installed {
-    pub(super) fn timestamp(&self) -> Timestamp {
+    pub(crate) const fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 }
@@ -102,22 +102,25 @@ impl Core {
         let writer = self.writer()?;
         writer.check()?;
         let reservation = self.admit(writer, request.writes.bytes())?;
-        // Taken out, not borrowed: what is called from here, a subscriber of traces say, may commit something itself.
-        let mut record = RECORD.with(Cell::take).unwrap_or_default();
-        encode(&mut record, request.writes);
-        let installed = self.install_record(writer, request, &mut record, reservation);
-        if record.size() <= KEPT_RECORD_BYTES {
-            RECORD.with(|kept| kept.set(Some(record)));
-        }
-        installed
+        with_record(request, |request, record| self.install_record(writer, request, record, reservation))
     }
 
     /// Waits until an installed commit has what it asked for, and everything it follows too.
     pub(crate) fn acknowledge(&self, installed: Installed) -> Result<Commit> {
         let writer = self.writer()?;
         writer.background.request_log_care(&writer.log);
-        self.wait_durable(writer, installed.must_be_durable)
-            .map_err(|error| unknown(installed.timestamp, error))?;
+        let waited = self.wait_durable(writer, installed.must_be_durable);
+        self.acknowledge_waited(writer, installed, waited)
+    }
+
+    /// The end of a commit, with what came of the wait for its durability.
+    pub(super) fn acknowledge_waited(
+        &self,
+        writer: &Writer,
+        installed: Installed,
+        waited: Result<(), SyncError>,
+    ) -> Result<Commit> {
+        waited.map_err(|error| unknown(installed.timestamp, error))?;
         // A `Deferred` commit has waited for nothing of its own. After a failed sync it may be gone without a power cut.
         if writer.log.is_poisoned() && writer.log.durable() < installed.end {
             return Err(unknown(installed.timestamp, SyncError::Poisoned));
@@ -202,7 +205,7 @@ impl Core {
         }
     }
 
-    fn try_install(
+    pub(super) fn try_install(
         &self,
         writer: &Writer,
         request: &mut CommitRequest<'_>,
@@ -249,6 +252,21 @@ impl Core {
         }
         Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
     }
+}
+
+/// Encodes the record of a commit and passes it on. It is taken out of its place, not borrowed: what is called with it, a
+/// subscriber of traces say, may commit something itself.
+pub(super) fn with_record<'a, R>(
+    request: &mut CommitRequest<'a>,
+    install: impl FnOnce(&mut CommitRequest<'a>, &mut EncodedRecord) -> R,
+) -> R {
+    let mut record = RECORD.with(Cell::take).unwrap_or_default();
+    encode(&mut record, request.writes);
+    let installed = install(request, &mut record);
+    if record.size() <= KEPT_RECORD_BYTES {
+        RECORD.with(|kept| kept.set(Some(record)));
+    }
+    installed
 }
 
 fn encode(record: &mut EncodedRecord, writes: &WriteSet) {

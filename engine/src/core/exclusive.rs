@@ -18,7 +18,7 @@ pub(crate) struct Exclusive {
 impl Drop for Exclusive {
     fn drop(&mut self) {
         if let Ok(writer) = self.handle.core().writer() {
-            writer.gate.release();
+            writer.open_gate();
         }
     }
 }

@@ -8,10 +8,11 @@
 //!   the next exclusive transaction waits for exactly those; commits that come later do not delay it.
 
 use std::collections::VecDeque;
+use std::task::Waker;
 use std::time::Duration;
 
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
-use braid_vfs::sync::{Arc, Condvar, Mutex};
+use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers};
 
 #[derive(Debug, Default)]
 struct Turn {
@@ -27,6 +28,8 @@ struct State {
     held_back: usize,
     /// Passes given out and not yet returned.
     passes: usize,
+    /// Commits that wait for the holder to leave, and hold no thread.
+    futures: Wakers,
 }
 
 /// See the module.
@@ -82,8 +85,9 @@ impl Gate {
         }
     }
 
-    /// Gives the gate back.
-    pub(crate) fn release(&self) {
+    /// Gives the gate back. The wakers are of futures that may look again.
+    #[must_use]
+    pub(crate) fn release(&self) -> Vec<Waker> {
         let mut state = self.state.lock();
         state.held = false;
         self.held.store(false, Ordering::Release);
@@ -92,6 +96,7 @@ impl Gate {
             self.open.notify_all();
         }
         self.admit_next(&mut state);
+        state.futures.take()
     }
 
     /// Waits until the holder leaves, up to `timeout`; `None` when that has passed.
@@ -111,6 +116,31 @@ impl Gate {
             }
         }
         Some(Pass { gate: self })
+    }
+
+    /// Whether nobody holds the gate; else `waker` is called when that may have changed.
+    pub(crate) fn poll(&self, place: &mut Option<WakerPlace>, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let replaced = {
+            let mut state = self.state.lock();
+            if !state.held {
+                return true;
+            }
+            state.futures.wait(place, waker)
+        };
+        drop(replaced);
+        false
+    }
+
+    /// Gives up the place of a future.
+    pub(crate) fn leave(&self, place: WakerPlace) {
+        let left = self.state.lock().futures.leave(place);
+        drop(left);
+    }
+
+    /// Takes all futures out, to have them look at the time.
+    pub(crate) fn futures(&self) -> Vec<Waker> {
+        self.state.lock().futures.take()
     }
 
     fn take(&self, state: &mut State) {
@@ -144,7 +174,7 @@ mod tests {
         assert!(gate.is_held());
         assert!(!gate.acquire(Duration::from_millis(1)));
         assert!(gate.wait(Duration::from_millis(1)).is_none());
-        gate.release();
+        drop(gate.release());
         assert!(!gate.is_held());
         assert!(gate.acquire(Duration::ZERO));
     }
@@ -169,13 +199,13 @@ mod tests {
             scope.spawn(|| {
                 assert!(gate.acquire(LONG));
                 exclusive.send("exclusive").unwrap();
-                gate.release();
+                drop(gate.release());
                 drop(exclusive);
             });
             while gate.state.lock().queue.is_empty() {
                 std::thread::yield_now();
             }
-            gate.release();
+            drop(gate.release());
         });
         drop(order);
         assert_eq!(ended.iter().collect::<Vec<_>>(), ["concurrent", "exclusive"]);
@@ -186,9 +216,9 @@ mod tests {
         let gate = Gate::default();
         assert!(gate.acquire(LONG));
         assert!(!gate.acquire(Duration::from_millis(1)));
-        gate.release();
+        drop(gate.release());
         assert!(gate.acquire(Duration::ZERO), "nobody is left in the queue");
-        gate.release();
+        drop(gate.release());
     }
 
     #[test]
@@ -202,7 +232,7 @@ mod tests {
                         assert!(gate.acquire(LONG));
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        gate.release();
+                        drop(gate.release());
                     }
                 });
             }

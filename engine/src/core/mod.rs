@@ -1,6 +1,7 @@
 //! What all handles of one file share.
 
 mod append;
+mod asynchronous;
 mod background;
 mod budget;
 mod checkpoint;
@@ -21,6 +22,7 @@ mod tables;
 mod validate;
 mod view;
 
+pub(crate) use asynchronous::{Attempt, CommitWait, StandWait};
 pub(crate) use checkpoint::COMPACTION_STEP_PAGES;
 pub use checkpoint::CheckpointReport;
 pub(crate) use clock::timestamp;

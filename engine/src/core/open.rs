@@ -450,7 +450,7 @@ impl Core {
     }
 
     fn close_log(&self, writer: &Writer) -> Result<()> {
-        writer.background.stop();
+        writer.background.stop(&writer.log);
         let mut section = writer.section.lock();
         let last = section.clock.last();
         let Some(mut appender) = section.appender.take() else { return Ok(()) };

@@ -133,7 +133,7 @@ impl Core {
                 view: Arc::clone(&view),
                 rights,
             }),
-            budget: Budget::new(parts.options.row_store_bytes),
+            budget: Budget::new(parts.options.row_store_bytes, Arc::clone(&log)),
             background: Background::default(),
             checkpoint: Mutex::new(None),
             closed: AtomicBool::new(false),
@@ -213,6 +213,11 @@ impl Writer {
     /// Whether the core is being shut down: work in the background is not worth finishing.
     pub(super) fn is_closing(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Gives the gate back.
+    pub(super) fn open_gate(&self) {
+        self.log.wake_soon(self.gate.release());
     }
 
     /// Refuses to write when it could not be made to last.

@@ -463,10 +463,12 @@ fn keep_sequence(sequences: &mut BTreeMap<String, u64>, name: &[u8], next: Optio
     let Ok(name) = std::str::from_utf8(name) else { return };
     match next.map(sequence_row) {
         Some(Some(next)) if check_sequence_name(name).is_ok() => {
-            drop(sequences.insert(name.to_owned(), next))
+            sequences.insert(name.to_owned(), next);
         }
         Some(_) => {}
-        None => drop(sequences.remove(name)),
+        None => {
+            sequences.remove(name);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod begin;
 mod catalog;
+mod commit_future;
 mod count;
 mod cursor;
 mod inner;
@@ -12,6 +13,7 @@ mod read_set;
 mod snapshot;
 mod write;
 
+pub use commit_future::CommitFuture;
 pub use cursor::Cursor;
 pub use range::Range;
 pub use snapshot::Snapshot;

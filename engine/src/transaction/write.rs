@@ -1,18 +1,21 @@
 //! Write transactions.
 
 use std::ops::{Bound, Deref, RangeBounds};
+use std::task::Waker;
 use std::time::Duration;
 
-use braid_mvstore::{Direction, TableId};
+use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
+use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
 use super::snapshot::Snapshot;
-use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChanges};
+use crate::core::{Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, SchemaChanges};
 use crate::error::{Error, Result};
+use crate::handle::Handle;
 use crate::options::Durability;
 use crate::table::Table;
-use crate::tokens::{self, Token};
+use crate::tokens::Token;
 
 /// How a transaction was admitted.
 #[derive(Debug)]
@@ -158,13 +161,87 @@ impl Transaction {
         }
     }
 
+    /// [`commit`](Self::commit) as a future, which holds no thread while it waits for the disk, or for its turn. It works in
+    /// any runtime, and does nothing before it is polled; see there for what dropping it means.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    /// #     struct Unpark(std::thread::Thread);
+    /// #     impl std::task::Wake for Unpark { fn wake(self: std::sync::Arc<Self>) { self.0.unpark() } }
+    /// #     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+    /// #             std::task::Poll::Ready(output) => return output,
+    /// #             std::task::Poll::Pending => std::thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    /// let db = braid::Database::in_memory()?;
+    /// let stock = db.table("stock")?;
+    /// let commit = block_on(async {
+    ///     let mut tx = db.begin_immediate()?;
+    ///     tx.put(&stock, "apple", "3")?;
+    ///     tx.commit_async().await
+    /// })?;
+    /// assert_eq!(db.snapshot()?.timestamp(), commit.timestamp);
+    /// # Ok(()) }
+    /// ```
+    pub fn commit_async(self) -> CommitFuture {
+        CommitFuture::new(self)
+    }
+
+    /// One attempt of [`commit_async`](Self::commit_async); `None` when there are no writes.
+    pub(super) fn attempt(&mut self, wait: &mut CommitWait, waker: &Waker) -> Result<Option<Attempt>> {
+        let inner = &self.snapshot.inner;
+        inner.core().check_process()?;
+        inner.core().serve_futures()?;
+        let mut writes = inner.writes();
+        if let Some(token) = &self.admitted.token {
+            token.put(inner.core(), inner.begin_ts, &mut writes)?;
+        }
+        if writes.is_empty() {
+            return Ok(None);
+        }
+        let reads = inner.reads();
+        let mut request = CommitRequest {
+            begin_ts: inner.begin_ts,
+            exclusive: self.admitted.exclusive.is_some(),
+            durability: self.admitted.durability,
+            busy_timeout: self.admitted.busy_timeout,
+            schema: SchemaChanges::of(&writes),
+            writes: &mut writes,
+            reads: reads.as_deref(),
+            token: self.admitted.token.as_ref(),
+            created: &inner.created(),
+        };
+        inner.core().attempt(&mut request, wait, waker).map(Some)
+    }
+
+    /// The end of the transaction, after its last attempt.
+    pub(super) fn end(&mut self) -> Arc<Handle> {
+        let handle = Arc::clone(&self.snapshot.inner.handle);
+        self.over = true;
+        self.snapshot.inner.writes().clear();
+        self.let_go();
+        handle
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        self.snapshot.inner.core()
+    }
+
+    pub(super) fn begin_ts(&self) -> Timestamp {
+        self.snapshot.inner.begin_ts
+    }
+
     /// Has the writes installed; `None` when there are none.
     fn install(&mut self) -> Result<Option<Installed>> {
         let inner = &self.snapshot.inner;
         let mut writes = inner.writes();
         if let Some(token) = &self.admitted.token {
-            token.put(&mut writes);
-            tokens::forget_old(inner.core(), inner.begin_ts, &mut writes)?;
+            token.put(inner.core(), inner.begin_ts, &mut writes)?;
         }
         if writes.is_empty() {
             return Ok(None);

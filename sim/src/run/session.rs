@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use braid::vfs::faulty::{CrashFileSystem, Faults};
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem as _};
-use braid::{Database, Error, Snapshot, Table};
+use braid::{CommitFuture, Database, Error, Snapshot, Table};
 use fastrand::Rng;
 
 use super::disk::Mischief;
@@ -201,6 +201,15 @@ pub struct Held {
     pub stands: bool,
 }
 
+/// A commit on its way.
+#[derive(Debug)]
+pub struct Pending {
+    /// The commit.
+    pub future: CommitFuture,
+    /// What it commits.
+    pub transaction: Transaction,
+}
+
 /// One thread of the workload.
 #[derive(Debug)]
 pub struct Session {
@@ -218,6 +227,8 @@ pub struct Session {
     pub tables: Vec<Table>,
     /// Snapshots that it keeps.
     pub held: Vec<Held>,
+    /// Commits that it has not awaited yet.
+    pub pending: Vec<Pending>,
     /// What it has written down.
     pub history: History,
     over: bool,
@@ -235,6 +246,7 @@ impl Session {
             spare: Vec::new(),
             tables: Vec::new(),
             held: Vec::new(),
+            pending: Vec::new(),
             history: History::default(),
             over: false,
         }
@@ -273,6 +285,11 @@ impl Session {
             self.rng = next;
             thread::yield_now();
         }
+        self.pending
+            .drain(..)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|one| operations::abandon(&mut self, one));
         self.held.drain(..).collect::<Vec<_>>().into_iter().for_each(|held| self.let_go(held));
         self.history
     }

@@ -330,8 +330,7 @@ impl World {
     fn look_for_tokens(&mut self, db: &Database, past: &Past, end: u64) -> Result<(), String> {
         let mut gone = Vec::new();
         for one in &past.history.transactions {
-            let (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }) = one.outcome else { continue };
-            let Some(token) = &one.token else { continue };
+            let (Some(ts), Some(token)) = (one.outcome.place(), &one.token) else { continue };
             if ts <= end {
                 self.tokens.insert(token.clone(), ts);
             } else {

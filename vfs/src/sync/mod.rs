@@ -11,6 +11,7 @@
 //! | [`RwLock`] | `new`, `read`, `write`, `try_read`, `try_write`, `get_mut`, `into_inner` |
 //! | [`Condvar`] | `new`, `wait(&mut guard)`, `wait_for(&mut guard, timeout) -> timed out`, `notify_one`, `notify_all` |
 //! | [`Event`] | `new`, `set`, `wait` |
+//! | [`Wakers`] | everything; plain data under somebody's lock |
 //! | [`OnceLock`] | `new`, `get`, `set`, `get_or_init` |
 //! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |
 //! | [`atomic`] | the types, `Ordering` and `fence` |
@@ -35,6 +36,7 @@ mod once;
 #[cfg(not(any(shuttle, loom)))]
 #[cfg(feature = "simulation")]
 mod simulated;
+mod wakers;
 
 pub use std::sync::{Arc, Weak};
 
@@ -47,6 +49,7 @@ pub use self::native::{
     Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, hint,
     lazy_static, schedule_point, thread, thread_local,
 };
+pub use self::wakers::{WakerPlace, Wakers, wake_all};
 #[cfg(any(shuttle, loom))]
 pub use self::{
     checked::{

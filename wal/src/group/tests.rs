@@ -49,6 +49,7 @@ impl SyncTarget for Numbers {
     }
 }
 
+mod futures;
 #[cfg(loom)]
 mod loom_schedules;
 

@@ -8,10 +8,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 use braid_vfs::planted;
-use braid_vfs::sync::Mutex;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::{Mutex, WakerPlace};
 use braid_vfs::{Env, FileSystem, Random};
 
 use super::segments::{LiveSegment, Segments};
@@ -189,6 +190,42 @@ impl Log {
     /// [`SyncError`].
     pub fn sync_now(&self) -> Result<(), SyncError> {
         self.sync_through(self.appended())
+    }
+
+    /// The same for a future: whether everything before `lsn` is on the disk. If it is not yet, `waker` is called by the
+    /// thread that [serves](Self::serve_futures) when it is, or never will be. `place` is where the future waits: `None` at first,
+    /// and to be [left](Self::leave) by one that waits no longer.
+    ///
+    /// # Errors
+    /// As for [`sync_through`](Self::sync_through).
+    pub fn poll_through(
+        &self,
+        lsn: Lsn,
+        place: &mut Option<WakerPlace>,
+        waker: &Waker,
+    ) -> Poll<Result<(), SyncError>> {
+        self.group.poll_through(self, lsn, place, waker)
+    }
+
+    /// Gives up the place of a future.
+    pub fn leave(&self, place: WakerPlace) {
+        self.group.leave(place);
+    }
+
+    /// Serves futures on the calling thread, until [`stop_serving`](Self::stop_serving): syncs where only futures wait for it, and
+    /// calls wakers.
+    pub fn serve_futures(&self) {
+        self.group.serve(self);
+    }
+
+    /// Has the thread that serves futures return.
+    pub fn stop_serving(&self) {
+        self.group.stop_serving();
+    }
+
+    /// Has the thread that serves futures call wakers that wait for something else.
+    pub fn wake_soon(&self, wakers: Vec<Waker>) {
+        self.group.wake_soon(wakers);
     }
 
     /// Whether a sync failed, or [`poison`](Self::poison) was called. It never ends.

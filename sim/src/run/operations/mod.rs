@@ -1,5 +1,6 @@
 //! Everything that a session can do: one list. A new feature of the engine joins the simulation by a line here.
 
+mod futures;
 mod handles;
 mod maintenance;
 mod reads;
@@ -11,6 +12,7 @@ mod transactions;
 
 use super::session::Session;
 
+pub(super) use self::futures::abandon;
 pub use self::scope::Scope;
 pub use self::tables::find_or_make_table;
 
@@ -66,6 +68,8 @@ pub const ALL: &[Operation] = &[
     alone("by-mode", 12, transactions::by_mode),
     alone("transact", 15, transactions::transact),
     alone("transact-panics", 2, transactions::transact_panics),
+    alone("commit-by-future", 20, futures::begin),
+    alone("await-commit", 12, futures::await_one),
     alone("put-one", 15, transactions::put_one),
     alone("delete-one", 5, transactions::delete_one),
     alone("get-one", 6, transactions::get_one),

@@ -26,7 +26,7 @@ pub(super) fn by_mode(session: &mut Session) {
 }
 
 /// How a transaction is told to be.
-fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
+pub(super) fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     let features = &session.shared.plan.features;
     let (may_defer, may_serialize) = (features.has("deferred"), features.has("serializable"));
     let rng = &mut session.rng;
@@ -48,15 +48,15 @@ fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     }
 }
 
-fn token(options: &TransactionOptions) -> Option<String> {
+pub(super) fn token(options: &TransactionOptions) -> Option<String> {
     options.token.as_deref().map(|token| String::from_utf8_lossy(token).into_owned())
 }
 
-fn asked(session: &Session, options: &TransactionOptions) -> Durability {
+pub(super) fn asked(session: &Session, options: &TransactionOptions) -> Durability {
     options.durability.unwrap_or(session.shared.plan.options.durability)
 }
 
-fn some(session: &mut Session) -> u32 {
+pub(super) fn some(session: &mut Session) -> u32 {
     [1, 2, 4, 12][session.rng.usize(0..4)]
 }
 
@@ -107,7 +107,7 @@ pub(super) fn ask_token(session: &mut Session) {
         let place = match one.outcome {
             Outcome::Committed { ts, .. } => Some(ts),
             Outcome::Nothing | Outcome::Lost(_) => None,
-            Outcome::Unknown { .. } => return None,
+            Outcome::Unknown { .. } | Outcome::Unwatched { .. } => return None,
         };
         Some((one.token.clone()?, place))
     });

@@ -110,6 +110,22 @@ pub enum Outcome {
         /// Its place, if it has.
         ts: u64,
     },
+    /// It was installed here, and nobody waited to hear whether it stands.
+    Unwatched {
+        /// Its place.
+        ts: u64,
+    },
+}
+
+impl Outcome {
+    /// Its place, if it committed or may have.
+    #[must_use]
+    pub const fn place(&self) -> Option<u64> {
+        match self {
+            Self::Committed { ts, .. } | Self::Unknown { ts } | Self::Unwatched { ts } => Some(*ts),
+            Self::Nothing | Self::Lost(_) => None,
+        }
+    }
 }
 
 /// A snapshot or a transaction.

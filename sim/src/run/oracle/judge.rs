@@ -67,7 +67,7 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
         Ending::Stop => raise(seen, "a snapshot saw it".to_owned()),
         Ending::PowerCut { .. } => {
             for one in &history.transactions {
-                if let Outcome::Committed { ts, .. } | Outcome::Unknown { ts } = one.outcome
+                if let Some(ts) = one.outcome.place()
                     && one.begin_ts.is_none_or(|begin| begin < ts)
                     && one.durability == Durability::Sync
                     && ts <= seen

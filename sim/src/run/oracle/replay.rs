@@ -25,7 +25,7 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
     let mut model = Model::new(start, &history.schema)?;
     let mut commits: BTreeMap<u64, &Transaction> = BTreeMap::new();
     for one in &history.transactions {
-        let (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }) = one.outcome else { continue };
+        let Some(ts) = one.outcome.place() else { continue };
         if !has_writes(one) {
             continue;
         }
@@ -100,7 +100,7 @@ fn rest(model: &Model, one: &Transaction) -> Verdict {
         return Err(format!("it wrote nothing and committed at {ts}"));
     }
     match (&one.outcome, one.begin_ts) {
-        (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }, _) if wrote => {
+        (Outcome::Committed { ts, .. } | Outcome::Unknown { ts } | Outcome::Unwatched { ts }, _) if wrote => {
             if one.isolation == Isolation::Serializable {
                 answers(model, ts - 1, &one.acts, &mut Own::new())
                     .map_err(|why| format!("{why} (at the place of its commit)"))?;

@@ -1,13 +1,8 @@
 //! Every schedule of a few threads, and every order in which memory lets them see each other. A lost wake-up is a
 //! deadlock, which the checker reports.
 
+use super::futures::{Shared, commit_and_forget, commit_by_future, serve, shared};
 use super::*;
-
-type Shared = Arc<(Numbers, GroupCommit)>;
-
-fn shared(fails_at: Option<u64>) -> Shared {
-    Arc::new((Numbers { fails_at, ..Numbers::default() }, GroupCommit::new(Lsn::ZERO)))
-}
 
 /// Appends and waits; says whether that was made durable.
 fn commit(shared: &Shared) -> Result<(), SyncError> {
@@ -150,5 +145,85 @@ fn loom_poisoning_wakes_everybody_and_stops_durable() {
         }
         assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
         commit(&shared).unwrap_err();
+    });
+}
+
+#[test]
+fn loom_a_future_is_woken_by_the_server() {
+    check_all(|| {
+        let shared = shared(None);
+        let server = serve(&shared);
+        commit_by_future(&shared).unwrap();
+        server.stop();
+        assert_eq!(assert_honest(&shared).get(), 8);
+    });
+}
+
+#[test]
+fn loom_a_future_and_a_thread_are_both_covered() {
+    check_three(|| {
+        let shared = shared(None);
+        let server = serve(&shared);
+        let other = spawn_commit(&shared);
+        commit_by_future(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        server.stop();
+        assert_eq!(assert_honest(&shared).get(), 16);
+    });
+}
+
+#[test]
+fn loom_two_futures_are_both_covered() {
+    check_three(|| {
+        let shared = shared(None);
+        let server = serve(&shared);
+        let shared_too = Arc::clone(&shared);
+        let other = thread::spawn(move || commit_by_future(&shared_too));
+        commit_by_future(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        server.stop();
+        assert_eq!(assert_honest(&shared).get(), 16);
+    });
+}
+
+#[test]
+fn loom_a_future_that_is_dropped_is_in_nobodys_way() {
+    check_three(|| {
+        let shared = shared(None);
+        let server = serve(&shared);
+        let shared_too = Arc::clone(&shared);
+        let other = thread::spawn(move || commit_and_forget(&shared_too));
+        commit_by_future(&shared).unwrap();
+        other.join().unwrap();
+        server.stop();
+        assert_honest(&shared);
+    });
+}
+
+#[test]
+fn loom_a_failure_reaches_futures() {
+    check_three(|| {
+        let shared = shared(Some(0));
+        let server = serve(&shared);
+        let other = spawn_commit(&shared);
+        commit_by_future(&shared).unwrap_err();
+        other.join().unwrap().unwrap_err();
+        server.stop();
+        assert_eq!(shared.1.durable(), Lsn::ZERO);
+    });
+}
+
+#[test]
+fn loom_poisoning_wakes_futures() {
+    check_three(|| {
+        let shared = shared(None);
+        let server = serve(&shared);
+        let shared_too = Arc::clone(&shared);
+        let other = thread::spawn(move || commit_by_future(&shared_too));
+        shared.1.poison();
+        let durable = assert_honest(&shared);
+        let _ = other.join().unwrap();
+        assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
+        server.stop();
     });
 }

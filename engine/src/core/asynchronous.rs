@@ -1,0 +1,233 @@
+//! Commits that hold no thread while they wait.
+//!
+//! A commit may wait for four things, and a future that does so leaves a waker and nothing else: it may be polled late, or
+//! never again, by a thread that waits for somebody else meanwhile. So whatever a future holds while it waits must be in
+//! nobody's way.
+//!
+//! | waits for | and holds |
+//! | --- | --- |
+//! | the holder of the gate | its snapshot, as any open transaction |
+//! | room in the row store | the same; no reservation |
+//! | a reservation of the clock | the same |
+//! | a sync | nothing: the commit is installed |
+//!
+//! What holds the thread after all is short or rare: the commit section, as in any commit; a log segment that the log keeper
+//! did not have ready in time; and room for a transaction that is larger than the whole row store, which holds back
+//! everybody else until it is in.
+//!
+//! Wakers are called by the [server](super::background), or by nobody: a wait for a time, `busy_timeout` say, ends by the log keeper's
+//! alarm, which has the server wake everybody whose time may have come.
+//!
+//! `acked_ts` is raised by whoever is told that a commit stands. For a commit whose future is dropped, or not polled, that is
+//! whoever comes next, or the log keeper after an interval.
+
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use braid_mvstore::Timestamp;
+use braid_vfs::planted;
+use braid_vfs::sync::{Arc, WakerPlace};
+use braid_wal::Lsn;
+
+use super::append::Left;
+use super::budget::RoomWait;
+use super::commit::{Commit, CommitRequest, Installed, with_record};
+use super::shared::{Core, Writer};
+use crate::error::{Error, Result};
+
+/// What a transaction that is not installed yet waits for.
+#[derive(Debug, Default)]
+pub(crate) struct CommitWait {
+    gate: Option<WakerPlace>,
+    /// When it has waited for the gate for long enough.
+    gate_until: Option<Duration>,
+    room: Option<RoomWait>,
+    log: Option<WakerPlace>,
+}
+
+/// What an attempt to install came to.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Installed(Installed),
+    /// The waker will be called.
+    Waits,
+}
+
+/// What an installed commit waits for, or one without writes: for the log to be durable through here.
+#[derive(Debug)]
+pub(crate) struct StandWait {
+    through: Lsn,
+    place: Option<WakerPlace>,
+}
+
+impl StandWait {
+    /// For the commit to stand.
+    pub(crate) fn of(installed: Installed) -> Self {
+        Self { through: installed.must_be_durable, place: None }
+    }
+}
+
+impl Core {
+    /// Has the thread that futures need, before anything is done for one.
+    pub(crate) fn serve_futures(self: &Arc<Self>) -> Result<()> {
+        let writer = self.writer()?;
+        self.start_server(writer).map_err(|error| Error::io("starting the thread that wakes futures", error))
+    }
+
+    /// Validates and installs, unless something is to be waited for.
+    pub(crate) fn attempt(
+        &self,
+        request: &mut CommitRequest<'_>,
+        wait: &mut CommitWait,
+        waker: &Waker,
+    ) -> Result<Attempt> {
+        let writer = self.writer()?;
+        let mut tried = None;
+        loop {
+            writer.check()?;
+            match tried.take() {
+                Some(Left::HeldBack) if !self.gate_is_free(writer, request, wait, waker)? => {
+                    return Ok(Attempt::Waits);
+                }
+                Some(Left::ClockNeedsSync(through))
+                    if self.poll_log(writer, through, &mut wait.log, waker)?.is_pending() =>
+                {
+                    return Ok(Attempt::Waits);
+                }
+                _ => {}
+            }
+            let bytes = request.writes.bytes();
+            let Some(reservation) = self.poll_admit(writer, bytes, &mut wait.room, waker)? else {
+                return Ok(Attempt::Waits);
+            };
+            let installed = with_record(request, |request, record| {
+                loop {
+                    match self.try_install(writer, request, record) {
+                        Err(Left::Stale) => {}
+                        Err(Left::SegmentNeeded(bytes)) => self.prepare_log(writer, bytes)?,
+                        other => return Ok(other),
+                    }
+                }
+            });
+            // Before the trace: its subscriber may commit something itself, and wait for this room.
+            drop(reservation);
+            match installed? {
+                Ok(installed) => return Ok(Attempt::Installed(installed)),
+                Err(Left::Failed(error)) => {
+                    if let Some(conflict) = error.conflict() {
+                        tracing::debug!(%conflict, "conflict");
+                    }
+                    return Err(error);
+                }
+                Err(left) => tried = Some(left),
+            }
+        }
+    }
+
+    /// Gives up what a transaction waits for.
+    pub(crate) fn stop_waiting(&self, wait: CommitWait) {
+        let (Ok(writer), true) = (self.writer(), self.is_own_process()) else { return };
+        if let Some(place) = wait.gate {
+            writer.gate.leave(place);
+        }
+        if let Some(place) = wait.room.and_then(|room| room.place) {
+            writer.budget.leave(place);
+        }
+        if let Some(place) = wait.log {
+            writer.log.leave(place);
+        }
+    }
+
+    /// Has the log looked after, as every commit does.
+    pub(crate) fn look_after_log(&self) {
+        if let Ok(writer) = self.writer() {
+            writer.background.request_log_care(&writer.log);
+        }
+    }
+
+    /// Whether an installed commit has what it asked for, and everything it follows too.
+    pub(crate) fn poll_acknowledge(
+        &self,
+        installed: Installed,
+        wait: &mut StandWait,
+        waker: &Waker,
+    ) -> Poll<Result<Commit>> {
+        let writer = match self.writer() {
+            Ok(writer) => writer,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let polled = if planted!(ReadyBeforeSync) {
+            Poll::Ready(Ok(()))
+        } else {
+            writer.log.poll_through(wait.through, &mut wait.place, waker)
+        };
+        polled.map(|waited| self.acknowledge_waited(writer, installed, waited))
+    }
+
+    /// What a commit without writes waits for; `None` when all that its snapshot could see stands.
+    pub(crate) fn reads_wait(&self, begin_ts: Timestamp) -> Result<Option<StandWait>> {
+        if self.acked_ts() >= begin_ts || planted!(ReadsNotAwaited) {
+            return Ok(None);
+        }
+        let through = self.writer()?.section.lock().last_sync_end;
+        Ok(Some(StandWait { through, place: None }))
+    }
+
+    /// Whether everything stands that the snapshot at `begin_ts` could see.
+    pub(crate) fn poll_acknowledge_reads(
+        &self,
+        begin_ts: Timestamp,
+        wait: Option<&mut StandWait>,
+        waker: &Waker,
+    ) -> Result<Poll<Commit>> {
+        if let Some(wait) = wait {
+            if self.poll_log(self.writer()?, wait.through, &mut wait.place, waker)?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+            self.raise_acked(begin_ts);
+        }
+        Ok(Poll::Ready(Commit { timestamp: begin_ts }))
+    }
+
+    /// Gives up what a commit waits for.
+    pub(crate) fn stop_standing(&self, wait: &StandWait) {
+        if let (Ok(writer), Some(place), true) = (self.writer(), wait.place, self.is_own_process()) {
+            writer.log.leave(place);
+        }
+    }
+
+    fn poll_log(
+        &self,
+        writer: &Writer,
+        through: Lsn,
+        place: &mut Option<WakerPlace>,
+        waker: &Waker,
+    ) -> Result<Poll<()>> {
+        match writer.log.poll_through(through, place, waker) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(_)) => Err(Error::Poisoned),
+        }
+    }
+
+    fn gate_is_free(
+        &self,
+        writer: &Writer,
+        request: &CommitRequest<'_>,
+        wait: &mut CommitWait,
+        waker: &Waker,
+    ) -> Result<bool> {
+        if writer.gate.poll(&mut wait.gate, waker) {
+            return Ok(true);
+        }
+        let now = self.env.clock.now();
+        let until = *wait.gate_until.get_or_insert(now.saturating_add(request.busy_timeout));
+        if now >= until {
+            return Err(Error::locked_out(request.begin_ts));
+        }
+        writer.background.wake_at(until);
+        // After the waker is in its place: the log keeper, which rings alarms, ends with the log.
+        writer.check()?;
+        Ok(false)
+    }
+}

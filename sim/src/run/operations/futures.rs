@@ -1,0 +1,117 @@
+//! Commits by future: polled now, later, often or never, and dropped at any moment.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use braid::vfs::sync::{Event, thread};
+use braid::{Admission, Commit, CommitFuture, Result};
+
+use super::Scope;
+use super::transactions::{asked, options, outcome, some, token};
+use crate::run::oracle::{Outcome, Transaction};
+use crate::run::session::{Pending, Session};
+
+/// The most futures that a session keeps.
+const KEPT: usize = 3;
+
+#[derive(Default)]
+struct Alarm(Event);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.set(1);
+    }
+}
+
+fn poll(future: &mut CommitFuture) -> (Poll<Result<Commit>>, Arc<Alarm>) {
+    let alarm = Arc::new(Alarm::default());
+    let polled = Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm))));
+    (polled, alarm)
+}
+
+/// A transaction that commits by a future, which is awaited, kept or dropped.
+pub(super) fn begin(session: &mut Session) {
+    let admission = if session.rng.u8(0..4) == 0 { Admission::ByMode } else { Admission::Concurrent };
+    let options = options(session, admission);
+    let count = some(session);
+    let mut tx = match session.db.begin_with(options.clone()) {
+        Ok(tx) => tx,
+        Err(error) => return session.met("begin", &error),
+    };
+    let (begin, exclusive) = (tx.timestamp().get(), tx.is_exclusive());
+    session.say(format_args!("  begins at {begin}, exclusive {exclusive}, {:?}", options.isolation));
+    let mut acts = Vec::new();
+    let done = Scope::writing(session, &mut tx, &mut acts).statements(count);
+    let transaction = Transaction {
+        session: session.number,
+        begin_ts: Some(begin),
+        read_only: false,
+        exclusive,
+        isolation: options.isolation,
+        durability: asked(session, &options),
+        stands: session.shared.has_power(),
+        token: token(&options),
+        acts,
+        outcome: Outcome::Nothing,
+    };
+    if let Err(error) = done {
+        drop(tx);
+        session.met("a statement", &error);
+        session.history.transactions.push(transaction);
+        return;
+    }
+    let mut pending = Pending { future: tx.commit_async(), transaction };
+    for _ in 0..session.rng.u8(0..4) {
+        if let Poll::Ready(committed) = poll(&mut pending.future).0 {
+            return end(session, pending.transaction, committed);
+        }
+        session.say(format_args!("  waits, installed at {:?}", pending.future.timestamp()));
+        thread::yield_now();
+    }
+    match session.rng.u8(0..8) {
+        0 => abandon(session, pending),
+        // An exclusive transaction that is kept would hold everybody back.
+        1..=3 if session.pending.len() < KEPT && !exclusive => session.pending.push(pending),
+        _ => finish(session, pending),
+    }
+}
+
+/// Awaits a future that was kept, or drops it.
+pub(super) fn await_one(session: &mut Session) {
+    let count = session.pending.len();
+    if count == 0 {
+        return;
+    }
+    let at = session.rng.usize(0..count);
+    let pending = session.pending.remove(at);
+    if session.rng.u8(0..4) == 0 { abandon(session, pending) } else { finish(session, pending) }
+}
+
+fn finish(session: &mut Session, mut pending: Pending) {
+    let committed = loop {
+        match poll(&mut pending.future) {
+            (Poll::Ready(committed), _) => break committed,
+            (Poll::Pending, alarm) => _ = alarm.0.wait(),
+        }
+    };
+    end(session, pending.transaction, committed);
+}
+
+fn end(session: &mut Session, mut transaction: Transaction, committed: Result<Commit>) {
+    transaction.outcome = outcome(session, committed);
+    transaction.stands = session.shared.has_power();
+    session.history.transactions.push(transaction);
+}
+
+/// Drops a future, and writes down what may have become of its transaction.
+pub(in crate::run) fn abandon(session: &mut Session, pending: Pending) {
+    let Pending { future, mut transaction } = pending;
+    if let Some(ts) = future.timestamp() {
+        transaction.outcome = Outcome::Unwatched { ts: ts.get() };
+    }
+    session.say(format_args!("  is dropped, {:?}", transaction.outcome));
+    drop(future);
+    session.history.transactions.push(transaction);
+}

@@ -1,0 +1,195 @@
+//! Futures beside threads, and the server.
+
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+
+use braid_vfs::sync::{Event, thread};
+
+use super::*;
+
+pub(super) type Shared = Arc<(Numbers, GroupCommit)>;
+
+pub(super) fn shared(fails_at: Option<u64>) -> Shared {
+    Arc::new((Numbers { fails_at, ..Numbers::default() }, GroupCommit::new(Lsn::ZERO)))
+}
+
+/// Is woken once.
+#[derive(Default)]
+struct Alarm(Event);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.set(1);
+    }
+}
+
+/// Appends, and waits as a future does, on a thread that has nothing better to do.
+pub(super) fn commit_by_future(shared: &Shared) -> Result<(), SyncError> {
+    let (numbers, group) = &**shared;
+    let (lsn, mut place) = (numbers.append(), None);
+    loop {
+        let alarm = Arc::new(Alarm::default());
+        match group.poll_through(numbers, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+            Poll::Ready(outcome) => {
+                if outcome.is_ok() {
+                    assert!(numbers.synced() >= lsn.get(), "told too early");
+                    assert!(group.durable() >= lsn);
+                } else {
+                    assert!(group.is_poisoned());
+                }
+                return outcome;
+            }
+            Poll::Pending => _ = alarm.0.wait(),
+        }
+    }
+}
+
+/// Appends, is polled, and is dropped.
+pub(super) fn commit_and_forget(shared: &Shared) {
+    let (numbers, group) = &**shared;
+    let (lsn, mut place) = (numbers.append(), None);
+    let polled = group.poll_through(numbers, lsn, &mut place, Waker::noop());
+    if let (Poll::Pending, Some(place)) = (polled, place) {
+        group.leave(place);
+    }
+}
+
+/// The server of a group, until it is told to stop.
+pub(super) struct Server(Shared, thread::JoinHandle<()>);
+
+pub(super) fn serve(shared: &Shared) -> Server {
+    let served = Arc::clone(shared);
+    let server = thread::spawn(move || served.1.serve(&served.0));
+    Server(Arc::clone(shared), server)
+}
+
+impl Server {
+    pub(super) fn stop(self) {
+        self.0.1.stop_serving();
+        self.1.join().unwrap();
+    }
+}
+
+#[cfg(not(loom))]
+fn crowd_of_both(fails_at: Option<u64>, rounds: usize) -> (Shared, usize) {
+    let shared = shared(fails_at);
+    let server = serve(&shared);
+    let workers: Vec<_> = (0..5)
+        .map(|worker| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let mut succeeded = 0;
+                for _ in 0..rounds {
+                    succeeded += match worker {
+                        0 | 1 => {
+                            let lsn = shared.0.append();
+                            let outcome = shared.1.sync_through(&shared.0, lsn);
+                            assert!(outcome.is_err() || shared.0.synced() >= lsn.get(), "told too early");
+                            usize::from(outcome.is_ok())
+                        }
+                        2 | 3 => usize::from(commit_by_future(&shared).is_ok()),
+                        _ => {
+                            commit_and_forget(&shared);
+                            0
+                        }
+                    };
+                }
+                succeeded
+            })
+        })
+        .collect();
+    let succeeded = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+    server.stop();
+    assert!(shared.0.synced() >= shared.1.durable().get(), "claims more than was synced");
+    (shared, succeeded)
+}
+
+#[cfg(not(any(shuttle, loom)))]
+mod native {
+    use super::*;
+
+    #[test]
+    fn threads_and_futures_are_all_covered() {
+        let (_, succeeded) = crowd_of_both(None, 500);
+        assert_eq!(succeeded, 4 * 500);
+    }
+
+    #[test]
+    fn a_failure_reaches_threads_and_futures() {
+        let (shared, succeeded) = crowd_of_both(Some(20), 200);
+        assert!(succeeded < 4 * 200);
+        assert_eq!(shared.1.durable().get(), shared.0.synced());
+    }
+
+    #[test]
+    fn a_future_that_is_polled_often_has_one_place() {
+        let shared = shared(None);
+        let (lsn, mut place) = (shared.0.append(), None);
+        for _ in 0..100 {
+            let alarm = Waker::from(Arc::new(Alarm::default()));
+            assert!(shared.1.poll_through(&shared.0, lsn, &mut place, &alarm).is_pending());
+        }
+        let wakers = shared.1.queue.lock().waiting.present.futures.take();
+        assert_eq!(wakers.len(), 1);
+        shared.1.wake_soon(wakers);
+        let server = serve(&shared);
+        commit_by_future(&shared).unwrap();
+        server.stop();
+    }
+
+    #[test]
+    fn a_server_whose_sync_panics_stays_to_tell() {
+        struct Panics(Numbers);
+        impl SyncTarget for Panics {
+            fn appended(&self) -> Lsn {
+                self.0.appended()
+            }
+            fn sync(&self, _: Lsn) -> io::Result<()> {
+                panic!("the sync itself, on purpose")
+            }
+        }
+        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+        let target = Arc::new(Panics(Numbers::default()));
+        let lsn = target.0.append();
+        let server = {
+            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+            thread::spawn(move || group.serve(&*target))
+        };
+        for _ in 0..2 {
+            let mut place = None;
+            let outcome = loop {
+                let alarm = Arc::new(Alarm::default());
+                match group.poll_through(&*target, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+                    Poll::Ready(outcome) => break outcome,
+                    Poll::Pending => _ = alarm.0.wait(),
+                }
+            };
+            assert!(matches!(outcome, Err(SyncError::Poisoned)));
+        }
+        group.stop_serving();
+        server.join().unwrap();
+    }
+}
+
+#[cfg(shuttle)]
+mod shuttle_schedules {
+    use braid_vfs::explore;
+
+    use super::*;
+
+    #[test]
+    fn no_schedule_loses_a_waker() {
+        explore!(|| {
+            let (_, succeeded) = crowd_of_both(None, 2);
+            assert_eq!(succeeded, 8);
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_a_future_waiting_after_a_failure() {
+        explore!(|| {
+            let (shared, _) = crowd_of_both(Some(1), 2);
+            assert_eq!(shared.1.durable().get(), shared.0.synced());
+        });
+    }
+}
