@@ -14,7 +14,7 @@ use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
 /// Begins a read-only snapshot.
 pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
     let inner = register(handle, SnapshotKind::ReadOnly, name, false)?;
-    Ok(Snapshot { inner })
+    Ok(Snapshot::new(inner))
 }
 
 /// Begins a write transaction.
@@ -38,7 +38,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
         }
     };
     Ok(Transaction::new(
-        Snapshot { inner },
+        Snapshot::new(inner),
         Admitted {
             exclusive,
             durability: options.durability.unwrap_or(core.options.durability),

@@ -7,6 +7,7 @@ use braid_mvstore::{Direction, TableId};
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
+use super::range::Range;
 use super::snapshot::Snapshot;
 use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
 use crate::error::{Error, Result};
@@ -69,6 +70,52 @@ impl Transaction {
         self.admitted.exclusive.is_some()
     }
 
+    /// The same reads for rows that may change before the commit without its being lost: under
+    /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
+    /// lookups, ranges, cursors and counts alike. At the default isolation no read is validated anyway.
+    ///
+    /// It sees the same moment, and what the transaction has written, and ends with it. What the transaction writes is
+    /// validated as ever.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// use braid::{Isolation, JournalMode, TransactionOptions};
+    ///
+    /// let db = braid::Database::in_memory()?;
+    /// db.set_journal_mode(JournalMode::Mvcc)?;
+    /// let (prices, orders) = (db.table("prices")?, db.table("orders")?);
+    /// db.put(&prices, "apple", "3")?;
+    ///
+    /// let options = TransactionOptions { isolation: Isolation::Serializable, ..Default::default() };
+    /// let mut tx = db.begin_with(options)?;
+    /// let shown = tx.untracked().get(&prices, "apple")?;
+    /// tx.put(&orders, "1", "apple")?;
+    /// db.put(&prices, "apple", "4")?;
+    /// tx.commit()?;
+    /// # assert!(shown.is_some()); Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn untracked(&self) -> Snapshot {
+        self.snapshot.untracked()
+    }
+
+    /// The value of a row, which the commit does not validate: see [`untracked`](Self::untracked).
+    ///
+    /// # Errors
+    /// As for [`Snapshot::get`].
+    pub fn get_untracked(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.snapshot.inner.check(table.info())?;
+        self.snapshot.inner.get(false, table.info().id, key.as_ref(), <[u8]>::to_vec)
+    }
+
+    /// The rows of a key range, which the commit does not validate: see [`untracked`](Self::untracked).
+    ///
+    /// # Errors
+    /// As for [`Snapshot::range`].
+    pub fn range_untracked<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<Range> {
+        self.untracked().range(table, keys)
+    }
+
     /// Writes a row, whether it exists or not.
     ///
     /// # Errors
@@ -107,7 +154,7 @@ impl Transaction {
     pub fn delete_range<K: AsRef<[u8]>>(&mut self, table: &Table, keys: impl RangeBounds<K>) -> Result<u64> {
         let as_bytes = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
         let (from, to) = (as_bytes(keys.start_bound()), as_bytes(keys.end_bound()));
-        let mut cursor = Cursor::new(Arc::clone(&self.snapshot.inner), table)?;
+        let mut cursor = Cursor::new(&self.snapshot, table)?;
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         let inner = &self.snapshot.inner;
         let id = table.info().id;
@@ -160,13 +207,17 @@ impl Transaction {
         if writes.is_empty() {
             return Ok(None);
         }
+        let mut reads = inner.reads();
+        if let Some(reads) = &mut reads {
+            reads.tidy();
+        }
         let installed = inner.core().install(&mut CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
             durability: self.admitted.durability,
             busy_timeout: self.admitted.busy_timeout,
             writes: &mut writes,
-            reads: inner.reads().as_deref(),
+            reads: reads.as_deref(),
             schema: self.schema.take(),
         });
         writes.clear();
@@ -199,7 +250,7 @@ impl Transaction {
 
     /// A row of a system table.
     pub(crate) fn get_row(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.snapshot.inner.get(table, key, <[u8]>::to_vec)
+        self.snapshot.inner.get(self.snapshot.tracked, table, key, <[u8]>::to_vec)
     }
 
     /// What the commit does to the catalog beside its rows.

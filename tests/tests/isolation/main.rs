@@ -4,6 +4,7 @@
 //! runs through sibling handles on threads of their own, once with its rows in the row store, once with them in the
 //! tree, and once with a checkpoint after each step.
 
+mod a_commit_answers_for_what_it_read_and_no_more;
 mod a_delete_conflicts_with_a_delete;
 mod a_phantom_in_an_index_range_stays_out;
 mod a_read_only_snapshot_is_never_busy;
