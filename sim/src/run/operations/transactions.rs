@@ -241,7 +241,7 @@ fn one_statement(session: &mut Session, table: u32, what: What, committed: Resul
         isolation: Isolation::Snapshot,
         durability: session.shared.plan.options.durability,
         stands: session.shared.has_power(),
-        acts: vec![Act { table, what }],
+        acts: vec![Act { table, tracked: true, what }],
         outcome,
     });
 }
