@@ -1,5 +1,7 @@
 //! The command `work`: one operation so many times and nothing else, for profilers.
 
+mod serializable;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +32,8 @@ pub(crate) struct Arguments {
     writers: u64,
     #[arg(long, default_value = "sequential")]
     order: Order,
+    #[command(flatten)]
+    reads: serializable::Reads,
     /// A directory that does not exist yet; it stays.
     #[arg(long)]
     dir: PathBuf,
@@ -74,6 +78,15 @@ enum Operation {
     /// Commits a hundred new rows in one transaction, deferred; `operations` counts rows.
     #[value(name = "insert-100")]
     Insert100,
+    /// Looks up `reads` rows of the tree in a serializable transaction, while others commit `since` times, and commits a
+    /// row, deferred.
+    SerializableGets,
+    /// The same with a scan of the rows.
+    SerializableScan,
+    /// The same with the rows in the row store.
+    SerializableScanUnfolded,
+    /// Counts all rows, in the row store, in serializable transactions, beside a thread that commits rows.
+    SerializableBeside,
     /// Opens a database that a run before has left; `operations` is not used.
     Reopen,
 }
@@ -141,6 +154,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Operation::ScanCursorMixed | Operation::ScanRangeMixed | Operation::FullScanMixed => {
             fill_both(arguments, &db, &table)?;
             scan(arguments, &db, &table)?
+        }
+        Operation::SerializableGets | Operation::SerializableScan => {
+            fill(arguments, &db, &table)?;
+            db.checkpoint()?;
+            let scan = matches!(arguments.operation, Operation::SerializableScan);
+            serializable::transactions(arguments, &db, &table, scan)?
+        }
+        Operation::SerializableScanUnfolded => {
+            fill(arguments, &db, &table)?;
+            serializable::transactions(arguments, &db, &table, true)?
+        }
+        Operation::SerializableBeside => {
+            fill(arguments, &db, &table)?;
+            return serializable::beside(arguments, &db, &table);
         }
         Operation::Deferred | Operation::Durable => {
             let each = |thread| commit(arguments, &db, &table, thread);

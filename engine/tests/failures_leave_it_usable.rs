@@ -192,6 +192,58 @@ fn a_step_that_could_not_read_is_made_again_and_misses_nothing() {
     }
 }
 
+/// What a step that failed did not tell was not read; the step that is made again has read from where the cursor was.
+#[test]
+fn a_step_that_could_not_read_notes_nothing() {
+    for again in [true, false] {
+        let (db, table, faults, keys) = rows_to_walk(false);
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let other = db.table("other").unwrap();
+        let options =
+            TransactionOptions { isolation: braid::Isolation::Serializable, ..TransactionOptions::default() };
+        let half = keys.len() / 2;
+        for (written, read) in [(0, false), (half - 1, false), (half, true), (keys.len() - 1, false)] {
+            let mut tx = db.begin_with(options.clone()).unwrap();
+            let mut cursor = tx.cursor(&table).unwrap();
+            assert!(cursor.seek_ge(&keys[half]).unwrap());
+            // Small pages and a small cache: a few steps on there is one that has to read.
+            faults.inject(Fault::on(Operation::Read));
+            let mut passed = half;
+            while cursor.next().is_ok() {
+                passed += 1;
+            }
+            faults.clear();
+            if again {
+                assert!(cursor.next().unwrap());
+                assert_eq!(cursor.key(), Some(&*keys[passed + 1]));
+            }
+            assert!(passed + 1 < keys.len() - 1);
+            drop(cursor);
+            tx.put(&other, "result", "").unwrap();
+            db.put(&table, &keys[written], &keys[written]).unwrap();
+            assert_eq!(tx.commit().is_err(), read, "{written} of {half}");
+
+            // The row right behind the failure: read if the step was made again.
+            let mut tx = db.begin_with(options.clone()).unwrap();
+            let mut cursor = tx.cursor(&table).unwrap();
+            assert!(cursor.seek_ge(&keys[half]).unwrap());
+            faults.inject(Fault::on(Operation::Read));
+            let mut passed = half;
+            while cursor.next().is_ok() {
+                passed += 1;
+            }
+            faults.clear();
+            if again {
+                assert!(cursor.next().unwrap());
+            }
+            drop(cursor);
+            tx.put(&other, "result", "").unwrap();
+            db.put(&table, &keys[passed + 1], &keys[passed + 1]).unwrap();
+            assert_eq!(tx.commit().is_err(), again, "the row behind");
+        }
+    }
+}
+
 #[test]
 fn a_cursor_that_could_not_turn_round_knows_where_it_was() {
     for above in [false, true] {

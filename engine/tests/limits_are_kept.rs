@@ -163,11 +163,26 @@ fn of_what_a_serializable_transaction_notes_of_its_reads() {
         tx.get(&table, (round % 700).to_be_bytes()).unwrap();
     }
     drop(tx);
-    // A scan is one range; cursors that jump about are one each time.
-    let tx = db.begin_with(options).unwrap();
+    // A scan is one range, and so is what a cursor passes that jumps about in it.
+    let tx = db.begin_with(options.clone()).unwrap();
     let mut cursor = tx.cursor(&table).unwrap();
-    let refused = (0..LIMIT).find_map(|key| cursor.seek_ge(&key.to_be_bytes()).err());
+    assert!((0..LIMIT).all(|key| !cursor.seek_ge(&key.to_be_bytes()).unwrap()));
+    // A count is a range; so is each range of its own, and the same ones again and again are not more of them.
+    let tx = db.begin_with(options.clone()).unwrap();
+    let from_to = |number: usize| (2 * number).to_be_bytes()..(2 * number + 1).to_be_bytes();
+    for round in 0..20_000 {
+        assert_eq!(tx.count_range(&table, from_to(round % 900)).unwrap(), 0);
+    }
+    let refused = (0..LIMIT).find_map(|number| tx.count_range(&table, from_to(number)).err());
     assert!(matches!(refused, Some(Error::TransactionTooLarge { .. })), "{refused:?}");
+    let refused = tx.range(&table, from_to(LIMIT)).unwrap().next();
+    assert!(matches!(refused, Some(Err(Error::TransactionTooLarge { .. }))), "{refused:?}");
+    // What is not tracked is not noted, in this one either.
+    for number in 0..LIMIT {
+        tx.get_untracked(&table, number.to_be_bytes()).unwrap();
+    }
+    assert_eq!(tx.untracked().count(&table).unwrap(), 0);
+    assert_eq!(tx.range_untracked::<&[u8]>(&table, ..).unwrap().count(), 0);
     // Without Serializable nothing is noted.
     let tx = db.begin_concurrent().unwrap();
     for key in 0..LIMIT {

@@ -237,6 +237,12 @@ mod bugs {
         OwnTombstoneOverlooked,
         /// A lookup of a key is not recorded as read.
         LookupNotRecorded,
+        /// What was installed while a serializable commit looked through its reads is not looked at.
+        NotesNotRead,
+        /// The notes of recent commits drop the older half and do not say so.
+        NotesForgotten,
+        /// A serializable commit takes its view first, and up to where it looks in it second.
+        HorizonAfterView,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
     }

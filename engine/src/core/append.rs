@@ -21,6 +21,8 @@ pub(super) enum Left {
     HeldBack,
     /// The log needs a segment of at least so many bytes.
     SegmentNeeded(u64),
+    /// Too much was installed since the reads were looked through: look again.
+    ReadsBehind,
     /// The clock needs the log durable through here.
     ClockNeedsSync(Lsn),
 }

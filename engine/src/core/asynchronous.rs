@@ -32,6 +32,7 @@ use braid_wal::Lsn;
 use super::append::Left;
 use super::budget::RoomWait;
 use super::commit::{Commit, CommitRequest, Installed, with_record};
+use super::reads::ReadsLook;
 use super::shared::{Core, Writer};
 use crate::error::{Error, Result};
 
@@ -100,10 +101,11 @@ impl Core {
             let Some(reservation) = self.poll_admit(writer, bytes, &mut wait.room, waker)? else {
                 return Ok(Attempt::Waits);
             };
+            let mut reads = ReadsLook::new(writer, request.begin_ts);
             let installed = with_record(request, |request, record| {
                 loop {
-                    match self.try_install(writer, request, record) {
-                        Err(Left::Stale) => {}
+                    match self.try_install(writer, request, record, &mut reads) {
+                        Err(Left::Stale | Left::ReadsBehind) => {}
                         Err(Left::SegmentNeeded(bytes)) => self.prepare_log(writer, bytes)?,
                         other => return Ok(other),
                     }

@@ -4,6 +4,7 @@
 //! outside the section                      inside it
 //! encode the record
 //! look through the sealed history
+//! look through what was read (reads.rs)
 //! find or create the written chains
 //!                                          poisoned? gate held? still this view?
 //!                                          validate against the active generation
@@ -37,6 +38,7 @@ use braid_wal::{EncodedRecord, Lsn, SyncError};
 use super::append::{Left, append_commit};
 use super::budget::Reservation;
 use super::gate::Pass;
+use super::reads::ReadsLook;
 use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
 use super::tables::TableInfo;
@@ -170,8 +172,9 @@ impl Core {
         let bytes = request.writes.bytes();
         let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
+        let mut reads = ReadsLook::new(writer, request.begin_ts);
         loop {
-            let left = match self.try_install(writer, request, record) {
+            let left = match self.try_install(writer, request, record, &mut reads) {
                 Ok(installed) => return Ok(installed),
                 Err(left) => left,
             };
@@ -185,7 +188,7 @@ impl Core {
                     }
                     return Err(error);
                 }
-                Left::Stale => {}
+                Left::Stale | Left::ReadsBehind => {}
                 Left::HeldBack => {
                     // The holder of the gate may be waiting for this room.
                     drop(reservation.take());
@@ -210,11 +213,14 @@ impl Core {
         writer: &Writer,
         request: &mut CommitRequest<'_>,
         record: &mut EncodedRecord,
+        reads: &mut ReadsLook<'_>,
     ) -> Result<Installed, Left> {
+        let horizon = self.reads_horizon(request, reads);
         let view = self.view.load();
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);
+        self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
 
         let mut section = writer.section.lock();
         let section = &mut *section;
@@ -228,6 +234,7 @@ impl Core {
             self.apply_schema(request, section.clock.last());
         }
         self.validate_active(&prepared, request)?;
+        self.validate_reads_inside(section, &view, request, reads)?;
         let timestamp = self.next_timestamp(writer, section)?;
         if let Some(token) = request.token {
             token.complete(request.writes, timestamp);
@@ -238,6 +245,11 @@ impl Core {
         if planted!(PublishedBeforeInstall) {
             self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
             braid_vfs::sync::thread::yield_now();
+        }
+        if writer.validating.load(Ordering::SeqCst) > 0 {
+            section.recent.note(self.installed_ts(), timestamp, request.writes);
+        } else if section.recent.is_on() {
+            section.recent.stop();
         }
         prepared.install(&mut section.rights, request.writes, timestamp, || {
             self.trim_watermark(view.active.start_ts())

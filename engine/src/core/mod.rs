@@ -13,6 +13,8 @@ mod journal_mode;
 mod load;
 mod open;
 mod publish;
+mod reads;
+mod recent;
 mod recovery;
 mod schema;
 mod sequences;

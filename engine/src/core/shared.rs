@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use arc_swap::ArcSwap;
 use braid_mvstore::{InstallRights, SnapshotRegistry, TableId, Timestamp};
 use braid_vfs::planted;
-use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 use braid_vfs::{Env, File, ProcessMark};
 use braid_wal::{Appender, Log, Lsn};
@@ -23,6 +23,7 @@ use super::checkpoint::Seal;
 use super::clock::{CommitClock, timestamp};
 use super::gate::Gate;
 use super::journal_mode::ModeCell;
+use super::recent::Recent;
 use super::sequences::Sequences;
 use super::stats::Counters;
 use super::tables::Tables;
@@ -72,6 +73,8 @@ pub(crate) struct Writer {
     pub(super) gate: Gate,
     pub(super) section: Mutex<Section>,
     pub(super) budget: Budget,
+    /// Commits whose reads are being validated: others are noted for them.
+    pub(super) validating: CachePadded<AtomicUsize>,
     pub(super) background: Background,
     /// Held by the one checkpoint that runs. What it says was sealed by one that failed.
     pub(super) checkpoint: Mutex<Option<Seal>>,
@@ -92,6 +95,8 @@ pub(crate) struct Section {
     pub(super) view: Arc<View>,
     /// The right to install into the view's active generation.
     pub(super) rights: InstallRights,
+    /// The keys of the newest commits, while somebody asks for them.
+    pub(super) recent: Recent,
 }
 
 /// What a core needs to write.
@@ -132,8 +137,10 @@ impl Core {
                 mode: parts.mode,
                 view: Arc::clone(&view),
                 rights,
+                recent: Recent::default(),
             }),
             budget: Budget::new(parts.options.row_store_bytes, Arc::clone(&log)),
+            validating: CachePadded::new(AtomicUsize::new(0)),
             background: Background::default(),
             checkpoint: Mutex::new(None),
             closed: AtomicBool::new(false),

@@ -1,10 +1,10 @@
 //! Validation: first committer wins.
 //!
-//! A commit is looked at twice. Before the commit section against everything that is sealed, which does not change any
-//! more; inside it against the active generation and the catalog. The section finds out whether something was sealed in
-//! between, and then both are done again.
+//! The writes of a commit are looked at twice. Before the commit section against everything that is sealed, which does
+//! not change any more; inside it against the active generation and the catalog. The section finds out whether something
+//! was sealed in between, and then both are done again. The reads have a way of their own: `reads.rs`.
 
-use braid_mvstore::{Generation, Prepared, TableId, Timestamp, pin};
+use braid_mvstore::{Prepared, TableId, Timestamp, pin};
 use braid_vfs::planted;
 
 use super::commit::CommitRequest;
@@ -16,7 +16,7 @@ use crate::error::{Conflict, ConflictKind, Error, Result};
 use crate::transaction::ReadSet;
 
 impl Core {
-    /// The write set and the read set against everything that is sealed. Sealed generations do not change, so this
+    /// The write set against everything that is sealed. Sealed generations do not change, so this
     /// needs no lock.
     pub(super) fn validate_history(&self, view: &View, request: &CommitRequest<'_>) -> Result<()> {
         if request.exclusive || planted!(HistoryNotValidated) {
@@ -40,47 +40,23 @@ impl Core {
                     ));
                 }
             }
-            if let Some(reads) = request.reads {
-                self.validate_reads(generation, reads, request)?;
-            }
         }
         Ok(())
     }
 
-    /// A `Serializable` transaction's reads against one generation.
-    fn validate_reads(
-        &self,
-        generation: &Generation,
-        reads: &ReadSet,
-        request: &CommitRequest<'_>,
-    ) -> Result<()> {
-        let since = request.begin_ts;
-        if generation.last_ts() <= since {
-            return Ok(());
-        }
-        let guard = pin();
-        for (table, key) in reads.keys().filter(|_| !planted!(ReadsNotValidated)) {
-            if let Some(winner_ts) = generation.newest(table, key, &guard).filter(|ts| *ts > since) {
-                return Err(self.conflict(ConflictKind::ReadWrite, table, key, request, winner_ts));
-            }
-        }
-        for span in reads.spans() {
-            let (from, to) = (span.from.as_ref().map(Vec::as_slice), span.to.as_ref().map(Vec::as_slice));
-            if let Some((key, winner_ts)) = generation.newest_in_range(span.table, from, to, since, &guard) {
-                return Err(self.conflict(ConflictKind::Range, span.table, key, request, winner_ts));
-            }
-        }
-        Ok(())
-    }
-
-    /// In the commit section: everything else.
+    /// In the commit section: the write set against everything else.
     pub(super) fn validate_active(&self, prepared: &Prepared<'_>, request: &CommitRequest<'_>) -> Result<()> {
         self.validate_schema(request)?;
+        self.validate_writes(prepared, request)
+    }
+
+    /// The write set against the active generation.
+    pub(super) fn validate_writes(&self, prepared: &Prepared<'_>, request: &CommitRequest<'_>) -> Result<()> {
         if let Some(lost) = prepared.first_conflict(request.begin_ts) {
             let kind = ConflictKind::WriteWrite;
             return Err(self.conflict(kind, lost.table, lost.key, request, lost.winner_ts));
         }
-        request.reads.map_or(Ok(()), |reads| self.validate_reads(prepared.generation(), reads, request))
+        Ok(())
     }
 
     /// A table that was dropped after the transaction began takes no more rows, and what a `Serializable` transaction read
@@ -105,7 +81,7 @@ impl Core {
         Ok(())
     }
 
-    fn conflict(
+    pub(super) fn conflict(
         &self,
         kind: ConflictKind,
         table: TableId,

@@ -15,7 +15,7 @@ use crate::tokens::{self, Token};
 /// Begins a read-only snapshot.
 pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
     let inner = register(handle, SnapshotKind::ReadOnly, name, false)?;
-    Ok(Snapshot { inner })
+    Ok(Snapshot::new(inner))
 }
 
 /// Begins a write transaction.
@@ -39,7 +39,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
             (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
         }
     };
-    let snapshot = Snapshot { inner };
+    let snapshot = Snapshot::new(inner);
     if let Some(token) = &token
         && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
     {

@@ -35,7 +35,7 @@ impl Inner {
         if planted!(NewestNameFound) {
             return Ok(self.core().tables.by_name(name).map(|info| info.id));
         }
-        self.get(NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
+        self.get(true, NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
     }
 
     fn open(&self, name: &str) -> Result<Option<Table>> {

@@ -9,6 +9,7 @@ use braid_vfs::sync::Arc;
 use super::inner::Inner;
 use super::layers::Layers;
 use super::read_set::LastSpan;
+use super::snapshot::Snapshot;
 use crate::core::TableInfo;
 use crate::error::Result;
 use crate::table::Table;
@@ -44,14 +45,26 @@ pub struct Cursor {
     inner: Arc<Inner>,
     table: Arc<TableInfo>,
     layers: Layers,
+    /// Its moves are noted for the commit.
+    tracked: bool,
     last_span: LastSpan,
+    /// Memory for the key that a move starts from.
+    start: Vec<u8>,
 }
 
 impl Cursor {
-    pub(super) fn new(inner: Arc<Inner>, table: &Table) -> Result<Self> {
+    pub(super) fn new(snapshot: &Snapshot, table: &Table) -> Result<Self> {
+        let inner = Arc::clone(&snapshot.inner);
         inner.check(table.info())?;
         let layers = Layers::over(&inner.core().base, inner.view()?, table.info().id, inner.begin_ts);
-        Ok(Self { inner, table: Arc::clone(table.info()), layers, last_span: LastSpan::default() })
+        Ok(Self {
+            inner,
+            table: Arc::clone(table.info()),
+            layers,
+            tracked: snapshot.tracked,
+            last_span: LastSpan::default(),
+            start: Vec::new(),
+        })
     }
 
     /// Goes to the first row with a key ≥ `key`; whether there is one.
@@ -132,10 +145,7 @@ impl Cursor {
     #[inline]
     fn step(&mut self, direction: Direction) -> Result<bool> {
         // That the table is there was seen when the cursor came to the run, and holds for the whole snapshot.
-        if self.inner.is_live()
-            && !self.inner.tracks_reads()
-            && self.layers.step_in_run(Some(&self.inner), direction)
-        {
+        if self.inner.is_live() && !self.tracked && self.layers.step_in_run(Some(&self.inner), direction) {
             return Ok(true);
         }
         self.step_within(direction, Bound::Unbounded)
@@ -150,7 +160,9 @@ impl Cursor {
         limit: Bound<&[u8]>,
     ) -> Result<bool> {
         self.inner.check(&self.table)?;
-        self.check_notes()?;
+        if self.tracked {
+            self.inner.check_notes()?;
+        }
         let found = self.layers.seek(Some(&self.inner), from, direction)?;
         self.track(from, direction, limit);
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
@@ -162,26 +174,29 @@ impl Cursor {
         if self.layers.has_ended(direction) {
             return Ok(false);
         }
-        if !self.inner.tracks_reads() {
+        if !self.tracked {
             let found = self.layers.step(Some(&self.inner), direction)?;
             return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
-        self.check_notes()?;
-        let before = self.layers.key().map(<[u8]>::to_vec);
-        let found = self.layers.step(Some(&self.inner), direction)?;
-        self.track(before.as_deref().map_or(Bound::Unbounded, Bound::Excluded), direction, limit);
-        Ok(found && !is_beyond(self.layers.key(), direction, limit))
-    }
-
-    /// For `Serializable`: refuses a move when too much is noted already. Before the move, so that the cursor stays where it
-    /// is and no row is passed over by whoever tries again.
-    fn check_notes(&self) -> Result<()> {
-        self.inner.reads().map_or(Ok(()), |reads| self.inner.check_size(reads.bytes()))
+        // Before the move, so that the cursor stays where it is and no row is passed over by whoever tries again.
+        self.inner.check_notes()?;
+        let mut start = std::mem::take(&mut self.start);
+        start.clear();
+        let from = self.layers.start_of_step(direction).map(|key| start.extend_from_slice(key));
+        let moved = self.layers.step(Some(&self.inner), direction);
+        if moved.is_ok() {
+            self.track(from.map(|()| &*start), direction, limit);
+        }
+        self.start = start;
+        Ok(moved? && !is_beyond(self.layers.key(), direction, limit))
     }
 
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
     /// limit.
     fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
+        if !self.tracked {
+            return;
+        }
         let Some(mut reads) = self.inner.reads() else { return };
         if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
             return;

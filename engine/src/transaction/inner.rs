@@ -224,6 +224,27 @@ impl Inner {
         self.reads.as_ref().map(Mutex::lock)
     }
 
+    /// Refuses a move when too much is noted already.
+    pub(super) fn check_notes(&self) -> Result<()> {
+        let Some(mut reads) = self.reads() else { return Ok(()) };
+        if self.check_size(reads.bytes()).is_err() && reads.may_be_tidied() {
+            reads.tidy();
+        }
+        self.check_size(reads.bytes())
+    }
+
+    /// Notes that a key is looked up.
+    #[cold]
+    fn note_key(&self, table: TableId, key: &[u8]) -> Result<()> {
+        let Some(mut reads) = self.reads() else { return Ok(()) };
+        if self.check_size(reads.bytes_with(key.len())).is_err() && reads.may_be_tidied() {
+            reads.tidy();
+        }
+        self.check_size(reads.bytes_with(key.len()))?;
+        reads.key(table, key);
+        Ok(())
+    }
+
     /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
     /// run under the lock: it may well read on in the same transaction.
     fn own(&self, table: TableId, key: &[u8]) -> Option<Option<Vec<u8>>> {
@@ -236,6 +257,7 @@ impl Inner {
     /// Looks a row up: own writes, generations from the newest, base.
     pub(super) fn get<R>(
         &self,
+        tracked: bool,
         table: TableId,
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
@@ -245,9 +267,8 @@ impl Inner {
         {
             return Ok(own.as_deref().map(read));
         }
-        if let Some(mut reads) = self.reads().filter(|_| !planted!(LookupNotRecorded)) {
-            self.check_size(reads.bytes_with(key.len()))?;
-            reads.key(table, key);
+        if tracked && !planted!(LookupNotRecorded) {
+            self.note_key(table, key)?;
         }
         let view = self.view()?;
         for generation in view.generations() {

@@ -152,6 +152,16 @@ impl Layers {
         self.settle(own)
     }
 
+    /// What a step in `direction` passes first: everything from here on.
+    pub(crate) fn start_of_step(&self, direction: Direction) -> Bound<&[u8]> {
+        match self.place {
+            Place::Row(layer) => self.key_in(layer).map_or(Bound::Unbounded, Bound::Excluded),
+            Place::Behind if direction == self.direction => Bound::Excluded(&*self.key),
+            Place::Behind => Bound::Included(&*self.key),
+            Place::Nowhere | Place::End => Bound::Unbounded,
+        }
+    }
+
     /// Whether a step in `direction` stays where it is, beyond the last row that way.
     pub(crate) fn has_ended(&self, direction: Direction) -> bool {
         self.place == Place::End && direction == self.direction

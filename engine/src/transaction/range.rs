@@ -4,10 +4,9 @@ use std::iter::FusedIterator;
 use std::ops::Bound;
 
 use braid_mvstore::Direction;
-use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
-use super::inner::Inner;
+use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::table::Table;
 
@@ -51,13 +50,13 @@ impl End {
 
 impl Range {
     pub(super) fn new(
-        inner: &Arc<Inner>,
+        snapshot: &Snapshot,
         table: &Table,
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
     ) -> Result<Self> {
         let end = |bound, direction| -> Result<End> {
-            let cursor = Cursor::new(Arc::clone(inner), table)?;
+            let cursor = Cursor::new(snapshot, table)?;
             Ok(End { bound, direction, cursor, begun: false })
         };
         Ok(Self { front: end(from, Direction::Forward)?, back: end(to, Direction::Backward)?, over: false })

@@ -1,8 +1,17 @@
 //! What a `Serializable` transaction has read: single keys, and the key ranges that its cursors really passed.
+//!
+//! Invariant: a key is in it if and only if some answer depended on that key, whether there was a row or not. Spans are
+//! made longer and united only where they touch, so that nothing gets in between.
+//!
+//! It is kept small without being asked for anything: what was read again is noted once, by and by. After
+//! [`tidy`](ReadSet::tidy) it is sorted, and a key is looked up by halving.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 
 use braid_mvstore::TableId;
+
+use crate::error::ConflictKind;
 
 /// A range of keys that was read, found empty places included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,21 +21,48 @@ pub(crate) struct Span {
     pub(crate) to: Bound<Vec<u8>>,
 }
 
-/// Where a cursor's last span is kept.
+impl Span {
+    /// Takes in another span if the two touch; whether they do.
+    fn unite(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+        if !reaches(as_slice(&self.to), from) || !reaches(to, as_slice(&self.from)) {
+            return false;
+        }
+        if compare_starts(from, as_slice(&self.from)) == Ordering::Less {
+            replace(&mut self.from, from);
+        }
+        if compare_ends(to, as_slice(&self.to)) == Ordering::Greater {
+            replace(&mut self.to, to);
+        }
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        len(as_slice(&self.from)) + len(as_slice(&self.to))
+    }
+}
+
+/// Where a cursor's last span is kept, until the spans are moved.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LastSpan(Option<usize>);
+pub(crate) struct LastSpan(Option<(u64, usize)>);
 
-/// Keys are looked through for repetitions when there are twice as many as the last time, and this many at least.
-const FIRST_REPETITION_CHECK: usize = 1024;
+/// Repetitions are looked for when there is twice as much as there was after the last look, and this much at least.
+const FIRST_LOOK: usize = 1024;
 
-/// See the module. A key that is looked up again and again is kept a few times at most.
+/// With no more keys than this, and no span, there is nothing to be gained by preparing for the validation.
+const FEW_KEYS: usize = 32;
+
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
     keys: Vec<(TableId, Box<[u8]>)>,
     spans: Vec<Span>,
     /// Of the keys and the ends of the spans.
     key_bytes: usize,
-    distinct: usize,
+    /// Keys and spans when they were last looked through.
+    tidied_keys: usize,
+    tidied_spans: usize,
+    /// How often the spans were moved.
+    moves: u64,
 }
 
 impl ReadSet {
@@ -34,14 +70,8 @@ impl ReadSet {
     pub(crate) fn key(&mut self, table: TableId, key: &[u8]) {
         self.keys.push((table, key.into()));
         self.key_bytes += key.len();
-        if self.keys.len() >= FIRST_REPETITION_CHECK.max(2 * self.distinct) {
-            self.keys.sort_unstable();
-            self.keys.dedup_by(|one, other| {
-                let repeated = one == other;
-                self.key_bytes -= if repeated { one.1.len() } else { 0 };
-                repeated
-            });
-            self.distinct = self.keys.len();
+        if self.keys.len() >= FIRST_LOOK.max(2 * self.tidied_keys) {
+            self.tidy_keys();
         }
     }
 
@@ -57,28 +87,69 @@ impl ReadSet {
         self.bytes() + key_len + size_of::<(TableId, Box<[u8]>)>()
     }
 
-    /// A cursor passed everything between two ends. A step that goes on where its last span ends makes that longer, so a
-    /// scan is one span however many cursors move at the same time; `last` is for the cursor to keep.
-    pub(crate) fn span(&mut self, last: &mut LastSpan, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
-        if let Some(span) = last.0.and_then(|index| self.spans.get_mut(index)) {
-            let (end, new_end) = if meet(&span.to, from) {
-                (&mut span.to, to)
-            } else if meet(&span.from, to) {
-                (&mut span.from, from)
-            } else {
-                return self.new_span(last, table, from, to);
-            };
-            self.key_bytes = (self.key_bytes + len(new_end)).saturating_sub(len(end.as_ref()));
-            *end = new_end.map(<[u8]>::to_vec);
-            return;
-        }
-        self.new_span(last, table, from, to);
+    /// Whether enough has come since the last look that another may find repetitions.
+    pub(crate) fn may_be_tidied(&self) -> bool {
+        let (tidied, now) = (self.tidied_keys + self.tidied_spans, self.keys.len() + self.spans.len());
+        now > tidied + tidied / 8
     }
 
-    fn new_span(&mut self, last: &mut LastSpan, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
-        last.0 = Some(self.spans.len());
+    /// A cursor passed everything between two ends. A move that goes on where its last span ends makes that longer, so a
+    /// scan is one span however many cursors move at the same time; `last` is for the cursor to keep.
+    pub(crate) fn span(&mut self, last: &mut LastSpan, table: TableId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
+        if is_empty(from, to) {
+            return;
+        }
+        if let Some((moves, index)) = last.0
+            && moves == self.moves
+            && let Some(span) = self.spans.get_mut(index)
+        {
+            let before = span.bytes();
+            if span.table == table && span.unite(from, to) {
+                self.key_bytes = self.key_bytes + span.bytes() - before;
+                return;
+            }
+        }
+        if self.spans.len() >= FIRST_LOOK.max(2 * self.tidied_spans) {
+            self.tidy_spans();
+        }
+        last.0 = Some((self.moves, self.spans.len()));
         self.key_bytes += len(from) + len(to);
         self.spans.push(Span { table, from: from.map(<[u8]>::to_vec), to: to.map(<[u8]>::to_vec) });
+    }
+
+    /// Sorts it, and drops what is in it twice.
+    pub(crate) fn tidy(&mut self) {
+        self.tidy_keys();
+        self.tidy_spans();
+    }
+
+    fn tidy_keys(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup_by(|one, other| {
+            let repeated = one == other;
+            self.key_bytes -= if repeated { one.1.len() } else { 0 };
+            repeated
+        });
+        self.tidied_keys = self.keys.len();
+    }
+
+    fn tidy_spans(&mut self) {
+        self.moves += 1;
+        self.spans.sort_unstable_by(|one, other| {
+            let starts = || compare_starts(as_slice(&one.from), as_slice(&other.from));
+            one.table.cmp(&other.table).then_with(starts)
+        });
+        let mut bytes = self.key_bytes;
+        self.spans.dedup_by(|next, span| {
+            let both = span.bytes() + next.bytes();
+            let united = next.table == span.table && span.unite(as_slice(&next.from), as_slice(&next.to));
+            if united {
+                bytes = bytes - both + span.bytes();
+            }
+            united
+        });
+        self.key_bytes = bytes;
+        self.tidied_spans = self.spans.len();
     }
 
     /// The tables that were read, each at least once.
@@ -93,96 +164,100 @@ impl ReadSet {
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
+
+    /// Whether it is a few keys, and looked through in less time than it takes to prepare for it.
+    pub(crate) fn is_small(&self) -> bool {
+        self.spans.is_empty() && self.keys.len() <= FEW_KEYS
+    }
+
+    /// Of a tidy one: whether a key was read, and how a conflict over it is called.
+    pub(crate) fn reads(&self, table: TableId, key: &[u8]) -> Option<ConflictKind> {
+        let compare =
+            |(other, noted): &(TableId, Box<[u8]>)| other.cmp(&table).then_with(|| (**noted).cmp(key));
+        if self.keys.binary_search_by(compare).is_ok() {
+            return Some(ConflictKind::ReadWrite);
+        }
+        let at = Bound::Included(key);
+        let starts = |span: &Span| {
+            let starts = || compare_starts(as_slice(&span.from), at);
+            span.table.cmp(&table).then_with(starts) != Ordering::Greater
+        };
+        let span = self.spans.get(self.spans.partition_point(starts).checked_sub(1)?)?;
+        let holds = span.table == table && compare_ends(as_slice(&span.to), at) != Ordering::Less;
+        holds.then_some(ConflictKind::Range)
+    }
 }
 
-fn len(end: Bound<impl AsRef<[u8]>>) -> usize {
+fn as_slice(end: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    end.as_ref().map(Vec::as_slice)
+}
+
+fn len(end: Bound<&[u8]>) -> usize {
     match end {
-        Bound::Included(key) | Bound::Excluded(key) => key.as_ref().len(),
+        Bound::Included(key) | Bound::Excluded(key) => key.len(),
         Bound::Unbounded => 0,
     }
 }
 
-/// Whether one span's end is where the next begins: the same key, counted once.
-fn meet(end: &Bound<Vec<u8>>, begin: Bound<&[u8]>) -> bool {
-    match (end, begin) {
-        (Bound::Included(end), Bound::Excluded(begin)) | (Bound::Excluded(end), Bound::Included(begin)) => {
-            end == begin
+/// Puts another key in the place of an end's, in the memory that it has.
+fn replace(end: &mut Bound<Vec<u8>>, by: Bound<&[u8]>) {
+    match (&mut *end, by) {
+        (Bound::Included(kept), Bound::Included(key)) | (Bound::Excluded(kept), Bound::Excluded(key)) => {
+            kept.clear();
+            kept.extend_from_slice(key);
         }
-        _ => false,
+        _ => *end = by.map(<[u8]>::to_vec),
+    }
+}
+
+/// Whether no key can lie between them.
+fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}
+
+/// Whether nothing lies between one span's end and the beginning of another that does not begin before it.
+fn reaches(end: Bound<&[u8]>, start: Bound<&[u8]>) -> bool {
+    match (end, start) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        // The key itself lies between.
+        (Bound::Excluded(end), Bound::Excluded(start)) => start < end,
+        (Bound::Included(end) | Bound::Excluded(end), Bound::Included(start) | Bound::Excluded(start)) => {
+            start <= end
+        }
+    }
+}
+
+fn compare_starts(one: Bound<&[u8]>, other: Bound<&[u8]>) -> Ordering {
+    match (one, other) {
+        (Bound::Unbounded, Bound::Unbounded) => Ordering::Equal,
+        (Bound::Unbounded, _) => Ordering::Less,
+        (_, Bound::Unbounded) => Ordering::Greater,
+        (Bound::Included(one), Bound::Excluded(other)) => one.cmp(other).then(Ordering::Less),
+        (Bound::Excluded(one), Bound::Included(other)) => one.cmp(other).then(Ordering::Greater),
+        (Bound::Included(one), Bound::Included(other)) | (Bound::Excluded(one), Bound::Excluded(other)) => {
+            one.cmp(other)
+        }
+    }
+}
+
+fn compare_ends(one: Bound<&[u8]>, other: Bound<&[u8]>) -> Ordering {
+    match (one, other) {
+        (Bound::Unbounded, Bound::Unbounded) => Ordering::Equal,
+        (Bound::Unbounded, _) => Ordering::Greater,
+        (_, Bound::Unbounded) => Ordering::Less,
+        (Bound::Included(one), Bound::Excluded(other)) => one.cmp(other).then(Ordering::Greater),
+        (Bound::Excluded(one), Bound::Included(other)) => one.cmp(other).then(Ordering::Less),
+        (Bound::Included(one), Bound::Included(other)) | (Bound::Excluded(one), Bound::Excluded(other)) => {
+            one.cmp(other)
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TABLE: TableId = TableId(16);
-
-    #[test]
-    fn steps_become_one_span() {
-        let (mut reads, mut cursor) = (ReadSet::default(), LastSpan::default());
-        reads.span(&mut cursor, TABLE, Bound::Included(b"a"), Bound::Included(b"b"));
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"b"), Bound::Included(b"c"));
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"c"), Bound::Unbounded);
-        assert_eq!(
-            reads.spans(),
-            [Span { table: TABLE, from: Bound::Included(b"a".to_vec()), to: Bound::Unbounded }]
-        );
-    }
-
-    #[test]
-    fn steps_backward_become_one_span() {
-        let (mut reads, mut cursor) = (ReadSet::default(), LastSpan::default());
-        reads.span(&mut cursor, TABLE, Bound::Included(b"c"), Bound::Unbounded);
-        reads.span(&mut cursor, TABLE, Bound::Included(b"b"), Bound::Excluded(b"c"));
-        assert_eq!(reads.spans().len(), 1);
-        assert_eq!(reads.spans()[0].from, Bound::Included(b"b".to_vec()));
-    }
-
-    #[test]
-    fn cursors_that_move_in_turn_have_a_span_each() {
-        let (mut reads, mut one, mut other) = (ReadSet::default(), LastSpan::default(), LastSpan::default());
-        for step in 0..10_u8 {
-            reads.span(&mut one, TABLE, Bound::Excluded(&[step]), Bound::Included(&[step + 1]));
-            reads.span(&mut other, TableId(17), Bound::Excluded(&[step]), Bound::Included(&[step + 1]));
-        }
-        assert_eq!(reads.spans().len(), 2);
-    }
-
-    #[test]
-    fn a_key_that_is_read_again_and_again_is_not_kept_as_often() {
-        let mut reads = ReadSet::default();
-        for step in 0..100_000_u32 {
-            reads.key(TABLE, &(step % 3000).to_be_bytes());
-        }
-        let mut keys: Vec<_> = reads.keys().map(|(_, key)| key.to_vec()).collect();
-        assert!(keys.len() <= 6000, "{}", keys.len());
-        assert_eq!(reads.key_bytes, 4 * keys.len());
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), 3000, "none is forgotten");
-    }
-
-    #[test]
-    fn what_it_takes_is_known() {
-        let (mut reads, mut cursor) = (ReadSet::default(), LastSpan::default());
-        assert_eq!(reads.bytes(), 0);
-        reads.span(&mut cursor, TABLE, Bound::Included(b"a"), Bound::Included(b"bb"));
-        assert_eq!(reads.key_bytes, 3);
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"bb"), Bound::Included(b"long"));
-        assert_eq!(reads.key_bytes, 5);
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"long"), Bound::Unbounded);
-        assert_eq!(reads.key_bytes, 1);
-        let with_one_more = reads.bytes_with(7);
-        reads.key(TABLE, &[0; 7]);
-        assert_eq!(reads.bytes(), with_one_more);
-    }
-
-    #[test]
-    fn another_place_is_another_span() {
-        let (mut reads, mut cursor) = (ReadSet::default(), LastSpan::default());
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"b"), Bound::Included(b"c"));
-        reads.span(&mut cursor, TABLE, Bound::Excluded(b"x"), Bound::Included(b"y"));
-        assert_eq!(reads.spans().len(), 2);
-    }
-}
+#[cfg(not(any(shuttle, loom)))]
+mod tests;

@@ -32,9 +32,21 @@ use crate::table::Table;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) inner: Arc<Inner>,
+    /// What is read through it is noted for the commit.
+    pub(super) tracked: bool,
 }
 
 impl Snapshot {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let tracked = inner.tracks_reads();
+        Self { inner, tracked }
+    }
+
+    /// The same reads without their being noted.
+    pub(super) fn untracked(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), tracked: false }
+    }
+
     pub(crate) fn view(&self) -> Result<&Arc<View>> {
         self.inner.view()
     }
@@ -46,7 +58,7 @@ impl Snapshot {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        self.inner.get(table, key, read)
+        self.inner.get(false, table, key, read)
     }
 
     /// The moment: every commit up to here is seen.
@@ -75,7 +87,7 @@ impl Snapshot {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         self.inner.check(table.info())?;
-        self.inner.get(table.info().id, key.as_ref(), read)
+        self.inner.get(self.tracked, table.info().id, key.as_ref(), read)
     }
 
     /// Whether there is a row.
@@ -102,7 +114,7 @@ impl Snapshot {
     /// When the table is not there or the transaction is over; what reading meets comes as an item.
     pub fn range<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<Range> {
         let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
-        Range::new(&self.inner, table, owned(keys.start_bound()), owned(keys.end_bound()))
+        Range::new(self, table, owned(keys.start_bound()), owned(keys.end_bound()))
     }
 
     /// All rows of a table, in key order and from either end.
@@ -110,7 +122,7 @@ impl Snapshot {
     /// # Errors
     /// As for [`range`](Self::range).
     pub fn scan(&self, table: &Table) -> Result<Range> {
-        Range::new(&self.inner, table, Bound::Unbounded, Bound::Unbounded)
+        Range::new(self, table, Bound::Unbounded, Bound::Unbounded)
     }
 
     /// A place in a table, to be moved at will.
@@ -118,7 +130,7 @@ impl Snapshot {
     /// # Errors
     /// When the table is not there or the transaction is over.
     pub fn cursor(&self, table: &Table) -> Result<Cursor> {
-        Cursor::new(Arc::clone(&self.inner), table)
+        Cursor::new(self, table)
     }
 
     /// How many rows a table has: exact, and without reading them. What it costs grows with the changes since the last
@@ -140,9 +152,14 @@ impl Snapshot {
 
     fn count_between(&self, table: &Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
         self.inner.check(table.info())?;
+        if !self.tracked {
+            return self.inner.count(table.info().id, from, to);
+        }
+        self.inner.check_notes()?;
+        let count = self.inner.count(table.info().id, from, to)?;
         if let Some(mut reads) = self.inner.reads() {
             reads.span(&mut LastSpan::default(), table.info().id, from, to);
         }
-        self.inner.count(table.info().id, from, to)
+        Ok(count)
     }
 }

@@ -9,6 +9,7 @@ use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
+use super::range::Range;
 use super::snapshot::Snapshot;
 use crate::core::{Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, SchemaChanges};
 use crate::error::{Error, Result};
@@ -73,6 +74,52 @@ impl Transaction {
         self.admitted.exclusive.is_some()
     }
 
+    /// The same reads for rows that may change before the commit without its being lost: under
+    /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
+    /// lookups, ranges, cursors and counts alike. At the default isolation no read is validated anyway.
+    ///
+    /// It sees the same moment, and what the transaction has written, and ends with it. What the transaction writes is
+    /// validated as ever.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// use braid::{Isolation, JournalMode, TransactionOptions};
+    ///
+    /// let db = braid::Database::in_memory()?;
+    /// db.set_journal_mode(JournalMode::Mvcc)?;
+    /// let (prices, orders) = (db.table("prices")?, db.table("orders")?);
+    /// db.put(&prices, "apple", "3")?;
+    ///
+    /// let options = TransactionOptions { isolation: Isolation::Serializable, ..Default::default() };
+    /// let mut tx = db.begin_with(options)?;
+    /// let shown = tx.untracked().get(&prices, "apple")?;
+    /// tx.put(&orders, "1", "apple")?;
+    /// db.put(&prices, "apple", "4")?;
+    /// tx.commit()?;
+    /// # assert!(shown.is_some()); Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn untracked(&self) -> Snapshot {
+        self.snapshot.untracked()
+    }
+
+    /// The value of a row, which the commit does not validate: see [`untracked`](Self::untracked).
+    ///
+    /// # Errors
+    /// As for [`Snapshot::get`].
+    pub fn get_untracked(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.snapshot.inner.check(table.info())?;
+        self.snapshot.inner.get(false, table.info().id, key.as_ref(), <[u8]>::to_vec)
+    }
+
+    /// The rows of a key range, which the commit does not validate: see [`untracked`](Self::untracked).
+    ///
+    /// # Errors
+    /// As for [`Snapshot::range`].
+    pub fn range_untracked<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<Range> {
+        self.untracked().range(table, keys)
+    }
+
     /// Writes a row, whether it exists or not.
     ///
     /// # Errors
@@ -111,7 +158,7 @@ impl Transaction {
     pub fn delete_range<K: AsRef<[u8]>>(&mut self, table: &Table, keys: impl RangeBounds<K>) -> Result<u64> {
         let as_bytes = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
         let (from, to) = (as_bytes(keys.start_bound()), as_bytes(keys.end_bound()));
-        let mut cursor = Cursor::new(Arc::clone(&self.snapshot.inner), table)?;
+        let mut cursor = Cursor::new(&self.snapshot, table)?;
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         let inner = &self.snapshot.inner;
         let id = table.info().id;
@@ -246,6 +293,10 @@ impl Transaction {
         if writes.is_empty() {
             return Ok(None);
         }
+        let mut reads = inner.reads();
+        if let Some(reads) = &mut reads {
+            reads.tidy();
+        }
         let installed = inner.core().install(&mut CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
@@ -253,7 +304,7 @@ impl Transaction {
             busy_timeout: self.admitted.busy_timeout,
             schema: SchemaChanges::of(&writes),
             writes: &mut writes,
-            reads: inner.reads().as_deref(),
+            reads: reads.as_deref(),
             token: self.admitted.token.as_ref(),
             created: &inner.created(),
         });

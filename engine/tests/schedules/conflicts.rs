@@ -1,6 +1,6 @@
 //! Validation: against the active generation, sealed ones, folded ones, and those that commit at the same time.
 
-use braid::Durability::Sync;
+use braid::Durability::{Deferred, Sync};
 use braid::vfs::explore;
 use braid::{Admission, Database, Error, Isolation, Table, Transaction, TransactionOptions};
 
@@ -113,6 +113,62 @@ fn writes_do_not_cross_reads() {
 #[test]
 fn writes_do_not_cross_ranges() {
     explore!(|| look_then_write(|tx, table, _| { tx.range(table, [0]..=[1]).unwrap().next().is_none() }));
+}
+
+/// So many lookups that the reads are looked through before the section, and what comes meanwhile inside it.
+#[test]
+fn writes_do_not_cross_many_reads() {
+    explore!(|| {
+        look_then_write(|tx, table, other| {
+            (2..40_u8).for_each(|key| assert!(tx.get(table, [key]).unwrap().is_none()));
+            tx.get(table, [other]).unwrap().is_none()
+        });
+    });
+}
+
+/// A range read while commits stream by: whoever commits is at the place where its count is right.
+#[test]
+fn a_count_is_right_where_it_commits() {
+    explore!(|| {
+        let (db, table) = database();
+        let (rows, counts) = (Notes::new(), Notes::new());
+        let writers = [1, 2].map(|writer: u8| {
+            let rows = rows.clone();
+            spawn(&db, &table, move |db, table| {
+                for i in 0..3 {
+                    let options =
+                        TransactionOptions { durability: Some(Deferred), ..TransactionOptions::default() };
+                    let mut tx = db.begin_with(options).unwrap();
+                    tx.put(table, [writer, i], []).unwrap();
+                    rows.note(tx.commit().unwrap().timestamp);
+                }
+            })
+        });
+        let other = db.table("other").unwrap();
+        let counters = [1, 2].map(|who: u8| {
+            let (counts, other) = (counts.clone(), other.clone());
+            spawn(&db, &table, move |db, table| {
+                for _ in 0..2 {
+                    let mut tx = begin_serializable(db);
+                    let count = tx.count(table).unwrap();
+                    tx.put(&other, [who], [9]).unwrap();
+                    match tx.commit() {
+                        Ok(commit) => counts.note((commit.timestamp, count)),
+                        Err(error) => assert!(error.is_retryable(), "{error}"),
+                    }
+                }
+            })
+        });
+        let folds = spawn(&db, &table, |db, _| checkpoints(db));
+        join(writers);
+        join(counters);
+        join([folds]);
+        let rows = rows.all();
+        for (at, count) in counts.all() {
+            let before = rows.iter().filter(|row| **row < at).count() as u64;
+            assert_eq!(count, before, "a count that committed at {at}, of rows at {rows:?}");
+        }
+    });
 }
 
 /// First committer wins, once: of three who set the same row from the same moment, one does.

@@ -5,6 +5,7 @@
 //! tree, and once with a checkpoint after each step.
 
 mod a_changed_table_is_busy_for_its_users;
+mod a_commit_answers_for_what_it_read_and_no_more;
 mod a_delete_conflicts_with_a_delete;
 mod a_phantom_in_an_index_range_stays_out;
 mod a_read_only_snapshot_is_never_busy;

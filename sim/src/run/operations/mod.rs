@@ -58,6 +58,7 @@ pub const ALL: &[Operation] = &[
     read("range", 12, reads::range),
     read("count", 6, reads::count),
     read("cursor", 12, reads::cursor),
+    write("untracked", 8, reads::untracked),
     write("put", 40, statements::put),
     write("insert", 10, statements::insert),
     write("delete", 12, statements::delete),

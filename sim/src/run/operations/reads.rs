@@ -45,6 +45,25 @@ pub(super) fn count(scope: &mut Scope<'_>) -> Result<()> {
     Ok(())
 }
 
+/// One of the others, for which a `Serializable` commit does not answer.
+pub(super) fn untracked(scope: &mut Scope<'_>) -> Result<()> {
+    let untracked = scope.transaction()?.untracked();
+    scope.untracked = Some(untracked);
+    let read = [get, contains, range, count, cursor, get_untracked][scope.session.rng.usize(0..6)](scope);
+    scope.untracked = None;
+    read
+}
+
+fn get_untracked(scope: &mut Scope<'_>) -> Result<()> {
+    let Some(table) = scope.session.some_table() else { return Ok(()) };
+    let key = scope.key();
+    let found = scope.transaction()?.get_untracked(&table, &key).map(|value| value.as_deref().map(Datum::of));
+    if let Some(found) = scope.gone(&table, found)? {
+        scope.did(&table, What::Get { key, found });
+    }
+    Ok(())
+}
+
 /// A range from both ends, to its end or not.
 pub(super) fn range(scope: &mut Scope<'_>) -> Result<()> {
     let Some(table) = scope.session.some_table() else { return Ok(()) };
@@ -79,6 +98,7 @@ pub(super) struct Walk {
     cursor: Cursor,
     table: Table,
     place: Place,
+    tracked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -100,7 +120,7 @@ pub(super) fn cursor(scope: &mut Scope<'_>) -> Result<()> {
             let Some(table) = scope.session.some_table() else { return Ok(()) };
             let cursor = scope.snapshot().cursor(&table);
             let Some(cursor) = scope.gone(&table, cursor)? else { return Ok(()) };
-            Walk { cursor, table, place: Place::Nowhere }
+            Walk { cursor, table, place: Place::Nowhere, tracked: scope.untracked.is_none() }
         }
     };
     for _ in 0..scope.session.rng.u32(1..8) {
@@ -148,6 +168,6 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
     } else {
         What::Range { from: start, to: Bound::Unbounded, front: row, back: Vec::new(), ended }
     };
-    scope.did(&walk.table, what);
+    scope.did_so(&walk.table, what, walk.tracked);
     Ok(())
 }

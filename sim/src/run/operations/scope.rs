@@ -26,6 +26,8 @@ pub struct Scope<'a> {
     pub session: &'a mut Session,
     open: Open<'a>,
     acts: &'a mut Vec<oracle::Act>,
+    /// What the statement reads through, if the commit is not to answer for it.
+    pub(super) untracked: Option<Snapshot>,
     /// Cursors that are open in it.
     pub(super) walks: Vec<Walk>,
 }
@@ -37,7 +39,7 @@ impl<'a> Scope<'a> {
         snapshot: &'a Snapshot,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Snapshot(snapshot), acts, walks: Vec::new() }
+        Self { session, open: Open::Snapshot(snapshot), acts, untracked: None, walks: Vec::new() }
     }
 
     /// Statements in a transaction.
@@ -46,14 +48,15 @@ impl<'a> Scope<'a> {
         tx: &'a mut Transaction,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Transaction(tx), acts, walks: Vec::new() }
+        Self { session, open: Open::Transaction(tx), acts, untracked: None, walks: Vec::new() }
     }
 
     /// What can be read.
     pub(super) fn snapshot(&self) -> &Snapshot {
-        match &self.open {
-            Open::Snapshot(snapshot) => snapshot,
-            Open::Transaction(tx) => tx,
+        match (&self.untracked, &self.open) {
+            (Some(untracked), _) => untracked,
+            (None, Open::Snapshot(snapshot)) => snapshot,
+            (None, Open::Transaction(tx)) => tx,
         }
     }
 
@@ -67,8 +70,14 @@ impl<'a> Scope<'a> {
 
     /// Writes down what was done.
     pub(super) fn did(&mut self, table: &Table, what: What) {
-        self.session.say(format_args!("  {}({}) {what:?}", table.name(), table.id()));
-        self.acts.push(oracle::Act { table: table.id(), what });
+        self.did_so(table, what, self.untracked.is_none());
+    }
+
+    /// The same of a cursor, which was opened to be tracked or not.
+    pub(super) fn did_so(&mut self, table: &Table, what: What, tracked: bool) {
+        let how = if tracked { "" } else { " untracked" };
+        self.session.say(format_args!("  {}({}){how} {what:?}", table.name(), table.id()));
+        self.acts.push(oracle::Act { table: table.id(), tracked, what });
     }
 
     /// Writes down that a table is gone, if that is what the error says.

@@ -70,7 +70,8 @@ fn begin_load(session: &mut Session, name: &str) -> braid::Result<Option<(Loader
         rows.insert(key, Datum::of(&bytes));
     }
     let table = load.id();
-    let acts = rows.into_iter().map(|(key, value)| Act { table, what: What::Put { key, value } });
+    let acts =
+        rows.into_iter().map(|(key, value)| Act { table, tracked: true, what: What::Put { key, value } });
     Ok((session.rng.u8(0..4) > 0).then(|| (load, acts.collect())))
 }
 

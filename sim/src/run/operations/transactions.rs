@@ -280,7 +280,7 @@ fn one_statement(session: &mut Session, table: u32, what: What, committed: Resul
         durability: session.shared.plan.options.durability,
         stands: session.shared.has_power(),
         token: None,
-        acts: vec![Act { table, what }],
+        acts: vec![Act { table, tracked: true, what }],
         outcome,
     });
 }

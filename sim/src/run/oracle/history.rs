@@ -23,6 +23,8 @@ pub struct Moment {
 pub struct Act {
     /// The table's id.
     pub table: u32,
+    /// A `Serializable` commit answers for it, if it is a read.
+    pub tracked: bool,
     /// The rest.
     pub what: What,
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. No two commits have one timestamp, each lies after its snapshot, and an exclusive one right after it.
 //! 2. Every read, of losers too, is answered from the state at its snapshot with its own writes on top.
-//! 3. The reads of a `Serializable` transaction that wrote and committed are answered the same at its own place.
+//! 3. The tracked reads of a `Serializable` transaction that wrote and committed are answered the same at its own place.
 //! 4. Of two that committed a write of one row the later began after the earlier.
 //! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for.
 //! 6. Timestamps are given out without gaps: what nobody made is a commit of nobody's.
@@ -102,7 +102,8 @@ fn rest(model: &Model, one: &Transaction) -> Verdict {
     match (&one.outcome, one.begin_ts) {
         (Outcome::Committed { ts, .. } | Outcome::Unknown { ts } | Outcome::Unwatched { ts }, _) if wrote => {
             if one.isolation == Isolation::Serializable {
-                answers(model, ts - 1, &one.acts, &mut Own::new())
+                let tracked: Vec<_> = one.acts.iter().filter(|act| act.tracked).cloned().collect();
+                answers(model, ts - 1, &tracked, &mut Own::new())
                     .map_err(|why| format!("{why} (at the place of its commit)"))?;
             }
         }
@@ -219,7 +220,7 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
             tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
         }
         (kind, Some(key)) => {
-            let is_own = one.acts.iter().any(|act| touches(act, kind, key));
+            let is_own = one.acts.iter().any(|act| act.tracked && touches(act, kind, key));
             is_own && tables.any(|(id, _)| model.has_version(*id, &Key::from(key.as_slice()), winner))
         }
         (_, None) => false,

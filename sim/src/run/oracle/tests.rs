@@ -20,7 +20,7 @@ fn value(number: u64) -> Datum {
 }
 
 fn act(what: What) -> Act {
-    Act { table: TABLE, what }
+    Act { table: TABLE, tracked: true, what }
 }
 
 fn put(name: &str, number: u64) -> Act {
@@ -125,6 +125,11 @@ fn lost_updates_write_skew_and_doubles_are_found() {
         |isolation| Transaction { isolation, ..committed(10, 12, vec![get("a", Some(1)), put("b", 4)]) };
     assert!(passes(vec![one.clone(), reader(Isolation::Snapshot)]));
     assert!(!passes(vec![one.clone(), reader(Isolation::Serializable)]), "write skew");
+    let mut untracked = reader(Isolation::Serializable);
+    untracked.acts[0].tracked = false;
+    assert!(passes(vec![one.clone(), untracked.clone()]), "it does not answer for that");
+    untracked.acts[0] = Act { tracked: false, ..get("a", Some(2)) };
+    assert!(!passes(vec![one.clone(), untracked]), "it read it at its begin all the same");
     let alone = Transaction { exclusive: true, ..committed(10, 12, vec![put("b", 4)]) };
     assert!(!passes(vec![one, alone]), "it was not alone");
 }
