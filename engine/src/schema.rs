@@ -1,4 +1,9 @@
 //! Creating and dropping tables: ordinary transactions over the catalog's rows.
+//!
+//! The rows say what is, and not what happened: a table that was made, one that was loaded and one that has a new name
+//! look the same. So whoever changes the catalog leaves a *note* for the change feed beside the row in `TABLES`: the deletion of
+//! a row that never exists, with the table's id, a number and, for a drop, the name as its key. It is in the log and
+//! nowhere else. A row in `TABLES` without a note is a new name.
 
 use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
@@ -45,6 +50,42 @@ pub(crate) fn put_catalog_rows(tx: &mut Transaction, id: TableId, name: &str) ->
     tx.put_row(TABLES, &id.0.to_be_bytes(), name.as_bytes())
 }
 
+/// What a note says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note<'a> {
+    /// The table was made.
+    Created,
+    /// The table was made with rows that are not in the log.
+    Loaded,
+    /// The table was dropped, and had this name.
+    Dropped(&'a str),
+}
+
+/// Leaves a note about a table.
+pub(crate) fn leave_note(tx: &mut Transaction, id: TableId, note: Note<'_>) -> Result<()> {
+    let (number, name) = match note {
+        Note::Created => (1, ""),
+        Note::Loaded => (2, ""),
+        Note::Dropped(name) => (3, name),
+    };
+    let mut key = id.0.to_be_bytes().to_vec();
+    key.push(number);
+    key.extend_from_slice(name.as_bytes());
+    tx.delete_row(TABLES, &key)
+}
+
+/// The note in a key of `TABLES`, if it is one.
+pub(crate) fn note_of(key: &[u8]) -> Option<(TableId, Note<'_>)> {
+    let (id, rest) = key.split_first_chunk()?;
+    let note = match rest.split_first()? {
+        (1, []) => Note::Created,
+        (2, []) => Note::Loaded,
+        (3, name) => Note::Dropped(std::str::from_utf8(name).ok()?),
+        _ => return None,
+    };
+    Some((TableId(u32::from_be_bytes(*id)), note))
+}
+
 /// Makes the catalog's rows of a table, unless there are some.
 fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
     let tables = &handle.core().tables;
@@ -54,6 +95,7 @@ fn create_row(handle: &Arc<Handle>, name: &str) -> Result<()> {
         }
         let id = tables.allocate_id()?;
         put_catalog_rows(tx, id, name)?;
+        leave_note(tx, id, Note::Created)?;
         tx.set_schema_change(SchemaChange::Create(id, name.to_owned()));
         Ok(())
     })
@@ -70,6 +112,7 @@ pub(crate) fn drop_table(handle: &Arc<Handle>, name: &str) -> Result<bool> {
             .map_err(|_| Error::Corrupt("a row of the catalog is malformed".to_owned()))?;
         tx.delete_row(NAMES, name.as_bytes())?;
         tx.delete_row(TABLES, &id.to_be_bytes())?;
+        leave_note(tx, TableId(id), Note::Dropped(name))?;
         tx.set_schema_change(SchemaChange::Drop(TableId(id)));
         Ok(true)
     })?;

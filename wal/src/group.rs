@@ -35,9 +35,13 @@
 //! ```
 //!
 //! The wake-ups are made outside the mutex, and whoever is woken takes no lock.
+//!
+//! *Watchers* wait for nothing in particular: readers of the log that have read all that is durable. They leave a waker in
+//! the queue, under the mutex under which `durable` is stored, so that none sleeps over a sync; and they are woken last.
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,7 +73,12 @@ struct Queue {
     through: Option<Lsn>,
     waiting: Waiting,
     failure: Option<Arc<io::Error>>,
+    /// Who wants to know when more is durable, or nothing more will be. Empty unless somebody reads the live log.
+    watchers: Watchers,
 }
+
+/// Wakers by the number of their watcher.
+pub(crate) type Watchers = Vec<(u64, Waker)>;
 
 /// Those who sleep.
 #[derive(Debug, Default)]
@@ -208,7 +217,7 @@ impl GroupCommit {
 
     /// Publishes `through`, hands the lead on, wakes who is covered.
     fn succeed(&self, through: Lsn) -> Result<(), SyncError> {
-        let (successor, covered) = {
+        let (successor, covered, watchers) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
                 return Err(SyncError::Poisoned);
@@ -222,30 +231,74 @@ impl GroupCommit {
             } else {
                 next.wake(COVERED);
             }
-            (successor, present)
+            (successor, present, std::mem::take(&mut queue.watchers))
         };
         if let Some(successor) = successor {
             successor.set(if planted!(FollowerWokenEarly) { COVERED } else { LEAD });
         }
         covered.wake(COVERED);
+        wake_all(watchers);
         Ok(())
     }
 
+    /// Has `waker` woken once more than `known` is durable or the log has failed, in place of the one that `watcher` left
+    /// before. False where that is so already.
+    pub(crate) fn watch(&self, watcher: u64, known: Lsn, waker: &Waker) -> bool {
+        // Cloned and dropped outside the mutex: it is the watcher's code.
+        let mut waker = waker.clone();
+        let mut queue = self.queue.lock();
+        if self.durable() > known || self.is_poisoned() {
+            return false;
+        }
+        match queue.watchers.iter_mut().find(|(number, _)| *number == watcher) {
+            Some((_, old)) => std::mem::swap(old, &mut waker),
+            None => {
+                queue.watchers.push((watcher, waker));
+                return true;
+            }
+        }
+        drop(queue);
+        drop(waker);
+        true
+    }
+
+    /// Forgets what `watcher` left.
+    pub(crate) fn unwatch(&self, watcher: u64) {
+        let mut queue = self.queue.lock();
+        let place = queue.watchers.iter().position(|(number, _)| *number == watcher);
+        let left = place.map(|place| queue.watchers.swap_remove(place));
+        drop(queue);
+        drop(left);
+    }
+
+    /// Wakes all watchers, whatever is durable.
+    pub(crate) fn wake_watchers(&self) {
+        let watchers = std::mem::take(&mut self.queue.lock().watchers);
+        wake_all(watchers);
+    }
+
     fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {
-        let (first, Waiting { present, successor, next }) = {
+        let (first, watchers, Waiting { present, successor, next }) = {
             let mut queue = self.queue.lock();
             let first = !self.poisoned.swap(true, Ordering::AcqRel);
             if first {
                 queue.failure = cause;
             }
-            (first, std::mem::take(&mut queue.waiting))
+            (first, std::mem::take(&mut queue.watchers), std::mem::take(&mut queue.waiting))
         };
         present.wake(FAILED);
         next.wake(FAILED);
         if let Some(successor) = successor {
             successor.set(FAILED);
         }
+        wake_all(watchers);
         first
+    }
+}
+
+fn wake_all(watchers: Watchers) {
+    for (_, waker) in watchers {
+        waker.wake();
     }
 }
 

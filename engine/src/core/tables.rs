@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 pub(crate) const NAMES: TableId = TableId(1);
 /// Id → name.
 pub(crate) const TABLES: TableId = TableId(2);
+/// Name → position of a named consumer of the change feed: see `feed/position.rs`.
+pub(crate) const CONSUMERS: TableId = TableId(5);
 /// The first id of a user's table.
 pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
 
@@ -33,7 +35,7 @@ pub(super) fn is_users_table(id: &TableId) -> bool {
 
 /// Whether rows of this table can be in the log.
 pub(super) fn is_table(id: TableId) -> bool {
-    id == NAMES || id == TABLES || is_users_table(&id)
+    id == NAMES || id == TABLES || id == CONSUMERS || is_users_table(&id)
 }
 
 /// One table, shared by all its handles.
@@ -126,12 +128,18 @@ impl Tables {
     pub(crate) fn name_of(&self, id: TableId) -> String {
         match id {
             NAMES | TABLES => "catalog".to_owned(),
+            CONSUMERS => "consumers".to_owned(),
             id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name.to_string()),
         }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.maps.lock().by_name.keys().map(ToString::to_string).collect()
+    }
+
+    /// Every table that is known, dropped ones too while somebody holds a handle.
+    pub(crate) fn known(&self) -> Vec<(TableId, Arc<str>)> {
+        self.maps.lock().by_id.iter().map(|(id, info)| (*id, Arc::clone(&info.name))).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

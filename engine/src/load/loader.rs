@@ -193,6 +193,7 @@ impl Loader {
         let policy = RetryPolicy { transaction: durably, ..RetryPolicy::default() };
         let named = transact(&self.handle, &policy, |tx| {
             schema::put_catalog_rows(tx, id, name)?;
+            schema::leave_note(tx, id, schema::Note::Loaded)?;
             tx.set_schema_change(SchemaChange::Load(id, name.clone()));
             Ok(())
         });

@@ -16,7 +16,7 @@ use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
-use crate::core::{FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, lock_log, log_dir};
+use crate::core::{CONSUMERS, FIRST_USER_TABLE, NAMES, TABLES, check_log_dir, lock_log, log_dir};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, ROW_OVERHEAD_BYTES};
@@ -331,7 +331,7 @@ impl Rescue {
                         self.drop_table(TableId(u32::from_be_bytes(id)))?;
                     }
                 }
-                (NAMES, _) => {}
+                (NAMES | CONSUMERS, _) => {}
                 (table, value) => {
                     self.read_awaited_tree(table)?;
                     self.put(table, change.key, value)?;
