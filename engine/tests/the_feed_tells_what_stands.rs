@@ -73,7 +73,7 @@ fn every_kind_of_change_in_its_order() {
     );
     let mut again = db.changes(last).unwrap();
     assert_eq!(lines(&mut again), ["load stock", "drop fruit"], "the timestamp given is not part of it");
-    assert_eq!(again.position(), feed.position());
+    assert_eq!(again.passed(), feed.passed());
     assert!(again.try_next().unwrap().is_none());
 }
 
@@ -215,7 +215,7 @@ fn a_consumer_goes_on_where_it_was_after_closes_and_crashes() {
     let rows: Vec<_> = (0..next).map(|row| format!("t[{row}]=xxxxxxxx")).collect();
     assert_eq!(told[0], "create t");
     assert_eq!(told[1..], rows);
-    consumer.acknowledge(feed.position()).unwrap();
+    consumer.acknowledge(feed.passed()).unwrap();
     db.checkpoint().unwrap();
     assert_eq!(db.stats().feed.retained_bytes, 0);
     assert!(db.remove_consumer("index").unwrap() && !db.remove_consumer("index").unwrap());

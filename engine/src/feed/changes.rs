@@ -119,7 +119,7 @@ impl Changes {
     /// The newest commit that this has passed, given or not: there are some that changed nothing of a user's, such as a
     /// consumer's acknowledgement. To begin after it is to miss nothing.
     #[must_use]
-    pub fn position(&self) -> Timestamp {
+    pub fn passed(&self) -> Timestamp {
         self.passed
     }
 
@@ -140,7 +140,7 @@ impl Changes {
     /// # Errors
     /// [`Error::HistoryGone`] where the log was not kept for so long; [`Error::Poisoned`] after the last transaction that was
     /// durable before a sync failed; [`Error::Corrupt`]; [`Error::Forked`]; or what the system says. None of them loses
-    /// anything: a new feed may begin after [`position`](Self::position).
+    /// anything: a new feed may begin after [`passed`](Self::passed).
     pub fn try_next(&mut self) -> Result<Option<ChangeSet>> {
         self.core.check_process()?;
         if self.core.is_shut() {

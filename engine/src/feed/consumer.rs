@@ -38,8 +38,8 @@ const TRAIL: usize = 64;
 ///         println!("{timestamp} {:?}", change?);
 ///     }
 ///     index.acknowledge(timestamp)?;
+///     assert_eq!(db.consumers()?[0].position, timestamp);
 /// }
-/// assert_eq!(db.consumers()?[0].position, changes.position());
 /// # Ok(()) }
 /// ```
 ///
@@ -113,7 +113,7 @@ impl Consumer {
         Changes::new(handle.core(), position.timestamp, Some(Arc::clone(&self.trail)))
     }
 
-    /// Moves the position on to `timestamp`, one that a feed gave or that its [`position`](Changes::position) says: everything
+    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed): everything
     /// up to there is done with, and is not kept for this consumer any more. An earlier one than the position changes
     /// nothing.
     ///

@@ -135,6 +135,7 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
         deferred_sync_interval: Duration::from_millis([0, 5, 100][rng.usize(0..3)]),
         page_bytes: [512, 512, 1024, 4096][rng.usize(0..4)],
         map_log: rng.bool(),
+        max_retained_log_bytes: 1 << 30,
         page_cache: None,
     }
 }
