@@ -7,8 +7,9 @@ use braid_mvstore::Timestamp;
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
-use crate::core::{CheckpointReport, Commit, Core};
+use crate::core::{CheckpointReport, Commit, ConsumerInfo, Core};
 use crate::error::{Error, Result};
+use crate::feed::{Changes, Consumer};
 use crate::handle::Handle;
 use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
@@ -18,7 +19,7 @@ use crate::sequence::{Sequence, SequenceOptions};
 use crate::statistics::Stats;
 use crate::table::Table;
 use crate::transaction::{self, Snapshot, Transaction};
-use crate::{opening, schema};
+use crate::{feed, opening, schema};
 
 /// A handle of an open database. Cheap to clone, and safe to use from any number of threads.
 ///
@@ -428,6 +429,48 @@ impl Database {
     /// When the file exists, or cannot be written, or this database cannot be read.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<BackupReport> {
         crate::maintenance::backup(&self.handle, path.as_ref())
+    }
+
+    /// Everything that is committed after `after`, in commit order, each transaction once it is on the disk: what there is
+    /// already, then what is to come. See [`Changes`].
+    ///
+    /// On a handle that only reads, of a file that nobody writes, the feed ends with what is proven to be on the disk.
+    ///
+    /// # Errors
+    /// [`Error::HistoryGone`] where the log does not reach back so far; [`Error::Corrupt`]; or what the system says.
+    pub fn changes(&self, after: Timestamp) -> Result<Changes> {
+        Changes::new(self.core(), after, None)
+    }
+
+    /// The named consumer of the change feed. A new one begins after `start`, for which the timestamp of a snapshot is
+    /// right that is read first; one that is known already stands where it stood, whatever `start` is.
+    ///
+    /// The log after its position is kept for it, over closes and crashes, until it has acknowledged it, it is removed, or
+    /// `Options::max_retained_log_bytes` are used up. A backup has no log and knows no consumers.
+    ///
+    /// # Errors
+    /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`; [`Error::Limit`] for a name that
+    /// is empty or longer than 120 bytes; as for a commit, which registering one is.
+    pub fn consumer(&self, name: &str, start: Timestamp) -> Result<Consumer> {
+        self.writable()?;
+        feed::register(&self.handle, name, start)
+    }
+
+    /// All named consumers, by name: how far each is, and how far behind.
+    ///
+    /// # Errors
+    /// When the handle is of no use any more.
+    pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        feed::consumers(&self.handle)
+    }
+
+    /// Forgets a consumer, and lets go of the log that was kept for it; whether there was one.
+    ///
+    /// # Errors
+    /// As for a commit.
+    pub fn remove_consumer(&self, name: &str) -> Result<bool> {
+        self.writable()?;
+        feed::remove(&self.handle, name)
     }
 
     /// What the core says about itself.

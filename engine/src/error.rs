@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use braid_mvstore::Timestamp;
-use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, RecoveryError};
+use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryError};
 
 use crate::base::BaseError;
 use crate::limits::MAX_TRANSACTION_BYTES;
@@ -319,6 +319,26 @@ pub enum Error {
     #[error("the {0} counter is exhausted; load the rows into a new database")]
     Exhausted(&'static str),
 
+    /// The log no longer holds the changes after a timestamp: they were folded into the database file and let go. Take a
+    /// snapshot (or a backup) and go on from its timestamp; a named consumer has the log kept from then on.
+    #[error(
+        "the changes after {wanted} are no longer in the log, which reaches back to {oldest}; read a snapshot and follow the changes from its timestamp on"
+    )]
+    HistoryGone {
+        /// The timestamp after which the changes were asked for.
+        wanted: Timestamp,
+        /// The oldest timestamp after which they can be had.
+        oldest: Timestamp,
+    },
+
+    /// The database was closed: its last handle is gone.
+    #[error("the database was closed; open it again")]
+    Closed,
+
+    /// There is no consumer of that name.
+    #[error("there is no consumer `{0}`; register it with Database::consumer")]
+    NoSuchConsumer(String),
+
     /// The process is a fork of the one that opened the database.
     #[error(
         "the database was opened before a fork; open it anew in the child, once the parent has closed it"
@@ -432,6 +452,18 @@ impl Error {
             AppendError::Io(source) => Self::io("appending to the log", source),
             AppendError::Exhausted => Self::Exhausted("log position"),
             _ => Self::Poisoned,
+        }
+    }
+
+    /// Wraps why the history in the log cannot be read on after `wanted`.
+    pub(crate) fn from_history(error: ReadError, wanted: Timestamp, oldest: Timestamp) -> Self {
+        match error {
+            ReadError::Gone { .. } => Self::HistoryGone { wanted, oldest },
+            ReadError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+            ReadError::Io { action, path, source } => {
+                Self::io(format!("could not {action} {}", path.display()), source)
+            }
+            other => Self::io("reading the log", io::Error::other(other)),
         }
     }
 

@@ -33,6 +33,7 @@
 //! | number rows | [`Database::sequence`], [`Sequence`] |
 //! | fill a table | [`Database::load_table`], [`Loader`] |
 //! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
+//! | follow what others commit | [`Database::changes`], [`Database::consumer`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
 
@@ -40,12 +41,14 @@ mod base;
 mod core;
 mod database;
 mod error;
+mod feed;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod handle;
 pub mod limits;
 mod load;
 mod maintenance;
+mod note;
 mod opening;
 mod options;
 mod record;
@@ -60,16 +63,18 @@ mod transaction;
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::Timestamp;
 pub use braid_vfs as vfs;
-pub use core::{CheckpointReport, Commit};
+pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result};
+pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
 pub use retry::{Outcome, RetryPolicy};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
-    CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,
+    CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, LogStats, OpenSnapshot, RowStoreStats,
+    Stats,
 };
 pub use table::Table;
 pub use transaction::{CommitFuture, Cursor, Range, Snapshot, Transaction};

@@ -28,6 +28,8 @@ pub const MAX_TABLE_NAME_BYTES: usize = 120;
 
 /// The longest idempotency token. It is a key of a system table, and must fit the smallest page.
 pub const MAX_TOKEN_BYTES: usize = 120;
+/// The longest name of a consumer of the change feed.
+pub const MAX_CONSUMER_NAME_BYTES: usize = 120;
 
 /// Tables that a file can have had, dropped ones counted: their ids have 32 bits and are never used again.
 pub const MAX_TABLE_IDS: u32 = u32::MAX - FIRST_TABLE_ID;

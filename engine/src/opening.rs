@@ -108,6 +108,7 @@ fn difference(wanted: &Options, open: &Options) -> Option<&'static str> {
         ("cache_bytes", wanted.cache_bytes == open.cache_bytes),
         ("row_store_bytes", wanted.row_store_bytes == open.row_store_bytes),
         ("log_bytes", wanted.log_bytes == open.log_bytes),
+        ("max_retained_log_bytes", wanted.max_retained_log_bytes == open.max_retained_log_bytes),
         ("log_segment_bytes", wanted.log_segment_bytes == open.log_segment_bytes),
         ("max_transaction_bytes", wanted.max_transaction_bytes == open.max_transaction_bytes),
         ("max_snapshots", wanted.max_snapshots == open.max_snapshots),

@@ -67,6 +67,10 @@ pub struct Options {
     pub row_store_bytes: usize,
     /// Bytes of log after which a checkpoint starts even if the row store has room. Default: 256 MiB.
     pub log_bytes: u64,
+    /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
+    /// When they are used up the oldest goes, and whoever needed it gets [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer
+    /// that never comes back does not fill the disk. Default: 1 GiB.
+    pub max_retained_log_bytes: u64,
     /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,
     /// The most that one transaction may hold: for each row that it writes, the key, the value and 72 bytes; and as much
@@ -95,6 +99,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             row_store_bytes: 64 << 20,
             log_bytes: 256 << 20,
+            max_retained_log_bytes: 1 << 30,
             log_segment_bytes: 32 << 20,
             max_transaction_bytes: 1 << 30,
             max_snapshots: 1 << 16,

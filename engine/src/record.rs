@@ -74,6 +74,33 @@ pub(crate) struct Changes<'a> {
     rest: &'a [u8],
 }
 
+/// What comes before a change's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangeHead {
+    /// The table.
+    pub(crate) table: TableId,
+    /// Length of the key.
+    pub(crate) key_bytes: u64,
+    /// Length of the value; `None`: deleted.
+    pub(crate) value_bytes: Option<u64>,
+    /// Length of this.
+    pub(crate) bytes: u64,
+}
+
+/// The most bytes that a head takes.
+pub(crate) const MAX_HEAD_BYTES: usize = 30;
+
+impl ChangeHead {
+    /// The head that `bytes` begin with, which go on for as long as the payload or for [`MAX_HEAD_BYTES`].
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut rest = Changes { rest: bytes };
+        let table = u32::try_from(rest.varint()?).map_err(|_| Malformed("a table id above 32 bits"))?;
+        let (key_bytes, value_bytes) = (rest.varint()?, rest.varint()?.checked_sub(1));
+        let bytes = (bytes.len() - rest.rest.len()) as u64;
+        Ok(Self { table: TableId(table), key_bytes, value_bytes, bytes })
+    }
+}
+
 impl<'a> Changes<'a> {
     fn decode(&mut self) -> Result<Change<'a>, Malformed> {
         let table = u32::try_from(self.varint()?).map_err(|_| Malformed("a table id above 32 bits"))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use braid_mvstore::{SnapshotKind, Timestamp};
 
-use crate::core::Core;
+use crate::core::{ConsumerInfo, Core};
 
 /// Figures of one open database, shared by its handles. Each is right; they are not taken at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Stats {
     pub stalls: u64,
     /// The log.
     pub log: LogStats,
+    /// The change feed.
+    pub feed: FeedStats,
     /// Recent row versions in memory.
     pub row_store: RowStoreStats,
     /// The page cache.
@@ -86,6 +88,18 @@ pub struct LogStats {
     pub commits_per_sync: f64,
     /// Whether a sync failed: see [`Error::Poisoned`](crate::Error::Poisoned).
     pub poisoned: bool,
+}
+
+/// The change feed: see [`Database::changes`](crate::Database::changes).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedStats {
+    /// Feeds that are open, and long transactions of theirs that are being gone through.
+    pub open: u64,
+    /// Bytes of log that are kept for feeds and consumers alone.
+    pub retained_bytes: u64,
+    /// The named consumers.
+    pub consumers: Vec<ConsumerInfo>,
 }
 
 /// Recent row versions in memory.
@@ -193,6 +207,7 @@ pub(crate) fn of(core: &Core) -> Stats {
         max_attempts: counters.max_attempts.get(),
         stalls: counters.stalls.get(),
         log: core.log_stats(commits),
+        feed: core.feed_stats(),
         row_store: RowStoreStats {
             generations: 1 + view.sealed.len() as u64,
             bytes: core.unfolded_bytes() as u64,

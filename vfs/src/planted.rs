@@ -245,6 +245,16 @@ mod bugs {
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
+        /// The change feed reads to the end of the log, durable or not.
+        FeedReadsUnsynced,
+        /// A resumed change feed begins with the commit that it was to begin after.
+        FeedResumesInclusive,
+        /// Segments are recycled before a named consumer has passed them.
+        ConsumerOverrun,
+        /// The log is let go for a consumer whose new position is not durable yet.
+        PositionTrustedEarly,
+        /// A change feed passes over a commit that it comes to in a new segment.
+        FeedSkipsAtRotation,
     }
 
     static PLANTED: OnceLock<Option<Bug>> = OnceLock::new();

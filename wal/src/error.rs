@@ -208,3 +208,38 @@ pub enum ScanError<E> {
     #[error("the log's reader stopped at a record")]
     Stopped(E),
 }
+
+/// Why a reader of the log's history cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The segment with the position was released.
+    #[error("the log no longer holds position {lsn}; the oldest it holds is {oldest}")]
+    Gone {
+        /// The position wanted.
+        lsn: Lsn,
+        /// The oldest that is there.
+        oldest: Lsn,
+    },
+    /// There is no whole record where one was durable.
+    #[error("the log is corrupt in segment {segment:016x} at byte {offset} (position {lsn})")]
+    Corrupt {
+        /// The segment's sequence number, which is its file name.
+        segment: u64,
+        /// Where in the file.
+        offset: u64,
+        /// The position of the record.
+        lsn: Lsn,
+    },
+    /// A file operation failed.
+    #[error("the log could not {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}

@@ -49,9 +49,13 @@
 //! * Whoever ends a turn hands the lead to the successor; if there is none and futures wait, to the server. Either way the
 //!   next sync covers all that wait, threads and futures, and no one waits for more than two.
 //! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
+//!
+//! *Watchers* wait for nothing in particular: readers of the log that have read all that is durable. They leave a waker in
+//! the queue, under the mutex under which `durable` is stored, so that none sleeps over a sync; the server calls them too.
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -101,6 +105,8 @@ struct Queue {
     waiting: Waiting,
     failure: Option<Arc<io::Error>>,
     served: Served,
+    /// Who wants to know when more is durable, or nothing more will be. Empty unless somebody reads the live log.
+    watchers: Watchers,
 }
 
 impl Default for Queue {
@@ -111,9 +117,13 @@ impl Default for Queue {
             waiting: Waiting::of_turn(0),
             failure: None,
             served: Served::default(),
+            watchers: Watchers::default(),
         }
     }
 }
+
+/// Wakers by the number of their watcher.
+pub(crate) type Watchers = Vec<(u64, Waker)>;
 
 /// Those who sleep.
 #[derive(Debug)]
@@ -292,6 +302,7 @@ impl GroupCommit {
                 queue.waiting.present.wake(COVERED);
                 queue.waiting.present.event = None;
             }
+            queue.dismiss_watchers();
             self.hand_to_server(&mut queue, &mut covered);
             (successor, covered)
         };
@@ -300,6 +311,43 @@ impl GroupCommit {
         }
         covered.wake(COVERED);
         Ok(())
+    }
+
+    /// Has `waker` woken once more than `known` is durable or the log has failed, in place of the one that `watcher` left
+    /// before. False where that is so already.
+    pub(crate) fn watch(&self, watcher: u64, known: Lsn, waker: &Waker) -> bool {
+        // Cloned and dropped outside the mutex: it is the watcher's code.
+        let mut waker = waker.clone();
+        let mut queue = self.queue.lock();
+        if self.durable() > known || self.is_poisoned() {
+            return false;
+        }
+        match queue.watchers.iter_mut().find(|(number, _)| *number == watcher) {
+            Some((_, old)) => std::mem::swap(old, &mut waker),
+            None => {
+                queue.watchers.push((watcher, waker));
+                return true;
+            }
+        }
+        drop(queue);
+        drop(waker);
+        true
+    }
+
+    /// Forgets what `watcher` left.
+    pub(crate) fn unwatch(&self, watcher: u64) {
+        let mut queue = self.queue.lock();
+        let place = queue.watchers.iter().position(|(number, _)| *number == watcher);
+        let left = place.map(|place| queue.watchers.swap_remove(place));
+        drop(queue);
+        drop(left);
+    }
+
+    /// Wakes all watchers, whatever is durable.
+    pub(crate) fn wake_watchers(&self) {
+        let mut queue = self.queue.lock();
+        queue.dismiss_watchers();
+        self.server.notify_one();
     }
 
     fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {
@@ -311,6 +359,7 @@ impl GroupCommit {
             }
             let (mut present, successor) = queue.waiting.advance();
             let (mut next, _) = queue.waiting.advance();
+            queue.dismiss_watchers();
             self.hand_to_server(&mut queue, &mut present);
             self.hand_to_server(&mut queue, &mut next);
             (first, present, successor, next)

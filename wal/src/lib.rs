@@ -4,7 +4,8 @@
 //! [`Appender`] adds records, inside its owner's commit section, by a memory copy into a segment that was made ready
 //! ahead; any number of threads wait for durability through [`Log::sync_through`], which makes one sync serve all of
 //! them; [`Recovery::scan`] reads the log back after a crash, cuts a torn tail, and refuses damage before it;
-//! [`Recovered::into_log`] goes on from there. The format is described in `docs/wal-format.md`.
+//! [`Recovered::into_log`] goes on from there. A [`LogReader`] reads the durable part of a log beside its
+//! appends. The format is described in `docs/wal-format.md`.
 //!
 //! ```
 //! use braid_vfs::Env;
@@ -34,6 +35,7 @@
 mod bytes;
 mod error;
 mod group;
+mod history;
 mod log;
 mod lsn;
 mod options;
@@ -41,8 +43,9 @@ mod record;
 mod recovery;
 mod segment;
 
-pub use error::{AppendError, Damage, LogError, RecoveryError, ScanError, SyncError};
-pub use log::{Appender, Log, LogStats};
+pub use error::{AppendError, Damage, LogError, ReadError, RecoveryError, ScanError, SyncError};
+pub use history::{LogHistory, LogReader, LogRecord, Payload};
+pub use log::{Appender, Log, LogStats, Span, Watcher};
 pub use lsn::Lsn;
 pub use options::{LogOptions, MapPolicy};
 pub use record::{EncodedRecord, RecordKind};

@@ -6,7 +6,8 @@
 //!    `seal_lsn`; every later one is in the new generation and after it.
 //! 2. Make the log durable through `seal_lsn`: the base never holds what the log could still lose.
 //! 3. Fold: new pages into free space, sync, the older meta page, sync. Readers and writers go on.
-//! 4. Publish the view with the new base; only then is the log before `seal_lsn` recycled.
+//! 4. Publish the view with the new base; only then is the log before `seal_lsn` recycled, as far as nobody reads it: see
+//!    `retention.rs`.
 //!
 //! What a checkpoint sealed and could not fold, the next one folds before it seals anything: however often they fail, the
 //! read path does not grow.
@@ -21,6 +22,7 @@ use braid_vfs::sync::Arc;
 use braid_wal::Lsn;
 
 use super::clock::timestamp;
+use super::retention::Anchor;
 use super::shared::{Core, Writer};
 use super::tables::TABLES;
 use super::view::View;
@@ -99,10 +101,7 @@ impl Core {
         }
         let (base, rows) = self.fold(writer, &view, &seal)?;
         self.publish_fold(writer, base, &view.sealed);
-        if let Err(error) = writer.log.release_before(seal.lsn) {
-            // The space comes back at the next open at the latest.
-            tracing::warn!(%error, "a log segment could not be recycled");
-        }
+        self.release_log(writer, Some(Anchor { timestamp: seal_ts, lsn: seal.lsn }));
         let duration = self.env.clock.now().saturating_sub(began);
         self.counters.checkpoints.add(1);
         self.counters.last_checkpoint_micros.set(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));

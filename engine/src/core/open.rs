@@ -23,7 +23,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{Appender, Log, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
+use braid_wal::{Appender, Log, LogHistory, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 
 use super::append::append_outside_section;
 use super::budget::seal_bytes;
@@ -273,14 +273,16 @@ fn open_read_only(
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let options = log_options(&request.options, 0o600);
-    let replayed = if has_log(&base) {
-        recovery::replay(&*request.env.files, &store, base, &request.path, &options, generation_bytes, false)?
-            .0
+    let (replayed, history) = if has_log(&base) {
+        let files = &*request.env.files;
+        let (replayed, recovered) =
+            recovery::replay(files, &store, base, &request.path, &options, generation_bytes, false)?;
+        (replayed, Some(recovered.into_history(&request.env, &options)))
     } else {
         find_unfinished_log(&request, &store, &options)?;
-        Replayed::nothing_after(&store, base, &request.path, generation_bytes)?
+        (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, None)
     };
-    join(request, store, locks, replayed, None)
+    join(request, store, locks, replayed, history, None)
 }
 
 fn open_read_write(
@@ -325,7 +327,7 @@ fn open_read_write(
         (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, started)
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
-    join(request, store, locks, replayed, Some((log, appender, clock)))
+    join(request, store, locks, replayed, None, Some((log, appender, clock)))
 }
 
 /// Whether the base says where its log begins. A new database, and a backup, have none yet.
@@ -380,6 +382,7 @@ fn join(
     store: Arc<BaseStore>,
     locks: Vec<Arc<dyn File>>,
     replayed: Replayed,
+    history: Option<LogHistory>,
     writer: Option<(Arc<Log>, Appender, CommitClock)>,
 ) -> Result<Core> {
     if replayed.commits > 0 {
@@ -406,6 +409,7 @@ fn join(
         mode: replayed.mode,
         view,
         last_ts: replayed.last_ts,
+        history,
         writer: writer.map(|(log, appender, clock)| WriterParts { log, appender, clock, rights }),
     });
     if !planted!(TableIdReused) {
@@ -413,6 +417,7 @@ fn join(
     }
     core.load_catalog()?;
     core.load_sequences()?;
+    core.load_consumers()?;
     core.drop_orphans();
     Ok(core)
 }
@@ -441,6 +446,7 @@ impl Core {
         if self.check_process().is_err() {
             return Ok(());
         }
+        self.shut.store(true, Ordering::SeqCst);
         let closed = match &self.writer {
             Some(writer) if !writer.closed.swap(true, Ordering::AcqRel) => self.close_log(writer),
             _ => Ok(()),
@@ -450,6 +456,7 @@ impl Core {
     }
 
     fn close_log(&self, writer: &Writer) -> Result<()> {
+        writer.log.wake_watchers();
         writer.background.stop(&writer.log);
         let mut section = writer.section.lock();
         let last = section.clock.last();

@@ -14,7 +14,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 use braid_vfs::{Env, File, ProcessMark};
-use braid_wal::{Appender, Log, Lsn};
+use braid_wal::{Appender, Log, LogHistory, Lsn};
 use crossbeam_utils::CachePadded;
 
 use super::background::Background;
@@ -24,6 +24,7 @@ use super::clock::{CommitClock, timestamp};
 use super::gate::Gate;
 use super::journal_mode::ModeCell;
 use super::recent::Recent;
+use super::retention::{Anchor, Retention};
 use super::sequences::Sequences;
 use super::stats::Counters;
 use super::tables::Tables;
@@ -59,6 +60,10 @@ pub(crate) struct Core {
     pub(super) acked_ts: CachePadded<AtomicU64>,
     /// How far old tokens have been looked for.
     pub(crate) tokens: tokens::Rounds,
+    /// The log of a core that only reads.
+    pub(super) history: Option<LogHistory>,
+    /// Whether the core was shut down, or is being.
+    pub(super) shut: AtomicBool,
     /// Trees that may be there though no table has their id: those of loads.
     pub(super) unnamed: Mutex<BTreeSet<TableId>>,
     /// What is locked, until the core is shut down: the file, then the directory of its log.
@@ -69,13 +74,14 @@ pub(crate) struct Core {
 /// The half of a core that writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(super) log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     pub(super) gate: Gate,
     pub(super) section: Mutex<Section>,
     pub(super) budget: Budget,
     /// Commits whose reads are being validated: others are noted for them.
     pub(super) validating: CachePadded<AtomicUsize>,
     pub(super) background: Background,
+    pub(crate) retention: Retention,
     /// Held by the one checkpoint that runs. What it says was sealed by one that failed.
     pub(super) checkpoint: Mutex<Option<Seal>>,
     pub(super) closed: AtomicBool,
@@ -121,6 +127,8 @@ pub(super) struct Parts {
     pub(super) mode: JournalMode,
     pub(super) view: View,
     pub(super) last_ts: Timestamp,
+    /// The log, to open read-only.
+    pub(super) history: Option<LogHistory>,
     /// `None` to open read-only.
     pub(super) writer: Option<WriterParts>,
 }
@@ -142,6 +150,13 @@ impl Core {
             budget: Budget::new(parts.options.row_store_bytes, Arc::clone(&log)),
             validating: CachePadded::new(AtomicUsize::new(0)),
             background: Background::default(),
+            retention: Retention::new(
+                Anchor {
+                    timestamp: timestamp(view.base.state().checkpoint_ts),
+                    lsn: Lsn::new(view.base.state().checkpoint_lsn),
+                },
+                log.spans().first().map_or(log.durable(), |span| span.base),
+            ),
             checkpoint: Mutex::new(None),
             closed: AtomicBool::new(false),
             log,
@@ -163,6 +178,8 @@ impl Core {
             installed_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
             acked_ts: CachePadded::new(AtomicU64::new(parts.last_ts.get())),
             tokens: tokens::Rounds::default(),
+            history: parts.history,
+            shut: AtomicBool::new(false),
             unnamed: Mutex::default(),
             locks: Mutex::new(parts.locks),
             process: ProcessMark::current(),
@@ -172,6 +189,26 @@ impl Core {
     /// The writing half, or why there is none.
     pub(crate) fn writer(&self) -> Result<&Writer> {
         self.writer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    /// What can be read of the log; `None` where there is none yet.
+    pub(crate) fn history(&self) -> Option<LogHistory> {
+        self.writer.as_ref().map(|writer| writer.log.history()).or_else(|| self.history.clone())
+    }
+
+    /// Whether the core was shut down, or is being.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::SeqCst)
+    }
+
+    /// A commit whose record is durable stands: whoever hears of it now finds it in a snapshot that begins next.
+    pub(crate) fn found_durable(&self, ts: Timestamp) {
+        let Some(writer) = &self.writer else { return };
+        if self.installed_ts() < ts {
+            // It is between its append and its installation; both are done in one hold of the section.
+            drop(writer.section.lock());
+        }
+        self.raise_acked(ts);
     }
 
     /// Lets other processes have the file; that comes last, so that whoever gets it finds nothing locked beside it.

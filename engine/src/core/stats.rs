@@ -3,9 +3,10 @@
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
+use super::retention::ConsumerInfo;
 use super::shared::Core;
 use crate::error::{ConflictKind, Error};
-use crate::statistics::LogStats;
+use crate::statistics::{FeedStats, LogStats};
 
 /// A number that only grows, or is set.
 #[derive(Debug, Default)]
@@ -74,6 +75,24 @@ impl Counters {
 }
 
 impl Core {
+    /// The named consumers of the change feed.
+    pub(crate) fn consumers(&self) -> Vec<ConsumerInfo> {
+        let Some(writer) = &self.writer else { return Vec::new() };
+        writer.retention.consumers(&writer.log, self.acked_ts())
+    }
+
+    /// The change feed's figures.
+    pub(crate) fn feed_stats(&self) -> FeedStats {
+        let Some(writer) = &self.writer else { return FeedStats::default() };
+        let folded = self.view.load().base.state().checkpoint_lsn;
+        let kept = writer.log.spans().into_iter().filter(|span| span.end.get() <= folded);
+        FeedStats {
+            open: writer.retention.pins() as u64,
+            retained_bytes: kept.map(|span| span.bytes).sum(),
+            consumers: self.consumers(),
+        }
+    }
+
     /// The log's figures; all zero for a core that only reads.
     pub(crate) fn log_stats(&self, commits: u64) -> LogStats {
         let Some(writer) = &self.writer else { return LogStats::default() };

@@ -33,8 +33,10 @@ pub(crate) const NAMES: TableId = TableId(1);
 pub(crate) const TABLES: TableId = TableId(2);
 /// Idempotency token → when it was committed; see `tokens`.
 pub(crate) const TOKENS: TableId = TableId(4);
+/// Name → position of a named consumer of the change feed: see `feed/position.rs`.
+pub(crate) const CONSUMERS: TableId = TableId(5);
 /// All tables of the engine's own.
-pub(crate) const SYSTEM_TABLES: [TableId; 4] = [NAMES, TABLES, SEQUENCES, TOKENS];
+pub(crate) const SYSTEM_TABLES: [TableId; 5] = [NAMES, TABLES, SEQUENCES, TOKENS, CONSUMERS];
 /// The first id of a user's table.
 pub(crate) const FIRST_USER_TABLE: u32 = crate::limits::FIRST_TABLE_ID;
 
@@ -180,12 +182,18 @@ impl Tables {
         match id {
             NAMES | TABLES | SEQUENCES => "catalog".to_owned(),
             TOKENS => "tokens".to_owned(),
+            CONSUMERS => "consumers".to_owned(),
             id => self.by_id(id).map_or_else(|| format!("#{}", id.0), |info| info.name().to_string()),
         }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.maps.lock().by_name.keys().map(ToString::to_string).collect()
+    }
+
+    /// Every table that is known, dropped ones too while somebody holds a handle.
+    pub(crate) fn known(&self) -> Vec<(TableId, Arc<str>)> {
+        self.maps.lock().by_id.iter().map(|(id, info)| (*id, info.name())).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

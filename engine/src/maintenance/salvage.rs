@@ -22,7 +22,8 @@ use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
 use crate::core::{
-    FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, TOKENS, check_log_dir, lock_log, log_dir, sequence_row,
+    CONSUMERS, FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, TOKENS, check_log_dir, lock_log, log_dir,
+    sequence_row,
 };
 use crate::database::Database;
 use crate::error::{Error, Result};
@@ -363,8 +364,9 @@ impl Rescue {
                         self.drop_table(TableId(u32::from_be_bytes(id)))?;
                     }
                 }
-                // Names are the other half of the catalog; tokens tell of commits, of which some may be lost.
-                (NAMES | TOKENS, _) => {}
+                // Names are the other half of the catalog; tokens and positions in the log tell of commits, of which some may be
+                // lost.
+                (NAMES | TOKENS | CONSUMERS, _) => {}
                 (SEQUENCES, next) => keep_sequence(&mut self.sequences, change.key, next),
                 (table, value) => {
                     self.read_awaited_tree(table)?;

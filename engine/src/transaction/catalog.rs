@@ -22,6 +22,7 @@ use super::snapshot::Snapshot;
 use super::write::Transaction;
 use crate::core::{NAMES, TABLES, named_id};
 use crate::error::{Error, Result};
+use crate::note::Note;
 use crate::schema::check_name;
 use crate::table::Table;
 
@@ -45,10 +46,11 @@ impl Inner {
         info.map(|info| Some(Table::new(info, name))).ok_or_else(|| Error::NoSuchTable(name.to_owned()))
     }
 
-    fn write_names(&self, id: TableId, name: &str) -> Result<()> {
+    fn write_names(&self, id: TableId, name: &str, note: Note<'_>) -> Result<()> {
         self.write_catalog(&[
             (NAMES, name.as_bytes(), Some(&id.0.to_le_bytes())),
             (TABLES, &id.0.to_be_bytes(), Some(name.as_bytes())),
+            (TABLES, &note.key(id), None),
         ])
     }
 }
@@ -129,7 +131,7 @@ impl Transaction {
         }
         let tables = &inner.core().tables;
         let info = tables.uncommitted(tables.allocate_id()?, name);
-        inner.write_names(info.id, name)?;
+        inner.write_names(info.id, name, Note::Created)?;
         inner.created().push(Arc::clone(&info));
         Ok(Table::new(info, name))
     }
@@ -156,7 +158,11 @@ impl Transaction {
         let inner = &self.snapshot.inner;
         inner.check_open()?;
         let Some(id) = inner.named(name)? else { return Ok(false) };
-        inner.write_catalog(&[(NAMES, name.as_bytes(), None), (TABLES, &id.0.to_be_bytes(), None)])?;
+        inner.write_catalog(&[
+            (NAMES, name.as_bytes(), None),
+            (TABLES, &id.0.to_be_bytes(), None),
+            (TABLES, &Note::Dropped(name).key(id), None),
+        ])?;
         Ok(true)
     }
 
@@ -194,6 +200,6 @@ impl Transaction {
         if inner.named(name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
-        inner.write_names(id, name)
+        inner.write_names(id, name, Note::Loaded)
     }
 }

@@ -1,6 +1,6 @@
 //! One thread of the workload: what it holds, what it writes down, and which errors it takes for right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use braid::vfs::faulty::{CrashFileSystem, Faults};
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem as _};
-use braid::{CommitFuture, Database, Error, Snapshot, Table};
+use braid::{Changes, CommitFuture, Database, Error, Snapshot, Table};
 use fastrand::Rng;
 
 use super::disk::Mischief;
@@ -21,6 +21,9 @@ use super::trace::Trace;
 
 /// Where the database is.
 pub const PATH: &str = "/data.braid";
+
+/// Where each consumer of the change feed may stand, over all lives.
+pub type Consumers = Arc<Mutex<BTreeMap<String, BTreeSet<u64>>>>;
 
 /// What all sessions of one life share.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct Shared {
     names: Mutex<BTreeMap<String, NameUse>>,
     moments: AtomicU64,
     values: Arc<AtomicU64>,
+    consumers: Consumers,
     no_space: AtomicBool,
     fired_before: u64,
     wrong: Mutex<Option<String>>,
@@ -69,6 +73,7 @@ impl Shared {
         trace: Trace,
         was_damaged: bool,
         values: Arc<AtomicU64>,
+        consumers: Consumers,
     ) -> Self {
         Self {
             env,
@@ -83,6 +88,7 @@ impl Shared {
             names: Mutex::default(),
             moments: AtomicU64::new(1),
             values,
+            consumers,
             no_space: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
@@ -184,6 +190,19 @@ impl Shared {
         self.names(|names| names.entry(name.to_owned()).or_default().dropping = false);
     }
 
+    /// A consumer may stand at `position` from now on.
+    pub fn may_stand(&self, consumer: &str, position: u64) {
+        let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.entry(consumer.to_owned()).or_default().insert(position);
+    }
+
+    /// Whether a consumer may stand at `position`.
+    #[must_use]
+    pub fn stood(&self, consumer: &str, position: u64) -> bool {
+        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.get(consumer).is_some_and(|known| known.contains(&position))
+    }
+
     /// Counts an operation.
     fn count(&self, name: &'static str) {
         *self.ran.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
@@ -229,6 +248,10 @@ pub struct Session {
     pub held: Vec<Held>,
     /// Commits that it has not awaited yet.
     pub pending: Vec<Pending>,
+    /// Change feeds that it keeps.
+    pub feeds: Vec<Changes>,
+    /// Where its consumer stands at least, if it has said so in this life.
+    pub consumed: Option<u64>,
     /// What it has written down.
     pub history: History,
     over: bool,
@@ -247,6 +270,8 @@ impl Session {
             tables: Vec::new(),
             held: Vec::new(),
             pending: Vec::new(),
+            feeds: Vec::new(),
+            consumed: None,
             history: History::default(),
             over: false,
         }

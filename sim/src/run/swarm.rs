@@ -137,6 +137,7 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
         page_bytes: [512, 512, 1024, 4096][rng.usize(0..4)],
         map_log: rng.bool(),
         token_retention: Options::default().token_retention,
+        max_retained_log_bytes: 1 << 30,
         page_cache: None,
     }
 }

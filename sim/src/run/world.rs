@@ -19,7 +19,7 @@ use super::faults::{Weather, befalls, log_uniform};
 use super::oracle::{self, Dump, Ending, History, Outcome, Start};
 use super::panics;
 use super::report::Figures;
-use super::session::{PATH, Session, Shared};
+use super::session::{Consumers, PATH, Session, Shared};
 use super::show::dump;
 use super::streams::{branch, mixed};
 use super::swarm::{Limits, Plan};
@@ -64,6 +64,9 @@ struct World {
     machine: CrashFileSystem,
     random: Arc<SeededRandom>,
     values: Arc<AtomicU64>,
+    consumers: Consumers,
+    /// What each commit wrote that has outlived its life.
+    settled: BTreeMap<u64, oracle::Written>,
     /// Where the life to come begins; what was there when the last one began, until the next is open.
     start: Start,
     damaged: bool,
@@ -104,6 +107,8 @@ impl World {
             trace,
             machine: CrashFileSystem::new(),
             values: Arc::new(AtomicU64::new(1)),
+            consumers: Consumers::default(),
+            settled: BTreeMap::new(),
             start: Start::default(),
             damaged: false,
             figures: Figures::default(),
@@ -314,6 +319,8 @@ impl World {
         oracle::judge(&past.model, &found, &promised)?;
         oracle::judge_mode(&self.start, &past.history, found.mode)?;
         self.look_for_tokens(db, past, found.ts)?;
+        let written = past.model.written(self.start.ts).into_iter();
+        self.settled.extend(written.take_while(|(ts, _)| *ts <= found.ts));
         let report = db.check().map_err(|error| format!("the check fails: {error}"));
         match report {
             Ok(report) if report.is_ok() || self.damaged => {}
@@ -366,6 +373,7 @@ impl World {
             self.trace.clone(),
             self.damaged,
             Arc::clone(&self.values),
+            Arc::clone(&self.consumers),
         ));
         let fired_before = faults.fired();
         let weather = Weather {
@@ -439,6 +447,7 @@ impl World {
             return Err(wrong);
         }
         let model = oracle::replay(&self.start, &history)?;
+        oracle::feeds(&self.settled, &model, &history, self.start.ts)?;
         let log_rotten = self.rot(dice);
         self.go_stale(dice, old_page);
         let power_cut = (power_cut || (!has_power && !killed)).then_some(alive);

@@ -19,6 +19,11 @@ pub(super) struct Served {
 }
 
 impl Queue {
+    /// Has the server call all watchers.
+    pub(super) fn dismiss_watchers(&mut self) {
+        self.served.ready.extend(self.watchers.drain(..).map(|(_, waker)| waker));
+    }
+
     /// The crowd in which a future has its place.
     fn futures_at(&mut self, place: WakerPlace) -> Option<&mut Wakers> {
         let crowds = [&mut self.waiting.present, &mut self.waiting.next];

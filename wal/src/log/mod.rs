@@ -5,10 +5,12 @@ mod fresh;
 mod segments;
 mod shared;
 mod stats;
+mod watch;
 
 pub use appender::Appender;
 pub(crate) use fresh::{Copier, FreshSegment, Plan};
 pub(crate) use segments::LiveSegment;
-pub use shared::Log;
+pub use shared::{Log, Span};
 pub(crate) use shared::{Start, failed};
 pub use stats::LogStats;
+pub use watch::Watcher;

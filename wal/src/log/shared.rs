@@ -20,6 +20,7 @@ use super::stats::Counters;
 use super::{Appender, FreshSegment, LogStats};
 use crate::bytes::round_up;
 use crate::group::{GroupCommit, SyncTarget};
+use crate::history::LogHistory;
 use crate::record::{HEADER_SIZE, HeaderKey};
 use crate::segment::{
     BLOCK_BYTES, SEGMENT_SUFFIX, SegmentFile, TEMPORARY_SUFFIX, path_of, prepare, recycle, sequence_of,
@@ -29,21 +30,38 @@ use crate::{LogError, LogOptions, Lsn, SyncError};
 /// A log that is open for appends, shared by every thread that waits for it or looks after it.
 #[derive(Debug)]
 pub struct Log {
-    files: Arc<dyn FileSystem>,
+    pub(crate) files: Arc<dyn FileSystem>,
     random: Arc<dyn Random>,
-    dir: PathBuf,
-    pub(super) uuid: [u8; 16],
-    pub(super) key: HeaderKey,
-    pub(super) options: LogOptions,
+    pub(crate) dir: PathBuf,
+    pub(crate) uuid: [u8; 16],
+    pub(crate) key: HeaderKey,
+    pub(crate) options: LogOptions,
     pub(super) group: GroupCommit,
     pub(super) appended: AtomicU64,
     /// Past this position the current segment is more than half full.
     pub(super) half_full: AtomicU64,
     pub(super) has_spare: AtomicBool,
-    pub(super) segments: Mutex<Segments>,
+    pub(crate) segments: Mutex<Segments>,
+    /// The number of the next watcher.
+    pub(super) watchers: AtomicU64,
     making: Mutex<Making>,
     pub(super) counters: Counters,
 }
+
+/// A segment, by what it holds of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Span {
+    /// Where it starts.
+    pub base: Lsn,
+    /// Where it ends; the last position there is for the one that takes the appends.
+    pub end: Lsn,
+    /// Length of its file.
+    pub bytes: u64,
+}
+
+/// Segments that are kept for readers stay ready for use again, up to so many.
+const KEPT_OPEN: usize = 4;
 
 /// The next segment to create.
 #[derive(Debug)]
@@ -155,6 +173,7 @@ impl Log {
             half_full: AtomicU64::new(0),
             has_spare: AtomicBool::new(false),
             segments: Mutex::new(Segments { live: before.into(), ..Segments::default() }),
+            watchers: AtomicU64::new(0),
             making: Mutex::new(next),
             counters: Counters::default(),
         });
@@ -322,6 +341,37 @@ impl Log {
             outcome = outcome.and(done);
         }
         outcome
+    }
+
+    /// What of it can be read back.
+    #[must_use]
+    pub fn history(self: &Arc<Self>) -> LogHistory {
+        LogHistory::live(Arc::clone(self))
+    }
+
+    /// The segments in use, oldest first.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        let span = |live: &LiveSegment| Span {
+            base: Lsn::new(live.base),
+            end: Lsn::new(live.end),
+            bytes: live.bytes,
+        };
+        self.segments.lock().live.iter().map(span).collect()
+    }
+
+    /// Has the segments that lie wholly before `lsn` hold no open file and no mapping, all but the newest few: they are kept
+    /// for readers alone, may be many, and are never used again.
+    pub fn set_aside_before(&self, lsn: Lsn) {
+        let lsn = lsn.min(self.durable()).get();
+        let set_aside: Vec<_> = {
+            let mut segments = self.segments.lock();
+            let count = segments.live.iter().take_while(|segment| segment.end <= lsn).count();
+            let oldest = segments.live.iter_mut().take(count.saturating_sub(KEPT_OPEN));
+            oldest.map(|segment| (segment.file.take(), segment.mapping.take())).collect()
+        };
+        // Closed here, outside the lock.
+        drop(set_aside);
     }
 
     /// Bytes of the segment files that hold what is not yet released: what a checkpoint can give back.

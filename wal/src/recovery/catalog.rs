@@ -7,6 +7,7 @@ use braid_vfs::planted;
 use braid_vfs::{FileSystem, OpenMode, OpenOptions};
 
 use super::reader::{Identity, Window};
+use super::recovered::Part;
 use crate::RecoveryError;
 use crate::segment::{
     HEADER_FIELD_BYTES, HeaderState, SEGMENT_SUFFIX, SegmentHeader, TEMPORARY_SUFFIX, sequence_of,
@@ -42,6 +43,8 @@ pub(super) struct Link {
     pub(super) identity: Identity,
     pub(super) durable: u64,
     pub(super) recycled: bool,
+    /// The sequence number of the segment before it.
+    pub(super) previous: u64,
     /// Where the next segment of the log starts; `u64::MAX` in the last one.
     pub(super) limit: u64,
 }
@@ -96,13 +99,31 @@ impl Catalog {
         for (index, entry) in self.entries.iter().enumerate().rev() {
             if let Some(header) = entry.header.filter(|header| header.base < limit) {
                 let identity = Identity { base: header.base, salt: header.salt };
-                let (durable, recycled) = (header.durable, header.recycled);
-                chain.push(Link { entry: index, identity, durable, recycled, limit });
+                let SegmentHeader { durable, recycled, previous, .. } = header;
+                chain.push(Link { entry: index, identity, durable, recycled, previous, limit });
                 limit = header.base;
             }
         }
         chain.reverse();
         chain
+    }
+
+    /// The segments before the `first` of a chain that lead up to it without a gap, oldest first: what a release has left.
+    /// Of these only the headers were read, what else is in them is their readers' affair.
+    pub(super) fn before(&self, chain: &[Link], first: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let Some((earlier, rest)) = chain.split_at_checked(first) else { return parts };
+        let mut wanted = rest.first().map_or(0, |link| link.previous);
+        for link in earlier.iter().rev() {
+            let Some(entry) = self.entries.get(link.entry).filter(|entry| entry.sequence == wanted) else {
+                break;
+            };
+            let (sequence, path, bytes) = (entry.sequence, entry.path.clone(), entry.bytes);
+            parts.push(Part { sequence, path, bytes, identity: link.identity, end: link.limit });
+            wanted = link.previous;
+        }
+        parts.reverse();
+        parts
     }
 
     /// Whether there is a file of this sequence number.

@@ -13,6 +13,7 @@ use braid_vfs::Env;
 use braid_vfs::planted;
 
 use super::reader::{Found, Identity, SegmentReader};
+use crate::history::{Extent, LogHistory};
 use crate::log::{Appender, Copier, FreshSegment, LiveSegment, Log, Plan, Start, failed};
 use crate::record::HeaderKey;
 use crate::{LogError, LogOptions, Lsn, RecoveryError};
@@ -38,6 +39,8 @@ pub struct Recovered {
     pub bytes: u64,
     pub(super) dir: PathBuf,
     pub(super) uuid: [u8; 16],
+    /// The segments before the one that the scan began in, as far as they lead up to it: kept for who reads history.
+    pub(super) history: Vec<Part>,
     pub(super) parts: Vec<Part>,
     pub(super) last_sequence: u64,
     pub(super) temporaries: Vec<PathBuf>,
@@ -87,7 +90,7 @@ impl Recovered {
             uuid: self.uuid,
             options: &options,
             sequence: self.last_sequence.checked_add(1).ok_or(LogError::Exhausted)?,
-            previous: before.last().map_or(0, |part| part.sequence),
+            previous: before.last().or(self.history.last()).map_or(0, |part| part.sequence),
             base,
             copied_end: self.end.get(),
         };
@@ -97,9 +100,10 @@ impl Recovered {
             dir = %self.dir.display(), segment = plan.sequence, base, end = fresh.end.get(),
             "log goes on in a fresh segment"
         );
-        self.remove_strays(env, before);
+        let before: Vec<_> = self.history.iter().chain(before).collect();
+        self.remove_strays(env, &before);
         let before = before
-            .iter()
+            .into_iter()
             .map(|part| LiveSegment {
                 sequence: part.sequence,
                 base: part.identity.base,
@@ -110,6 +114,21 @@ impl Recovered {
             })
             .collect();
         Log::start(env, Start { dir: self.dir, uuid: self.uuid, options, fresh, before })
+    }
+
+    /// The log for reading alone, up to what is proven to have been synced. Writes nothing.
+    #[must_use]
+    pub fn into_history(self, env: &Env, options: &LogOptions) -> LogHistory {
+        let through = self.durable.clamp(self.start, self.end);
+        let segments = self.history.into_iter().chain(self.parts);
+        let extent = |part: Part| Extent {
+            sequence: part.sequence,
+            base: part.identity.base,
+            end: part.end,
+            bytes: part.bytes,
+        };
+        let segments = segments.map(extent).collect();
+        LogHistory::closed(env, self.dir, self.uuid, options, segments, through)
     }
 
     /// Copies the records from `from` to the end.
@@ -142,7 +161,7 @@ impl Recovered {
     }
 
     /// Removes the files that are no longer part of the log. They do no harm if they stay.
-    fn remove_strays(&self, env: &Env, kept: &[Part]) {
+    fn remove_strays(&self, env: &Env, kept: &[&Part]) {
         let strays = self
             .files
             .iter()

@@ -117,6 +117,7 @@ impl Recovery {
             bytes: progress.bytes,
             dir: dir.to_path_buf(),
             uuid,
+            history: catalog.before(&chain, first),
             parts: progress.parts,
             last_sequence: catalog.last_sequence,
             temporaries: catalog.temporaries,

@@ -1,5 +1,6 @@
 //! Everything that a session can do: one list. A new feature of the engine joins the simulation by a line here.
 
+mod feed;
 mod futures;
 mod handles;
 mod maintenance;
@@ -80,6 +81,10 @@ pub const ALL: &[Operation] = &[
     alone("hold-snapshot", 5, snapshots::hold),
     alone("held-snapshot", 8, snapshots::look_again),
     alone("let-snapshot-go", 4, snapshots::let_go),
+    // The change feed.
+    alone("follow", 8, feed::follow),
+    alone("consume", 8, feed::consume),
+    alone("remove-consumer", 1, feed::remove_consumer),
     // Tables.
     alone("open-table", 6, tables::open),
     alone("load-table", 3, tables::load),

@@ -226,6 +226,49 @@ pub struct Stood {
     pub ts: u64,
 }
 
+/// What a change feed has told from one timestamp to another.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Who read it.
+    pub session: u32,
+    /// Where the feed stood.
+    pub after: u64,
+    /// Where it came to.
+    pub through: u64,
+    /// The transactions that it gave.
+    pub sets: Vec<(u64, Vec<ToldChange>)>,
+    /// The machine still ran: somebody was told.
+    pub stands: bool,
+}
+
+/// A change that a feed told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToldChange {
+    /// A row has this value, or none.
+    Row {
+        /// The table's id.
+        table: u32,
+        /// The key.
+        key: Key,
+        /// The value.
+        value: Option<Datum>,
+    },
+    /// A table came to be.
+    Made {
+        /// Its id.
+        table: u32,
+        /// Its name.
+        name: String,
+        /// By a load.
+        loaded: bool,
+    },
+    /// A table ceased to be.
+    Dropped {
+        /// Its id.
+        table: u32,
+    },
+}
+
 /// A call that sets the journal mode.
 #[derive(Clone, Copy, Debug)]
 pub struct ModeChange {
@@ -256,6 +299,10 @@ pub struct History {
     pub modes: Vec<ModeChange>,
     /// What was said to stand beside what acknowledged commits and snapshots say.
     pub stood: Vec<Stood>,
+    /// What change feeds have told.
+    pub told: Vec<Told>,
+    /// Commits that changed nothing of the users', or calls that may have made one.
+    pub quiet: Vec<Span>,
 }
 
 impl History {
@@ -268,6 +315,8 @@ impl History {
         self.promises.extend(other.promises);
         self.modes.extend(other.modes);
         self.stood.extend(other.stood);
+        self.told.extend(other.told);
+        self.quiet.extend(other.quiet);
     }
 
     /// Commits that were acknowledged and changed something.

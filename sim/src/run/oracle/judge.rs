@@ -61,6 +61,11 @@ pub fn promise(start: &Start, history: &History, ending: Ending, interval: Durat
             raise(one.at.after.saturating_add(1), format!("session {} was told of {one:?}", one.session));
         }
     }
+    for told in history.told.iter().filter(|told| told.stands) {
+        if let Some((ts, _)) = told.sets.last() {
+            raise(*ts, format!("a feed told session {} of it", told.session));
+        }
+    }
     // What a snapshot sees stands: every `Sync` commit up to it, or all of them where nothing is taken away.
     let seen = seen(history);
     match ending {

@@ -8,6 +8,7 @@
 //! Timestamps make this simple: each commit tells its own, one whose outcome is unknown too, and the first snapshot
 //! after a crash tells which was the last commit that stayed.
 
+pub mod feed;
 pub mod history;
 pub mod judge;
 pub mod model;
@@ -17,12 +18,13 @@ pub mod replay;
 mod tests;
 
 pub use self::{
+    feed::feeds,
     history::{
-        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood,
-        Transaction, What,
+        Act, Dump, Glimpse, History, ModeChange, Moment, Outcome, Promise, Schema, SchemaChange, Stood, Told,
+        ToldChange, Transaction, What,
     },
     judge::{Ending, judge, judge_mode, promise},
-    model::{Model, Span, Start},
+    model::{Model, Span, Start, Written},
     replay::replay,
 };
 

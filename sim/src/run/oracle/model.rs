@@ -83,7 +83,27 @@ pub struct Model {
 /// What one transaction has written so far, by table and key.
 pub type Own = BTreeMap<u32, BTreeMap<Key, Option<Datum>>>;
 
+/// What one commit left of the rows that it wrote, by table and key.
+pub type Written = BTreeMap<(u32, Key), Option<Datum>>;
+
 impl Model {
+    /// What each commit after `start` wrote, without the rows of loads, which are in no log.
+    #[must_use]
+    pub fn written(&self, start: u64) -> BTreeMap<u64, Written> {
+        let mut commits: BTreeMap<u64, Written> = BTreeMap::new();
+        for (id, table) in &self.tables {
+            let loaded_at = table.created.filter(|_| table.loaded);
+            for (key, versions) in &table.rows {
+                for (ts, value) in versions.iter().filter(|(ts, _)| *ts > start) {
+                    if !loaded_at.is_some_and(|loaded| loaded.holds(*ts)) {
+                        commits.entry(*ts).or_default().insert((*id, key.clone()), *value);
+                    }
+                }
+            }
+        }
+        commits
+    }
+
     /// The model at the start, and then with the changes of the catalog.
     ///
     /// # Errors

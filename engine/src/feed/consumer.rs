@@ -1,0 +1,224 @@
+//! Named consumers: feeds whose place is kept in the database.
+
+use std::collections::VecDeque;
+
+use braid_mvstore::Timestamp;
+use braid_vfs::sync::{Arc, Mutex, Weak};
+use braid_wal::Lsn;
+
+use super::changes::Changes;
+use super::place::{decode_position, encode_position};
+use crate::core::{Anchor, CONSUMERS, ConsumerInfo};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::limits::MAX_CONSUMER_NAME_BYTES;
+use crate::options::{Durability, TransactionOptions};
+use crate::retry::{RetryPolicy, transact};
+use crate::transaction::Transaction;
+
+/// Positions of a trail.
+const TRAIL: usize = 64;
+
+/// Who follows the changes under a name, from [`Database::consumer`](crate::Database::consumer): its position is kept in the
+/// database, and the log after it too, within `Options::max_retained_log_bytes`.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// use braid::{Database, Timestamp};
+///
+/// let db = Database::in_memory()?;
+/// let fruit = db.table("fruit")?;
+/// db.put(&fruit, "apple", "red")?;
+///
+/// let index = db.consumer("index", Timestamp::ZERO)?;
+/// let mut changes = index.changes()?;
+/// while let Some(set) = changes.try_next()? {
+///     let timestamp = set.timestamp();
+///     for change in set {
+///         println!("{timestamp} {:?}", change?);
+///     }
+///     index.acknowledge(timestamp)?;
+///     assert_eq!(db.consumers()?[0].position, timestamp);
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// It does not keep the database open. What was acknowledged is never given again, except what a power cut takes back of
+/// the acknowledgement itself: then it comes again, and nothing is missed.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    handle: Weak<Handle>,
+    name: Arc<str>,
+    trail: Arc<Trail>,
+}
+
+/// Where the commits lie that a consumer's feed gave last.
+#[derive(Debug, Default)]
+pub(crate) struct Trail(Mutex<VecDeque<Anchor>>);
+
+impl Trail {
+    /// Everything up to `timestamp` lies before `lsn`.
+    pub(super) fn note(&self, timestamp: Timestamp, lsn: Lsn) {
+        let mut trail = self.0.lock();
+        if trail.len() == TRAIL {
+            // Who acknowledges seldom holds a little more of the log than it would have to.
+            let mut count = 0;
+            trail.retain(|_| {
+                count += 1;
+                count % 2 == 0
+            });
+        }
+        trail.push_back(Anchor { timestamp, lsn });
+    }
+
+    /// The latest position before which there is nothing later than `timestamp`.
+    fn before(&self, timestamp: Timestamp) -> Option<Lsn> {
+        let trail = self.0.lock();
+        trail.iter().filter(|anchor| anchor.timestamp <= timestamp).map(|anchor| anchor.lsn).max()
+    }
+}
+
+impl Consumer {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn handle(&self) -> Result<Arc<Handle>> {
+        self.handle.upgrade().ok_or(Error::Closed)
+    }
+
+    fn place(&self, handle: &Handle) -> Result<(Anchor, bool)> {
+        handle.core().check_process()?;
+        let found = handle.core().writer()?.retention.consumer(&self.name);
+        found.ok_or_else(|| Error::NoSuchConsumer(self.name.to_string()))
+    }
+
+    /// The newest commit that was acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConsumer`] once it was removed, [`Error::Closed`], [`Error::Forked`].
+    pub fn position(&self) -> Result<Timestamp> {
+        Ok(self.place(&*self.handle()?)?.0.timestamp)
+    }
+
+    /// Everything after the position.
+    ///
+    /// # Errors
+    /// [`Error::HistoryGone`] where the log was not kept for so long; and as for [`position`](Self::position).
+    pub fn changes(&self) -> Result<Changes> {
+        let handle = self.handle()?;
+        let (position, _) = self.place(&handle)?;
+        Changes::new(handle.core(), position.timestamp, Some(Arc::clone(&self.trail)))
+    }
+
+    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed): everything
+    /// up to there is done with, and is not kept for this consumer any more. An earlier one than the position changes
+    /// nothing.
+    ///
+    /// This is a transaction of its own, with the durability of the database. Seldom is enough: what was not acknowledged
+    /// comes again. Do not do it while the same thread has an exclusive transaction open.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a timestamp that no commit has yet; as for a commit; and as for [`position`](Self::position).
+    pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
+        let handle = self.handle()?;
+        let (position, _) = self.place(&handle)?;
+        if timestamp <= position.timestamp {
+            return Ok(());
+        }
+        let core = handle.core();
+        let newest = core.acked_ts();
+        if timestamp > newest {
+            return Err(Error::Limit {
+                what: "the timestamp to acknowledge",
+                actual: timestamp.get(),
+                limit: newest.get(),
+            });
+        }
+        let lsn = self.trail.before(timestamp).unwrap_or(position.lsn).max(position.lsn);
+        let position = Anchor { timestamp, lsn };
+        let stored = transact(&handle, &RetryPolicy::default(), |tx| match stored(tx, &self.name)? {
+            Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
+            Some(_) => put(tx, &self.name, position).map(|()| true),
+            None => Err(Error::NoSuchConsumer(self.name.to_string())),
+        })?;
+        let writer = core.writer()?;
+        if stored.value {
+            let (end, durable) = (writer.log.appended(), writer.log.durable());
+            writer.retention.advance_consumer(&self.name, position, end, durable);
+        }
+        Ok(())
+    }
+}
+
+fn stored(tx: &Transaction, name: &str) -> Result<Option<Anchor>> {
+    let Some(row) = tx.read_system_row(CONSUMERS, name.as_bytes(), <[u8]>::to_vec)? else { return Ok(None) };
+    let malformed = || Error::Corrupt("a row of the consumers' table is malformed".to_owned());
+    decode_position(&row).ok_or_else(malformed).map(Some)
+}
+
+fn put(tx: &mut Transaction, name: &str, position: Anchor) -> Result<()> {
+    tx.put_row(CONSUMERS, name.as_bytes(), &encode_position(position))
+}
+
+/// A policy for what must not be taken back by a power cut once it was told.
+fn durably() -> RetryPolicy {
+    let transaction =
+        TransactionOptions { durability: Some(Durability::Sync), ..TransactionOptions::default() };
+    RetryPolicy { transaction, ..RetryPolicy::default() }
+}
+
+/// The consumer of that name; a new one stands at `start`.
+pub(crate) fn register(handle: &Arc<Handle>, name: &str, start: Timestamp) -> Result<Consumer> {
+    if name.is_empty() || name.len() > MAX_CONSUMER_NAME_BYTES {
+        return Err(Error::Limit {
+            what: "the consumer name's length in bytes",
+            actual: name.len() as u64,
+            limit: if name.is_empty() { 1 } else { MAX_CONSUMER_NAME_BYTES as u64 },
+        });
+    }
+    let core = handle.core();
+    let writer = core.writer()?;
+    let consumer = Consumer { handle: Arc::downgrade(handle), name: name.into(), trail: Arc::default() };
+    if writer.retention.consumer(name).is_some() {
+        return Ok(consumer);
+    }
+    // Holds the log until the consumer does, and finds out whether it is there.
+    let feed = Changes::new(core, start, None)?;
+    let position = Anchor { timestamp: start, lsn: feed.begins_at() };
+    let outcome = transact(handle, &durably(), |tx| match stored(tx, name)? {
+        Some(stored) => Ok(stored),
+        None => put(tx, name, position).map(|()| position),
+    })?;
+    writer.retention.insert_consumer(name, outcome.value);
+    // Somebody may have removed it since, and been faster here.
+    core.refresh_consumer(writer, name)?;
+    drop(feed);
+    Ok(consumer)
+}
+
+/// Forgets a consumer; whether there was one.
+pub(crate) fn remove(handle: &Arc<Handle>, name: &str) -> Result<bool> {
+    let core = handle.core();
+    let writer = core.writer()?;
+    let removed = transact(handle, &durably(), |tx| {
+        if tx.read_system_row(CONSUMERS, name.as_bytes(), <[u8]>::to_vec)?.is_none() {
+            return Ok(false);
+        }
+        tx.delete_row(CONSUMERS, name.as_bytes()).map(|()| true)
+    })?;
+    writer.retention.remove_consumer(name);
+    // Somebody may have registered it again since, and been faster here.
+    core.refresh_consumer(writer, name)?;
+    core.release_log(writer, None);
+    Ok(removed.value)
+}
+
+/// All consumers, by name.
+pub(crate) fn consumers(handle: &Handle) -> Result<Vec<ConsumerInfo>> {
+    let core = handle.core();
+    core.check_process()?;
+    Ok(core.consumers())
+}

@@ -1,0 +1,364 @@
+//! The change feed: everything that was committed, once, in order, and not before it is on the disk.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::time::Duration;
+
+use braid::vfs::Env;
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
+use braid::{
+    Change, ChangeSet, Changes, Database, Durability, Error, JournalMode, Options, Timestamp,
+    TransactionOptions,
+};
+
+/// The changes as words, by transaction.
+fn rest(changes: &mut Changes) -> Vec<(u64, Vec<String>)> {
+    std::iter::from_fn(|| changes.try_next().unwrap()).map(words).collect()
+}
+
+fn words(set: ChangeSet) -> (u64, Vec<String>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(8)]).into_owned();
+    let name = |table: &braid::ChangedTable| table.name.as_deref().unwrap_or("?").to_owned();
+    let ts = set.timestamp().get();
+    let word = |change: braid::Result<Change>| match change.unwrap() {
+        Change::Put { table, key, value } => format!("{}[{}]={}", name(&table), text(&key), text(&value)),
+        Change::Delete { table, key } => format!("{}[{}] gone", name(&table), text(&key)),
+        Change::Create(table) => format!("create {}", name(&table)),
+        Change::Load(table) => format!("load {}", name(&table)),
+        Change::Drop(table) => format!("drop {}", name(&table)),
+        other => format!("{other:?}"),
+    };
+    (ts, set.map(word).collect())
+}
+
+fn lines(changes: &mut Changes) -> Vec<String> {
+    rest(changes).into_iter().map(|(_, words)| words.join(", ")).collect()
+}
+
+fn small(machine: &CrashFileSystem) -> Database {
+    let options = Options {
+        log_segment_bytes: 64 << 10,
+        row_store_bytes: 256 << 10,
+        deferred_sync_interval: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options).unwrap()
+}
+
+#[test]
+fn every_kind_of_change_in_its_order() {
+    let db = Database::in_memory().unwrap();
+    let mut feed = db.changes(Timestamp::ZERO).unwrap();
+    let fruit = db.table("fruit").unwrap();
+    db.put(&fruit, "apple", "red").unwrap();
+    let mut tx = db.begin_immediate().unwrap();
+    tx.put(&fruit, "pear", "green").unwrap();
+    tx.delete(&fruit, "apple").unwrap();
+    let last = tx.commit().unwrap().timestamp;
+    let mut loader = db.load_table("stock").unwrap();
+    loader.put("one", "1").unwrap();
+    loader.finish().unwrap();
+    db.drop_table("fruit").unwrap();
+    assert_eq!(
+        lines(&mut feed),
+        [
+            "create fruit",
+            "fruit[apple]=red",
+            "fruit[apple] gone, fruit[pear]=green",
+            "load stock",
+            "drop fruit"
+        ]
+    );
+    let mut again = db.changes(last).unwrap();
+    assert_eq!(lines(&mut again), ["load stock", "drop fruit"], "the timestamp given is not part of it");
+    assert_eq!(again.passed(), feed.passed());
+    assert!(again.try_next().unwrap().is_none());
+}
+
+#[test]
+fn nothing_before_it_is_on_the_disk_and_then_all_of_it() {
+    let machine = CrashFileSystem::new();
+    let db = small(&machine);
+    let table = db.table("t").unwrap();
+    let mut feed = db.changes(db.snapshot().unwrap().timestamp()).unwrap();
+    let deferred =
+        TransactionOptions { durability: Some(Durability::Deferred), ..TransactionOptions::default() };
+    let mut tx = db.begin_with(deferred).unwrap();
+    tx.put(&table, "a", "1").unwrap();
+    tx.commit().unwrap();
+    assert!(feed.try_next().unwrap().is_none(), "a power cut could take it back");
+    assert!(db.get(&table, "a").unwrap().is_some());
+    db.sync().unwrap();
+    assert_eq!(lines(&mut feed), ["t[a]=1"]);
+}
+
+#[test]
+fn after_a_failed_sync_it_tells_what_stands_and_then_that() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
+    let table = db.table("t").unwrap();
+    let mut feed = db.changes(Timestamp::ZERO).unwrap();
+    db.put(&table, "a", "1").unwrap();
+    faults.inject(Fault::on(Operation::SyncData).sticky());
+    assert!(matches!(db.put(&table, "b", "2"), Err(Error::CommitUnknown { .. })));
+    let mut told = Vec::new();
+    let end = loop {
+        match feed.next().unwrap() {
+            Ok(set) => told.extend(words(set).1),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(told, ["create t", "t[a]=1"]);
+    assert!(matches!(end, Error::Poisoned), "{end}");
+    assert!(feed.next().is_none());
+}
+
+#[test]
+fn it_follows_over_segments_and_checkpoints_and_large_values() {
+    let machine = CrashFileSystem::new();
+    let db = small(&machine);
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let mut feed = db.changes(db.snapshot().unwrap().timestamp()).unwrap();
+    let mut expected = Vec::new();
+    for round in 0..40_u32 {
+        let mut tx = db.begin_concurrent().unwrap();
+        for row in 0..9_u32 {
+            let value = vec![b'a' + (row % 26) as u8; if row == 4 { 200_000 } else { 1_000 }];
+            tx.put(&table, format!("{round:03}{row}"), &value).unwrap();
+        }
+        expected.push(tx.commit().unwrap().timestamp.get());
+        if round % 8 == 7 {
+            db.checkpoint().unwrap();
+        }
+    }
+    assert!(db.stats().feed.retained_bytes > 0, "the feed has not read them");
+    let mut found = Vec::new();
+    for set in std::iter::from_fn(|| feed.try_next().unwrap()) {
+        found.push(set.timestamp().get());
+        let rows: Vec<_> = set.map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 9);
+        assert!(matches!(&rows[4], Change::Put { value, .. } if value.len() == 200_000));
+        assert!(rows.is_sorted_by_key(|row| match row {
+            Change::Put { key, .. } => key.clone(),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(found, expected);
+    drop(feed);
+    db.put(&table, "x", "y").unwrap();
+    db.checkpoint().unwrap();
+    assert_eq!(db.stats().feed.retained_bytes, 0, "nobody wants them any more");
+}
+
+#[test]
+fn a_history_that_is_gone_is_told() {
+    let machine = CrashFileSystem::new();
+    let db = small(&machine);
+    let table = db.table("t").unwrap();
+    let first = db.put(&table, "a", [1; 40_000]).unwrap().timestamp;
+    for row in 0..20_u8 {
+        db.put(&table, [row], [row; 40_000]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    let Err(Error::HistoryGone { wanted, oldest }) = db.changes(first).map(drop) else {
+        panic!("the log before the checkpoint is gone");
+    };
+    assert!(wanted == first && oldest > first);
+    let last = db.put(&table, "z", "z").unwrap().timestamp;
+    let mut feed = db.changes(oldest).unwrap();
+    assert_eq!(rest(&mut feed).last().unwrap().0, last.get());
+}
+
+#[test]
+fn a_consumer_goes_on_where_it_was_after_closes_and_crashes() {
+    let mut machine = CrashFileSystem::new();
+    let mut next = 0_u32;
+    let mut told = Vec::new();
+    for life in 0..9 {
+        let db = small(&machine);
+        let table = db.table("t").unwrap();
+        let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+        let mut feed = consumer.changes().unwrap();
+        let mut seen = Vec::new();
+        while let Some(set) = feed.try_next().unwrap() {
+            let ts = set.timestamp();
+            seen.extend(words(set).1);
+            if seen.len() % 3 == 0 {
+                consumer.acknowledge(ts).unwrap();
+                told.append(&mut seen);
+            }
+        }
+        // What was not acknowledged comes again.
+        for _ in 0..25 {
+            db.put(&table, next.to_string(), [b'x'; 9_000]).unwrap();
+            next += 1;
+        }
+        match life % 3 {
+            0 => db.close().unwrap(),
+            1 => drop(db),
+            _ => {
+                let after = machine.crash(CrashChoice::KeepNone);
+                drop((feed, consumer, db));
+                machine = after;
+            }
+        }
+    }
+    let db = small(&machine);
+    let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+    let mut feed = consumer.changes().unwrap();
+    told.extend(rest(&mut feed).into_iter().flat_map(|(_, words)| words));
+    let rows: Vec<_> = (0..next).map(|row| format!("t[{row}]=xxxxxxxx")).collect();
+    assert_eq!(told[0], "create t");
+    assert_eq!(told[1..], rows);
+    consumer.acknowledge(feed.passed()).unwrap();
+    db.checkpoint().unwrap();
+    assert_eq!(db.stats().feed.retained_bytes, 0);
+    assert!(db.remove_consumer("index").unwrap() && !db.remove_consumer("index").unwrap());
+    assert!(matches!(consumer.changes(), Err(Error::NoSuchConsumer(_))));
+}
+
+#[test]
+fn a_consumer_that_never_comes_back_does_not_fill_the_disk() {
+    let machine = CrashFileSystem::new();
+    let options = Options {
+        log_segment_bytes: 64 << 10,
+        row_store_bytes: 256 << 10,
+        max_retained_log_bytes: 512 << 10,
+        ..Options::default()
+    };
+    let open =
+        || Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options.clone()).unwrap();
+    let db = open();
+    let table = db.table("t").unwrap();
+    let consumer = db.consumer("dead", Timestamp::ZERO).unwrap();
+    for row in 0..200_u8 {
+        db.put(&table, [row], [row; 20_000]).unwrap();
+        assert!(db.stats().feed.retained_bytes <= 512 << 10);
+    }
+    db.checkpoint().unwrap();
+    assert!(db.consumers().unwrap()[0].lost);
+    assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
+    assert_eq!(db.stats().feed.retained_bytes, 0, "it is lost, so nothing is kept for it");
+    drop(db);
+    let db = open();
+    assert!(db.consumers().unwrap()[0].lost);
+    let consumer = db.consumer("dead", Timestamp::ZERO).unwrap();
+    assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
+    consumer.acknowledge(db.snapshot().unwrap().timestamp()).unwrap();
+    db.put(&db.table("t").unwrap(), "on", "again").unwrap();
+    assert_eq!(lines(&mut consumer.changes().unwrap()), ["t[on]=again"], "it may begin anew from a snapshot");
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn it_wakes_whoever_waits() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let mut feed = db.changes(db.snapshot().unwrap().timestamp()).unwrap();
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut cx = Context::from_waker(&waker);
+    for round in 1..=3 {
+        for _ in 0..2 {
+            // Dropped and polled again: nothing is lost, and nobody is woken twice.
+            assert!(matches!(std::pin::pin!(feed.next_async()).as_mut().poll(&mut cx), Poll::Pending));
+        }
+        db.put(&table, "a", "1").unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), round);
+        assert!(matches!(feed.poll_next(&mut cx), Poll::Ready(Some(Ok(_)))));
+    }
+    assert!(feed.next_timeout(Duration::from_millis(1)).unwrap().is_none());
+    assert!(matches!(feed.poll_next(&mut cx), Poll::Pending));
+    drop((table, db));
+    assert_eq!(woken.0.load(Ordering::SeqCst), 4);
+    assert!(matches!(feed.poll_next(&mut cx), Poll::Ready(None)));
+    assert!(feed.next().is_none() && feed.is_ended());
+}
+
+#[test]
+fn threads_follow_while_siblings_write() {
+    const WRITERS: u32 = 4;
+    const EACH: u32 = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let options = || Options {
+        row_store_bytes: 128 << 10,
+        log_segment_bytes: 64 << 10,
+        durability: Durability::Deferred,
+        deferred_sync_interval: Duration::from_millis(5),
+        ..Options::default()
+    };
+    let db = Database::open_with(&path, options()).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let start = db.snapshot().unwrap().timestamp();
+    let followers: Vec<_> = (0..2)
+        .map(|_| {
+            let (feed, reader) = (db.changes(start).unwrap(), Database::open(&path).unwrap());
+            std::thread::spawn(move || {
+                let table = reader.table("t").unwrap();
+                let mut seen = Vec::new();
+                for set in feed.map(Result::unwrap).take((WRITERS * EACH) as usize) {
+                    let ts = set.timestamp();
+                    for change in set {
+                        let Change::Put { key, value, .. } = change.unwrap() else { panic!() };
+                        let now = reader.get(&table, &key).unwrap().unwrap();
+                        assert!(now >= value, "a snapshot after the feed sees what the feed told");
+                        seen.push((ts, key, value));
+                    }
+                }
+                seen
+            })
+        })
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let db = Database::open(&path).unwrap();
+            std::thread::spawn(move || {
+                let table = db.table("t").unwrap();
+                (0..EACH)
+                    .map(|round| {
+                        let mut value = round.to_be_bytes().to_vec();
+                        value.resize(700, 0);
+                        let key = [writer as u8, (round % 7) as u8];
+                        (db.put(&table, key, &value).unwrap().timestamp, key.to_vec(), value)
+                    })
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut committed: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    committed.sort();
+    for follower in followers {
+        assert!(follower.join().unwrap() == committed, "the same history, in commit order");
+    }
+    drop(table);
+}
+
+#[test]
+fn a_reader_of_a_closed_file_gets_what_is_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let db = Database::open(&path).unwrap();
+    let table = db.table("t").unwrap();
+    db.put(&table, "a", "1").unwrap();
+    drop((table, db));
+    let db = Database::open_read_only(&path).unwrap();
+    let mut feed = db.changes(Timestamp::ZERO).unwrap();
+    assert_eq!(lines(&mut feed), ["create t", "t[a]=1"]);
+    assert!(feed.is_ended() && feed.next().is_none());
+    assert!(matches!(db.consumer("c", Timestamp::ZERO), Err(Error::ReadOnly)));
+}
