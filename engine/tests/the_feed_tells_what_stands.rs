@@ -277,6 +277,10 @@ fn it_wakes_whoever_waits() {
             assert!(matches!(std::pin::pin!(feed.next_async()).as_mut().poll(&mut cx), Poll::Pending));
         }
         db.put(&table, "a", "1").unwrap();
+        // By a thread of the database's.
+        while woken.0.load(Ordering::SeqCst) < round {
+            std::thread::yield_now();
+        }
         assert_eq!(woken.0.load(Ordering::SeqCst), round);
         assert!(matches!(feed.poll_next(&mut cx), Poll::Ready(Some(Ok(_)))));
     }
