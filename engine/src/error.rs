@@ -261,7 +261,9 @@ pub enum Error {
     TableExists(String),
 
     /// The table was made by a transaction that is still open, and this is another one.
-    #[error("table `{0}` was made by a transaction that has not committed; use it there, or after its commit")]
+    #[error(
+        "table `{0}` was made by a transaction that has not committed; use it there, or after its commit"
+    )]
     UncommittedTable(String),
 
     /// The sequence was dropped.

@@ -34,7 +34,10 @@ fn a_table_is_there_for_its_own_transaction_and_after_the_commit_for_all() -> Re
         assert_eq!(db.tables()?, Vec::<String>::new(), "nobody else sees it");
         assert!(db.existing_table("made")?.is_none());
         let of_another = db.get(&made, "a");
-        assert!(matches!(&of_another, Err(Error::UncommittedTable(name)) if name == "made"), "{of_another:?}");
+        assert!(
+            matches!(&of_another, Err(Error::UncommittedTable(name)) if name == "made"),
+            "{of_another:?}"
+        );
         if concurrent {
             let mut other = db.begin_concurrent()?;
             assert!(matches!(other.put(&made, "c", "3"), Err(Error::UncommittedTable(_))));
@@ -103,7 +106,10 @@ fn many_changes_make_one_commit() -> Result<()> {
     assert!(cursor.next()?);
     assert!(tx.drop_table("again")?);
     assert!(!tx.drop_table("again")?);
-    assert!(matches!(tx.put(&first, "late", "2"), Err(Error::NoSuchTable(_))), "it is gone for its maker too");
+    assert!(
+        matches!(tx.put(&first, "late", "2"), Err(Error::NoSuchTable(_))),
+        "it is gone for its maker too"
+    );
     assert!(matches!(cursor.prev(), Err(Error::NoSuchTable(_))));
     assert!(matches!(tx.delete_range::<&str>(&first, ..), Err(Error::NoSuchTable(_))));
     let second = tx.create_table("again")?;
@@ -128,7 +134,11 @@ fn many_changes_make_one_commit() -> Result<()> {
         Ok(())
     };
     look(&db)?;
-    assert_eq!(db.get(&a, "is")?.as_deref(), Some(&b"a"[..]), "a handle is its table's, whatever that is called");
+    assert_eq!(
+        db.get(&a, "is")?.as_deref(),
+        Some(&b"a"[..]),
+        "a handle is its table's, whatever that is called"
+    );
     assert!(matches!(db.get(&first, "first"), Err(Error::NoSuchTable(_))));
     db.checkpoint()?;
     look(&db)?;

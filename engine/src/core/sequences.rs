@@ -148,8 +148,7 @@ impl Core {
             return Err(Error::SequenceExhausted(info.name.to_string()));
         }
         if !planted!(BlockNotReserved) {
-            let durability =
-                if planted!(BlockNotSynced) { Durability::Deferred } else { Durability::Sync };
+            let durability = if planted!(BlockNotSynced) { Durability::Deferred } else { Durability::Sync };
             let installed = self.install_aside(&info.name, Some(first + count), durability)?;
             *next = first + count;
             drop(next);

@@ -8,8 +8,8 @@ use braid_mvstore::{Generation, Prepared, TableId, Timestamp, pin};
 use braid_vfs::planted;
 
 use super::commit::CommitRequest;
-use super::shared::Core;
 use super::schema::table_id;
+use super::shared::Core;
 use super::tables::{FIRST_USER_TABLE, NAMES, TABLES};
 use super::view::View;
 use crate::error::{Conflict, ConflictKind, Error, Result};

@@ -18,7 +18,7 @@ use super::faults::{Weather, befalls, log_uniform};
 use super::oracle::{self, Dump, Ending, History, Start};
 use super::panics;
 use super::report::Figures;
-use super::session::{PATH, Session, Shared};
+use super::session::{Ids, PATH, Session, Shared};
 use super::show::dump;
 use super::streams::{branch, mixed};
 use super::swarm::{Limits, Plan};
@@ -63,6 +63,7 @@ struct World {
     machine: CrashFileSystem,
     random: Arc<SeededRandom>,
     values: Arc<AtomicU64>,
+    ids: Arc<Ids>,
     /// Where the life to come begins; what was there when the last one began, until the next is open.
     start: Start,
     damaged: bool,
@@ -101,6 +102,7 @@ impl World {
             trace,
             machine: CrashFileSystem::new(),
             values: Arc::new(AtomicU64::new(1)),
+            ids: Arc::default(),
             start: Start::default(),
             damaged: false,
             figures: Figures::default(),
@@ -339,6 +341,7 @@ impl World {
             self.trace.clone(),
             self.damaged,
             Arc::clone(&self.values),
+            Arc::clone(&self.ids),
         ));
         let fired_before = faults.fired();
         let weather = Weather {

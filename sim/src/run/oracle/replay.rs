@@ -6,15 +6,18 @@
 //! 4. Of two that committed a write of one row the later began after the earlier.
 //! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for.
 //! 6. Timestamps are given out without gaps: what nobody made is a commit of nobody's.
-//! 7. What was not acknowledged as durable, and then turned out unknown, was in no snapshot.
+//! 7. Who wrote to a table, or as `Serializable` read all of a range of it, commits only if nobody dropped or renamed it since
+//!    the transaction began. A table that was dropped, or never came to be, is there for nobody.
+//! 8. What was not acknowledged as durable, and then turned out unknown, was in no snapshot.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use braid::{Conflict, ConflictKind, Durability, Isolation};
 
 use super::Verdict;
 use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
-use super::model::{Model, Own, Span, Start};
+use super::model::{Model, NAMES, Own, Span, Start, TABLES, id_datum, id_key, is_exact};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// Replays a life, and returns every version of its rows.
@@ -57,6 +60,7 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
 fn has_writes(one: &Transaction) -> bool {
     one.acts.iter().any(|act| match act.what {
         What::Put { .. } | What::Delete { .. } => true,
+        What::Make { .. } | What::Unmake { .. } | What::Rename { .. } => true,
         What::DeleteRange { removed, .. } => removed > 0,
         _ => false,
     })
@@ -85,6 +89,18 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     {
         return Err(format!("it was alone, and another committed at {between}"));
     }
+    if let Some(begin) = one.begin_ts {
+        let scanned = one.acts.iter().filter(|act| {
+            one.isolation == Isolation::Serializable
+                && matches!(act.what, What::Count { .. } | What::Range { ended: true, .. })
+        });
+        for table in own.keys().copied().chain(scanned.map(|act| act.table)) {
+            if let Some(withdrawn) = model.withdrawn_after(table, begin) {
+                return Err(format!("it used table {table}, which was dropped or renamed at {withdrawn}"));
+            }
+        }
+    }
+    model.apply_names(&own, ts);
     model.install(own, ts);
     Ok(())
 }
@@ -127,7 +143,29 @@ fn answers(model: &Model, ts: u64, acts: &[Act], own: &mut Own) -> Verdict {
 /// What the answer should have been, where it was not.
 fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
     let table = act.table;
-    if act.what == What::Gone {
+    if let Some(answer) = name_answer(model, ts, act, own) {
+        return answer;
+    }
+    let exact = model.tables.get(&table).is_none_or(|table| table.exact);
+    if exact {
+        let there = match own.get(&TABLES).and_then(|own| own.get(&id_key(table))) {
+            Some(own) => own.is_some(),
+            // One that is made later is empty; one that never came to be is not there.
+            None => model
+                .tables
+                .get(&table)
+                .is_some_and(|table| !table.dropped.is_some_and(|dropped| dropped.is_past(ts))),
+        };
+        let later =
+            model.tables.get(&table).is_some_and(|table| table.created.is_some_and(|made| !made.is_past(ts)));
+        match (&act.what, there) {
+            (What::Gone, true) if later => return None,
+            (What::Gone, true) => return Some("there".to_owned()),
+            (What::Gone, false) => return None,
+            (_, false) => return Some("refused, as there is no such table".to_owned()),
+            (_, true) => {}
+        }
+    } else if act.what == What::Gone {
         let may_be = model.tables.get(&table).is_some_and(|table| {
             let is_later = |created: Span| !created.is_past(ts);
             table.dropped.is_some_and(|dropped| dropped.may_be_past(ts))
@@ -175,9 +213,46 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             });
             return (rows.len() as u64 != *removed).then(|| listed(&rows));
         }
-        What::Gone => {}
+        _ => {}
     }
     None
+}
+
+/// The same of an act upon names; `None` for any other.
+fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Option<String>> {
+    let id_of = |own: &Own, name: &Key| look(model, ts, NAMES, name, own);
+    let unless = |expected: Option<Datum>, found: Option<u32>| {
+        (expected != found.map(id_datum)).then(|| format!("{expected:?}"))
+    };
+    let write = |own: &mut Own, name: &Key, id: u32, there: bool| {
+        own.entry(NAMES).or_default().insert(name.clone(), there.then(|| id_datum(id)));
+        let name = there.then(|| Datum::of(name.as_ref()));
+        own.entry(TABLES).or_default().insert(id_key(id), name);
+    };
+    Some(match &act.what {
+        What::Named { name, found } => unless(id_of(own, name), *found),
+        What::Names { found } => {
+            let rows = model.range(NAMES, (&Bound::Unbounded, &Bound::Unbounded), ts, own);
+            (!rows.keys().eq(found)).then(|| format!("{:?}", rows.keys()))
+        }
+        What::Make { name, id } => {
+            let wrong = unless(id_of(own, name), None);
+            write(own, name, *id, true);
+            wrong
+        }
+        What::Unmake { name, id } => {
+            let wrong = unless(id_of(own, name), Some(*id));
+            write(own, name, *id, false);
+            wrong
+        }
+        What::Rename { from, to, id } => {
+            let wrong = unless(id_of(own, from), Some(*id)).or_else(|| unless(id_of(own, to), None));
+            write(own, from, *id, false);
+            write(own, to, *id, true);
+            wrong
+        }
+        _ => return None,
+    })
 }
 
 fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &Own) -> Option<Datum> {
@@ -214,6 +289,7 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
     let name = conflict.table.as_deref().unwrap_or_default();
     let mut tables = model.tables.iter().filter(|(_, table)| table.name == name);
     let blamed_rightly = match (conflict.kind, &conflict.key) {
+        (ConflictKind::Schema, _) if model.changed_names_at(winner) => true,
         (ConflictKind::Schema, _) => {
             tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
         }
@@ -249,7 +325,9 @@ fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
         && let Some(next) = ahead.peek()
     {
         for gap in ts + 1..**next {
-            if !history.schema.iter().any(|schema| schema.at.holds(gap)) {
+            let mut others =
+                history.schema.iter().map(|schema| schema.at).chain(history.own_commits.iter().copied());
+            if !others.any(|at| at.holds(gap)) {
                 return Err(format!("nobody made the commit at {gap}"));
             }
         }
@@ -274,6 +352,17 @@ fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
 pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
     let Dump { ts, tables, .. } = dump;
     for (name, (id, rows)) in tables {
+        if is_exact(name.as_bytes()) {
+            if model.get(NAMES, &Key::from(name.as_bytes()), *ts) != Some(id_datum(*id)) {
+                return Err(format!("table {id} should not be there as `{name}`"));
+            }
+            let expected = model.rows(*id, *ts);
+            if expected != *rows {
+                let (rows, expected) = (listed(rows), listed(&expected));
+                return Err(format!("table `{name}` holds {rows} instead of {expected}"));
+            }
+            continue;
+        }
         let Some(table) = model.tables.get(id) else {
             let perhaps = model.perhaps.iter().any(|(other, at)| other == name && at.may_be_past(*ts));
             if perhaps && rows.is_empty() {
@@ -294,7 +383,12 @@ pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
             return Err(format!("table `{name}` holds {} instead of {}", listed(rows), listed(&expected)));
         }
     }
-    for (id, table) in &model.tables {
+    for name in model.rows(NAMES, *ts).keys() {
+        if !tables.keys().any(|found| found.as_bytes() == name.as_ref()) {
+            return Err(format!("table {name:?} should be there"));
+        }
+    }
+    for (id, table) in model.tables.iter().filter(|(_, table)| !table.exact) {
         let must_be = table.created.is_none_or(|created| created.is_past(*ts))
             && table.dropped.is_none_or(|dropped| !dropped.may_be_past(*ts));
         if must_be && !tables.contains_key(&table.name) {
@@ -304,7 +398,7 @@ pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
     Ok(())
 }
 
-/// Rule 7.
+/// Rule 8.
 fn unknown_was_unseen(history: &History) -> Verdict {
     let seen = history.transactions.iter().filter(|one| one.read_only).filter_map(|one| one.begin_ts).max();
     let Some(seen) = seen else { return Ok(()) };
