@@ -462,7 +462,7 @@ fn keep_sequence(sequences: &mut BTreeMap<String, u64>, name: &[u8], next: Optio
     let Ok(name) = std::str::from_utf8(name) else { return };
     match next.map(sequence_row) {
         Some(Some(next)) if check_sequence_name(name).is_ok() => {
-            drop(sequences.insert(name.to_owned(), next))
+            let _ = sequences.insert(name.to_owned(), next);
         }
         Some(_) => {}
         None => drop(sequences.remove(name)),

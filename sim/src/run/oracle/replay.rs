@@ -17,7 +17,7 @@ use braid::{Conflict, ConflictKind, Durability, Isolation};
 
 use super::Verdict;
 use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
-use super::model::{Model, NAMES, Own, Span, Start, TABLES, id_datum, id_key, is_exact};
+use super::model::{Model, NAMES, Own, Span, Start, TABLES, Table, id_datum, id_key, is_exact};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// Replays a life, and returns every version of its rows.
@@ -287,7 +287,9 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
         return Err(format!("it lost to one before its snapshot: {conflict:?}"));
     }
     let name = conflict.table.as_deref().unwrap_or_default();
-    let mut tables = model.tables.iter().filter(|(_, table)| table.name == name);
+    // What an exact table was called when, and to whom, is for the rules above.
+    let is_meant = |table: &Table| if table.exact { is_exact(name.as_bytes()) } else { table.name == name };
+    let mut tables = model.tables.iter().filter(|(_, table)| is_meant(table));
     let blamed_rightly = match (conflict.kind, &conflict.key) {
         (ConflictKind::Schema, _) if model.changed_names_at(winner) => true,
         (ConflictKind::Schema, _) => {
@@ -337,7 +339,14 @@ fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
 
 fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
     let Glimpse { at: Span { after, until }, table, key, found, .. } = glimpse;
+    if !model.tables.contains_key(table) && found.is_some() {
+        return Err(format!("table {table} never came to be: {glimpse:?}"));
+    }
     let Some(found) = found else {
+        // A table of a transaction that did not commit is there for nobody.
+        if !model.tables.contains_key(table) {
+            return Ok(());
+        }
         let dropped = model.tables.get(table).and_then(|table| table.dropped);
         let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until));
         return if may_be { Ok(()) } else { Err(format!("table {table} was there: {glimpse:?}")) };
