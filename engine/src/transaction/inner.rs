@@ -114,8 +114,11 @@ impl Inner {
         self.state.load(Ordering::Acquire) == OVER
     }
 
-    pub(super) fn close(&self) {
+    /// Ends it; whether it had changed the catalog.
+    pub(super) fn close(&self) -> bool {
+        let changed = self.state.load(Ordering::Acquire) == SCHEMA;
         self.state.store(OVER, Ordering::Release);
+        changed
     }
 
     /// From here on its own rows are asked for tables.

@@ -102,6 +102,8 @@ pub struct Model {
     pub tables: BTreeMap<u32, Table>,
     /// Tables whose creation was neither acknowledged nor refused.
     pub perhaps: Vec<(String, Span)>,
+    /// Ids of tables whose names are exact, of those too that never came to be.
+    pub exact: BTreeSet<u32>,
     /// Timestamps of all commits that are known.
     pub commits: BTreeSet<u64>,
 }
@@ -126,6 +128,7 @@ impl Model {
                 Table { name: name.clone(), created: None, loaded: false, dropped: None, exact, rows };
             model.tables.insert(*id, table);
             if exact {
+                model.exact.insert(*id);
                 let name = Key::from(name.as_bytes());
                 let own = Own::from([
                     (TABLES, [(id_key(*id), Some(Datum::of(name.as_ref())))].into()),
@@ -256,8 +259,8 @@ impl Model {
     #[must_use]
     pub fn withdrawn_after(&self, table: u32, ts: u64) -> Option<u64> {
         let versions = self.tables.get(&TABLES)?.rows.get(&id_key(table))?;
-        // The first one made it.
-        versions.iter().skip(1).map(|(at, _)| *at).find(|at| *at > ts)
+        // The first one made it; one that is like the one before gave it the name that it had.
+        versions.windows(2).find(|pair| pair[1].0 > ts && pair[0].1 != pair[1].1).map(|pair| pair[1].0)
     }
 
     /// Whether a commit at `ts` changed the catalog.

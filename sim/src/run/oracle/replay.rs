@@ -26,6 +26,7 @@ use crate::run::rows::{Datum, Key, Rows};
 /// The first thing that is wrong.
 pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
     let mut model = Model::new(start, &history.schema)?;
+    model.exact.extend(history.transactions.iter().flat_map(|one| &one.acts).filter_map(made));
     let mut commits: BTreeMap<u64, &Transaction> = BTreeMap::new();
     for one in &history.transactions {
         let (Outcome::Committed { ts, .. } | Outcome::Unknown { ts }) = one.outcome else { continue };
@@ -55,6 +56,13 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
     }
     unknown_was_unseen(history)?;
     Ok(model)
+}
+
+fn made(act: &Act) -> Option<u32> {
+    match act.what {
+        What::Make { id, .. } => Some(id),
+        _ => None,
+    }
 }
 
 fn has_writes(one: &Transaction) -> bool {
@@ -146,8 +154,7 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
     if let Some(answer) = name_answer(model, ts, act, own) {
         return answer;
     }
-    let exact = model.tables.get(&table).is_none_or(|table| table.exact);
-    if exact {
+    if model.exact.contains(&table) {
         let there = match own.get(&TABLES).and_then(|own| own.get(&id_key(table))) {
             Some(own) => own.is_some(),
             // One that is made later is empty; one that never came to be is not there.
@@ -293,7 +300,12 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
     let blamed_rightly = match (conflict.kind, &conflict.key) {
         (ConflictKind::Schema, _) if model.changed_names_at(winner) => true,
         (ConflictKind::Schema, _) => {
-            tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
+            // A list of all names may be wrong by any change.
+            let lists = one.acts.iter().any(|act| matches!(act.what, What::Names { .. }));
+            let perhaps = model.perhaps.iter().any(|(_, at)| lists && at.holds(winner));
+            let at_winner = |at: Option<Span>| at.is_some_and(|at| at.holds(winner));
+            perhaps
+                || tables.any(|(_, table)| at_winner(table.dropped) || (lists && at_winner(table.created)))
         }
         (kind, Some(key)) => {
             let is_own = one.acts.iter().any(|act| touches(act, kind, key));
@@ -339,12 +351,13 @@ fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
 
 fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
     let Glimpse { at: Span { after, until }, table, key, found, .. } = glimpse;
-    if !model.tables.contains_key(table) && found.is_some() {
+    let never = model.exact.contains(table) && !model.tables.contains_key(table);
+    if never && found.is_some() {
         return Err(format!("table {table} never came to be: {glimpse:?}"));
     }
     let Some(found) = found else {
         // A table of a transaction that did not commit is there for nobody.
-        if !model.tables.contains_key(table) {
+        if never {
             return Ok(());
         }
         let dropped = model.tables.get(table).and_then(|table| table.dropped);
