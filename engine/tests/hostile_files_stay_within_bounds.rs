@@ -213,19 +213,17 @@ fn a_catalog_whose_pages_have_many_parents() {
 
 #[test]
 fn rows_of_the_system_that_cannot_be() {
+    type Rows<'a> = &'a [(&'a [u8], Vec<u8>, bool)];
     let id = |id: u32| id.to_le_bytes().to_vec();
-    let names: [&[(&[u8], Vec<u8>, bool)]; 5] = [
+    let names: [Rows<'_>; 5] = [
         &[(b"t", vec![16, 0, 0], false)],
         &[(b"t", id(3), false)],
         &[(b"t", id(u32::MAX), false)],
         &[(b"\xff", id(16), false)],
         &[(b"t", id(16), false), (b"u", id(16), false)],
     ];
-    let sequences: [&[(&[u8], Vec<u8>, bool)]; 3] = [
-        &[(b"ids", vec![7; 7], false)],
-        &[(b"ids", vec![7; 9], false)],
-        &[(b"\xff", vec![7; 8], false)],
-    ];
+    let sequences: [Rows<'_>; 3] =
+        [&[(b"ids", vec![7; 7], false)], &[(b"ids", vec![7; 9], false)], &[(b"\xff", vec![7; 8], false)]];
     let trees = names.map(|rows| (1, rows)).into_iter().chain(sequences.map(|rows| (3, rows)));
     for (tree, rows) in trees {
         let mut forge = Forge::default();

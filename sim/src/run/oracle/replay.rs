@@ -67,8 +67,11 @@ fn made(act: &Act) -> Option<u32> {
 
 fn has_writes(one: &Transaction) -> bool {
     one.acts.iter().any(|act| match act.what {
-        What::Put { .. } | What::Delete { .. } => true,
-        What::Make { .. } | What::Unmake { .. } | What::Rename { .. } => true,
+        What::Put { .. }
+        | What::Delete { .. }
+        | What::Make { .. }
+        | What::Unmake { .. }
+        | What::Rename { .. } => true,
         What::DeleteRange { removed, .. } => removed > 0,
         _ => false,
     })

@@ -214,6 +214,7 @@ fn the_mode_is_one_that_was_set_last() {
 
 #[test]
 fn names_are_held_to_their_snapshot_and_their_transactions() {
+    type Found<'a> = (&'a str, u32, &'a [(&'a str, u64)]);
     let on = |table, what| Act { table, what };
     let make = |name: &str, id| on(0, What::Make { name: key(name), id });
     let unmake = |name: &str, id| on(0, What::Unmake { name: key(name), id });
@@ -255,7 +256,7 @@ fn names_are_held_to_their_snapshot_and_their_transactions() {
     let never = || transaction(10, Outcome::Nothing, vec![make("x1", 20), put_in(20)]);
     assert!(passes(vec![never(), snapshot(10, vec![gone(20), names(&[])])]));
     assert!(!passes(vec![never(), committed(10, 11, vec![put_in(20)])]), "it never came to be");
-    let left = |ts, tables: &[(&str, u32, &[(&str, u64)])]| {
+    let left = |ts, tables: &[Found<'_>]| {
         let rows =
             |rows: &[(&str, u64)]| rows.iter().map(|(name, number)| (key(name), value(*number))).collect();
         let exact = tables.iter().map(|(name, id, found)| ((*name).to_owned(), (*id, rows(found))));
