@@ -122,7 +122,6 @@ impl Sequence {
     /// [`Error::NoSuchSequence`] once it was dropped, even if one of the same name was made since;
     /// [`Error::SequenceExhausted`] after `u64::MAX - 1`; and when a block is to be reserved, as for a commit, save that it is
     /// never [`Error::Busy`]. A call that failed may have cost a block of ids.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and does not end")]
     pub fn next(&self) -> Result<u64> {
         let Shared { handle, info, block, .. } = &*self.0;
         handle.core().check_process()?;

@@ -201,12 +201,37 @@ fn a_tree_whose_pages_have_many_parents() {
 
 #[test]
 fn a_catalog_whose_pages_have_many_parents() {
-    for tree in [1, 2] {
+    for (tree, row) in [(1, 16_u32.to_le_bytes().to_vec()), (2, b"t".to_vec()), (3, vec![0; 8])] {
         let mut forge = Forge::default();
-        let catalog = endless(&mut forge, tree, b"t", 16_u32.to_le_bytes().to_vec());
+        let catalog = endless(&mut forge, tree, b"t", row);
         let directory = forge.directory(&[(tree, catalog)]);
         let place = Place::new(&forge.finish(Some(&directory)));
         assert!(!place.read_everything().is_empty());
+        place.salvage();
+    }
+}
+
+#[test]
+fn rows_of_the_system_that_cannot_be() {
+    type Rows<'a> = &'a [(&'a [u8], Vec<u8>, bool)];
+    let id = |id: u32| id.to_le_bytes().to_vec();
+    let names: [Rows<'_>; 5] = [
+        &[(b"t", vec![16, 0, 0], false)],
+        &[(b"t", id(3), false)],
+        &[(b"t", id(u32::MAX), false)],
+        &[(b"\xff", id(16), false)],
+        &[(b"t", id(16), false), (b"u", id(16), false)],
+    ];
+    let sequences: [Rows<'_>; 3] =
+        [&[(b"ids", vec![7; 7], false)], &[(b"ids", vec![7; 9], false)], &[(b"\xff", vec![7; 8], false)]];
+    let trees = names.map(|rows| (1, rows)).into_iter().chain(sequences.map(|rows| (3, rows)));
+    for (tree, rows) in trees {
+        let mut forge = Forge::default();
+        let leaf = forge.leaf(tree, rows);
+        let directory = forge.directory(&[(tree, leaf)]);
+        let place = Place::new(&forge.finish(Some(&directory)));
+        let errors = place.read_everything();
+        assert!(matches!(errors[..], [Error::Corrupt(_), ..]), "{rows:?}: {errors:?}");
         place.salvage();
     }
 }

@@ -213,3 +213,61 @@ fn a_failed_sync_gives_out_nothing() {
     let db = open(Arc::new(machine.crash(CrashChoice::KeepNone)));
     assert!(db.sequence("ids").unwrap().next().unwrap() > 4);
 }
+
+/// What was given out before the power went never comes again, whatever is left of what was not synced.
+#[test]
+fn a_power_cut_at_any_step_repeats_nothing() {
+    let options = || Options {
+        durability: Durability::Deferred,
+        deferred_sync_interval: Duration::MAX,
+        page_bytes: 512,
+        log_segment_bytes: 64 << 10,
+        ..Options::default()
+    };
+    let mut cut = 0;
+    loop {
+        cut += 1;
+        let machine = CrashFileSystem::new();
+        let open = |machine: &CrashFileSystem| {
+            Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options())
+        };
+        drop(open(&machine).unwrap().table("t").unwrap());
+        machine.cut_power_after(cut);
+        let mut given = BTreeSet::new();
+        let mut live = |db: &Database| -> Result<(), Error> {
+            let table = db.table("t")?;
+            for round in 0..4_u64 {
+                let ids = db.sequence_with("ids", blocks_of(1 + round))?;
+                for _ in 0..4 {
+                    let id = ids.next()?;
+                    assert!(given.insert(id), "{id} came twice, cut after {cut}");
+                    db.put(&table, id.to_be_bytes(), [7; 300])?;
+                }
+                if round == 1 {
+                    db.checkpoint()?;
+                }
+            }
+            Ok(())
+        };
+        let all = open(&machine).and_then(|db| live(&db)).is_ok();
+        for choice in [
+            CrashChoice::KeepNone,
+            CrashChoice::KeepAll,
+            CrashChoice::Subset { seed: cut, unit: 512 },
+            CrashChoice::Subset { seed: cut + 1, unit: 8 },
+        ] {
+            let after = machine.crash(choice);
+            let db = open(&after).unwrap();
+            if given.is_empty() {
+                continue;
+            }
+            let id = db.sequence("ids").unwrap().next().unwrap();
+            let newest = given.last().unwrap();
+            assert!(id > *newest, "{id} after {newest}, cut after {cut}");
+        }
+        if all {
+            break;
+        }
+    }
+    assert!(cut > 20, "only {cut} steps");
+}

@@ -9,7 +9,7 @@ use braid_vfs::sync::Arc;
 
 use super::commit::CommitRequest;
 use super::shared::Core;
-use super::tables::{FIRST_USER_TABLE, NAMES, TABLES};
+use super::tables::{NAMES, TABLES};
 use crate::error::Result;
 
 /// See the module.
@@ -24,8 +24,8 @@ pub(crate) struct SchemaChanges {
 impl SchemaChanges {
     /// The changes that a write set makes; `None`, without a look at any row, where it makes none.
     pub(crate) fn of(writes: &WriteSet) -> Option<Self> {
-        // Ascending: the system's tables come first.
-        if writes.tables().first().is_none_or(|table| table.0 >= FIRST_USER_TABLE) {
+        // Ascending, and no other table comes before these two.
+        if writes.tables().first().is_none_or(|first| *first > TABLES) {
             return None;
         }
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Arc::<str>::from);

@@ -147,15 +147,15 @@ impl Core {
         if count == 0 {
             return Err(Error::SequenceExhausted(info.name.to_string()));
         }
-        if !planted!(BlockNotReserved) {
-            let durability = if planted!(BlockNotSynced) { Durability::Deferred } else { Durability::Sync };
-            let installed = self.install_aside(&info.name, Some(first + count), durability)?;
+        if planted!(BlockNotReserved) {
             *next = first + count;
-            drop(next);
-            self.acknowledge(installed)?;
-        } else {
-            *next = first + count;
+            return Ok((first, count));
         }
+        let durability = if planted!(BlockNotSynced) { Durability::Deferred } else { Durability::Sync };
+        let installed = self.install_aside(&info.name, Some(first + count), durability)?;
+        *next = first + count;
+        drop(next);
+        self.acknowledge(installed)?;
         self.counters.sequence_blocks.add(1);
         Ok((first, count))
     }

@@ -12,6 +12,9 @@ use crate::core::{Core, TABLES, TableInfo, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 
+/// A row of a system table, to be written or deleted.
+pub(super) type SystemRow<'a> = (TableId, &'a [u8], Option<&'a [u8]>);
+
 /// It is open, and the catalog is as its snapshot has it.
 const PLAIN: u8 = 0;
 /// It is open and has changed the catalog: each use of a table asks its own rows first.
@@ -101,12 +104,11 @@ impl Inner {
         }
         match self.own_table(table.id) {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::NoSuchTable(table.name().to_string())),
             None if !table.is_missing_at(self.begin_ts) => Ok(()),
             None if table.is_uncommitted() && !self.has_created(table) => {
                 Err(Error::UncommittedTable(table.name().to_string()))
             }
-            None => Err(Error::NoSuchTable(table.name().to_string())),
+            Some(false) | None => Err(Error::NoSuchTable(table.name().to_string())),
         }
     }
 
@@ -114,8 +116,11 @@ impl Inner {
         self.state.load(Ordering::Acquire) == OVER
     }
 
-    pub(super) fn close(&self) {
+    /// Ends it; whether it had changed the catalog.
+    pub(super) fn close(&self) -> bool {
+        let changed = self.state.load(Ordering::Acquire) == SCHEMA;
         self.state.store(OVER, Ordering::Release);
+        changed
     }
 
     /// From here on its own rows are asked for tables.
@@ -178,7 +183,7 @@ impl Inner {
     }
 
     /// Writes rows of the system's, all or none.
-    pub(super) fn write_catalog(&self, rows: &[(TableId, &[u8], Option<&[u8]>)]) -> Result<()> {
+    pub(super) fn write_catalog(&self, rows: &[SystemRow<'_>]) -> Result<()> {
         self.begin_schema_change();
         let mut writes = self.writes.lock();
         let bytes = rows.iter().fold(writes.bytes(), |bytes, (table, key, value)| {

@@ -297,16 +297,18 @@ impl Transaction {
         if let Some(reads) = &mut reads {
             reads.tidy();
         }
+        let schema = SchemaChanges::of(&writes);
+        let created = schema.is_some().then(|| inner.created());
         let installed = inner.core().install(&mut CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
             durability: self.admitted.durability,
             busy_timeout: self.admitted.busy_timeout,
-            schema: SchemaChanges::of(&writes),
             writes: &mut writes,
             reads: reads.as_deref(),
             token: self.admitted.token.as_ref(),
-            created: &inner.created(),
+            schema,
+            created: created.as_deref().map_or(&[], Vec::as_slice),
         });
         writes.clear();
         installed.map(Some)
@@ -315,8 +317,9 @@ impl Transaction {
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
-        self.snapshot.inner.close();
-        self.snapshot.inner.created().drain(..).for_each(|table| table.end_creation());
+        if self.snapshot.inner.close() {
+            self.snapshot.inner.created().drain(..).for_each(|table| table.end_creation());
+        }
         match Arc::get_mut(&mut self.snapshot.inner) {
             Some(inner) => inner.end(),
             None => self.snapshot.inner.stop_writing(),

@@ -3,7 +3,7 @@
 use braid::Durability::Sync;
 use braid::vfs::explore;
 use braid::vfs::sync::thread;
-use braid::{Error, JournalMode};
+use braid::{Error, Isolation, JournalMode, RetryPolicy, SequenceOptions, TransactionOptions};
 
 use crate::kit::*;
 
@@ -82,5 +82,125 @@ fn a_table_is_dropped_between_exclusive_transactions() {
         });
         join([dropper, writer]);
         assert!(db.check().unwrap().is_ok());
+    });
+}
+
+/// A new version takes the place of a table, whole, beside writers, readers and folds: no row that was acknowledged is lost
+/// with the old one, and nobody sees half of the exchange.
+#[test]
+fn a_table_is_replaced_under_its_writers() {
+    explore!(|| {
+        let (db, table) = database();
+        db.put(&table, "first", "old").unwrap();
+        let told = Notes::new();
+        let note = told.clone();
+        let writer = spawn(&db, &table, move |db, _| {
+            for i in 0..2_u8 {
+                let put = db.transact(stubborn(Sync), |tx| {
+                    let table = tx.existing_table("t")?.ok_or_else(|| Error::NoSuchTable("t".into()))?;
+                    tx.put(&table, [i], "new")
+                });
+                put.unwrap();
+                note.note(i);
+            }
+        });
+        let replacer = spawn(&db, &table, |db, _| {
+            let policy = stubborn(Sync);
+            let transaction =
+                TransactionOptions { isolation: Isolation::Serializable, ..policy.transaction.clone() };
+            db.transact(RetryPolicy { transaction, ..policy }, |tx| {
+                let old = tx.existing_table("t")?.ok_or_else(|| Error::NoSuchTable("t".into()))?;
+                let new = tx.create_table("t, new")?;
+                for row in tx.scan(&old)? {
+                    let (key, value) = row?;
+                    tx.put(&new, key, value)?;
+                }
+                tx.drop_table("t")?;
+                tx.rename_table("t, new", "t")
+            })
+            .unwrap();
+        });
+        let reader = spawn(&db, &table, |db, _| {
+            for _ in 0..2 {
+                let snapshot = db.snapshot().unwrap();
+                assert_eq!(snapshot.tables().unwrap(), ["t"]);
+                let table = snapshot.existing_table("t").unwrap().unwrap();
+                assert!(snapshot.contains(&table, "first").unwrap());
+            }
+        });
+        let folds = spawn(&db, &table, |db, _| assert!(db.checkpoint().is_ok()));
+        join([writer, replacer, reader, folds]);
+        let now = db.table("t").unwrap();
+        assert_ne!(now.id(), table.id());
+        for row in told.all() {
+            assert!(db.get(&now, [row]).unwrap().is_some(), "row {row} was acknowledged");
+        }
+        assert!(db.check().unwrap().is_ok());
+    });
+}
+
+/// Two exchange names crosswise while others use them by name.
+#[test]
+fn names_are_exchanged_whole() {
+    explore!(|| {
+        let (db, table) = database();
+        let other = db.table("u").unwrap();
+        let ids = [table.id(), other.id()];
+        let swaps = [(); 2].map(|()| {
+            spawn(&db, &table, |db, _| {
+                db.transact(stubborn(Sync), |tx| {
+                    tx.rename_table("t", "between")?;
+                    tx.rename_table("u", "t")?;
+                    tx.rename_table("between", "u")
+                })
+                .unwrap();
+            })
+        });
+        let reader = spawn(&db, &table, move |db, _| {
+            let snapshot = db.snapshot().unwrap();
+            let mut seen = ["t", "u"].map(|name| snapshot.existing_table(name).unwrap().unwrap().id());
+            seen.sort_unstable();
+            assert_eq!(seen, ids);
+        });
+        join(swaps);
+        join([reader]);
+        assert_eq!(db.table("t").unwrap().id(), table.id(), "twice is as before");
+        assert_eq!(db.tables().unwrap(), ["t", "u"]);
+    });
+}
+
+/// Handles reserve beside commits, an exclusive transaction and a checkpoint.
+#[test]
+fn ids_are_given_out_once() {
+    explore!(|| {
+        let (db, table) = database();
+        let given = Notes::new();
+        let drawers = [1, 2].map(|block| {
+            let given = given.clone();
+            spawn(&db, &table, move |db, table| {
+                let options = SequenceOptions { block, ..SequenceOptions::default() };
+                let ids = db.sequence_with("ids", options).unwrap();
+                let mut tx = (block == 1).then(|| db.begin_immediate().unwrap());
+                let mut newest = 0;
+                for _ in 0..3 {
+                    let id = ids.next().unwrap();
+                    assert!(id > newest);
+                    newest = id;
+                    given.note(id);
+                    if let Some(tx) = &mut tx {
+                        tx.put(table, id.to_be_bytes(), []).unwrap();
+                    }
+                }
+                tx.map(braid::Transaction::commit).transpose().unwrap();
+            })
+        });
+        let folds = spawn(&db, &table, |db, _| assert!(db.checkpoint().is_ok()));
+        join(drawers);
+        join([folds]);
+        let mut given = given.all();
+        given.sort_unstable();
+        let count = given.len();
+        given.dedup();
+        assert_eq!((count, given.len()), (6, 6));
     });
 }

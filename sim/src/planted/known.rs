@@ -391,5 +391,16 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("RenameNotValidated", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
+    (
+        "SchemaAppliedEarly",
+        &["tests/isolation a_changed_table_is_busy_for_its_users::two_changes_of_one_name_conflict"],
+    ),
+    ("NewestNameFound", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
+    ("BlockNotSynced", &["engine/sequences_never_repeat not_after_any_number_of_power_cuts"]),
+    (
+        "BlockNotReserved",
+        &["engine/sequences_never_repeat reopens_backups_and_salvage_go_on_after_what_was_reserved"],
+    ),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
 ];

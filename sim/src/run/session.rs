@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use braid::vfs::faulty::{CrashFileSystem, Faults};
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem as _};
-use braid::{Changes, CommitFuture, Database, Error, Snapshot, Table};
+use braid::{Changes, CommitFuture, Database, Error, Sequence, Snapshot, Table};
 use fastrand::Rng;
 
 use super::disk::Mischief;
@@ -48,12 +48,25 @@ pub struct Shared {
     moments: AtomicU64,
     values: Arc<AtomicU64>,
     consumers: Consumers,
+    ids: Arc<Ids>,
     no_space: AtomicBool,
     fired_before: u64,
     wrong: Mutex<Option<String>>,
 }
 
-/// Who works on a table's name.
+/// What each sequence has given out, in all lives.
+pub type Ids = Mutex<BTreeMap<String, BTreeSet<u64>>>;
+
+/// A handle of a sequence.
+#[derive(Debug)]
+pub struct Known {
+    /// It.
+    pub sequence: Sequence,
+    /// What it gave out last.
+    pub newest: u64,
+}
+
+/// Who works on the name of a table, or of a sequence.
 #[derive(Debug, Default)]
 struct NameUse {
     creating: u32,
@@ -74,6 +87,7 @@ impl Shared {
         was_damaged: bool,
         values: Arc<AtomicU64>,
         consumers: Consumers,
+        ids: Arc<Ids>,
     ) -> Self {
         Self {
             env,
@@ -89,6 +103,7 @@ impl Shared {
             moments: AtomicU64::new(1),
             values,
             consumers,
+            ids,
             no_space: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
@@ -152,6 +167,19 @@ impl Shared {
     #[must_use]
     pub fn first_wrong(&self) -> Option<String> {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A sequence has given out an id: it must be new, unless damage took away what was reserved.
+    pub fn given(&self, name: &str, id: u64) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ids.entry(name.to_owned()).or_default().insert(id) && !self.is_damaged() {
+            self.wrong(format_args!("the sequence `{name}` has given out {id} twice"));
+        }
+    }
+
+    /// A sequence is no more, and one of its name begins anew.
+    pub fn forget(&self, name: &str) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     fn names<T>(&self, work: impl FnOnce(&mut BTreeMap<String, NameUse>) -> T) -> T {
@@ -244,6 +272,8 @@ pub struct Session {
     pub spare: Vec<Database>,
     /// Tables that it knows, some of them dropped since.
     pub tables: Vec<Table>,
+    /// Sequences that it knows.
+    pub sequences: Vec<Known>,
     /// Snapshots that it keeps.
     pub held: Vec<Held>,
     /// Commits that it has not awaited yet.
@@ -268,6 +298,7 @@ impl Session {
             db,
             spare: Vec::new(),
             tables: Vec::new(),
+            sequences: Vec::new(),
             held: Vec::new(),
             pending: Vec::new(),
             feeds: Vec::new(),

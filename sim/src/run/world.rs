@@ -19,7 +19,7 @@ use super::faults::{Weather, befalls, log_uniform};
 use super::oracle::{self, Dump, Ending, History, Outcome, Start};
 use super::panics;
 use super::report::Figures;
-use super::session::{Consumers, PATH, Session, Shared};
+use super::session::{Consumers, Ids, PATH, Session, Shared};
 use super::show::dump;
 use super::streams::{branch, mixed};
 use super::swarm::{Limits, Plan};
@@ -67,6 +67,7 @@ struct World {
     consumers: Consumers,
     /// What each commit wrote that has outlived its life.
     settled: BTreeMap<u64, oracle::Written>,
+    ids: Arc<Ids>,
     /// Where the life to come begins; what was there when the last one began, until the next is open.
     start: Start,
     damaged: bool,
@@ -109,6 +110,7 @@ impl World {
             values: Arc::new(AtomicU64::new(1)),
             consumers: Consumers::default(),
             settled: BTreeMap::new(),
+            ids: Arc::default(),
             start: Start::default(),
             damaged: false,
             figures: Figures::default(),
@@ -374,6 +376,7 @@ impl World {
             self.damaged,
             Arc::clone(&self.values),
             Arc::clone(&self.consumers),
+            Arc::clone(&self.ids),
         ));
         let fired_before = faults.fired();
         let weather = Weather {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use braid::vfs::faulty::CrashFileSystem;
 use braid::{Database, Durability, JournalMode, Options};
-use braid_tests::oracle::{Action, Life, Write, random_action};
+use braid_tests::oracle::{Action, Life, Step, Write, random_action};
 use fastrand::Rng;
 
 use super::recorder::{Moment, Recorder};
 use crate::outside::{PATH, still, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "log",
     "deferred",
     "checkpoints",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 11] = [
     "idle",
     "mixed",
     "loads",
+    "schema",
 ];
 
 /// A run to be recorded.
@@ -244,6 +245,20 @@ impl Workload {
                     }
                 }
             }
+            "schema" => {
+                let mut there: Vec<String> = Vec::new();
+                for turn in 0..12 {
+                    actions.push(Action::Schema {
+                        steps: schema_steps(rng, turn, &mut there),
+                        durability: either(rng),
+                    });
+                    match rng.u8(0..5) {
+                        0 => actions.push(Action::Checkpoint),
+                        1 => actions.push(Action::Mode(random_mode)),
+                        _ => {}
+                    }
+                }
+            }
             "idle" => {
                 actions.push(create("rows"));
                 for turn in 0..10 {
@@ -267,6 +282,33 @@ impl Workload {
 
 fn rows_of_keys() -> impl Iterator<Item = Vec<u8>> {
     (0..20).map(|row| format!("row {row}").into_bytes())
+}
+
+/// Changes of the catalog that can be made one after another, with rows between them; `there` are the tables.
+fn schema_steps(rng: &mut Rng, turn: u64, there: &mut Vec<String>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for step in 0..rng.u64(1..8) {
+        let name = format!("table {}", rng.u8(0..5));
+        let place = there.iter().position(|known| *known == name);
+        match (place, rng.u8(0..4)) {
+            (None, 1 | 2) if !there.is_empty() => {
+                let at = rng.usize(0..there.len());
+                steps.push(Step::Rename(there[at].clone(), name.clone()));
+                there[at] = name;
+            }
+            (None, _) => {
+                steps.push(Step::Create(name.clone()));
+                there.push(name);
+            }
+            (Some(at), 0) => steps.push(Step::Drop(there.swap_remove(at))),
+            (Some(_), _) => {
+                let value = (turn * 100 + step).to_le_bytes().repeat(rng.usize(1..20));
+                let key = format!("row {}", rng.u8(0..4)).into_bytes();
+                steps.push(Step::Write(Write { table: name, key, value: Some(value.into()) }));
+            }
+        }
+    }
+    steps
 }
 
 /// Rows of several times the row store's budget, in order or not.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use braid::{Durability, JournalMode};
 use fastrand::Rng;
 
-use super::Contents;
+use super::{Contents, Rows};
 
 /// One thing to do to a database.
 #[derive(Clone, Debug)]
@@ -29,6 +29,13 @@ pub enum Action {
     },
     /// Drops a table, which may be missing.
     DropTable(String),
+    /// One transaction that changes the catalog, and rows on the way.
+    Schema {
+        /// What it does, one after another. It can be done.
+        steps: Vec<Step>,
+        /// What it asks for.
+        durability: Durability,
+    },
     /// Changes who may write.
     Mode(JournalMode),
     /// Waits until everything is on the disk.
@@ -39,6 +46,19 @@ pub enum Action {
     Compact,
     /// Copies everything to a new file.
     Backup(PathBuf),
+}
+
+/// A step of [`Action::Schema`].
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Makes a table.
+    Create(String),
+    /// Drops one.
+    Drop(String),
+    /// Renames one.
+    Rename(String, String),
+    /// Writes a row.
+    Write(Write),
 }
 
 /// One row written, or deleted where there is no value.
@@ -52,6 +72,16 @@ pub struct Write {
     pub value: Option<Arc<[u8]>>,
 }
 
+impl Write {
+    fn apply(&self, contents: &mut Contents) {
+        let rows = contents.tables.entry(self.table.clone()).or_default();
+        match &self.value {
+            Some(value) => rows.insert(self.key.clone(), Arc::clone(value)),
+            None => rows.remove(&self.key),
+        };
+    }
+}
+
 impl Action {
     /// What the action makes of `before`; `None` where it changes nothing that can be read.
     #[must_use]
@@ -60,11 +90,20 @@ impl Action {
         match self {
             Self::Commit { writes, .. } => {
                 for write in writes {
-                    let rows = after.tables.entry(write.table.clone()).or_default();
-                    match &write.value {
-                        Some(value) => rows.insert(write.key.clone(), Arc::clone(value)),
-                        None => rows.remove(&write.key),
-                    };
+                    write.apply(&mut after);
+                }
+            }
+            Self::Schema { steps, .. } => {
+                for step in steps {
+                    match step {
+                        Step::Create(name) => drop(after.tables.insert(name.clone(), Rows::default())),
+                        Step::Drop(name) => drop(after.tables.remove(name)),
+                        Step::Rename(from, to) => {
+                            let rows = after.tables.remove(from).unwrap_or_default();
+                            after.tables.insert(to.clone(), rows);
+                        }
+                        Step::Write(write) => write.apply(&mut after),
+                    }
                 }
             }
             Self::CreateTable(name) => drop(after.tables.entry(name.clone()).or_default()),

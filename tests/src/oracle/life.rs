@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use braid::{Database, Durability, Error, Result, TransactionOptions};
+use braid::{Database, Durability, Error, Result, Transaction, TransactionOptions};
 
-use super::{Action, Contents};
+use super::{Action, Contents, Step};
 
 /// How far a life has come, as numbers of its states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +160,15 @@ impl Life {
                 tx.commit()?;
                 return Ok(*durability == Durability::Sync);
             }
+            Action::Schema { steps, durability } => {
+                let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
+                let mut tx = db.begin_with(options)?;
+                for step in steps {
+                    perform_step(&mut tx, step)?;
+                }
+                tx.commit()?;
+                return Ok(*durability == Durability::Sync);
+            }
             Action::CreateTable(name) => drop(db.table(name)?),
             Action::Load { table, rows } => {
                 let mut load = db.load_table(table)?;
@@ -238,4 +247,21 @@ impl Life {
         *self = self.go_on(found, self.marks(), false);
         Ok(())
     }
+}
+
+fn perform_step(tx: &mut Transaction, step: &Step) -> Result<()> {
+    match step {
+        Step::Create(name) => drop(tx.create_table(name)?),
+        Step::Drop(name) => drop(tx.drop_table(name)?),
+        Step::Rename(from, to) => tx.rename_table(from, to)?,
+        Step::Write(write) => {
+            let table = tx.existing_table(&write.table)?;
+            let table = table.ok_or_else(|| Error::NoSuchTable(write.table.clone()))?;
+            match &write.value {
+                Some(value) => tx.put(&table, &write.key, value)?,
+                None => tx.delete(&table, &write.key)?,
+            }
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,6 @@ mod action;
 mod contents;
 mod life;
 
-pub use action::{Action, Write, random_action};
+pub use action::{Action, Step, Write, random_action};
 pub use contents::{Contents, Rows};
 pub use life::{Backup, Life, Marks};

@@ -144,6 +144,7 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
         let now = db.table("used")?;
         assert_eq!(db.get(&now, "row")?.as_deref(), Some(&b"of the new table"[..]), "{context}");
     }
+    assert_eq!(db.tables()?, db.snapshot()?.tables()?, "{context}");
     drop(before);
     assert_clean(&db)
 }
@@ -203,6 +204,11 @@ fn two_changes_of_one_name_conflict() -> Result<()> {
                     let kind = error.conflict().map(|conflict| conflict.kind);
                     assert_eq!(kind, Some(ConflictKind::Schema), "{first}, {second}: {error}");
                 }
+                assert_eq!(
+                    db.tables()?,
+                    db.snapshot()?.tables()?,
+                    "{first}, {second}: the map is what the rows say"
+                );
                 assert_clean(&db)?;
             }
         }

@@ -98,7 +98,7 @@ fn quietly_committed(session: &mut Session, before: u64) {
     let until = session.stands().unwrap_or(u64::MAX);
     // After a failed sync it is unknown where it lies.
     let until = if session.shared.may_fail() { u64::MAX } else { until };
-    session.history.quiet.push(Span { after: before, until });
+    session.history.own_commits.push(Span { after: before, until });
 }
 
 /// Reads some transactions, and writes down what they were; `None` after an error.

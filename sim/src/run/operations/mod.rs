@@ -5,7 +5,9 @@ mod futures;
 mod handles;
 mod maintenance;
 mod reads;
+mod schema;
 mod scope;
+mod sequences;
 mod snapshots;
 mod statements;
 mod tables;
@@ -64,6 +66,12 @@ pub const ALL: &[Operation] = &[
     write("insert", 10, statements::insert),
     write("delete", 12, statements::delete),
     write("delete-range", 4, statements::delete_range),
+    read("find-by-name", 4, schema::find),
+    read("list-by-name", 2, schema::list),
+    write("make-table", 4, schema::make),
+    write("unmake-table", 2, schema::unmake),
+    write("rename-table", 3, schema::rename),
+    read("next-id-inside", 3, sequences::draw_inside),
     // Transactions.
     alone("concurrent", 30, transactions::concurrent),
     alone("immediate", 8, transactions::immediate),
@@ -91,6 +99,10 @@ pub const ALL: &[Operation] = &[
     alone("find-table", 4, tables::find),
     alone("list-tables", 2, tables::list),
     alone("drop-table", 3, tables::drop),
+    // Sequences.
+    alone("next-id", 6, sequences::draw),
+    alone("drop-sequence", 1, sequences::drop),
+    alone("list-sequences", 1, sequences::list),
     // Looking after the database.
     alone("checkpoint", 5, maintenance::checkpoint),
     alone("compact", 2, maintenance::compact),

@@ -80,6 +80,11 @@ impl<'a> Scope<'a> {
         self.acts.push(oracle::Act { table: table.id(), tracked, what });
     }
 
+    /// Writes down what has nothing to do with one table.
+    pub(super) fn note(&mut self, act: oracle::Act) {
+        self.acts.push(act);
+    }
+
     /// Writes down that a table is gone, if that is what the error says.
     pub(super) fn gone<T>(&mut self, table: &Table, answer: Result<T>) -> Result<Option<T>> {
         match answer {

@@ -91,6 +91,41 @@ pub enum What {
     },
     /// The table was said not to be there.
     Gone,
+    /// A look for a table of this name; the table of the act itself means nothing, here and below.
+    Named {
+        /// The name.
+        name: Key,
+        /// The id of the table.
+        found: Option<u32>,
+    },
+    /// The names of all tables that [`is_exact`](super::model::is_exact).
+    Names {
+        /// In order.
+        found: Vec<Key>,
+    },
+    /// A table was made.
+    Make {
+        /// Its name.
+        name: Key,
+        /// Its id.
+        id: u32,
+    },
+    /// A table was dropped.
+    Unmake {
+        /// Its name.
+        name: Key,
+        /// Its id.
+        id: u32,
+    },
+    /// A table was renamed.
+    Rename {
+        /// Its name before.
+        from: Key,
+        /// Its name since.
+        to: Key,
+        /// Its id.
+        id: u32,
+    },
 }
 
 /// What became of a transaction.
@@ -291,6 +326,8 @@ pub struct History {
     pub glimpses: Vec<Glimpse>,
     /// Changes of the catalog.
     pub schema: Vec<Schema>,
+    /// Where the engine may have made commits of its own, which change nothing of the users'.
+    pub own_commits: Vec<Span>,
     /// Copies that were made.
     pub dumps: Vec<Dump>,
     /// Calls that make things durable.
@@ -301,8 +338,6 @@ pub struct History {
     pub stood: Vec<Stood>,
     /// What change feeds have told.
     pub told: Vec<Told>,
-    /// Commits that changed nothing of the users', or calls that may have made one.
-    pub quiet: Vec<Span>,
 }
 
 impl History {
@@ -311,12 +346,12 @@ impl History {
         self.transactions.extend(other.transactions);
         self.glimpses.extend(other.glimpses);
         self.schema.extend(other.schema);
+        self.own_commits.extend(other.own_commits);
         self.dumps.extend(other.dumps);
         self.promises.extend(other.promises);
         self.modes.extend(other.modes);
         self.stood.extend(other.stood);
         self.told.extend(other.told);
-        self.quiet.extend(other.quiet);
     }
 
     /// Commits that were acknowledged and changed something.
@@ -330,7 +365,8 @@ impl History {
     /// Answers that were written down.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        let is_read = |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. });
+        let is_read =
+            |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. } | What::Make { .. });
         let acts = self.transactions.iter().map(|one| one.acts.iter().filter(is_read).count() as u64);
         acts.sum::<u64>() + self.glimpses.len() as u64 + self.dumps.len() as u64
     }

@@ -43,6 +43,30 @@ impl Span {
     }
 }
 
+/// The catalog's rows, as tables of their own: name → id.
+pub const NAMES: u32 = 1;
+/// And id → name.
+pub const TABLES: u32 = 2;
+
+/// Whether tables of this name are made, dropped and renamed by transactions of which the history knows every step. About
+/// others it knows the calls, and a [`Span`] for each.
+#[must_use]
+pub fn is_exact(name: &[u8]) -> bool {
+    name.starts_with(b"x")
+}
+
+/// An id as a value.
+#[must_use]
+pub fn id_datum(id: u32) -> Datum {
+    Datum::of(&u64::from(id).to_le_bytes())
+}
+
+/// An id as a key.
+#[must_use]
+pub fn id_key(id: u32) -> Key {
+    Key::from(id.to_be_bytes().to_vec())
+}
+
 /// The database as a life begins.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
@@ -65,6 +89,8 @@ pub struct Table {
     pub loaded: bool,
     /// When it ceased to be.
     pub dropped: Option<Span>,
+    /// Its name is one that [`is_exact`]: the rows of the catalog tell the rest.
+    pub exact: bool,
     /// Versions of each row, oldest first; `None` is a delete.
     rows: BTreeMap<Key, Vec<(u64, Option<Datum>)>>,
 }
@@ -76,6 +102,8 @@ pub struct Model {
     pub tables: BTreeMap<u32, Table>,
     /// Tables whose creation was neither acknowledged nor refused.
     pub perhaps: Vec<(String, Span)>,
+    /// Ids of tables whose names are exact, of those too that never came to be.
+    pub exact: BTreeSet<u32>,
     /// Timestamps of all commits that are known.
     pub commits: BTreeSet<u64>,
 }
@@ -110,11 +138,24 @@ impl Model {
     /// When the changes cannot have happened: a table made twice, or dropped without being there.
     pub fn new(start: &Start, schema: &[Schema]) -> Result<Self, String> {
         let mut model = Self::default();
+        model.tables.insert(NAMES, Table::exact("the names of the tables"));
+        model.tables.insert(TABLES, Table::exact("the ids of the tables"));
         for (name, (id, rows)) in &start.tables {
             let rows =
                 rows.iter().map(|(key, value)| (key.clone(), vec![(start.ts, Some(*value))])).collect();
-            let table = Table { name: name.clone(), created: None, loaded: false, dropped: None, rows };
+            let exact = is_exact(name.as_bytes());
+            let table =
+                Table { name: name.clone(), created: None, loaded: false, dropped: None, exact, rows };
             model.tables.insert(*id, table);
+            if exact {
+                model.exact.insert(*id);
+                let name = Key::from(name.as_bytes());
+                let own = Own::from([
+                    (TABLES, [(id_key(*id), Some(Datum::of(name.as_ref())))].into()),
+                    (NAMES, [(name, Some(id_datum(*id)))].into()),
+                ]);
+                model.install(own, start.ts);
+            }
         }
         let mut changes: Vec<&Schema> = schema.iter().collect();
         changes.sort_by_key(|change| change.order);
@@ -155,7 +196,8 @@ impl Model {
                 let name = schema.name.clone();
                 let created = Some(schema.at);
                 let loaded = matches!(schema.change, SchemaChange::Load(_));
-                let table = Table { name, created, loaded, dropped: None, rows: BTreeMap::new() };
+                let exact = false;
+                let table = Table { name, created, loaded, dropped: None, exact, rows: BTreeMap::new() };
                 if self.tables.insert(id, table).is_some() {
                     return Err(format!("the id {id} of table `{}` was another's", schema.name));
                 }
@@ -215,6 +257,39 @@ impl Model {
         self.range(table, (&Bound::Unbounded, &Bound::Unbounded), ts, &Own::new())
     }
 
+    /// The tables that a commit at `ts` made and dropped.
+    pub fn apply_names(&mut self, own: &Own, ts: u64) {
+        for (key, name) in own.get(&TABLES).into_iter().flatten() {
+            let Ok(id) = key.as_ref().try_into().map(u32::from_be_bytes) else { continue };
+            match name {
+                Some(_) => {
+                    let new = || Table { created: Some(Span::exactly(ts)), ..Table::exact("an exact table") };
+                    self.tables.entry(id).or_insert_with(new);
+                }
+                None => {
+                    if let Some(table) = self.tables.get_mut(&id) {
+                        table.dropped = Some(Span::exactly(ts));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The commit after `ts` that dropped or renamed a table, if one did.
+    #[must_use]
+    pub fn withdrawn_after(&self, table: u32, ts: u64) -> Option<u64> {
+        let versions = self.tables.get(&TABLES)?.rows.get(&id_key(table))?;
+        // The first one made it; one that is like the one before gave it the name that it had.
+        versions.windows(2).find(|pair| pair[1].0 > ts && pair[0].1 != pair[1].1).map(|pair| pair[1].0)
+    }
+
+    /// Whether a commit at `ts` changed the catalog.
+    #[must_use]
+    pub fn changed_names_at(&self, ts: u64) -> bool {
+        let rows = self.tables.get(&NAMES).into_iter().flat_map(|table| table.rows.values());
+        rows.flatten().any(|(at, _)| *at == ts)
+    }
+
     /// Adds what a commit wrote.
     pub fn install(&mut self, own: Own, ts: u64) {
         for (id, rows) in own {
@@ -223,6 +298,13 @@ impl Model {
                 table.rows.entry(key).or_default().push((ts, value));
             }
         }
+    }
+}
+
+impl Table {
+    fn exact(name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, created: None, loaded: false, dropped: None, exact: true, rows: BTreeMap::new() }
     }
 }
 

@@ -6,15 +6,18 @@
 //! 4. Of two that committed a write of one row the later began after the earlier.
 //! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for.
 //! 6. Timestamps are given out without gaps: what nobody made is a commit of nobody's.
-//! 7. What was not acknowledged as durable, and then turned out unknown, was in no snapshot.
+//! 7. Who wrote to a table, or as `Serializable` read all of a range of it, commits only if nobody dropped or renamed it since
+//!    the transaction began. A table that was dropped, or never came to be, is there for nobody.
+//! 8. What was not acknowledged as durable, and then turned out unknown, was in no snapshot.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use braid::{Conflict, ConflictKind, Durability, Isolation};
 
 use super::Verdict;
 use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
-use super::model::{Model, Own, Span, Start};
+use super::model::{Model, NAMES, Own, Span, Start, TABLES, Table, id_datum, id_key, is_exact};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// Replays a life, and returns every version of its rows.
@@ -23,6 +26,7 @@ use crate::run::rows::{Datum, Key, Rows};
 /// The first thing that is wrong.
 pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
     let mut model = Model::new(start, &history.schema)?;
+    model.exact.extend(history.transactions.iter().flat_map(|one| &one.acts).filter_map(made));
     let mut commits: BTreeMap<u64, &Transaction> = BTreeMap::new();
     for one in &history.transactions {
         let Some(ts) = one.outcome.place() else { continue };
@@ -54,10 +58,21 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
     Ok(model)
 }
 
+fn made(act: &Act) -> Option<u32> {
+    match act.what {
+        What::Make { id, .. } => Some(id),
+        _ => None,
+    }
+}
+
 fn has_writes(one: &Transaction) -> bool {
     one.token.is_some()
         || one.acts.iter().any(|act| match act.what {
-            What::Put { .. } | What::Delete { .. } => true,
+            What::Put { .. }
+            | What::Delete { .. }
+            | What::Make { .. }
+            | What::Unmake { .. }
+            | What::Rename { .. } => true,
             What::DeleteRange { removed, .. } => removed > 0,
             _ => false,
         })
@@ -86,6 +101,18 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     {
         return Err(format!("it was alone, and another committed at {between}"));
     }
+    if let Some(begin) = one.begin_ts {
+        let scanned = one.acts.iter().filter(|act| {
+            one.isolation == Isolation::Serializable
+                && matches!(act.what, What::Count { .. } | What::Range { ended: true, .. })
+        });
+        for table in own.keys().copied().chain(scanned.map(|act| act.table)) {
+            if let Some(withdrawn) = model.withdrawn_after(table, begin) {
+                return Err(format!("it used table {table}, which was dropped or renamed at {withdrawn}"));
+            }
+        }
+    }
+    model.apply_names(&own, ts);
     model.install(own, ts);
     Ok(())
 }
@@ -129,7 +156,28 @@ fn answers(model: &Model, ts: u64, acts: &[Act], own: &mut Own) -> Verdict {
 /// What the answer should have been, where it was not.
 fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
     let table = act.table;
-    if act.what == What::Gone {
+    if let Some(answer) = name_answer(model, ts, act, own) {
+        return answer;
+    }
+    if model.exact.contains(&table) {
+        let there = match own.get(&TABLES).and_then(|own| own.get(&id_key(table))) {
+            Some(own) => own.is_some(),
+            // One that is made later is empty; one that never came to be is not there.
+            None => model
+                .tables
+                .get(&table)
+                .is_some_and(|table| !table.dropped.is_some_and(|dropped| dropped.is_past(ts))),
+        };
+        let later =
+            model.tables.get(&table).is_some_and(|table| table.created.is_some_and(|made| !made.is_past(ts)));
+        match (&act.what, there) {
+            (What::Gone, true) if later => return None,
+            (What::Gone, true) => return Some("there".to_owned()),
+            (What::Gone, false) => return None,
+            (_, false) => return Some("refused, as there is no such table".to_owned()),
+            (_, true) => {}
+        }
+    } else if act.what == What::Gone {
         let may_be = model.tables.get(&table).is_some_and(|table| {
             let is_later = |created: Span| !created.is_past(ts);
             table.dropped.is_some_and(|dropped| dropped.may_be_past(ts))
@@ -177,9 +225,46 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             });
             return (rows.len() as u64 != *removed).then(|| listed(&rows));
         }
-        What::Gone => {}
+        _ => {}
     }
     None
+}
+
+/// The same of an act upon names; `None` for any other.
+fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Option<String>> {
+    let id_of = |own: &Own, name: &Key| look(model, ts, NAMES, name, own);
+    let unless = |expected: Option<Datum>, found: Option<u32>| {
+        (expected != found.map(id_datum)).then(|| format!("{expected:?}"))
+    };
+    let write = |own: &mut Own, name: &Key, id: u32, there: bool| {
+        own.entry(NAMES).or_default().insert(name.clone(), there.then(|| id_datum(id)));
+        let name = there.then(|| Datum::of(name.as_ref()));
+        own.entry(TABLES).or_default().insert(id_key(id), name);
+    };
+    Some(match &act.what {
+        What::Named { name, found } => unless(id_of(own, name), *found),
+        What::Names { found } => {
+            let rows = model.range(NAMES, (&Bound::Unbounded, &Bound::Unbounded), ts, own);
+            (!rows.keys().eq(found)).then(|| format!("{:?}", rows.keys()))
+        }
+        What::Make { name, id } => {
+            let wrong = unless(id_of(own, name), None);
+            write(own, name, *id, true);
+            wrong
+        }
+        What::Unmake { name, id } => {
+            let wrong = unless(id_of(own, name), Some(*id));
+            write(own, name, *id, false);
+            wrong
+        }
+        What::Rename { from, to, id } => {
+            let wrong = unless(id_of(own, from), Some(*id)).or_else(|| unless(id_of(own, to), None));
+            write(own, from, *id, false);
+            write(own, to, *id, true);
+            wrong
+        }
+        _ => return None,
+    })
 }
 
 fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &Own) -> Option<Datum> {
@@ -214,10 +299,18 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
         return Err(format!("it lost to one before its snapshot: {conflict:?}"));
     }
     let name = conflict.table.as_deref().unwrap_or_default();
-    let mut tables = model.tables.iter().filter(|(_, table)| table.name == name);
+    // What an exact table was called when, and to whom, is for the rules above.
+    let is_meant = |table: &Table| if table.exact { is_exact(name.as_bytes()) } else { table.name == name };
+    let mut tables = model.tables.iter().filter(|(_, table)| is_meant(table));
     let blamed_rightly = match (conflict.kind, &conflict.key) {
+        (ConflictKind::Schema, _) if model.changed_names_at(winner) => true,
         (ConflictKind::Schema, _) => {
-            tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
+            // A list of all names may be wrong by any change.
+            let lists = one.acts.iter().any(|act| matches!(act.what, What::Names { .. }));
+            let perhaps = model.perhaps.iter().any(|(_, at)| lists && at.holds(winner));
+            let at_winner = |at: Option<Span>| at.is_some_and(|at| at.holds(winner));
+            perhaps
+                || tables.any(|(_, table)| at_winner(table.dropped) || (lists && at_winner(table.created)))
         }
         (kind, Some(key)) => {
             let is_own = one.acts.iter().any(|act| act.tracked && touches(act, kind, key));
@@ -251,8 +344,9 @@ fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
         && let Some(next) = ahead.peek()
     {
         for gap in ts + 1..**next {
-            let quiet = history.quiet.iter().any(|quiet| quiet.holds(gap));
-            if !quiet && !history.schema.iter().any(|schema| schema.at.holds(gap)) {
+            let mut others =
+                history.schema.iter().map(|schema| schema.at).chain(history.own_commits.iter().copied());
+            if !others.any(|at| at.holds(gap)) {
                 return Err(format!("nobody made the commit at {gap}"));
             }
         }
@@ -262,7 +356,15 @@ fn gaps(history: &History, commits: &BTreeMap<u64, &Transaction>) -> Verdict {
 
 fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
     let Glimpse { at: Span { after, until }, table, key, found, .. } = glimpse;
+    let never = model.exact.contains(table) && !model.tables.contains_key(table);
+    if never && found.is_some() {
+        return Err(format!("table {table} never came to be: {glimpse:?}"));
+    }
     let Some(found) = found else {
+        // A table of a transaction that did not commit is there for nobody.
+        if never {
+            return Ok(());
+        }
         let dropped = model.tables.get(table).and_then(|table| table.dropped);
         let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until));
         return if may_be { Ok(()) } else { Err(format!("table {table} was there: {glimpse:?}")) };
@@ -277,6 +379,17 @@ fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
 pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
     let Dump { ts, tables, .. } = dump;
     for (name, (id, rows)) in tables {
+        if is_exact(name.as_bytes()) {
+            if model.get(NAMES, &Key::from(name.as_bytes()), *ts) != Some(id_datum(*id)) {
+                return Err(format!("table {id} should not be there as `{name}`"));
+            }
+            let expected = model.rows(*id, *ts);
+            if expected != *rows {
+                let (rows, expected) = (listed(rows), listed(&expected));
+                return Err(format!("table `{name}` holds {rows} instead of {expected}"));
+            }
+            continue;
+        }
         let Some(table) = model.tables.get(id) else {
             let perhaps = model.perhaps.iter().any(|(other, at)| other == name && at.may_be_past(*ts));
             if perhaps && rows.is_empty() {
@@ -297,7 +410,12 @@ pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
             return Err(format!("table `{name}` holds {} instead of {}", listed(rows), listed(&expected)));
         }
     }
-    for (id, table) in &model.tables {
+    for name in model.rows(NAMES, *ts).keys() {
+        if !tables.keys().any(|found| found.as_bytes() == name.as_ref()) {
+            return Err(format!("table {name:?} should be there"));
+        }
+    }
+    for (id, table) in model.tables.iter().filter(|(_, table)| !table.exact) {
         let must_be = table.created.is_none_or(|created| created.is_past(*ts))
             && table.dropped.is_none_or(|dropped| !dropped.may_be_past(*ts));
         if must_be && !tables.contains_key(&table.name) {
@@ -307,7 +425,7 @@ pub(super) fn dumped(model: &Model, dump: &Dump) -> Verdict {
     Ok(())
 }
 
-/// Rule 7.
+/// Rule 8.
 fn unknown_was_unseen(history: &History) -> Verdict {
     let seen = history.transactions.iter().filter(|one| one.read_only).filter_map(|one| one.begin_ts).max();
     let Some(seen) = seen else { return Ok(()) };

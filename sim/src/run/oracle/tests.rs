@@ -217,3 +217,63 @@ fn the_mode_is_one_that_was_set_last() {
     let at_once = [set(mvcc, 1, true), set(wal, 2, true)];
     assert!(left(&at_once, wal) && left(&at_once, mvcc));
 }
+
+#[test]
+fn names_are_held_to_their_snapshot_and_their_transactions() {
+    type Found<'a> = (&'a str, u32, &'a [(&'a str, u64)]);
+    let on = |table, what| Act { table, tracked: true, what };
+    let make = |name: &str, id| on(0, What::Make { name: key(name), id });
+    let unmake = |name: &str, id| on(0, What::Unmake { name: key(name), id });
+    let rename = |from: &str, to: &str, id| on(0, What::Rename { from: key(from), to: key(to), id });
+    let named = |name: &str, found| on(0, What::Named { name: key(name), found });
+    let names = |found: &[&str]| on(0, What::Names { found: found.iter().map(|name| key(name)).collect() });
+    let put_in = |table| on(table, What::Put { key: key("a"), value: value(7) });
+    let gone = |table| on(table, What::Gone);
+    let made = || committed(10, 11, vec![make("x1", 20), put_in(20), named("x1", Some(20))]);
+
+    assert!(passes(vec![made(), snapshot(11, vec![named("x1", Some(20)), names(&["x1"])])]));
+    assert!(passes(vec![made(), snapshot(10, vec![named("x1", None), names(&[])])]));
+    assert!(!passes(vec![made(), snapshot(10, vec![named("x1", Some(20))])]), "it was not there yet");
+    assert!(!passes(vec![made(), snapshot(11, vec![names(&[])])]), "it was there");
+    assert!(!passes(vec![made(), committed(10, 12, vec![make("x1", 21)])]), "two of one name");
+    assert!(!passes(vec![made(), committed(11, 12, vec![make("x1", 21)])]), "the name was taken");
+
+    let swap = || committed(11, 12, vec![make("x2", 21), unmake("x1", 20), rename("x2", "x1", 21)]);
+    assert!(passes(vec![
+        made(),
+        swap(),
+        snapshot(12, vec![named("x1", Some(21)), names(&["x1"]), gone(20)])
+    ]));
+    assert!(!passes(vec![made(), swap(), snapshot(12, vec![named("x1", Some(20))])]), "it was replaced");
+    assert!(!passes(vec![made(), swap(), snapshot(11, vec![gone(20)])]), "it was there still");
+    assert!(!passes(vec![made(), swap(), committed(11, 13, vec![put_in(20)])]), "a row in a dropped table");
+    assert!(passes(vec![
+        made(),
+        committed(11, 12, vec![put_in(20)]),
+        committed(11, 13, vec![unmake("x1", 20)])
+    ]));
+
+    let renamed = |to: &str| committed(11, 12, vec![rename("x1", to, 20)]);
+    assert!(!passes(vec![made(), renamed("x3"), committed(11, 13, vec![put_in(20)])]), "a row put aside");
+    assert!(passes(vec![made(), renamed("x3"), committed(12, 13, vec![put_in(20)])]));
+    let back = vec![rename("x1", "x3", 20), rename("x3", "x1", 20)];
+    assert!(passes(vec![made(), committed(11, 12, back), committed(11, 13, vec![put_in(20)])]));
+
+    let never = || transaction(10, Outcome::Nothing, vec![make("x1", 20), put_in(20)]);
+    assert!(passes(vec![never(), snapshot(10, vec![gone(20), names(&[])])]));
+    assert!(!passes(vec![never(), committed(10, 11, vec![put_in(20)])]), "it never came to be");
+    let left = |ts, tables: &[Found<'_>]| {
+        let rows =
+            |rows: &[(&str, u64)]| rows.iter().map(|(name, number)| (key(name), value(*number))).collect();
+        let exact = tables.iter().map(|(name, id, found)| ((*name).to_owned(), (*id, rows(found))));
+        let all = exact.chain([("t".to_owned(), (TABLE, rows(&[("a", 1)])))]);
+        let dump = Dump { ts, mode: JournalMode::Wal, tables: all.collect() };
+        let model = replay(&start(), &of(vec![made(), swap()])).unwrap();
+        judge(&model, &dump, &(10, String::new())).is_ok()
+    };
+    assert!(left(10, &[]) && left(11, &[("x1", 20, &[("a", 7)])]) && left(12, &[("x1", 21, &[])]));
+    assert!(!left(11, &[]), "a table is missing");
+    assert!(!left(12, &[("x1", 20, &[("a", 7)])]), "a dropped table has come back");
+    assert!(!left(12, &[("x1", 21, &[]), ("x2", 21, &[])]), "it has both names");
+    assert!(!left(12, &[("x1", 21, &[("a", 7)])]), "rows of the old table");
+}
