@@ -282,6 +282,12 @@ pub enum Error {
         limit: u64,
     },
 
+    /// The savepoint is not open in this transaction.
+    #[error(
+        "the savepoint is not open in this transaction: it was released, or an earlier one was released or rolled back to, or it is another transaction's; make a new one"
+    )]
+    NoSuchSavepoint,
+
     /// The transaction this belongs to is committed or rolled back.
     #[error("the transaction is over; begin a new one")]
     TransactionClosed,

@@ -67,7 +67,7 @@ pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,
 };
 pub use table::Table;
-pub use transaction::{Cursor, Range, Snapshot, Transaction};
+pub use transaction::{Cursor, Range, Savepoint, Snapshot, Transaction};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

@@ -41,4 +41,4 @@ pub use registry::{
 pub use replay::ReplayBatch;
 pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
 pub use timestamp::Timestamp;
-pub use write_set::{WriteRow, WriteSet};
+pub use write_set::{NoSuchSavepoint, WriteRow, WriteSet};

@@ -207,6 +207,12 @@ mod bugs {
         SealedNotScanned,
         /// A cursor that goes backward runs on in the base to the row that a layer above has of its own.
         RunIntoFence,
+        /// A delete that came after a savepoint is not taken back with it.
+        DeleteNotUndone,
+        /// An open cursor does not notice that its transaction went back to a savepoint.
+        RollbackUnnoticed,
+        /// What was changed since a savepoint that is released cannot be taken back with the one around it.
+        InnerUndoForgotten,
         /// A cursor does not see what its transaction writes while it stands on a row.
         OwnWriteOvertaken,
         /// A read that finds no row in a range records nothing.

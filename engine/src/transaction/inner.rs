@@ -120,9 +120,9 @@ impl Inner {
         let value_len = value.map_or(0, <[u8]>::len);
         let mut writes = self.writes.lock();
         // Near the limit it matters whether the row is there already.
-        let most = writes.bytes().saturating_add(WriteSet::row_bytes(key.len(), value_len));
+        let most = writes.held_bytes().saturating_add(WriteSet::most_bytes(key.len(), value_len));
         if self.check_size(most).is_err() {
-            self.check_size(writes.bytes_after(writes.bytes(), table, key, value_len))?;
+            self.check_size(writes.bytes_after(writes.held_bytes(), table, key, value_len))?;
         }
         match value {
             Some(value) => writes.put(table, key, value),
@@ -133,10 +133,11 @@ impl Inner {
     }
 
     /// Changes the write set; the caller has seen to its size.
-    pub(super) fn change(&self, change: impl FnOnce(&mut WriteSet)) {
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut WriteSet) -> R) -> R {
         let mut writes = self.writes.lock();
-        change(&mut writes);
+        let changed = change(&mut writes);
         self.writes_version.store(writes.version(), Ordering::Release);
+        changed
     }
 
     /// Refuses what is more than one transaction may hold.

@@ -8,11 +8,13 @@ mod layers;
 mod overlay;
 mod range;
 mod read_set;
+mod savepoint;
 mod snapshot;
 mod write;
 
 pub use cursor::Cursor;
 pub use range::Range;
+pub use savepoint::Savepoint;
 pub use snapshot::Snapshot;
 pub use write::Transaction;
 

@@ -7,6 +7,8 @@ use braid_mvstore::{Direction, TableId};
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
+use super::inner::Inner;
+use super::savepoint::Owner;
 use super::snapshot::Snapshot;
 use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
 use crate::error::{Error, Result};
@@ -47,6 +49,7 @@ pub struct Transaction {
     snapshot: Snapshot,
     admitted: Admitted,
     schema: Option<SchemaChange>,
+    pub(super) savepoints: Owner,
     over: bool,
 }
 
@@ -60,7 +63,11 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, schema: None, over: false }
+        Self { snapshot, admitted, schema: None, savepoints: Owner::default(), over: false }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.snapshot.inner
     }
 
     /// Whether it was admitted exclusively, and so cannot lose.
@@ -113,7 +120,7 @@ impl Transaction {
         let id = table.info().id;
         // All that can fail comes first.
         let (mut keys, mut ends) = (Vec::new(), Vec::new());
-        let mut bytes = inner.writes().bytes();
+        let mut bytes = inner.writes().held_bytes();
         let mut found = cursor.seek_within(from, Direction::Forward, to)?;
         while found && let Some(key) = cursor.key() {
             bytes = inner.writes().bytes_after(bytes, id, key, 0);

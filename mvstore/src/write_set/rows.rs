@@ -91,6 +91,14 @@ impl Rows {
         rows.insert(RowKey::new(table, key), value)
     }
 
+    /// Takes a row out, and gives back its value.
+    pub(super) fn remove(&mut self, key: &Probe<'_>) -> Option<Pending> {
+        match self {
+            Self::Array(rows) => search(rows, key).ok().map(|place| rows.remove(place).1),
+            Self::Tree(rows) => rows.remove(key),
+        }
+    }
+
     /// All of them.
     #[inline]
     pub(super) fn iter(&self) -> Iter<'_> {

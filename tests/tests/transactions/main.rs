@@ -14,6 +14,7 @@ mod inserting_an_existing_key_fails;
 mod ranges_go_both_ways;
 mod reads_match_a_model;
 mod rows_of_any_size_fit;
+mod savepoints_take_back_what_came_after;
 mod sixteen_threads_count_exactly;
 mod snapshots_outlive_everything;
 mod transact_gives_up_in_bounds;
