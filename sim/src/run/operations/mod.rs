@@ -3,6 +3,7 @@
 mod handles;
 mod maintenance;
 mod reads;
+mod savepoints;
 mod scope;
 mod snapshots;
 mod statements;
@@ -60,6 +61,9 @@ pub const ALL: &[Operation] = &[
     write("insert", 10, statements::insert),
     write("delete", 12, statements::delete),
     write("delete-range", 4, statements::delete_range),
+    write("savepoint", 8, savepoints::make),
+    write("take-back", 8, savepoints::take_back),
+    write("release", 4, savepoints::release),
     // Transactions.
     alone("concurrent", 30, transactions::concurrent),
     alone("immediate", 8, transactions::immediate),

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use braid::{Error, Result, Snapshot, Table, Transaction};
+use braid::{Error, Result, Savepoint, Snapshot, Table, Transaction};
 
 use super::reads::Walk;
 use super::{ALL, Act};
@@ -28,6 +28,8 @@ pub struct Scope<'a> {
     acts: &'a mut Vec<oracle::Act>,
     /// Cursors that are open in it.
     pub(super) walks: Vec<Walk>,
+    /// Savepoints that were made in it, the closed ones too.
+    pub(super) savepoints: Vec<Savepoint>,
 }
 
 impl<'a> Scope<'a> {
@@ -37,7 +39,7 @@ impl<'a> Scope<'a> {
         snapshot: &'a Snapshot,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Snapshot(snapshot), acts, walks: Vec::new() }
+        Self { session, open: Open::Snapshot(snapshot), acts, walks: Vec::new(), savepoints: Vec::new() }
     }
 
     /// Statements in a transaction.
@@ -46,7 +48,7 @@ impl<'a> Scope<'a> {
         tx: &'a mut Transaction,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Transaction(tx), acts, walks: Vec::new() }
+        Self { session, open: Open::Transaction(tx), acts, walks: Vec::new(), savepoints: Vec::new() }
     }
 
     /// What can be read.
@@ -69,6 +71,12 @@ impl<'a> Scope<'a> {
     pub(super) fn did(&mut self, table: &Table, what: What) {
         self.session.say(format_args!("  {}({}) {what:?}", table.name(), table.id()));
         self.acts.push(oracle::Act { table: table.id(), what });
+    }
+
+    /// Writes down what was done to a savepoint.
+    pub(super) fn did_to_savepoint(&mut self, what: What) {
+        self.session.say(format_args!("  {what:?}"));
+        self.acts.push(oracle::Act { table: 0, what });
     }
 
     /// Writes down that a table is gone, if that is what the error says.

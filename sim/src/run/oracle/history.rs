@@ -87,6 +87,26 @@ pub enum What {
         /// How many rows it says it has removed.
         removed: u64,
     },
+    /// A savepoint was made. It and the next three are about no table.
+    Savepoint {
+        /// Which one, counted from the transaction's first.
+        number: u32,
+    },
+    /// Everything since a savepoint was taken back.
+    TakenBack {
+        /// To this one.
+        to: u32,
+    },
+    /// A savepoint was released.
+    Released {
+        /// Which one.
+        number: u32,
+    },
+    /// A savepoint was said not to be open.
+    NoSavepoint {
+        /// Which one.
+        number: u32,
+    },
     /// The table was said not to be there.
     Gone,
 }

@@ -11,6 +11,7 @@
 pub mod history;
 pub mod judge;
 pub mod model;
+pub mod own;
 pub mod replay;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use braid::JournalMode;
 
 use super::history::{Schema, SchemaChange};
+use super::own::{Own, OwnRows};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// The timestamps later than `after` up to `until`: where something happened whose own timestamp was not told.
@@ -79,9 +80,6 @@ pub struct Model {
     /// Timestamps of all commits that are known.
     pub commits: BTreeSet<u64>,
 }
-
-/// What one transaction has written so far, by table and key.
-pub type Own = BTreeMap<u32, BTreeMap<Key, Option<Datum>>>;
 
 impl Model {
     /// The model at the start, and then with the changes of the catalog.
@@ -180,7 +178,7 @@ impl Model {
             let seen = table.rows.range::<Key, _>(bounds);
             rows.extend(seen.filter_map(|(key, row)| Some((key.clone(), visible(row, ts)?))));
         }
-        for (key, value) in own.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
+        for (key, value) in own.rows.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
             match value {
                 Some(value) => rows.insert(key.clone(), *value),
                 None => rows.remove(key),
@@ -196,7 +194,7 @@ impl Model {
     }
 
     /// Adds what a commit wrote.
-    pub fn install(&mut self, own: Own, ts: u64) {
+    pub fn install(&mut self, own: OwnRows, ts: u64) {
         for (id, rows) in own {
             let Some(table) = self.tables.get_mut(&id) else { continue };
             for (key, value) in rows {

@@ -14,7 +14,8 @@ use braid::{Conflict, ConflictKind, Durability, Isolation};
 
 use super::Verdict;
 use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
-use super::model::{Model, Own, Span, Start};
+use super::model::{Model, Span, Start};
+use super::own::{Kept, Own};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// Replays a life, and returns every version of its rows.
@@ -55,18 +56,14 @@ pub fn replay(start: &Start, history: &History) -> Result<Model, String> {
 }
 
 fn has_writes(one: &Transaction) -> bool {
-    one.acts.iter().any(|act| match act.what {
-        What::Put { .. } | What::Delete { .. } => true,
-        What::DeleteRange { removed, .. } => removed > 0,
-        _ => false,
-    })
+    !Kept::of(&one.acts).writes.is_empty()
 }
 
 /// Rules 1, 2 and 4 for one that committed; then its writes.
 fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     let mut own = Own::new();
     answers(model, one.begin_ts.unwrap_or(ts - 1), &one.acts, &mut own)?;
-    for (table, rows) in &own {
+    for (table, rows) in &own.rows {
         let dropped = model.tables.get(table).and_then(|table| table.dropped);
         if dropped.is_some_and(|dropped| dropped.is_past(ts)) {
             return Err(format!("it wrote to table {table}, which was dropped at {dropped:?}"));
@@ -85,7 +82,7 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     {
         return Err(format!("it was alone, and another committed at {between}"));
     }
-    model.install(own, ts);
+    model.install(own.rows, ts);
     Ok(())
 }
 
@@ -136,9 +133,7 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
         return (!may_be).then(|| "there".to_owned());
     }
     // At the place of its commit a table may be gone that a transaction has read: the rows are looked at all the same.
-    let mut write = |key: &Key, value| {
-        own.entry(table).or_default().insert(key.clone(), value);
-    };
+    let mut write = |key: &Key, value| own.write(table, key, value);
     match &act.what {
         What::Put { key, value } => write(key, Some(*value)),
         What::Delete { key } => write(key, None),
@@ -170,21 +165,20 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
         }
         What::DeleteRange { from, to, removed } => {
             let rows = model.range(table, (from, to), ts, own);
-            rows.keys().for_each(|key| {
-                own.entry(table).or_default().insert(key.clone(), None);
-            });
+            rows.keys().for_each(|key| own.write(table, key, None));
             return (rows.len() as u64 != *removed).then(|| listed(&rows));
         }
+        What::Savepoint { .. }
+        | What::TakenBack { .. }
+        | What::Released { .. }
+        | What::NoSavepoint { .. } => return own.savepoint(&act.what),
         What::Gone => {}
     }
     None
 }
 
 fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &Own) -> Option<Datum> {
-    match own.get(&table).and_then(|own| own.get(key)) {
-        Some(own) => *own,
-        None => model.get(table, key, ts),
-    }
+    own.get(table, key).unwrap_or_else(|| model.get(table, key, ts))
 }
 
 /// Rows as a person reads them.
@@ -218,7 +212,9 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
             tables.any(|(_, table)| table.dropped.is_some_and(|dropped| dropped.holds(winner)))
         }
         (kind, Some(key)) => {
-            let is_own = one.acts.iter().any(|act| touches(act, kind, key));
+            let Kept { reads, writes } = Kept::of(&one.acts);
+            let blamed = if kind == ConflictKind::WriteWrite { writes } else { reads };
+            let is_own = blamed.iter().any(|act| touches(act, kind, key));
             is_own && tables.any(|(id, _)| model.has_version(*id, &Key::from(key.as_slice()), winner))
         }
         (_, None) => false,

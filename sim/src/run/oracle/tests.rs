@@ -211,3 +211,39 @@ fn the_mode_is_one_that_was_set_last() {
     let at_once = [set(mvcc, 1, true), set(wal, 2, true)];
     assert!(left(&at_once, wal) && left(&at_once, mvcc));
 }
+
+#[test]
+fn savepoints_are_gone_back_to() {
+    let act = |what| Act { table: 0, what };
+    let made = |number| act(What::Savepoint { number });
+    let back = |to| act(What::TakenBack { to });
+    assert!(passes(vec![
+        committed(
+            10,
+            11,
+            vec![
+                put("a", 2),
+                made(0),
+                put("a", 3),
+                made(1),
+                put("b", 4),
+                back(0),
+                get("a", Some(2)),
+                get("b", None),
+            ]
+        ),
+        snapshot(11, vec![get("a", Some(2)), get("b", None)]),
+    ]));
+    let forgotten = vec![put("a", 2), made(0), put("a", 3), back(0), get("a", Some(3))];
+    assert!(!passes(vec![committed(10, 11, forgotten)]), "it is not what it was");
+    assert!(!passes(vec![committed(10, 11, vec![put("a", 2), back(0)])]), "there is no such savepoint");
+    let released = vec![made(0), put("a", 2), act(What::Released { number: 0 }), back(0)];
+    assert!(!passes(vec![committed(10, 11, released)]), "it was released");
+    let refused = |number| vec![put("a", 2), made(0), made(1), back(0), act(What::NoSavepoint { number })];
+    assert!(passes(vec![committed(10, 11, refused(1))]));
+    assert!(!passes(vec![committed(10, 11, refused(0))]), "it is open");
+    assert!(passes(vec![committed(10, 10, vec![made(0), put("a", 2), back(0)])]));
+    let all = What::DeleteRange { from: Bound::Unbounded, to: Bound::Unbounded, removed: 1 };
+    assert!(passes(vec![committed(10, 10, vec![made(0), self::act(all), back(0)])]));
+    assert!(!passes(vec![committed(10, 11, vec![made(0), put("a", 2), back(0)])]), "it wrote nothing");
+}
