@@ -54,7 +54,7 @@ mod table;
 mod transaction;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
-pub use braid_mvstore::Timestamp;
+pub use braid_mvstore::{Refusal, Timestamp};
 pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit};
 pub use database::Database;
@@ -65,6 +65,7 @@ pub use options::{Admission, Durability, Isolation, JournalMode, Options, Transa
 pub use retry::{Outcome, RetryPolicy};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,
+    UpdateStats,
 };
 pub use table::Table;
 pub use transaction::{Cursor, Range, Savepoint, Snapshot, Transaction};

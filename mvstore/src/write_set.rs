@@ -6,6 +6,7 @@
 //! A savepoint remembers nothing itself; from then on the set keeps what each row was before it was changed, and
 //! [`WriteSet::rollback_to`] puts that back.
 
+mod late;
 mod rows;
 mod savepoints;
 
@@ -14,12 +15,14 @@ use std::ops::Bound;
 use braid_vfs::planted;
 use smallvec::SmallVec;
 
+use self::late::LateRows;
+pub use self::late::{NotUpdated, UpdateLimits};
 pub(crate) use self::rows::Row;
 use self::rows::Rows;
-use self::savepoints::{ENTRY_OVERHEAD, MARK_BYTES, Savepoints};
+use self::savepoints::{Before, ENTRY_OVERHEAD, Entry, MARK_BYTES, Savepoints};
 use crate::chain::Pending;
 use crate::key::Probe;
-use crate::{Found, TableId, Timestamp};
+use crate::{Direction, Found, TableId, Timestamp};
 
 /// What a row costs in memory beside the bytes of its key and value.
 const ROW_OVERHEAD: usize = 72;
@@ -27,7 +30,9 @@ const ROW_OVERHEAD: usize = 72;
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub struct WriteSet {
-    rows: Rows,
+    rows: Rows<Pending>,
+    /// Rows that are updated and not looked at. `None` until there is one.
+    late: Option<Box<LateRows>>,
     /// Sorted.
     tables: SmallVec<[TableId; 2]>,
     bytes: usize,
@@ -72,17 +77,14 @@ impl WriteSet {
 
     fn write(&mut self, table: TableId, key: &[u8], value: Option<&[u8]>) {
         let added = value.map_or(0, <[u8]>::len);
-        let stamp = self.savepoints.as_ref().map_or(Timestamp::ZERO, |savepoints| savepoints.stamp());
-        let before = self.rows.replace(table, key, Pending::stamped(value, stamp));
+        let before = self.rows.replace(table, key, Pending::stamped(value, self.stamp()));
         match &before {
             Some(old) => self.bytes -= value_len_of(old),
             None => {
                 self.bytes += key.len() + ROW_OVERHEAD;
-                // Most transactions go on writing to the table that they wrote to last.
-                if self.tables.last() != Some(&table)
-                    && let Err(place) = self.tables.binary_search(&table)
-                {
-                    self.tables.insert(place, table);
+                self.note_table(table);
+                if self.late.is_some() {
+                    self.forget_update(table, key);
                 }
             }
         }
@@ -94,6 +96,22 @@ impl WriteSet {
         }
         self.bytes += added;
         self.version += 1;
+    }
+
+    /// What values that are written now bear.
+    #[inline]
+    fn stamp(&self) -> Timestamp {
+        self.savepoints.as_ref().map_or(Timestamp::ZERO, |savepoints| savepoints.stamp())
+    }
+
+    #[inline]
+    fn note_table(&mut self, table: TableId) {
+        // Most transactions go on writing to the table that they wrote to last.
+        if self.tables.last() != Some(&table)
+            && let Err(place) = self.tables.binary_search(&table)
+        {
+            self.tables.insert(place, table);
+        }
     }
 
     /// Marks what the set is now, inside of what was marked before; the mark's number, which no other one of this set has.
@@ -109,37 +127,42 @@ impl WriteSet {
     /// # Errors
     /// When it is not open. Nothing is changed then.
     pub fn rollback_to(&mut self, savepoint: u64) -> Result<(), NoSuchSavepoint> {
-        let savepoints = self.savepoints.as_mut().ok_or(NoSuchSavepoint)?;
+        let mut savepoints = self.savepoints.take().ok_or(NoSuchSavepoint)?;
         let mut emptied: SmallVec<[TableId; 2]> = SmallVec::new();
-        for _ in 0..savepoints.rewind(savepoint)? {
-            let Some(savepoints::Entry { key, before }) = savepoints.pop() else { break };
+        let undone = savepoints.rewind(savepoint);
+        for _ in 0..undone.unwrap_or_default() {
+            let Some(Entry { key, before }) = savepoints.pop() else { break };
             let (table, key) = (key.table(), key.bytes());
             match before {
-                Some(before) => {
+                Before::Write(Some(before)) => {
                     self.bytes += value_len_of(&before);
                     if let Some(undone) = self.rows.replace(table, key, before) {
                         self.bytes -= value_len_of(&undone);
                     }
+                    continue;
                 }
-                None => {
+                Before::Write(None) => {
                     if let Some(undone) = self.rows.remove(&Probe::new(table, key)) {
                         self.bytes -= value_len_of(&undone) + key.len() + ROW_OVERHEAD;
                     }
-                    if emptied.last() != Some(&table) {
-                        emptied.push(table);
-                    }
                 }
+                Before::Update(before) => self.restore_update(table, key, before.map(|before| *before)),
+            }
+            if emptied.last() != Some(&table) {
+                emptied.push(table);
             }
         }
         self.undo_bytes = savepoints.bytes();
+        self.savepoints = Some(savepoints);
         self.version += u64::from(!planted!(RollbackUnnoticed));
         let has_rows = |table: &TableId| {
             let (from, to) = table_bounds(*table, Bound::Unbounded, Bound::Unbounded);
             self.rows.range(from, to).next().is_some()
+                || self.first_updated(*table, Bound::Unbounded, Direction::Forward).is_some()
         };
         emptied.retain(|table| !has_rows(table));
         self.tables.retain(|table| !emptied.contains(table));
-        Ok(())
+        undone.map(drop)
     }
 
     /// Forgets a savepoint and those after it; what was changed since stays.
@@ -180,16 +203,21 @@ impl WriteSet {
         self.rows.iter().filter_map(Row::public)
     }
 
-    /// How many rows it writes.
+    /// The rows from a key on, ordered by table and key.
+    pub fn iter_from(&self, table: TableId, key: &[u8]) -> impl Iterator<Item = WriteRow<'_>> {
+        self.rows.range(Bound::Included(Probe::new(table, key)), Bound::Unbounded).filter_map(Row::public)
+    }
+
+    /// How many rows it writes; those that have an update are not among them.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it writes nothing.
+    /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.len() == 0
+        self.rows.len() == 0 && self.updates() == 0
     }
 
     /// About how much memory its rows occupy, and will in a generation: keys, values and what surrounds them.
@@ -215,7 +243,10 @@ impl WriteSet {
             // The journal keeps the old value.
             Some(_) if goes_on => bytes,
             Some(old) => bytes.saturating_sub(value_len_of(old)),
-            None => bytes.saturating_add(key.len() + ROW_OVERHEAD),
+            None => {
+                let (freed, kept) = self.update_bytes(table, key);
+                bytes.saturating_sub(freed).saturating_add(kept).saturating_add(key.len() + ROW_OVERHEAD)
+            }
         };
         grown.saturating_add(undo).saturating_add(value_len)
     }
@@ -232,7 +263,8 @@ impl WriteSet {
     /// The most that a write of such a row can add to [`held_bytes`](WriteSet::held_bytes).
     #[must_use]
     pub const fn most_bytes(key_len: usize, value_len: usize) -> usize {
-        Self::row_bytes(key_len, value_len).saturating_add(key_len).saturating_add(ENTRY_OVERHEAD)
+        // A write that replaces an update may leave two entries.
+        Self::row_bytes(key_len, value_len).saturating_add(2 * (key_len + ENTRY_OVERHEAD))
     }
 
     /// Changes with every write, with [`rollback_to`](WriteSet::rollback_to), and with [`clear`](WriteSet::clear).
@@ -255,6 +287,7 @@ impl WriteSet {
         self.version += 1;
         self.undo_bytes = 0;
         self.savepoints = None;
+        self.late = None;
     }
 
     /// The keys as they are stored, in order.

@@ -21,6 +21,8 @@ pub(super) enum Left {
     HeldBack,
     /// The log needs a segment of at least so many bytes.
     SegmentNeeded(u64),
+    /// The updates make more of their rows than there is room reserved for: so many bytes.
+    RoomNeeded(usize),
     /// The clock needs the log durable through here.
     ClockNeedsSync(Lsn),
 }

@@ -39,6 +39,7 @@ use super::budget::Reservation;
 use super::gate::Pass;
 use super::schema::SchemaChange;
 use super::shared::{Core, Writer};
+use super::updates::{self, Made};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -65,6 +66,9 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) reads: Option<&'a ReadSet>,
     /// What the commit does to the catalog, beside its rows.
     pub(crate) schema: Option<SchemaChange>,
+    /// Bytes of the row store that are reserved for it.
+    pub(crate) reserved: usize,
+    pub(crate) made: Made,
 }
 
 /// A commit that is installed and not yet known to stand.
@@ -89,7 +93,8 @@ impl Core {
     pub(crate) fn install(&self, request: &mut CommitRequest<'_>) -> Result<Installed> {
         let writer = self.writer()?;
         writer.check()?;
-        let reservation = self.admit(writer, request.writes.bytes())?;
+        request.reserved = request.writes.bytes();
+        let reservation = self.admit(writer, request.reserved)?;
         // Taken out, not borrowed: what is called from here, a subscriber of traces say, may commit something itself.
         let mut record = RECORD.with(Cell::take).unwrap_or_default();
         encode(&mut record, request.writes);
@@ -152,12 +157,14 @@ impl Core {
         record: &mut EncodedRecord,
         reservation: Reservation<'_>,
     ) -> Result<Installed> {
-        let bytes = request.writes.bytes();
         let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
         loop {
             let left = match self.try_install(writer, request, record) {
-                Ok(installed) => return Ok(installed),
+                Ok(installed) => {
+                    self.counters.made(request.made);
+                    return Ok(installed);
+                }
                 Err(left) => left,
             };
             match left {
@@ -182,7 +189,12 @@ impl Core {
                             .wait(request.busy_timeout)
                             .ok_or_else(|| Error::locked_out(request.begin_ts))?,
                     );
-                    reservation = Some(self.admit(writer, bytes)?);
+                    reservation = Some(self.admit(writer, request.reserved)?);
+                }
+                Left::RoomNeeded(bytes) => {
+                    drop(reservation.take());
+                    request.reserved = self.room_for(bytes);
+                    reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
                 Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,
@@ -197,9 +209,15 @@ impl Core {
         record: &mut EncodedRecord,
     ) -> Result<Installed, Left> {
         let view = self.view.load();
+        let has_updates = request.writes.updates() > 0;
+        let fetched = if has_updates { Some(self.fetch_updates(&view, request)?) } else { None };
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);
+        let mut updates = match fetched {
+            Some(fetched) => Some(fetched.guess(&view, request, record, &guard)?),
+            None => None,
+        };
 
         let mut section = writer.section.lock();
         let section = &mut *section;
@@ -210,6 +228,9 @@ impl Core {
             return Err(Left::Stale);
         }
         self.validate_active(&prepared, request)?;
+        if let Some(updates) = &mut updates {
+            updates.catch_up(self, request, record)?;
+        }
         let timestamp = self.next_timestamp(writer, section)?;
         let end = append_commit(section, record, timestamp)?;
         section.clock.advance(timestamp);
@@ -217,9 +238,11 @@ impl Core {
             self.installed_ts.store(timestamp.get(), Ordering::SeqCst);
             braid_vfs::sync::thread::yield_now();
         }
-        prepared.install(&mut section.rights, request.writes, timestamp, || {
-            self.trim_watermark(view.active.start_ts())
-        });
+        let watermark = || self.trim_watermark(view.active.start_ts());
+        if let Some(updates) = updates {
+            updates.install(section, request, timestamp, watermark);
+        }
+        prepared.install(&mut section.rights, request.writes, timestamp, watermark);
         if let Some(change) = request.schema.take() {
             change.apply(&self.tables, timestamp);
         }
@@ -236,8 +259,11 @@ impl Core {
 
 fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
     record.begin(kind::COMMIT);
+    if writes.updates() > 0 {
+        return updates::encode_before(record, writes);
+    }
     for row in writes.iter() {
-        record::encode_change(record, Change { table: row.table, key: row.key, value: row.value.value() });
+        record::encode_change(record, Change::of(&row));
     }
     record.finish();
 }

@@ -17,6 +17,7 @@ mod schema;
 mod shared;
 mod stats;
 mod tables;
+mod updates;
 mod validate;
 mod view;
 
@@ -31,4 +32,5 @@ pub(crate) use recovery::log_dir;
 pub(crate) use schema::SchemaChange;
 pub(crate) use shared::Core;
 pub(crate) use tables::{FIRST_USER_TABLE, NAMES, TABLES, TableInfo};
+pub(crate) use updates::Made;
 pub(crate) use view::View;

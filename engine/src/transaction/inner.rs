@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Found, Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
@@ -164,11 +164,18 @@ impl Inner {
 
     /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
     /// run under the lock: it may well read on in the same transaction.
-    fn own(&self, table: TableId, key: &[u8]) -> Option<Option<Vec<u8>>> {
+    fn own(&self, table: TableId, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
         if self.writes_version() == 0 {
-            return None;
+            return Ok(None);
         }
-        self.writes.lock().get(table, key).map(|found| found.value().map(<[u8]>::to_vec))
+        let copy = |found: Found<'_>| found.value().map(<[u8]>::to_vec);
+        let writes = self.writes.lock();
+        let own = writes.get(table, key).map(copy);
+        if own.is_some() || !writes.is_updated(table, key) {
+            return Ok(own);
+        }
+        drop(writes);
+        self.settle(table, key).map(Some)
     }
 
     /// Looks a row up: own writes, generations from the newest, base.
@@ -178,11 +185,22 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(own) = self.own(table, key)
+        if let Some(own) = self.own(table, key)?
             && !(planted!(OwnTombstoneOverlooked) && own.is_none())
         {
             return Ok(own.as_deref().map(read));
         }
+        self.get_committed(table, key, read)
+    }
+
+    /// The same without own writes.
+    #[inline]
+    pub(super) fn get_committed<R>(
+        &self,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         if let Some(mut reads) = self.reads().filter(|_| !planted!(LookupNotRecorded)) {
             self.check_size(reads.bytes_with(key.len()))?;
             reads.key(table, key);

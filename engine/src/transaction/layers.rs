@@ -207,6 +207,9 @@ impl Layers {
                 self.place = Place::End;
                 return Ok(false);
             };
+            if layer == Layer::Own && self.own.is_updated() {
+                self.own.settle(own, self.table)?;
+            }
             if layer == Layer::Base {
                 if let Some(base) = &mut self.base {
                     let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));

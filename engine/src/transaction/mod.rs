@@ -10,6 +10,7 @@ mod range;
 mod read_set;
 mod savepoint;
 mod snapshot;
+mod update;
 mod write;
 
 pub use cursor::Cursor;

@@ -10,7 +10,7 @@ use super::cursor::Cursor;
 use super::inner::Inner;
 use super::savepoint::Owner;
 use super::snapshot::Snapshot;
-use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChange};
+use crate::core::{Commit, CommitRequest, Exclusive, Installed, Made, SchemaChange};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::table::Table;
@@ -175,6 +175,8 @@ impl Transaction {
             writes: &mut writes,
             reads: inner.reads().as_deref(),
             schema: self.schema.take(),
+            reserved: 0,
+            made: Made::default(),
         });
         writes.clear();
         installed.map(Some)

@@ -21,6 +21,7 @@
 use braid_vfs::planted;
 
 use super::NoSuchSavepoint;
+use super::late::Late;
 use crate::chain::Pending;
 use crate::key::RowKey;
 use crate::{TableId, Timestamp};
@@ -45,14 +46,32 @@ struct Mark {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: RowKey,
-    /// `None`: the write set did not have it.
-    pub(super) before: Option<Pending>,
+    pub(super) before: Before,
+}
+
+/// `None`: the write set did not have it.
+#[derive(Debug)]
+pub(super) enum Before {
+    /// A write of the row.
+    Write(Option<Pending>),
+    /// An update of it.
+    Update(Option<Box<Late>>),
 }
 
 impl Entry {
     fn bytes(&self) -> usize {
-        let value = self.before.as_ref().map_or(0, super::value_len_of);
+        let value = match &self.before {
+            Before::Write(before) => before.as_ref().map_or(0, super::value_len_of),
+            Before::Update(before) => before.as_ref().map_or(0, |before| before.bytes()),
+        };
         ENTRY_OVERHEAD + self.key.bytes().len() + value
+    }
+
+    fn stamp(&self) -> Option<Timestamp> {
+        match &self.before {
+            Before::Write(before) => before.as_ref().map(Pending::stamp),
+            Before::Update(before) => before.as_ref().map(|before| before.stamp),
+        }
     }
 }
 
@@ -93,13 +112,24 @@ impl Savepoints {
         !self.open.is_empty() && stamp.is_none_or(|stamp| stamp < self.stamp())
     }
 
-    /// A row was changed: this is what it was.
+    /// A row was written: this is what was written before.
     pub(super) fn record(&mut self, table: TableId, key: &[u8], before: Option<Pending>) {
         if self.wants(before.as_ref().map(Pending::stamp)) {
-            let entry = Entry { key: RowKey::new(table, key), before };
-            self.bytes += entry.bytes();
-            self.journal.push(entry);
+            self.push(Entry { key: RowKey::new(table, key), before: Before::Write(before) });
         }
+    }
+
+    /// A row was updated, or is so no longer: this is how it was updated before.
+    pub(super) fn record_update(&mut self, table: TableId, key: &[u8], before: Option<Late>) {
+        if self.wants(before.as_ref().map(|before| before.stamp)) && !planted!(UpdateNotUndone) {
+            let before = Before::Update(before.map(Box::new));
+            self.push(Entry { key: RowKey::new(table, key), before });
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
+        self.journal.push(entry);
     }
 
     /// Closes the savepoints behind one that is open, and says how many entries are to be undone.
@@ -134,9 +164,7 @@ impl Savepoints {
                 let mut kept = entries;
                 for at in entries..self.journal.len() {
                     let Some(entry) = self.journal.get(at) else { break };
-                    if entry.before.as_ref().is_some_and(|before| before.stamp() >= around)
-                        || planted!(InnerUndoForgotten)
-                    {
+                    if entry.stamp().is_some_and(|stamp| stamp >= around) || planted!(InnerUndoForgotten) {
                         self.bytes -= entry.bytes();
                     } else {
                         self.journal.swap(kept, at);

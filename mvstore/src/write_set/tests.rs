@@ -65,7 +65,7 @@ fn it_behaves_like_a_map() {
             assert_eq!(set.bytes(), expected, "what a write costs is known before it");
             model.insert((table, key), value);
         }
-        assert_eq!(set.len(), model.len());
+        assert_eq!(set.written(), model.len());
         assert_eq!(set.is_empty(), model.is_empty());
         let expected: Vec<_> = model.iter().map(|((t, k), v)| (*t, &**k, v.as_deref())).collect();
         assert_eq!(set.iter().map(|row| pair(&row)).collect::<Vec<_>>(), expected);

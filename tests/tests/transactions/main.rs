@@ -21,3 +21,4 @@ mod transact_gives_up_in_bounds;
 mod transact_passes_errors_and_panics_through;
 mod transact_retries_until_it_commits;
 mod unfinished_ranges_outlive_their_transaction;
+mod updates_of_one_row_do_not_conflict;
