@@ -9,6 +9,7 @@ mod snapshots;
 mod statements;
 mod tables;
 mod transactions;
+mod updates;
 
 use super::session::Session;
 
@@ -61,6 +62,10 @@ pub const ALL: &[Operation] = &[
     write("insert", 10, statements::insert),
     write("delete", 12, statements::delete),
     write("delete-range", 4, statements::delete_range),
+    write("add", 12, updates::add),
+    write("max", 4, updates::max),
+    write("min", 4, updates::min),
+    write("append", 6, updates::append),
     write("savepoint", 8, savepoints::make),
     write("take-back", 8, savepoints::take_back),
     write("release", 4, savepoints::release),
@@ -72,6 +77,7 @@ pub const ALL: &[Operation] = &[
     alone("transact-panics", 2, transactions::transact_panics),
     alone("put-one", 15, transactions::put_one),
     alone("delete-one", 5, transactions::delete_one),
+    alone("update-one", 10, updates::one),
     alone("get-one", 6, transactions::get_one),
     // Snapshots.
     alone("snapshot", 12, snapshots::look),

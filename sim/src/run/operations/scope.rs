@@ -7,7 +7,7 @@ use braid::{Error, Result, Savepoint, Snapshot, Table, Transaction};
 use super::reads::Walk;
 use super::{ALL, Act};
 use crate::run::oracle::{self, What};
-use crate::run::rows::{Key, any_key};
+use crate::run::rows::{Key, any_key, number_key, text_key};
 use crate::run::session::Session;
 
 /// What is open.
@@ -94,7 +94,12 @@ impl<'a> Scope<'a> {
     /// Some key.
     pub(super) fn key(&mut self) -> Key {
         let keys = self.session.shared.plan.keys;
-        any_key(&mut self.session.rng, keys)
+        let rng = &mut self.session.rng;
+        match rng.u8(0..12) {
+            0 => number_key(rng),
+            1 => text_key(rng),
+            _ => any_key(rng, keys),
+        }
     }
 
     /// Some range, which may be empty or the wrong way round.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use braid::{Conflict, Durability, Isolation, JournalMode};
 
-use crate::run::oracle::Span;
+use crate::run::oracle::{Span, Step};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// A place in the order of everything that happened in a life, and the time on its clock.
@@ -73,6 +73,20 @@ pub enum What {
         /// The value.
         value: Datum,
     },
+    /// An update that was taken.
+    Update {
+        /// The key.
+        key: Key,
+        /// What is to be done.
+        step: Step,
+    },
+    /// An update that was refused at once.
+    NotUpdated {
+        /// The key.
+        key: Key,
+        /// What was to be done.
+        step: Step,
+    },
     /// A delete.
     Delete {
         /// The key.
@@ -125,6 +139,11 @@ pub enum Outcome {
     },
     /// It lost.
     Lost(Box<Conflict>),
+    /// An update of this row could not be made.
+    Refused {
+        /// The key.
+        key: Key,
+    },
     /// It may have committed, and then here.
     Unknown {
         /// Its place, if it has.
@@ -281,7 +300,8 @@ impl History {
     /// Answers that were written down.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        let is_read = |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. });
+        let is_read =
+            |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. } | What::Update { .. });
         let acts = self.transactions.iter().map(|one| one.acts.iter().filter(is_read).count() as u64);
         acts.sum::<u64>() + self.glimpses.len() as u64 + self.dumps.len() as u64
     }

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod model;
 pub mod own;
 pub mod replay;
+pub mod step;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use self::{
     judge::{Ending, judge, judge_mode, promise},
     model::{Model, Span, Start},
     replay::replay,
+    step::Step,
 };
 
 /// A sentence that says what is wrong.

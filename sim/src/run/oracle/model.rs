@@ -178,10 +178,12 @@ impl Model {
             let seen = table.rows.range::<Key, _>(bounds);
             rows.extend(seen.filter_map(|(key, row)| Some((key.clone(), visible(row, ts)?))));
         }
-        for (key, value) in own.rows.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
-            match value {
-                Some(value) => rows.insert(key.clone(), *value),
-                None => rows.remove(key),
+        for (key, row) in own.rows.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
+            match row.value(rows.get(key).copied()) {
+                Some(Some(value)) => rows.insert(key.clone(), value),
+                Some(None) => rows.remove(key),
+                // Whoever comes to it is told; whoever does not still counts it.
+                None => rows.insert(key.clone(), Datum::of(b"refused")),
             };
         }
         rows
@@ -193,14 +195,32 @@ impl Model {
         self.range(table, (&Bound::Unbounded, &Bound::Unbounded), ts, &Own::new())
     }
 
-    /// Adds what a commit wrote.
-    pub fn install(&mut self, own: OwnRows, ts: u64) {
+    /// Adds what a commit wrote. What it updated is made of the newest there is.
+    ///
+    /// # Errors
+    /// When an update should have been refused.
+    pub fn install(&mut self, own: OwnRows, ts: u64) -> Result<(), String> {
         for (id, rows) in own {
             let Some(table) = self.tables.get_mut(&id) else { continue };
-            for (key, value) in rows {
-                table.rows.entry(key).or_default().push((ts, value));
+            for (key, row) in rows {
+                let versions = table.rows.entry(key.clone()).or_default();
+                let before = versions.last().and_then(|(_, value)| *value);
+                let Some(value) = row.value(before) else {
+                    return Err(format!("{row:?} of `{key:?}` cannot be made of {before:?}"));
+                };
+                versions.push((ts, value));
             }
         }
+        Ok(())
+    }
+
+    /// Every value that a row had since a moment.
+    pub fn values_since(&self, key: &Key, ts: u64) -> impl Iterator<Item = (u32, Option<Datum>)> {
+        self.tables.iter().flat_map(move |(id, table)| {
+            let versions = table.rows.get(key).map(Vec::as_slice).unwrap_or_default();
+            let later = versions.iter().filter(move |(at, _)| *at > ts).map(|(_, value)| *value);
+            std::iter::once(visible(versions, ts)).chain(later).map(move |value| (*id, value))
+        })
     }
 }
 
