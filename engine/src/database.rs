@@ -343,6 +343,38 @@ impl Database {
         self.one_statement(|tx| tx.delete(table, key.as_ref()))
     }
 
+    /// Adds to a number, in a transaction of its own. No conflict with others that do so: see [`Transaction::add`].
+    ///
+    /// # Errors
+    /// As for [`Transaction::add`] and [`Transaction::commit`].
+    pub fn add(&self, table: &Table, key: impl AsRef<[u8]>, number: i64) -> Result<Commit> {
+        self.one_statement(|tx| tx.add(table, key.as_ref(), number))
+    }
+
+    /// Raises a number to at least `number`, in a transaction of its own: see [`Transaction::max`].
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn max(&self, table: &Table, key: impl AsRef<[u8]>, number: i64) -> Result<Commit> {
+        self.one_statement(|tx| tx.max(table, key.as_ref(), number))
+    }
+
+    /// Lowers a number to at most `number`, in a transaction of its own: see [`Transaction::min`].
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn min(&self, table: &Table, key: impl AsRef<[u8]>, number: i64) -> Result<Commit> {
+        self.one_statement(|tx| tx.min(table, key.as_ref(), number))
+    }
+
+    /// Appends to a value, in a transaction of its own: see [`Transaction::append`].
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn append(&self, table: &Table, key: impl AsRef<[u8]>, bytes: impl AsRef<[u8]>) -> Result<Commit> {
+        self.one_statement(|tx| tx.append(table, key.as_ref(), bytes.as_ref()))
+    }
+
     fn one_statement(&self, statement: impl FnMut(&mut Transaction) -> Result<()>) -> Result<Commit> {
         self.transact(RetryPolicy::default(), statement).map(|outcome| outcome.commit)
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use braid_mvstore::Timestamp;
+use braid_mvstore::{Refusal, Timestamp};
 use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryError};
 
 use crate::base::BaseError;
@@ -310,6 +310,24 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+
+    /// An update (`add`, `max`, `min`, `append`) cannot be made of what the row holds. Nothing of the transaction was
+    /// applied if its commit says so, and nothing was changed in it if another call does.
+    #[error("key {} in table `{table}` cannot be updated: {refusal}", DisplayKey(key))]
+    UpdateRefused {
+        /// The table.
+        table: String,
+        /// The key.
+        key: Vec<u8>,
+        /// Why.
+        refusal: Refusal,
+    },
+
+    /// The savepoint is not open in this transaction.
+    #[error(
+        "the savepoint is not open in this transaction: it was released, or an earlier one was released or rolled back to, or it is another transaction's; make a new one"
+    )]
+    NoSuchSavepoint,
 
     /// The transaction this belongs to is committed or rolled back.
     #[error("the transaction is over; begin a new one")]

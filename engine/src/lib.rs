@@ -61,7 +61,7 @@ mod tokens;
 mod transaction;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
-pub use braid_mvstore::Timestamp;
+pub use braid_mvstore::{Refusal, Timestamp};
 pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
@@ -74,10 +74,10 @@ pub use retry::{Outcome, RetryPolicy};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, LogStats, OpenSnapshot, RowStoreStats,
-    Stats,
+    Stats, UpdateStats,
 };
 pub use table::Table;
-pub use transaction::{CommitFuture, Cursor, Range, Snapshot, Transaction};
+pub use transaction::{CommitFuture, Cursor, Range, Savepoint, Snapshot, Transaction};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

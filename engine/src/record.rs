@@ -11,7 +11,7 @@
 //!
 //! Its timestamp is the record's tag. The other kinds carry one little-endian number or byte.
 
-use braid_mvstore::{TableId, Timestamp};
+use braid_mvstore::{TableId, Timestamp, WriteRow};
 use braid_wal::{EncodedRecord, RecordKind};
 
 use crate::options::JournalMode;
@@ -43,6 +43,14 @@ pub(crate) struct Change<'a> {
     pub(crate) key: &'a [u8],
     /// The new value; `None`: deleted.
     pub(crate) value: Option<&'a [u8]>,
+}
+
+impl<'a> Change<'a> {
+    /// The change that a transaction's write is.
+    #[inline]
+    pub(crate) fn of(row: &WriteRow<'a>) -> Self {
+        Self { table: row.table, key: row.key, value: row.value.value() }
+    }
 }
 
 /// A finished record of the engine's own.

@@ -16,6 +16,8 @@ pub struct Stats {
     pub rollbacks: u64,
     /// Transactions that lost.
     pub conflicts: ConflictStats,
+    /// Updates of rows that were not looked at.
+    pub updates: UpdateStats,
     /// Further attempts made by `transact`.
     pub retries: u64,
     /// Transactions that `transact` admitted exclusively after their losses.
@@ -46,6 +48,16 @@ pub struct Stats {
     pub sequences: u64,
     /// Blocks of ids that sequences reserved, each with a commit of its own that `commits` does not count.
     pub sequence_blocks: u64,
+}
+
+/// Updates (`add`, `max`, `min`, `append`) that commits have made of rows as they were by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpdateStats {
+    /// All of them; several of one row in one transaction are one.
+    pub made: u64,
+    /// Of these, the ones whose row somebody else changed since the transaction began: conflicts, had they been writes.
+    pub absorbed: u64,
 }
 
 /// Lost transactions, by the kind of conflict.
@@ -202,6 +214,7 @@ pub(crate) fn of(core: &Core) -> Stats {
             locked: counters.locked.get(),
             snapshot: counters.snapshot.get(),
         },
+        updates: UpdateStats { made: counters.updates.get(), absorbed: counters.absorbed.get() },
         retries: counters.retries.get(),
         escalations: counters.escalations.get(),
         max_attempts: counters.max_attempts.get(),

@@ -69,6 +69,7 @@ struct Header {
 pub(crate) struct Source {
     bytes: *const u8,
     len: usize,
+    stamp: Timestamp,
 }
 
 fn layout(len: usize) -> Option<Layout> {
@@ -96,7 +97,7 @@ impl Pointable for Version {
         if address.is_null() {
             handle_alloc_error(layout);
         }
-        let header = Header { commit_ts: Timestamp::ZERO, prev: Atomic::null(), len: source.len };
+        let header = Header { commit_ts: source.stamp, prev: Atomic::null(), len: source.len };
         // SAFETY: the allocation is large enough for and aligned as the header, and nobody else knows it.
         unsafe { address.cast::<Header>().write(header) };
         if source.len != TOMBSTONE {
@@ -168,11 +169,21 @@ pub(crate) struct Pending(Atomic<Version>);
 impl Pending {
     /// A version of `value`, `None` for a tombstone.
     pub(crate) fn new(value: Option<&[u8]>) -> Self {
+        Self::stamped(value, Timestamp::ZERO)
+    }
+
+    /// The same with a number of the owner's, which stands where the timestamp of the commit will.
+    pub(crate) fn stamped(value: Option<&[u8]>, stamp: Timestamp) -> Self {
         let source = match value {
-            Some(bytes) => Source { bytes: bytes.as_ptr(), len: bytes.len() },
-            None => Source { bytes: ptr::null(), len: TOMBSTONE },
+            Some(bytes) => Source { bytes: bytes.as_ptr(), len: bytes.len(), stamp },
+            None => Source { bytes: ptr::null(), len: TOMBSTONE, stamp },
         };
         Self(Atomic::init(source))
+    }
+
+    /// See [`stamped`](Self::stamped).
+    pub(crate) fn stamp(&self) -> Timestamp {
+        self.version().map_or(Timestamp::ZERO, Version::commit_ts)
     }
 
     /// The version, unless a chain has taken it.

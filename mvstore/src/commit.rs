@@ -47,7 +47,7 @@ impl Generation {
     /// Finds or creates the chain of every written key. Takes no lock; an empty chain is invisible to everybody, so
     /// dropping the result leaves nothing behind but memory that the next writer of the key uses.
     pub fn prepare<'g>(&'g self, writes: &WriteSet, guard: &'g Guard) -> Prepared<'g> {
-        let mut rows = SmallVec::with_capacity(writes.len());
+        let mut rows = SmallVec::with_capacity(writes.written());
         rows.extend(writes.rows().map(|row| self.find_or_create(row.key)));
         Prepared { generation: self, guard, rows, version: writes.version() }
     }
@@ -103,7 +103,7 @@ impl<'g> Prepared<'g> {
             "rights of another generation"
         );
         assert!(
-            writes.version() == self.version && writes.len() == self.rows.len(),
+            writes.version() == self.version && writes.written() == self.rows.len(),
             "the write set is not the one that was prepared"
         );
         let watermark = LazyCell::new(watermark);

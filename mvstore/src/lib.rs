@@ -22,10 +22,12 @@ mod index;
 mod key;
 mod registry;
 mod replay;
+mod resolve;
 mod scan;
 #[cfg(test)]
 mod testing;
 mod timestamp;
+mod update;
 mod write_set;
 
 pub use epoch::{Guard, pin};
@@ -39,6 +41,8 @@ pub use registry::{
     Registration, SnapshotInfo, SnapshotKind, SnapshotRegistry, SnapshotSource, TooManySnapshots,
 };
 pub use replay::ReplayBatch;
+pub use resolve::Resolved;
 pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
 pub use timestamp::Timestamp;
-pub use write_set::{WriteRow, WriteSet};
+pub use update::{Refusal, Update};
+pub use write_set::{NoSuchSavepoint, NotUpdated, UpdateLimits, WriteRow, WriteSet};

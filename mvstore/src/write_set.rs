@@ -2,18 +2,27 @@
 //!
 //! One value per row, the last one written, in key order. Each is kept as the version that the commit will push into
 //! the row's chain, so that installing copies nothing and allocates nothing.
+//!
+//! A savepoint remembers nothing itself; from then on the set keeps what each row was before it was changed, and
+//! [`WriteSet::rollback_to`] puts that back.
 
+mod late;
 mod rows;
+mod savepoints;
 
 use std::ops::Bound;
 
+use braid_vfs::planted;
 use smallvec::SmallVec;
 
+use self::late::LateRows;
+pub use self::late::{NotUpdated, UpdateLimits};
 pub(crate) use self::rows::Row;
 use self::rows::Rows;
+use self::savepoints::{Before, ENTRY_OVERHEAD, Entry, MARK_BYTES, Savepoints};
 use crate::chain::Pending;
 use crate::key::Probe;
-use crate::{Found, TableId};
+use crate::{Direction, Found, TableId, Timestamp};
 
 /// What a row costs in memory beside the bytes of its key and value.
 const ROW_OVERHEAD: usize = 72;
@@ -21,12 +30,22 @@ const ROW_OVERHEAD: usize = 72;
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub struct WriteSet {
-    rows: Rows,
+    rows: Rows<Pending>,
+    /// Rows that are updated and not looked at. `None` until there is one.
+    late: Option<Box<LateRows>>,
     /// Sorted.
     tables: SmallVec<[TableId; 2]>,
     bytes: usize,
     version: u64,
+    /// Of the savepoints.
+    undo_bytes: usize,
+    /// `None` until there is one.
+    savepoints: Option<Box<Savepoints>>,
 }
+
+/// The savepoint is not open: it was released or rolled past, or it is another set's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchSavepoint;
 
 /// One row of a [`WriteSet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +77,22 @@ impl WriteSet {
 
     fn write(&mut self, table: TableId, key: &[u8], value: Option<&[u8]>) {
         let added = value.map_or(0, <[u8]>::len);
-        match self.rows.replace(table, key, Pending::new(value)) {
-            Some(old) => self.bytes -= value_len_of(&old),
+        let before = self.rows.replace(table, key, Pending::stamped(value, self.stamp()));
+        match &before {
+            Some(old) => self.bytes -= value_len_of(old),
             None => {
                 self.bytes += key.len() + ROW_OVERHEAD;
-                // Most transactions go on writing to the table that they wrote to last.
-                if self.tables.last() != Some(&table)
-                    && let Err(place) = self.tables.binary_search(&table)
-                {
-                    self.tables.insert(place, table);
+                self.note_table(table);
+                if self.late.is_some() {
+                    self.forget_update(table, key);
                 }
             }
+        }
+        if let Some(savepoints) = &mut self.savepoints
+            && !(planted!(DeleteNotUndone) && value.is_none())
+        {
+            savepoints.record(table, key, before);
+            self.undo_bytes = savepoints.bytes();
         }
         self.bytes += added;
         self.version += 1;
@@ -81,6 +105,84 @@ impl WriteSet {
         if self.get(table, key).and_then(Found::value).is_some_and(|old| old.len() == value.len()) {
             self.rows.replace(table, key, Pending::new(Some(value)));
         }
+    }
+
+    /// What values that are written now bear.
+    #[inline]
+    fn stamp(&self) -> Timestamp {
+        self.savepoints.as_ref().map_or(Timestamp::ZERO, |savepoints| savepoints.stamp())
+    }
+
+    #[inline]
+    fn note_table(&mut self, table: TableId) {
+        // Most transactions go on writing to the table that they wrote to last.
+        if self.tables.last() != Some(&table)
+            && let Err(place) = self.tables.binary_search(&table)
+        {
+            self.tables.insert(place, table);
+        }
+    }
+
+    /// Marks what the set is now, inside of what was marked before; the mark's number, which no other one of this set has.
+    pub fn savepoint(&mut self) -> u64 {
+        let savepoints = self.savepoints.get_or_insert_default();
+        let serial = savepoints.open();
+        self.undo_bytes = savepoints.bytes();
+        serial
+    }
+
+    /// Makes the set what it was at a savepoint, which stays open; those after it are gone. Costs what was changed since.
+    ///
+    /// # Errors
+    /// When it is not open. Nothing is changed then.
+    pub fn rollback_to(&mut self, savepoint: u64) -> Result<(), NoSuchSavepoint> {
+        let mut savepoints = self.savepoints.take().ok_or(NoSuchSavepoint)?;
+        let mut emptied: SmallVec<[TableId; 2]> = SmallVec::new();
+        let undone = savepoints.rewind(savepoint);
+        for _ in 0..undone.unwrap_or_default() {
+            let Some(Entry { key, before }) = savepoints.pop() else { break };
+            let (table, key) = (key.table(), key.bytes());
+            match before {
+                Before::Write(Some(before)) => {
+                    self.bytes += value_len_of(&before);
+                    if let Some(undone) = self.rows.replace(table, key, before) {
+                        self.bytes -= value_len_of(&undone);
+                    }
+                    continue;
+                }
+                Before::Write(None) => {
+                    if let Some(undone) = self.rows.remove(&Probe::new(table, key)) {
+                        self.bytes -= value_len_of(&undone) + key.len() + ROW_OVERHEAD;
+                    }
+                }
+                Before::Update(before) => self.restore_update(table, key, before.map(|before| *before)),
+            }
+            if emptied.last() != Some(&table) {
+                emptied.push(table);
+            }
+        }
+        self.undo_bytes = savepoints.bytes();
+        self.savepoints = Some(savepoints);
+        self.version += u64::from(!planted!(RollbackUnnoticed));
+        let has_rows = |table: &TableId| {
+            let (from, to) = table_bounds(*table, Bound::Unbounded, Bound::Unbounded);
+            self.rows.range(from, to).next().is_some()
+                || self.first_updated(*table, Bound::Unbounded, Direction::Forward).is_some()
+        };
+        emptied.retain(|table| !has_rows(table));
+        self.tables.retain(|table| !emptied.contains(table));
+        undone.map(drop)
+    }
+
+    /// Forgets a savepoint and those after it; what was changed since stays.
+    ///
+    /// # Errors
+    /// When it is not open.
+    pub fn release(&mut self, savepoint: u64) -> Result<(), NoSuchSavepoint> {
+        let savepoints = self.savepoints.as_mut().ok_or(NoSuchSavepoint)?;
+        savepoints.release(savepoint)?;
+        self.undo_bytes = savepoints.bytes();
+        Ok(())
     }
 
     /// What this transaction wrote to a row, if it did.
@@ -110,16 +212,21 @@ impl WriteSet {
         self.rows.iter().filter_map(Row::public)
     }
 
-    /// How many rows it writes.
+    /// The rows from a key on, ordered by table and key.
+    pub fn iter_from(&self, table: TableId, key: &[u8]) -> impl Iterator<Item = WriteRow<'_>> {
+        self.rows.range(Bound::Included(Probe::new(table, key)), Bound::Unbounded).filter_map(Row::public)
+    }
+
+    /// How many rows it writes; those that have an update are not among them.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it writes nothing.
+    /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.len() == 0
+        self.rows.len() == 0 && self.updates() == 0
     }
 
     /// About how much memory its rows occupy, and will in a generation: keys, values and what surrounds them.
@@ -128,24 +235,48 @@ impl WriteSet {
         self.bytes
     }
 
-    /// What [`bytes`](WriteSet::bytes) would be after a write of a value of `value_len` bytes, or of a tombstone (0), if it
-    /// were `bytes` now: so that a write which is too large can be refused before it changes anything.
+    /// The same with what its savepoints keep.
     #[must_use]
-    pub fn bytes_after(&self, bytes: usize, table: TableId, key: &[u8], value_len: usize) -> usize {
-        let grown = match self.rows.get(&Probe::new(table, key)) {
-            Some(old) => bytes.saturating_sub(value_len_of(old.value)),
-            None => bytes.saturating_add(key.len() + ROW_OVERHEAD),
-        };
-        grown.saturating_add(value_len)
+    pub fn held_bytes(&self) -> usize {
+        self.bytes + self.undo_bytes
     }
 
-    /// The most that a write of such a row can add to [`bytes`](WriteSet::bytes).
+    /// What [`held_bytes`](WriteSet::held_bytes) would be after a write of a value of `value_len` bytes, or of a tombstone
+    /// (0), if it were `bytes` now: so that a write which is too large can be refused before it changes anything.
+    #[must_use]
+    pub fn bytes_after(&self, bytes: usize, table: TableId, key: &[u8], value_len: usize) -> usize {
+        let old = self.rows.get(&Probe::new(table, key)).map(|row| row.value);
+        let goes_on = self.savepoints.as_ref().is_some_and(|all| all.wants(old.map(Pending::stamp)));
+        let undo = if goes_on { key.len() + ENTRY_OVERHEAD } else { 0 };
+        let grown = match old {
+            // The journal keeps the old value.
+            Some(_) if goes_on => bytes,
+            Some(old) => bytes.saturating_sub(value_len_of(old)),
+            None => {
+                let (freed, kept) = self.update_bytes(table, key);
+                bytes.saturating_sub(freed).saturating_add(kept).saturating_add(key.len() + ROW_OVERHEAD)
+            }
+        };
+        grown.saturating_add(undo).saturating_add(value_len)
+    }
+
+    /// What a savepoint adds to [`held_bytes`](WriteSet::held_bytes).
+    pub const SAVEPOINT_BYTES: usize = MARK_BYTES;
+
+    /// What a new row adds to [`bytes`](WriteSet::bytes).
     #[must_use]
     pub const fn row_bytes(key_len: usize, value_len: usize) -> usize {
         key_len.saturating_add(value_len).saturating_add(ROW_OVERHEAD)
     }
 
-    /// Changes with every write, and with [`clear`](WriteSet::clear).
+    /// The most that a write of such a row can add to [`held_bytes`](WriteSet::held_bytes).
+    #[must_use]
+    pub const fn most_bytes(key_len: usize, value_len: usize) -> usize {
+        // A write that replaces an update may leave two entries.
+        Self::row_bytes(key_len, value_len).saturating_add(2 * (key_len + ENTRY_OVERHEAD))
+    }
+
+    /// Changes with every write, with [`rollback_to`](WriteSet::rollback_to), and with [`clear`](WriteSet::clear).
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
@@ -157,12 +288,15 @@ impl WriteSet {
         &self.tables
     }
 
-    /// Forgets every write. A small set keeps its memory for the next transaction.
+    /// Forgets every write and every savepoint. A small set keeps its memory for the next transaction.
     pub fn clear(&mut self) {
         self.rows.clear();
         self.tables.clear();
         self.bytes = 0;
         self.version += 1;
+        self.undo_bytes = 0;
+        self.savepoints = None;
+        self.late = None;
     }
 
     /// The keys as they are stored, in order.

@@ -12,6 +12,7 @@
 //! c1  c1!      commits and succeeds; is told Busy
 //! c1~          commits under Snapshot, is told Busy under Serializable
 //! a1           rolls back
+//! m1           makes a savepoint; t1: takes everything back to the last one; l1: releases it
 //! o1(1=11)     a one-statement put outside any transaction
 //! ```
 //! Rows 1→10 and 2→20 are there at the start.
@@ -21,8 +22,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use braid::{
-    Admission, ConflictKind, Database, Error, Isolation, JournalMode, Options, Result, Snapshot, Table,
-    Transaction, TransactionOptions,
+    Admission, ConflictKind, Database, Error, Isolation, JournalMode, Options, Result, Savepoint, Snapshot,
+    Table, Transaction, TransactionOptions,
 };
 
 use crate::{Place, Session, assert_clean, contents, key, number, number_at, value};
@@ -187,6 +188,7 @@ struct Desk {
     table: Table,
     isolation: Isolation,
     open: Open,
+    savepoints: Vec<Savepoint>,
 }
 
 type Step = std::result::Result<(), String>;
@@ -204,7 +206,7 @@ impl Desk {
     fn sit_down(path: PathBuf, isolation: Isolation) -> Self {
         let db = Database::open(path).unwrap_or_else(|error| panic!("a sibling handle opens: {error}"));
         let table = db.table("rows").unwrap_or_else(|error| panic!("a sibling opens the table: {error}"));
-        Self { db, table, isolation, open: Open::Nothing }
+        Self { db, table, isolation, open: Open::Nothing, savepoints: Vec::new() }
     }
 
     fn begin(&mut self, admission: Admission, busy_timeout: Option<Duration>) -> Result<()> {
@@ -257,6 +259,7 @@ impl Desk {
                 };
                 self.db.put(&self.table, key(at), value(new)).map(drop).map_err(said)
             }
+            'm' | 't' | 'l' => self.savepoint(step.op).map_err(said),
             'c' => self.commit(&step.result),
             'a' => {
                 if let Open::Writing(tx) = std::mem::replace(&mut self.open, Open::Nothing) {
@@ -266,6 +269,24 @@ impl Desk {
             }
             other => panic!("no step is called `{other}`"),
         }
+    }
+
+    fn savepoint(&mut self, op: char) -> Result<()> {
+        let last = self.savepoints.last().copied();
+        let (tx, _) = self.transaction();
+        match (op, last) {
+            ('m', _) => {
+                let made = tx.savepoint()?;
+                self.savepoints.push(made);
+            }
+            ('t', Some(last)) => tx.rollback_to(&last)?,
+            ('l', Some(last)) => {
+                tx.release(last)?;
+                self.savepoints.pop();
+            }
+            _ => panic!("there is no savepoint"),
+        }
+        Ok(())
     }
 
     fn begin_exclusive(&mut self, expect_locked: bool) -> Step {

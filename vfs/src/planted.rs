@@ -227,6 +227,24 @@ mod bugs {
         SealedNotScanned,
         /// A cursor that goes backward runs on in the base to the row that a layer above has of its own.
         RunIntoFence,
+        /// A delete that came after a savepoint is not taken back with it.
+        DeleteNotUndone,
+        /// An open cursor does not notice that its transaction went back to a savepoint.
+        RollbackUnnoticed,
+        /// What was changed since a savepoint that is released cannot be taken back with the one around it.
+        InnerUndoForgotten,
+        /// A number that no longer fits wraps round instead of being refused.
+        OverflowWraps,
+        /// An update that came after a savepoint is not taken back with it.
+        UpdateNotUndone,
+        /// What an update is made of is fetched before the commit section, and not looked at again inside it.
+        BaseNotLookedAtAgain,
+        /// An update is made of what is in the tree, though a sealed generation has a newer version.
+        SealedNotUpdated,
+        /// A row whose update was read is still updated at the commit, of what is there by then.
+        ReadLeavesUpdateBlind,
+        /// The log holds what an update was expected to make, and not what it made.
+        GuessLogged,
         /// A cursor does not see what its transaction writes while it stands on a row.
         OwnWriteOvertaken,
         /// A read that finds no row in a range records nothing.

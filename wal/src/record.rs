@@ -194,6 +194,14 @@ pub struct EncodedRecord {
     payload_len: usize,
     payload_crc: u32,
     finished: bool,
+    held: Held,
+}
+
+/// The first part of a payload, which is there to stay: see [`EncodedRecord::hold`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    len: usize,
+    crc: u32,
 }
 
 impl Default for EncodedRecord {
@@ -206,8 +214,14 @@ impl EncodedRecord {
     /// An empty record of kind 0.
     #[must_use]
     pub fn new() -> Self {
-        let mut record =
-            Self { bytes: Vec::new(), kind: RecordKind(0), payload_len: 0, payload_crc: 0, finished: false };
+        let mut record = Self {
+            bytes: Vec::new(),
+            kind: RecordKind(0),
+            payload_len: 0,
+            payload_crc: 0,
+            finished: false,
+            held: Held::default(),
+        };
         record.begin(RecordKind(0));
         record
     }
@@ -219,6 +233,46 @@ impl EncodedRecord {
         self.kind = kind;
         self.payload_len = 0;
         self.finished = false;
+        self.held = Held::default();
+    }
+
+    /// The payload so far is there to stay, and its checksum computed: what comes behind it can be taken back with
+    /// [`rewind`](Self::rewind), and costs nothing for what is before it.
+    ///
+    /// ```
+    /// use braid_wal::{EncodedRecord, RecordKind};
+    ///
+    /// let mut record = EncodedRecord::new();
+    /// record.begin(RecordKind::user::<1>());
+    /// record.extend_from_slice(b"known, ");
+    /// record.hold();
+    /// record.extend_from_slice(b"guessed");
+    /// record.finish();
+    /// record.rewind();
+    /// record.extend_from_slice(b"corrected");
+    /// record.finish();
+    /// assert_eq!(record.payload(), b"known, corrected");
+    /// ```
+    pub fn hold(&mut self) {
+        self.reopen();
+        let len = self.bytes.len() - HEADER_BYTES;
+        self.held = Held { len, crc: self.checksum() };
+    }
+
+    /// Takes back what was added since [`hold`](Self::hold), or everything.
+    pub fn rewind(&mut self) {
+        self.finished = false;
+        self.bytes.truncate(HEADER_BYTES + self.held.len);
+    }
+
+    /// Of all that is there.
+    fn checksum(&self) -> u32 {
+        if self.held.len == 0 {
+            return payload_checksum(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
+        }
+        let mut hasher = Hasher::new_with_initial(self.held.crc);
+        hasher.update(self.bytes.get(HEADER_BYTES + self.held.len..).unwrap_or_default());
+        hasher.finalize()
     }
 
     /// Adds to the payload.
@@ -245,6 +299,7 @@ impl EncodedRecord {
     /// The payload so far, to be patched: a count that is known last, for example.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         self.reopen();
+        self.held = Held::default();
         self.bytes.get_mut(HEADER_BYTES..).unwrap_or_default()
     }
 
@@ -262,7 +317,7 @@ impl EncodedRecord {
         }
         self.payload_len = self.bytes.len() - HEADER_BYTES;
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT_BYTES), 0);
-        self.payload_crc = payload_checksum(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
+        self.payload_crc = self.checksum();
         self.finished = true;
     }
 

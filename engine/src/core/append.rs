@@ -23,6 +23,8 @@ pub(super) enum Left {
     SegmentNeeded(u64),
     /// Too much was installed since the reads were looked through: look again.
     ReadsBehind,
+    /// The updates make more of their rows than there is room reserved for: so many bytes.
+    RoomNeeded(usize),
     /// The clock needs the log durable through here.
     ClockNeedsSync(Lsn),
 }

@@ -43,6 +43,8 @@ pub(crate) struct CommitWait {
     /// When it has waited for the gate for long enough.
     gate_until: Option<Duration>,
     room: Option<RoomWait>,
+    /// What the row store has to have room for, where the updates have grown beyond the writes.
+    reserved: usize,
     log: Option<WakerPlace>,
 }
 
@@ -97,7 +99,8 @@ impl Core {
                 }
                 _ => {}
             }
-            let bytes = request.writes.bytes();
+            request.reserved = request.writes.bytes().max(wait.reserved);
+            let bytes = request.reserved;
             let Some(reservation) = self.poll_admit(writer, bytes, &mut wait.room, waker)? else {
                 return Ok(Attempt::Waits);
             };
@@ -114,13 +117,17 @@ impl Core {
             // Before the trace: its subscriber may commit something itself, and wait for this room.
             drop(reservation);
             match installed? {
-                Ok(installed) => return Ok(Attempt::Installed(installed)),
+                Ok(installed) => {
+                    self.counters.made(request.made);
+                    return Ok(Attempt::Installed(installed));
+                }
                 Err(Left::Failed(error)) => {
                     if let Some(conflict) = error.conflict() {
                         tracing::debug!(%conflict, "conflict");
                     }
                     return Err(error);
                 }
+                Err(Left::RoomNeeded(bytes)) => wait.reserved = self.room_for(bytes),
                 Err(left) => tried = Some(left),
             }
         }

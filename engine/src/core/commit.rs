@@ -42,6 +42,7 @@ use super::reads::ReadsLook;
 use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
 use super::tables::TableInfo;
+use super::updates::{self, Made};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -73,6 +74,9 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) schema: Option<SchemaChanges>,
     /// The tables that the transaction made, dropped ones too.
     pub(crate) created: &'a [Arc<TableInfo>],
+    /// Bytes of the row store that are reserved for it.
+    pub(crate) reserved: usize,
+    pub(crate) made: Made,
 }
 
 /// A commit that is installed and not yet known to stand.
@@ -103,7 +107,8 @@ impl Core {
     pub(crate) fn install(&self, request: &mut CommitRequest<'_>) -> Result<Installed> {
         let writer = self.writer()?;
         writer.check()?;
-        let reservation = self.admit(writer, request.writes.bytes())?;
+        request.reserved = request.writes.bytes();
+        let reservation = self.admit(writer, request.reserved)?;
         with_record(request, |request, record| self.install_record(writer, request, record, reservation))
     }
 
@@ -169,13 +174,15 @@ impl Core {
         record: &mut EncodedRecord,
         reservation: Reservation<'_>,
     ) -> Result<Installed> {
-        let bytes = request.writes.bytes();
         let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
         let mut reads = ReadsLook::new(writer, request.begin_ts);
         loop {
             let left = match self.try_install(writer, request, record, &mut reads) {
-                Ok(installed) => return Ok(installed),
+                Ok(installed) => {
+                    self.counters.made(request.made);
+                    return Ok(installed);
+                }
                 Err(left) => left,
             };
             match left {
@@ -200,7 +207,12 @@ impl Core {
                             .wait(request.busy_timeout)
                             .ok_or_else(|| Error::locked_out(request.begin_ts))?,
                     );
-                    reservation = Some(self.admit(writer, bytes)?);
+                    reservation = Some(self.admit(writer, request.reserved)?);
+                }
+                Left::RoomNeeded(bytes) => {
+                    drop(reservation.take());
+                    request.reserved = self.room_for(bytes);
+                    reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
                 Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,
@@ -217,10 +229,16 @@ impl Core {
     ) -> Result<Installed, Left> {
         let horizon = self.reads_horizon(request, reads);
         let view = self.view.load();
+        let has_updates = request.writes.updates() > 0;
+        let fetched = if has_updates { Some(self.fetch_updates(&view, request)?) } else { None };
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);
         self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
+        let mut updates = match fetched {
+            Some(fetched) => Some(fetched.guess(&view, request, record, &guard)?),
+            None => None,
+        };
 
         let mut section = writer.section.lock();
         let section = &mut *section;
@@ -235,10 +253,16 @@ impl Core {
         }
         self.validate_active(&prepared, request)?;
         self.validate_reads_inside(section, &view, request, reads)?;
+        if let Some(updates) = &mut updates {
+            updates.catch_up(self, request, record)?;
+        }
         let timestamp = self.next_timestamp(writer, section)?;
         if let Some(token) = request.token {
             token.complete(request.writes, timestamp);
             encode(record, request.writes);
+            if let Some(updates) = &updates {
+                updates.encode(request.writes, record);
+            }
         }
         let end = append_commit(section, record, timestamp)?;
         section.clock.advance(timestamp);
@@ -251,9 +275,11 @@ impl Core {
         } else if section.recent.is_on() {
             section.recent.stop();
         }
-        prepared.install(&mut section.rights, request.writes, timestamp, || {
-            self.trim_watermark(view.active.start_ts())
-        });
+        let watermark = || self.trim_watermark(view.active.start_ts());
+        if let Some(updates) = updates {
+            updates.install(section, request, timestamp, watermark);
+        }
+        prepared.install(&mut section.rights, request.writes, timestamp, watermark);
         self.apply_schema(request, timestamp);
         if request.durability == Durability::Sync {
             section.last_sync_end = end;
@@ -283,8 +309,11 @@ pub(super) fn with_record<'a, R>(
 
 fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
     record.begin(kind::COMMIT);
+    if writes.updates() > 0 {
+        return updates::encode_before(record, writes);
+    }
     for row in writes.iter() {
-        record::encode_change(record, Change { table: row.table, key: row.key, value: row.value.value() });
+        record::encode_change(record, Change::of(&row));
     }
     record.finish();
 }

@@ -22,6 +22,7 @@ mod sequences;
 mod shared;
 mod stats;
 mod tables;
+mod updates;
 mod validate;
 mod view;
 
@@ -40,4 +41,5 @@ pub(crate) use schema::{SchemaChanges, named_id};
 pub(crate) use sequences::{SEQUENCES, SequenceInfo, sequence_row};
 pub(crate) use shared::Core;
 pub(crate) use tables::{CONSUMERS, FIRST_USER_TABLE, NAMES, SYSTEM_TABLES, TABLES, TOKENS, TableInfo};
+pub(crate) use updates::Made;
 pub(crate) use view::View;

@@ -84,7 +84,8 @@ impl Recent {
     #[cold]
     pub(super) fn note(&mut self, before: Timestamp, commit_ts: Timestamp, writes: &WriteSet) {
         self.complete_after.get_or_insert(before);
-        let bytes: usize = writes.iter().map(|row| row.key.len() + ROW_BYTES).sum();
+        let rows = || writes.iter().map(|row| (row.table, row.key)).chain(writes.updated());
+        let bytes: usize = rows().map(|(_, key)| key.len() + ROW_BYTES).sum();
         if self.newer.bytes() + bytes > HALF_BYTES {
             self.drop_older_half();
         }
@@ -93,10 +94,10 @@ impl Recent {
             self.complete_after = Some(commit_ts);
             return;
         }
-        for row in writes.iter() {
-            self.newer.keys.extend_from_slice(row.key);
+        for (table, key) in rows() {
+            self.newer.keys.extend_from_slice(key);
             let key_end = self.newer.keys.len();
-            self.newer.rows.push(Row { commit_ts, table: row.table, key_end });
+            self.newer.rows.push(Row { commit_ts, table, key_end });
         }
     }
 

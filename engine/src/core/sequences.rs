@@ -27,6 +27,7 @@ use braid_vfs::sync::{Arc, Mutex};
 use super::clock::timestamp;
 use super::commit::{CommitRequest, Installed};
 use super::shared::Core;
+use super::updates::Made;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 
@@ -175,6 +176,8 @@ impl Core {
             busy_timeout: self.options.busy_timeout,
             writes: &mut writes,
             token: None,
+            reserved: 0,
+            made: Made::default(),
             reads: None,
             schema: None,
             created: &[],

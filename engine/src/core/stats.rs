@@ -5,6 +5,7 @@ use crossbeam_utils::CachePadded;
 
 use super::retention::ConsumerInfo;
 use super::shared::Core;
+use super::updates::Made;
 use crate::error::{ConflictKind, Error};
 use crate::statistics::{FeedStats, LogStats};
 
@@ -48,6 +49,10 @@ pub(crate) struct Counters {
     pub(crate) escalations: Counter,
     /// The most attempts that one `transact` took.
     pub(crate) max_attempts: Counter,
+    /// Updates that were made at a commit.
+    pub(crate) updates: Counter,
+    /// Of these, the ones that would have been conflicts had they been writes.
+    pub(crate) absorbed: Counter,
     /// Writers that had to wait for the checkpoint.
     pub(crate) stalls: Counter,
     /// Blocks that sequences reserved.
@@ -57,6 +62,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts the updates of a commit.
+    pub(super) fn made(&self, made: Made) {
+        if made.updates > 0 {
+            self.updates.add(made.updates as u64);
+            self.absorbed.add(made.absorbed as u64);
+        }
+    }
+
     /// Counts an error that a transaction ended with, if it is one of the retryable ones.
     pub(crate) fn lost(&self, error: &Error) {
         let counter = match error {

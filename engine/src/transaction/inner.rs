@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Found, Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
@@ -170,9 +170,9 @@ impl Inner {
         let value_len = value.map_or(0, <[u8]>::len);
         let mut writes = self.writes.lock();
         // Near the limit it matters whether the row is there already.
-        let most = writes.bytes().saturating_add(WriteSet::row_bytes(key.len(), value_len));
+        let most = writes.held_bytes().saturating_add(WriteSet::most_bytes(key.len(), value_len));
         if self.check_size(most).is_err() {
-            self.check_size(writes.bytes_after(writes.bytes(), table, key, value_len))?;
+            self.check_size(writes.bytes_after(writes.held_bytes(), table, key, value_len))?;
         }
         match value {
             Some(value) => writes.put(table, key, value),
@@ -201,10 +201,11 @@ impl Inner {
     }
 
     /// Changes the write set; the caller has seen to its size.
-    pub(super) fn change(&self, change: impl FnOnce(&mut WriteSet)) {
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut WriteSet) -> R) -> R {
         let mut writes = self.writes.lock();
-        change(&mut writes);
+        let changed = change(&mut writes);
         self.writes_version.store(writes.version(), Ordering::Release);
+        changed
     }
 
     /// Refuses what is more than one transaction may hold.
@@ -252,11 +253,18 @@ impl Inner {
 
     /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
     /// run under the lock: it may well read on in the same transaction.
-    fn own(&self, table: TableId, key: &[u8]) -> Option<Option<Vec<u8>>> {
+    fn own(&self, table: TableId, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
         if self.writes_version() == 0 {
-            return None;
+            return Ok(None);
         }
-        self.writes.lock().get(table, key).map(|found| found.value().map(<[u8]>::to_vec))
+        let copy = |found: Found<'_>| found.value().map(<[u8]>::to_vec);
+        let writes = self.writes.lock();
+        let own = writes.get(table, key).map(copy);
+        if own.is_some() || !writes.is_updated(table, key) {
+            return Ok(own);
+        }
+        drop(writes);
+        self.settle(table, key).map(Some)
     }
 
     /// Looks a row up: own writes, generations from the newest, base.
@@ -267,11 +275,23 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(own) = self.own(table, key)
+        if let Some(own) = self.own(table, key)?
             && !(planted!(OwnTombstoneOverlooked) && own.is_none())
         {
             return Ok(own.as_deref().map(read));
         }
+        self.get_committed(tracked, table, key, read)
+    }
+
+    /// The same without own writes.
+    #[inline]
+    pub(super) fn get_committed<R>(
+        &self,
+        tracked: bool,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         if tracked && !planted!(LookupNotRecorded) {
             self.note_key(table, key)?;
         }

@@ -57,6 +57,9 @@ pub(crate) struct Layers {
     direction: Direction,
     /// The key of a row that is being passed, and the one that a failed step left.
     key: Vec<u8>,
+    /// The same of a row that a tombstone hides: a step that fails beyond it begins anew before it, as the tombstone may be
+    /// taken back by then.
+    hidden: Vec<u8>,
 }
 
 impl Layers {
@@ -83,6 +86,7 @@ impl Layers {
             place: Place::Nowhere,
             direction: Direction::Forward,
             key: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -213,14 +217,20 @@ impl Layers {
                 self.place = Place::End;
                 return Ok(false);
             };
+            if layer == Layer::Own && self.own.is_updated() {
+                self.own.settle(own, self.table)?;
+            }
             if layer == Layer::Base {
                 if let Some(base) = &mut self.base {
                     let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));
                     base.set_run(fence, base_direction(self.direction));
                 }
             } else if self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone)) {
+                std::mem::swap(&mut self.key, &mut self.hidden);
                 self.remember_key_of(layer);
-                self.pass(own)?;
+                let passed = self.pass(own);
+                std::mem::swap(&mut self.key, &mut self.hidden);
+                passed?;
                 continue;
             }
             self.place = Place::Row(layer);

@@ -10,12 +10,15 @@ mod layers;
 mod overlay;
 mod range;
 mod read_set;
+mod savepoint;
 mod snapshot;
+mod update;
 mod write;
 
 pub use commit_future::CommitFuture;
 pub use cursor::Cursor;
 pub use range::Range;
+pub use savepoint::Savepoint;
 pub use snapshot::Snapshot;
 pub use write::Transaction;
 

@@ -7,6 +7,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
+use crate::error::Result;
 
 /// The first batch after a seek is small, as many seeks want one row; each further one is twice as large: a row that
 /// is read and not wanted costs as many misses of the processor's caches as one that is.
@@ -85,6 +86,8 @@ pub(super) struct OwnLayer {
     key: Vec<u8>,
     /// `None`: deleted.
     value: Option<Vec<u8>>,
+    /// The row has an update that is not settled, and so no value yet.
+    updated: bool,
     /// The version of the write set that the position was found in.
     version: u64,
 }
@@ -106,12 +109,37 @@ impl OwnLayer {
             Direction::Forward => writes.range(table, from, Bound::Unbounded).next(),
             Direction::Backward => writes.range(table, Bound::Unbounded, from).next_back(),
         };
-        if let Some(row) = row {
+        self.updated = false;
+        let updated = writes.first_updated(table, from, direction).filter(|updated| {
+            row.is_none_or(|row| match direction {
+                Direction::Forward => *updated < row.key,
+                Direction::Backward => *updated > row.key,
+            })
+        });
+        if let Some(key) = updated {
+            (self.present, self.updated) = (true, true);
+            self.key.clear();
+            self.key.extend_from_slice(key);
+            self.value = None;
+        } else if let Some(row) = row {
             self.present = true;
             self.key.clear();
             self.key.extend_from_slice(row.key);
             self.value = row.value.value().map(<[u8]>::to_vec);
         }
+    }
+
+    /// Where the position is on a row with an update that is not settled: settles it, so that the row has a value.
+    pub(super) fn settle(&mut self, own: Option<&Inner>, table: TableId) -> Result<()> {
+        if let Some(own) = own.filter(|_| self.updated) {
+            self.value = own.settle(table, &self.key)?;
+            self.updated = false;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_updated(&self) -> bool {
+        self.updated
     }
 
     /// Whether the transaction wrote since the position was found.

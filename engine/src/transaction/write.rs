@@ -9,9 +9,13 @@ use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
+use super::inner::Inner;
 use super::range::Range;
+use super::savepoint::Owner;
 use super::snapshot::Snapshot;
-use crate::core::{Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, SchemaChanges};
+use crate::core::{
+    Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges,
+};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::Durability;
@@ -52,6 +56,7 @@ pub(super) struct Admitted {
 pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
+    pub(super) savepoints: Owner,
     over: bool,
 }
 
@@ -65,7 +70,11 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, over: false }
+        Self { snapshot, admitted, savepoints: Owner::default(), over: false }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.snapshot.inner
     }
 
     /// Whether it was admitted exclusively, and so cannot lose.
@@ -164,7 +173,7 @@ impl Transaction {
         let id = table.info().id;
         // All that can fail comes first.
         let (mut keys, mut ends) = (Vec::new(), Vec::new());
-        let mut bytes = inner.writes().bytes();
+        let mut bytes = inner.writes().held_bytes();
         let mut found = cursor.seek_within(from, Direction::Forward, to)?;
         while found && let Some(key) = cursor.key() {
             bytes = inner.writes().bytes_after(bytes, id, key, 0);
@@ -252,16 +261,20 @@ impl Transaction {
             return Ok(None);
         }
         let reads = inner.reads();
+        let schema = SchemaChanges::of(&writes);
+        let created = schema.is_some().then(|| inner.created());
         let mut request = CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
             durability: self.admitted.durability,
             busy_timeout: self.admitted.busy_timeout,
-            schema: SchemaChanges::of(&writes),
             writes: &mut writes,
             reads: reads.as_deref(),
+            schema,
             token: self.admitted.token.as_ref(),
-            created: &inner.created(),
+            created: created.as_deref().map_or(&[], Vec::as_slice),
+            reserved: 0,
+            made: Made::default(),
         };
         inner.core().attempt(&mut request, wait, waker).map(Some)
     }
@@ -309,6 +322,8 @@ impl Transaction {
             token: self.admitted.token.as_ref(),
             schema,
             created: created.as_deref().map_or(&[], Vec::as_slice),
+            reserved: 0,
+            made: Made::default(),
         });
         writes.clear();
         installed.map(Some)

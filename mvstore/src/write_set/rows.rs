@@ -18,20 +18,19 @@ use crate::{Found, TableId};
 /// Up to this many rows a key out of order is put into the array by moving the ones after it.
 const ARRAY_MAX: usize = 128;
 
-pub(super) type Entry = (RowKey, Pending);
-
+/// Values by row: versions to be, or updates.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(super) enum Rows<V> {
     /// Sorted by key.
-    Array(SmallVec<[Entry; 2]>),
-    Tree(BTreeMap<RowKey, Pending>),
+    Array(SmallVec<[(RowKey, V); 2]>),
+    Tree(BTreeMap<RowKey, V>),
 }
 
 /// One row as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Row<'a> {
+#[derive(Debug)]
+pub(crate) struct Row<'a, V = Pending> {
     pub(crate) key: &'a RowKey,
-    pub(crate) value: &'a Pending,
+    pub(crate) value: &'a V,
 }
 
 impl<'a> Row<'a> {
@@ -46,13 +45,13 @@ impl<'a> Row<'a> {
     }
 }
 
-impl Default for Rows {
+impl<V> Default for Rows<V> {
     fn default() -> Self {
         Self::Array(SmallVec::new())
     }
 }
 
-impl Rows {
+impl<V> Rows<V> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Array(rows) => rows.len(),
@@ -60,7 +59,7 @@ impl Rows {
         }
     }
 
-    pub(super) fn get(&self, key: &Probe<'_>) -> Option<Row<'_>> {
+    pub(super) fn get(&self, key: &Probe<'_>) -> Option<Row<'_, V>> {
         match self {
             Self::Array(rows) => {
                 let (key, value) = &rows[search(rows, key).ok()?];
@@ -71,7 +70,7 @@ impl Rows {
     }
 
     /// Sets a row's value and gives back the one that it had.
-    pub(super) fn replace(&mut self, table: TableId, key: &[u8], value: Pending) -> Option<Pending> {
+    pub(super) fn replace(&mut self, table: TableId, key: &[u8], value: V) -> Option<V> {
         let probe = Probe::new(table, key);
         if let Self::Array(rows) = self {
             let place = match search(rows, &probe) {
@@ -91,16 +90,24 @@ impl Rows {
         rows.insert(RowKey::new(table, key), value)
     }
 
+    /// Takes a row out, and gives back its value.
+    pub(super) fn remove(&mut self, key: &Probe<'_>) -> Option<V> {
+        match self {
+            Self::Array(rows) => search(rows, key).ok().map(|place| rows.remove(place).1),
+            Self::Tree(rows) => rows.remove(key),
+        }
+    }
+
     /// All of them.
     #[inline]
-    pub(super) fn iter(&self) -> Iter<'_> {
+    pub(super) fn iter(&self) -> Iter<'_, V> {
         match self {
             Self::Array(rows) => Iter::Array(rows.iter()),
             Self::Tree(_) => self.range(Bound::Unbounded, Bound::Unbounded),
         }
     }
 
-    pub(super) fn range(&self, from: Bound<Probe<'_>>, to: Bound<Probe<'_>>) -> Iter<'_> {
+    pub(super) fn range(&self, from: Bound<Probe<'_>>, to: Bound<Probe<'_>>) -> Iter<'_, V> {
         match self {
             Self::Array(rows) => {
                 let start = match &from {
@@ -120,7 +127,7 @@ impl Rows {
         }
     }
 
-    pub(super) fn for_each_value(&mut self, mut take: impl FnMut(&mut Pending)) {
+    pub(super) fn for_each_value(&mut self, mut take: impl FnMut(&mut V)) {
         match self {
             Self::Array(rows) => rows.iter_mut().for_each(|(_, value)| take(value)),
             Self::Tree(rows) => rows.values_mut().for_each(take),
@@ -135,12 +142,12 @@ impl Rows {
     }
 }
 
-fn probe<'a>(row: &'a Entry) -> &'a Probe<'a> {
+fn probe<'a, V>(row: &'a (RowKey, V)) -> &'a Probe<'a> {
     std::borrow::Borrow::borrow(&row.0)
 }
 
 /// Where the key is, or where it belongs. Looks at the end first: most keys come in order.
-fn search(rows: &[Entry], key: &Probe<'_>) -> Result<usize, usize> {
+fn search<V>(rows: &[(RowKey, V)], key: &Probe<'_>) -> Result<usize, usize> {
     match rows.last() {
         Some(last) if probe(last) >= key => rows.binary_search_by(|row| probe(row).cmp(key)),
         _ => Err(rows.len()),
@@ -158,16 +165,16 @@ fn cross(from: &Bound<Probe<'_>>, to: &Bound<Probe<'_>>) -> bool {
     }
 }
 
-pub(super) enum Iter<'a> {
-    Array(slice::Iter<'a, Entry>),
-    Tree(btree_map::Range<'a, RowKey, Pending>),
+pub(super) enum Iter<'a, V> {
+    Array(slice::Iter<'a, (RowKey, V)>),
+    Tree(btree_map::Range<'a, RowKey, V>),
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = Row<'a>;
+impl<'a, V> Iterator for Iter<'a, V> {
+    type Item = Row<'a, V>;
 
     #[inline]
-    fn next(&mut self) -> Option<Row<'a>> {
+    fn next(&mut self) -> Option<Row<'a, V>> {
         match self {
             Self::Array(rows) => rows.next().map(|(key, value)| Row { key, value }),
             Self::Tree(rows) => rows.next().map(|(key, value)| Row { key, value }),
@@ -182,7 +189,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-impl DoubleEndedIterator for Iter<'_> {
+impl<V> DoubleEndedIterator for Iter<'_, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
         match self {
             Self::Array(rows) => rows.next_back().map(|(key, value)| Row { key, value }),

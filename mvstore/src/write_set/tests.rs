@@ -65,7 +65,7 @@ fn it_behaves_like_a_map() {
             assert_eq!(set.bytes(), expected, "what a write costs is known before it");
             model.insert((table, key), value);
         }
-        assert_eq!(set.len(), model.len());
+        assert_eq!(set.written(), model.len());
         assert_eq!(set.is_empty(), model.is_empty());
         let expected: Vec<_> = model.iter().map(|((t, k), v)| (*t, &**k, v.as_deref())).collect();
         assert_eq!(set.iter().map(|row| pair(&row)).collect::<Vec<_>>(), expected);
@@ -139,4 +139,78 @@ fn a_cleared_set_is_empty_and_can_be_used_again() {
         assert_eq!(set.get(TableId(2), b"k"), Some(Found::Value(b"v")));
         assert_eq!(set.get(TableId(1), &0_u64.to_be_bytes()), None);
     }
+}
+
+#[test]
+fn savepoints_bring_back_what_was() {
+    let mut rng = Rng::new(11);
+    for round in 0..400 {
+        let (spread, writes) = if round % 4 == 0 { (400, 300) } else { (15, 60) };
+        let mut set = WriteSet::new();
+        let mut model = Model::new();
+        let mut open: Vec<(u64, Model, usize)> = Vec::new();
+        let mut closed: Vec<u64> = Vec::new();
+        for _ in 0..writes {
+            match rng.below(14) {
+                0 => open.push((set.savepoint(), model.clone(), set.bytes())),
+                1 | 2 if !open.is_empty() => {
+                    let place = rng.below(open.len());
+                    closed.extend(open.drain(place + 1..).map(|(serial, ..)| serial));
+                    let (serial, then, bytes) = &open[place];
+                    let version = set.version();
+                    assert_eq!(set.rollback_to(*serial), Ok(()));
+                    assert!(set.version() > version, "a cursor notices");
+                    model.clone_from(then);
+                    assert_eq!(set.bytes(), *bytes);
+                }
+                3 if !open.is_empty() => {
+                    let place = rng.below(open.len());
+                    assert_eq!(set.release(open[place].0), Ok(()));
+                    closed.extend(open.drain(place..).map(|(serial, ..)| serial));
+                }
+                _ => {
+                    let (table, key) = key(&mut rng, spread);
+                    let value = (rng.below(3) > 0).then(|| vec![7; rng.below(50_usize)]);
+                    let length = value.as_ref().map_or(0, Vec::len);
+                    let expected = set.bytes_after(set.held_bytes(), table, &key, length);
+                    assert!(expected <= set.held_bytes() + WriteSet::most_bytes(key.len(), length));
+                    set.write(table, &key, value.as_deref());
+                    assert_eq!(set.held_bytes(), expected, "what a write costs is known before it");
+                    model.insert((table, key), value);
+                }
+            }
+            if open.is_empty() {
+                assert_eq!(set.held_bytes(), set.bytes(), "nothing is kept while none is open");
+            }
+            for gone in &closed {
+                assert_eq!(set.rollback_to(*gone), Err(NoSuchSavepoint));
+                assert_eq!(set.release(*gone), Err(NoSuchSavepoint));
+            }
+        }
+        let expected: Vec<_> = model.iter().map(|((t, k), v)| (*t, &**k, v.as_deref())).collect();
+        assert_eq!(set.iter().map(|row| pair(&row)).collect::<Vec<_>>(), expected);
+        let mut tables: Vec<_> = model.keys().map(|(table, _)| *table).collect();
+        tables.dedup();
+        assert_eq!(set.tables(), tables, "tables without rows are not written to");
+        set.clear();
+        assert_eq!(set.held_bytes(), 0);
+    }
+}
+
+#[test]
+fn a_row_is_kept_once_for_each_open_savepoint() {
+    let mut set = WriteSet::new();
+    set.put(TableId(1), b"k", &[0; 1000]);
+    let outer = set.savepoint();
+    for _ in 0..100 {
+        let inner = set.savepoint();
+        for byte in 0..10 {
+            set.put(TableId(1), b"k", &[byte; 1000]);
+        }
+        assert!(set.held_bytes() < 4 * 1200, "{}", set.held_bytes());
+        assert_eq!(set.release(inner), Ok(()));
+        assert!(set.held_bytes() < 3 * 1200, "{}", set.held_bytes());
+    }
+    assert_eq!(set.rollback_to(outer), Ok(()));
+    assert_eq!(set.get(TableId(1), b"k"), Some(Found::Value(&[0; 1000])));
 }

@@ -51,14 +51,14 @@ pub type Rows = BTreeMap<Key, Datum>;
 pub struct Datum {
     number: u64,
     length: usize,
-    /// Every byte is what its number makes it; the sum of what was found otherwise.
+    /// 0 where every byte is what its number makes it; else made of the bytes that are not, in their order.
     odd: u32,
 }
 
 impl fmt::Debug for Datum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}({} B)", self.number, self.length)?;
-        if self.odd == 0 { Ok(()) } else { write!(f, " with {} strange bytes", self.odd) }
+        if self.odd == 0 { Ok(()) } else { write!(f, " with strange bytes, {:x}", self.odd) }
     }
 }
 
@@ -72,9 +72,34 @@ impl Datum {
         let known = bytes.len().min(NUMBER_BYTES);
         number[..known].copy_from_slice(&bytes[..known]);
         let number = u64::from_le_bytes(number);
-        let rest = bytes.iter().enumerate().skip(known);
-        let odd = rest.filter(|(at, byte)| **byte != filler(number, *at)).count();
-        Self { number, length: bytes.len(), odd: u32::try_from(odd).unwrap_or(u32::MAX) }
+        let start = Self { number, length: known, odd: 0 };
+        start.followed_by(bytes.get(known..).unwrap_or_default())
+    }
+
+    /// The same of this value with `bytes` behind it.
+    #[must_use]
+    pub fn appended(self, bytes: &[u8]) -> Self {
+        if self.length >= NUMBER_BYTES {
+            return self.followed_by(bytes);
+        }
+        let mut whole = Self::bytes(self.number, self.length);
+        whole.extend_from_slice(bytes);
+        Self::of(&whole)
+    }
+
+    fn followed_by(mut self, bytes: &[u8]) -> Self {
+        for byte in bytes {
+            let strange = byte.wrapping_sub(filler(self.number, self.length));
+            self.odd = self.odd.wrapping_mul(0x0100_0193).wrapping_add(strange.into());
+            self.length += 1;
+        }
+        self
+    }
+
+    /// The number that the engine takes it for, if it does.
+    #[must_use]
+    pub fn as_number(self) -> Option<i64> {
+        (self.length == NUMBER_BYTES).then_some(self.number.cast_signed())
     }
 
     /// The bytes of a value; what is too short for its number holds the start of it.
@@ -112,6 +137,28 @@ pub fn any_key(rng: &mut Rng, count: u32) -> Key {
     key(rng.u32(0..count.max(1)), count)
 }
 
+const NUMBER_PREFIX: &str = "k1number/";
+
+/// Some key of a row that is mostly a number.
+#[must_use]
+pub fn number_key(rng: &mut Rng) -> Key {
+    Key(format!("{NUMBER_PREFIX}{}", rng.u8(0..4)).into_bytes())
+}
+
+impl Key {
+    /// Whether the row is mostly a number.
+    #[must_use]
+    pub fn is_of_number(&self) -> bool {
+        self.0.starts_with(NUMBER_PREFIX.as_bytes())
+    }
+}
+
+/// Some key of a row that is mostly appended to.
+#[must_use]
+pub fn text_key(rng: &mut Rng) -> Key {
+    Key(format!("k2text/{}", rng.u8(0..3)).into_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +177,23 @@ mod tests {
             }
         }
         assert_ne!(Datum::of(&Datum::bytes(1, 20)), Datum::of(&Datum::bytes(2, 20)));
+    }
+
+    #[test]
+    fn what_is_appended_is_known_without_the_bytes_before() {
+        for length in [0, 3, 8, 9, 40] {
+            for more in [0, 1, 6, 30] {
+                let mut whole = Datum::bytes(77, length);
+                let mut datum = Datum::of(&whole);
+                for round in 0..3 {
+                    let bytes = vec![round; more];
+                    datum = datum.appended(&bytes);
+                    whole.extend(bytes);
+                    assert_eq!(datum, Datum::of(&whole), "{length} and {more}");
+                }
+            }
+        }
+        assert_eq!(Datum::of(&(-5_i64).to_le_bytes()).as_number(), Some(-5));
     }
 
     #[test]

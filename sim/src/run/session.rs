@@ -372,6 +372,8 @@ impl Session {
             | Error::BusySnapshot { .. }
             | Error::WriteTransactionsOpen { .. }
             | Error::JournalMode
+            // The oracle looks into it.
+            | Error::UpdateRefused { .. }
             | Error::TransactionTooLarge { .. } => true,
             Error::Limit { limit, .. } => *limit == self.shared.plan.options.max_snapshots as u64,
             Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned | Error::CommitUnknown { .. } => {

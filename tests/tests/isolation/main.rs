@@ -35,6 +35,7 @@ mod p4_lost_updates_are_refused;
 mod pmp_a_predicate_keeps_its_answer;
 mod pmp_a_write_by_predicate_conflicts;
 mod two_inserts_of_one_key_conflict;
+mod what_a_savepoint_takes_back_is_not_validated;
 
 /// A script of steps with the rows that it leaves under each isolation level.
 macro_rules! case {

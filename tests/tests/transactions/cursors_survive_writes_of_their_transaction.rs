@@ -92,7 +92,24 @@ fn random_writes_under_a_walking_cursor() -> Result<()> {
         let mut cursor = tx.cursor(&table)?;
         // Where the cursor stands; the row there may be gone by now.
         let mut at: Option<Vec<u8>> = None;
+        let mut savepoints = Vec::new();
         for _ in 0..300 {
+            match rng.u8(0..40) {
+                0 => savepoints.push((tx.savepoint()?, model.clone())),
+                1 | 2 if !savepoints.is_empty() => {
+                    savepoints.truncate(rng.usize(1..=savepoints.len()));
+                    if let Some((savepoint, then)) = savepoints.last() {
+                        tx.rollback_to(savepoint)?;
+                        model.clone_from(then);
+                    }
+                }
+                3 => {
+                    if let Some((savepoint, _)) = savepoints.pop() {
+                        tx.release(savepoint)?;
+                    }
+                }
+                _ => {}
+            }
             let here = key(rng.u64(0..200)).to_vec();
             let expected = match rng.u8(0..10) {
                 0..4 => {

@@ -187,7 +187,25 @@ fn one_seed(seed: u64) -> Result<()> {
             _ => {
                 let mut tx = db.begin_with(braid::TransactionOptions::default())?;
                 let mut own = model.clone();
+                let mut savepoints = Vec::new();
                 for _ in 0..rng.usize(1..25) {
+                    match rng.u8(0..12) {
+                        0 => savepoints.push((tx.savepoint()?, own.clone())),
+                        1 if !savepoints.is_empty() => {
+                            savepoints.truncate(rng.usize(1..=savepoints.len()));
+                            if let Some((savepoint, then)) = savepoints.last() {
+                                tx.rollback_to(savepoint)?;
+                                own.clone_from(then);
+                            }
+                        }
+                        2 if !savepoints.is_empty() => {
+                            savepoints.truncate(rng.usize(1..=savepoints.len()));
+                            if let Some((savepoint, _)) = savepoints.pop() {
+                                tx.release(savepoint)?;
+                            }
+                        }
+                        _ => {}
+                    }
                     if rng.bool() {
                         one_write(&mut tx, &table, &mut own, &mut rng)?;
                     }

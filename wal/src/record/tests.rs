@@ -68,3 +68,32 @@ fn a_record_is_filled_again_without_a_trace_of_the_last() {
     let header = RecordHeader::decode(bytes.first_chunk().unwrap(), &key).unwrap();
     assert_eq!((header.payload_len, header.kind, header.tag), (0, RecordKind(1), 2));
 }
+
+#[test]
+fn what_is_held_stays_and_the_rest_is_taken_back() {
+    let mut record = EncodedRecord::new();
+    let mut plain = EncodedRecord::new();
+    for held in [0, 1, 7, 8, 300] {
+        record.begin(RecordKind(1));
+        record.extend_from_slice(&vec![3; held]);
+        record.hold();
+        for tail in [0, 5, 64, 1000] {
+            record.rewind();
+            record.extend_from_slice(&vec![4; tail]);
+            record.finish();
+            plain.begin(RecordKind(1));
+            plain.extend_from_slice(&vec![3; held]);
+            plain.extend_from_slice(&vec![4; tail]);
+            plain.finish();
+            assert_eq!(record.payload(), plain.payload());
+            assert_eq!(
+                (record.payload_crc, record.size()),
+                (plain.payload_crc, plain.size()),
+                "{held} {tail}"
+            );
+        }
+    }
+    record.payload_mut()[0] = 9;
+    record.finish();
+    assert_eq!(record.payload_crc, payload_checksum(&record.bytes[HEADER_BYTES..]));
+}

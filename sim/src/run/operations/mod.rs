@@ -5,6 +5,7 @@ mod futures;
 mod handles;
 mod maintenance;
 mod reads;
+mod savepoints;
 mod schema;
 mod scope;
 mod sequences;
@@ -12,6 +13,7 @@ mod snapshots;
 mod statements;
 mod tables;
 mod transactions;
+mod updates;
 
 use super::session::Session;
 
@@ -72,6 +74,13 @@ pub const ALL: &[Operation] = &[
     write("unmake-table", 2, schema::unmake),
     write("rename-table", 3, schema::rename),
     read("next-id-inside", 3, sequences::draw_inside),
+    write("add", 12, updates::add),
+    write("max", 4, updates::max),
+    write("min", 4, updates::min),
+    write("append", 6, updates::append),
+    write("savepoint", 8, savepoints::make),
+    write("take-back", 8, savepoints::take_back),
+    write("release", 4, savepoints::release),
     // Transactions.
     alone("concurrent", 30, transactions::concurrent),
     alone("immediate", 8, transactions::immediate),
@@ -82,6 +91,7 @@ pub const ALL: &[Operation] = &[
     alone("await-commit", 12, futures::await_one),
     alone("put-one", 15, transactions::put_one),
     alone("delete-one", 5, transactions::delete_one),
+    alone("update-one", 10, updates::one),
     alone("get-one", 6, transactions::get_one),
     alone("ask-token", 4, transactions::ask_token),
     // Snapshots.

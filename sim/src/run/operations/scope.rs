@@ -2,12 +2,12 @@
 
 use std::ops::Bound;
 
-use braid::{Error, Result, Snapshot, Table, Transaction};
+use braid::{Error, Result, Savepoint, Snapshot, Table, Transaction};
 
 use super::reads::Walk;
 use super::{ALL, Act};
 use crate::run::oracle::{self, What};
-use crate::run::rows::{Key, any_key};
+use crate::run::rows::{Key, any_key, number_key, text_key};
 use crate::run::session::Session;
 
 /// What is open.
@@ -30,6 +30,8 @@ pub struct Scope<'a> {
     pub(super) untracked: Option<Snapshot>,
     /// Cursors that are open in it.
     pub(super) walks: Vec<Walk>,
+    /// Savepoints that were made in it, the closed ones too.
+    pub(super) savepoints: Vec<Savepoint>,
 }
 
 impl<'a> Scope<'a> {
@@ -39,7 +41,14 @@ impl<'a> Scope<'a> {
         snapshot: &'a Snapshot,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Snapshot(snapshot), acts, untracked: None, walks: Vec::new() }
+        Self {
+            session,
+            open: Open::Snapshot(snapshot),
+            acts,
+            untracked: None,
+            walks: Vec::new(),
+            savepoints: Vec::new(),
+        }
     }
 
     /// Statements in a transaction.
@@ -48,7 +57,14 @@ impl<'a> Scope<'a> {
         tx: &'a mut Transaction,
         acts: &'a mut Vec<oracle::Act>,
     ) -> Self {
-        Self { session, open: Open::Transaction(tx), acts, untracked: None, walks: Vec::new() }
+        Self {
+            session,
+            open: Open::Transaction(tx),
+            acts,
+            untracked: None,
+            walks: Vec::new(),
+            savepoints: Vec::new(),
+        }
     }
 
     /// What can be read.
@@ -85,6 +101,12 @@ impl<'a> Scope<'a> {
         self.acts.push(act);
     }
 
+    /// Writes down what was done to a savepoint.
+    pub(super) fn did_to_savepoint(&mut self, what: What) {
+        self.session.say(format_args!("  {what:?}"));
+        self.acts.push(oracle::Act { table: 0, tracked: true, what });
+    }
+
     /// Writes down that a table is gone, if that is what the error says.
     pub(super) fn gone<T>(&mut self, table: &Table, answer: Result<T>) -> Result<Option<T>> {
         match answer {
@@ -100,7 +122,12 @@ impl<'a> Scope<'a> {
     /// Some key.
     pub(super) fn key(&mut self) -> Key {
         let keys = self.session.shared.plan.keys;
-        any_key(&mut self.session.rng, keys)
+        let rng = &mut self.session.rng;
+        match rng.u8(0..12) {
+            0 => number_key(rng),
+            1 => text_key(rng),
+            _ => any_key(rng, keys),
+        }
     }
 
     /// Some range, which may be empty or the wrong way round.

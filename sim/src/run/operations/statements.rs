@@ -9,7 +9,7 @@ use crate::run::rows::Datum;
 pub(super) fn put(scope: &mut Scope<'_>) -> Result<()> {
     let Some(table) = scope.session.some_table() else { return Ok(()) };
     let key = scope.key();
-    let length = scope.session.value_length();
+    let length = if key.is_of_number() { size_of::<i64>() } else { scope.session.value_length() };
     let bytes = scope.session.shared.value(length);
     let done = scope.transaction()?.put(&table, &key, &bytes);
     if scope.gone(&table, done)?.is_some() {

@@ -10,7 +10,7 @@ use braid::{
 use super::Scope;
 use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
 use crate::run::panics::Planned;
-use crate::run::rows::{Datum, any_key};
+use crate::run::rows::{Datum, Key, any_key};
 use crate::run::session::Session;
 
 pub(super) fn concurrent(session: &mut Session) {
@@ -106,7 +106,7 @@ pub(super) fn ask_token(session: &mut Session) {
     let known = session.history.transactions.iter().rev().filter_map(|one| {
         let place = match one.outcome {
             Outcome::Committed { ts, .. } => Some(ts),
-            Outcome::Nothing | Outcome::Lost(_) => None,
+            Outcome::Nothing | Outcome::Lost(_) | Outcome::Refused { .. } => None,
             Outcome::Unknown { .. } | Outcome::Unwatched { .. } => return None,
         };
         Some((one.token.clone()?, place))
@@ -140,6 +140,7 @@ pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -
             session.met("commit", &error);
             match error {
                 Error::Busy(conflict) => Outcome::Lost(conflict),
+                Error::UpdateRefused { key, .. } => Outcome::Refused { key: Key::from(key) },
                 Error::CommitUnknown { commit_ts, .. } => Outcome::Unknown { ts: commit_ts.get() },
                 _ => Outcome::Nothing,
             }
@@ -262,7 +263,7 @@ pub(super) fn delete_one(session: &mut Session) {
     one_statement(session, table.id(), What::Delete { key }, committed);
 }
 
-fn one_statement(session: &mut Session, table: u32, what: What, committed: Result<Commit, Error>) {
+pub(super) fn one_statement(session: &mut Session, table: u32, what: What, committed: Result<Commit, Error>) {
     if let Err(Error::NoSuchTable(_)) = committed {
         return;
     }

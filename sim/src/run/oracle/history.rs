@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use braid::{Conflict, Durability, Isolation, JournalMode};
 
-use crate::run::oracle::Span;
+use crate::run::oracle::{Span, Step};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// A place in the order of everything that happened in a life, and the time on its clock.
@@ -75,6 +75,20 @@ pub enum What {
         /// The value.
         value: Datum,
     },
+    /// An update that was taken.
+    Update {
+        /// The key.
+        key: Key,
+        /// What is to be done.
+        step: Step,
+    },
+    /// An update that was refused at once.
+    NotUpdated {
+        /// The key.
+        key: Key,
+        /// What was to be done.
+        step: Step,
+    },
     /// A delete.
     Delete {
         /// The key.
@@ -88,6 +102,26 @@ pub enum What {
         to: Bound<Key>,
         /// How many rows it says it has removed.
         removed: u64,
+    },
+    /// A savepoint was made. It and the next three are about no table.
+    Savepoint {
+        /// Which one, counted from the transaction's first.
+        number: u32,
+    },
+    /// Everything since a savepoint was taken back.
+    TakenBack {
+        /// To this one.
+        to: u32,
+    },
+    /// A savepoint was released.
+    Released {
+        /// Which one.
+        number: u32,
+    },
+    /// A savepoint was said not to be open.
+    NoSavepoint {
+        /// Which one.
+        number: u32,
     },
     /// The table was said not to be there.
     Gone,
@@ -142,6 +176,11 @@ pub enum Outcome {
     },
     /// It lost.
     Lost(Box<Conflict>),
+    /// An update of this row could not be made.
+    Refused {
+        /// The key.
+        key: Key,
+    },
     /// It may have committed, and then here.
     Unknown {
         /// Its place, if it has.
@@ -160,7 +199,7 @@ impl Outcome {
     pub const fn place(&self) -> Option<u64> {
         match self {
             Self::Committed { ts, .. } | Self::Unknown { ts } | Self::Unwatched { ts } => Some(*ts),
-            Self::Nothing | Self::Lost(_) => None,
+            Self::Refused { .. } | Self::Nothing | Self::Lost(_) => None,
         }
     }
 }
@@ -365,8 +404,12 @@ impl History {
     /// Answers that were written down.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        let is_read =
-            |act: &&Act| !matches!(act.what, What::Put { .. } | What::Delete { .. } | What::Make { .. });
+        let is_read = |act: &&Act| {
+            !matches!(
+                act.what,
+                What::Put { .. } | What::Delete { .. } | What::Update { .. } | What::Make { .. }
+            )
+        };
         let acts = self.transactions.iter().map(|one| one.acts.iter().filter(is_read).count() as u64);
         acts.sum::<u64>() + self.glimpses.len() as u64 + self.dumps.len() as u64
     }

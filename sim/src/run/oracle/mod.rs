@@ -12,7 +12,9 @@ pub mod feed;
 pub mod history;
 pub mod judge;
 pub mod model;
+pub mod own;
 pub mod replay;
+pub mod step;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use self::{
     judge::{Ending, judge, judge_mode, promise},
     model::{Model, Span, Start, Written},
     replay::replay,
+    step::Step,
 };
 
 /// A sentence that says what is wrong.

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use braid::JournalMode;
 
 use super::history::{Schema, SchemaChange};
+use super::own::{Own, OwnRow, OwnRows};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// The timestamps later than `after` up to `until`: where something happened whose own timestamp was not told.
@@ -108,9 +109,6 @@ pub struct Model {
     pub commits: BTreeSet<u64>,
 }
 
-/// What one transaction has written so far, by table and key.
-pub type Own = BTreeMap<u32, BTreeMap<Key, Option<Datum>>>;
-
 /// What one commit left of the rows that it wrote, by table and key.
 pub type Written = BTreeMap<(u32, Key), Option<Datum>>;
 
@@ -150,11 +148,10 @@ impl Model {
             if exact {
                 model.exact.insert(*id);
                 let name = Key::from(name.as_bytes());
-                let own = Own::from([
-                    (TABLES, [(id_key(*id), Some(Datum::of(name.as_ref())))].into()),
-                    (NAMES, [(name, Some(id_datum(*id)))].into()),
-                ]);
-                model.install(own, start.ts);
+                let mut own = Own::new();
+                own.write(TABLES, &id_key(*id), Some(Datum::of(name.as_ref())));
+                own.write(NAMES, &name, Some(id_datum(*id)));
+                model.install(own.rows, start.ts)?;
             }
         }
         let mut changes: Vec<&Schema> = schema.iter().collect();
@@ -242,10 +239,12 @@ impl Model {
             let seen = table.rows.range::<Key, _>(bounds);
             rows.extend(seen.filter_map(|(key, row)| Some((key.clone(), visible(row, ts)?))));
         }
-        for (key, value) in own.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
-            match value {
-                Some(value) => rows.insert(key.clone(), *value),
-                None => rows.remove(key),
+        for (key, row) in own.rows.get(&table).into_iter().flat_map(|own| own.range::<Key, _>(bounds)) {
+            match row.value(rows.get(key).copied()) {
+                Some(Some(value)) => rows.insert(key.clone(), value),
+                Some(None) => rows.remove(key),
+                // Whoever comes to it is told; whoever does not still counts it.
+                None => rows.insert(key.clone(), Datum::of(b"refused")),
             };
         }
         rows
@@ -259,14 +258,14 @@ impl Model {
 
     /// The tables that a commit at `ts` made and dropped.
     pub fn apply_names(&mut self, own: &Own, ts: u64) {
-        for (key, name) in own.get(&TABLES).into_iter().flatten() {
+        for (key, name) in own.rows.get(&TABLES).into_iter().flatten() {
             let Ok(id) = key.as_ref().try_into().map(u32::from_be_bytes) else { continue };
             match name {
-                Some(_) => {
+                OwnRow::Is(Some(_)) => {
                     let new = || Table { created: Some(Span::exactly(ts)), ..Table::exact("an exact table") };
                     self.tables.entry(id).or_insert_with(new);
                 }
-                None => {
+                _ => {
                     if let Some(table) = self.tables.get_mut(&id) {
                         table.dropped = Some(Span::exactly(ts));
                     }
@@ -290,14 +289,32 @@ impl Model {
         rows.flatten().any(|(at, _)| *at == ts)
     }
 
-    /// Adds what a commit wrote.
-    pub fn install(&mut self, own: Own, ts: u64) {
+    /// Adds what a commit wrote. What it updated is made of the newest there is.
+    ///
+    /// # Errors
+    /// When an update should have been refused.
+    pub fn install(&mut self, own: OwnRows, ts: u64) -> Result<(), String> {
         for (id, rows) in own {
             let Some(table) = self.tables.get_mut(&id) else { continue };
-            for (key, value) in rows {
-                table.rows.entry(key).or_default().push((ts, value));
+            for (key, row) in rows {
+                let versions = table.rows.entry(key.clone()).or_default();
+                let before = versions.last().and_then(|(_, value)| *value);
+                let Some(value) = row.value(before) else {
+                    return Err(format!("{row:?} of `{key:?}` cannot be made of {before:?}"));
+                };
+                versions.push((ts, value));
             }
         }
+        Ok(())
+    }
+
+    /// Every value that a row had since a moment.
+    pub fn values_since(&self, key: &Key, ts: u64) -> impl Iterator<Item = (u32, Option<Datum>)> {
+        self.tables.iter().flat_map(move |(id, table)| {
+            let versions = table.rows.get(key).map(Vec::as_slice).unwrap_or_default();
+            let later = versions.iter().filter(move |(at, _)| *at > ts).map(|(_, value)| *value);
+            std::iter::once(visible(versions, ts)).chain(later).map(move |value| (*id, value))
+        })
     }
 }
 

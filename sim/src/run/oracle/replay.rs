@@ -3,8 +3,10 @@
 //! 1. No two commits have one timestamp, each lies after its snapshot, and an exclusive one right after it.
 //! 2. Every read, of losers too, is answered from the state at its snapshot with its own writes on top.
 //! 3. The tracked reads of a `Serializable` transaction that wrote and committed are answered the same at its own place.
-//! 4. Of two that committed a write of one row the later began after the earlier.
-//! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for.
+//! 4. Of two that committed a write of one row the later began after the earlier; an update is made of what was there
+//!    right before its commit.
+//! 5. A loser lost to a commit that is there, after its snapshot, that wrote the row it is blamed for. Over a row that it
+//!    updated and did not look at it does not lose. An update that was refused could not be made.
 //! 6. Timestamps are given out without gaps: what nobody made is a commit of nobody's.
 //! 7. Who wrote to a table, or as `Serializable` read all of a range of it, commits only if nobody dropped or renamed it since
 //!    the transaction began. A table that was dropped, or never came to be, is there for nobody.
@@ -17,7 +19,8 @@ use braid::{Conflict, ConflictKind, Durability, Isolation};
 
 use super::Verdict;
 use super::history::{Act, Dump, Glimpse, History, Outcome, Transaction, What};
-use super::model::{Model, NAMES, Own, Span, Start, TABLES, Table, id_datum, id_key, is_exact};
+use super::model::{Model, NAMES, Span, Start, TABLES, Table, id_datum, id_key, is_exact};
+use super::own::{Kept, Own, OwnRow};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// Replays a life, and returns every version of its rows.
@@ -66,28 +69,19 @@ fn made(act: &Act) -> Option<u32> {
 }
 
 fn has_writes(one: &Transaction) -> bool {
-    one.token.is_some()
-        || one.acts.iter().any(|act| match act.what {
-            What::Put { .. }
-            | What::Delete { .. }
-            | What::Make { .. }
-            | What::Unmake { .. }
-            | What::Rename { .. } => true,
-            What::DeleteRange { removed, .. } => removed > 0,
-            _ => false,
-        })
+    one.token.is_some() || !Kept::of(&one.acts).writes.is_empty()
 }
 
 /// Rules 1, 2 and 4 for one that committed; then its writes.
 fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     let mut own = Own::new();
     answers(model, one.begin_ts.unwrap_or(ts - 1), &one.acts, &mut own)?;
-    for (table, rows) in &own {
+    for (table, rows) in &own.rows {
         let dropped = model.tables.get(table).and_then(|table| table.dropped);
         if dropped.is_some_and(|dropped| dropped.is_past(ts)) {
             return Err(format!("it wrote to table {table}, which was dropped at {dropped:?}"));
         }
-        for key in rows.keys() {
+        for key in rows.iter().filter(|(_, row)| matches!(row, OwnRow::Is(_))).map(|(key, _)| key) {
             let newest = model.newest(*table, key);
             if let (Some(begin), Some(newest)) = (one.begin_ts, newest)
                 && newest > begin
@@ -106,15 +100,14 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
             one.isolation == Isolation::Serializable
                 && matches!(act.what, What::Count { .. } | What::Range { ended: true, .. })
         });
-        for table in own.keys().copied().chain(scanned.map(|act| act.table)) {
+        for table in own.rows.keys().copied().chain(scanned.map(|act| act.table)) {
             if let Some(withdrawn) = model.withdrawn_after(table, begin) {
                 return Err(format!("it used table {table}, which was dropped or renamed at {withdrawn}"));
             }
         }
     }
     model.apply_names(&own, ts);
-    model.install(own, ts);
-    Ok(())
+    model.install(own.rows, ts)
 }
 
 /// Everything that does not need the moment of the commit itself.
@@ -126,6 +119,7 @@ fn rest(model: &Model, one: &Transaction) -> Verdict {
     {
         return Err(format!("it wrote nothing and committed at {ts}"));
     }
+    let mut own = Own::new();
     match (&one.outcome, one.begin_ts) {
         (Outcome::Committed { ts, .. } | Outcome::Unknown { ts } | Outcome::Unwatched { ts }, _) if wrote => {
             if one.isolation == Isolation::Serializable {
@@ -134,11 +128,12 @@ fn rest(model: &Model, one: &Transaction) -> Verdict {
                     .map_err(|why| format!("{why} (at the place of its commit)"))?;
             }
         }
-        (_, Some(begin)) => answers(model, begin, &one.acts, &mut Own::new())?,
+        (_, Some(begin)) => answers(model, begin, &one.acts, &mut own)?,
         (_, None) => {}
     }
     match &one.outcome {
-        Outcome::Lost(conflict) => lost(model, one, conflict),
+        Outcome::Lost(conflict) => lost(model, one, conflict, &own),
+        Outcome::Refused { key } => refused(model, one, key, &own),
         _ => Ok(()),
     }
 }
@@ -160,8 +155,8 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
         return answer;
     }
     if model.exact.contains(&table) {
-        let there = match own.get(&TABLES).and_then(|own| own.get(&id_key(table))) {
-            Some(own) => own.is_some(),
+        let there = match own.get(TABLES, &id_key(table)) {
+            Some(own) => matches!(own, OwnRow::Is(Some(_))),
             // One that is made later is empty; one that never came to be is not there.
             None => model
                 .tables
@@ -186,12 +181,15 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
         return (!may_be).then(|| "there".to_owned());
     }
     // At the place of its commit a table may be gone that a transaction has read: the rows are looked at all the same.
-    let mut write = |key: &Key, value| {
-        own.entry(table).or_default().insert(key.clone(), value);
-    };
     match &act.what {
-        What::Put { key, value } => write(key, Some(*value)),
-        What::Delete { key } => write(key, None),
+        What::Put { key, value } => own.write(table, key, Some(*value)),
+        What::Delete { key } => own.write(table, key, None),
+        What::Update { key, step } => {
+            return own.update(model, ts, table, key, step).then(|| "refused".to_owned());
+        }
+        What::NotUpdated { key, step } => {
+            return (!own.update(model, ts, table, key, step)).then(|| "taken".to_owned());
+        }
         What::Get { key, found } => {
             let expected = look(model, ts, table, key, own);
             return (expected != *found).then(|| format!("{expected:?}"));
@@ -212,19 +210,28 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
                     .rev()
                     .zip(back)
                     .all(|((key, value), found)| (key, value) == (&found.0, &found.1));
+            if *ended {
+                own.look_at_all(model, ts, table, (from, to));
+            }
+            for (key, _) in front.iter().chain(back) {
+                own.look(model, ts, table, key);
+            }
             return (!agrees).then(|| listed(&rows));
         }
         What::Count { from, to, found } => {
             let expected = model.range(table, (from, to), ts, own).len() as u64;
+            own.look_at_all(model, ts, table, (from, to));
             return (expected != *found).then(|| expected.to_string());
         }
         What::DeleteRange { from, to, removed } => {
             let rows = model.range(table, (from, to), ts, own);
-            rows.keys().for_each(|key| {
-                own.entry(table).or_default().insert(key.clone(), None);
-            });
+            rows.keys().for_each(|key| own.write(table, key, None));
             return (rows.len() as u64 != *removed).then(|| listed(&rows));
         }
+        What::Savepoint { .. }
+        | What::TakenBack { .. }
+        | What::Released { .. }
+        | What::NoSavepoint { .. } => return own.savepoint(&act.what),
         _ => {}
     }
     None
@@ -232,14 +239,13 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
 
 /// The same of an act upon names; `None` for any other.
 fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Option<String>> {
-    let id_of = |own: &Own, name: &Key| look(model, ts, NAMES, name, own);
+    let id_of = |own: &mut Own, name: &Key| look(model, ts, NAMES, name, own);
     let unless = |expected: Option<Datum>, found: Option<u32>| {
         (expected != found.map(id_datum)).then(|| format!("{expected:?}"))
     };
     let write = |own: &mut Own, name: &Key, id: u32, there: bool| {
-        own.entry(NAMES).or_default().insert(name.clone(), there.then(|| id_datum(id)));
-        let name = there.then(|| Datum::of(name.as_ref()));
-        own.entry(TABLES).or_default().insert(id_key(id), name);
+        own.write(NAMES, name, there.then(|| id_datum(id)));
+        own.write(TABLES, &id_key(id), there.then(|| Datum::of(name.as_ref())));
     };
     Some(match &act.what {
         What::Named { name, found } => unless(id_of(own, name), *found),
@@ -267,9 +273,11 @@ fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Optio
     })
 }
 
-fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &Own) -> Option<Datum> {
-    match own.get(&table).and_then(|own| own.get(key)) {
-        Some(own) => *own,
+fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &mut Own) -> Option<Datum> {
+    own.look(model, ts, table, key);
+    match own.get(table, key) {
+        Some(OwnRow::Is(value)) => *value,
+        Some(OwnRow::Updated(_)) => Some(Datum::of(b"refused")),
         None => model.get(table, key, ts),
     }
 }
@@ -280,8 +288,17 @@ pub(super) fn listed(rows: &Rows) -> String {
     format!("[{}]", rows.join(", "))
 }
 
+/// Rule 5, of an update that the commit refused.
+fn refused(model: &Model, one: &Transaction, key: &Key, own: &Own) -> Verdict {
+    let Some(begin) = one.begin_ts else { return Ok(()) };
+    let may_be = model.values_since(key, begin).any(|(table, value)| {
+        own.get(table, key).is_some_and(|row| matches!(row, OwnRow::Updated(_)) && row.value(value).is_none())
+    });
+    if may_be { Ok(()) } else { Err(format!("the update of `{key:?}` could be made")) }
+}
+
 /// Rule 5.
-fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
+fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Verdict {
     if let Some(begin) = one.begin_ts
         && conflict.begin_ts.get() != begin
         && conflict.kind != ConflictKind::Locked
@@ -313,18 +330,37 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict) -> Verdict {
                 || tables.any(|(_, table)| at_winner(table.dropped) || (lists && at_winner(table.created)))
         }
         (kind, Some(key)) => {
-            let is_own = one.acts.iter().any(|act| act.tracked && touches(act, kind, key));
-            is_own && tables.any(|(id, _)| model.has_version(*id, &Key::from(key.as_slice()), winner))
+            let Kept { reads, writes } = Kept::of(&one.acts);
+            let blamed = if kind == ConflictKind::WriteWrite { writes } else { reads };
+            let is_own = blamed.iter().any(|act| act.tracked && touches(act, kind, key));
+            let key = Key::from(key.as_slice());
+            is_own
+                && tables.any(|(id, _)| {
+                    model.has_version(*id, &key, winner)
+                        && !(kind == ConflictKind::WriteWrite && is_blind(one, own, *id, &key))
+                })
         }
         (_, None) => false,
     };
     if blamed_rightly { Ok(()) } else { Err(format!("nobody did what it lost to: {conflict:?}")) }
 }
 
+/// Whether a row was updated, and certainly not looked at: a cursor comes to one row more than it tells.
+fn is_blind(one: &Transaction, own: &Own, table: u32, key: &Key) -> bool {
+    let may_look = |act: &Act| {
+        let passes = matches!(act.what, What::Range { .. } | What::Count { .. } | What::DeleteRange { .. });
+        passes && act.table == table
+    };
+    matches!(own.get(table, key), Some(OwnRow::Updated(_))) && !one.acts.iter().any(may_look)
+}
+
 /// Whether a conflict of this kind may come of the act.
 fn touches(act: &Act, kind: ConflictKind, blamed: &[u8]) -> bool {
     match (&act.what, kind) {
-        (What::Put { key, .. } | What::Delete { key }, ConflictKind::WriteWrite)
+        (
+            What::Put { key, .. } | What::Delete { key } | What::Update { key, .. },
+            ConflictKind::WriteWrite,
+        )
         | (What::Get { key, .. } | What::Contains { key, .. }, ConflictKind::ReadWrite) => {
             key.as_ref() == blamed
         }

@@ -277,3 +277,69 @@ fn names_are_held_to_their_snapshot_and_their_transactions() {
     assert!(!left(12, &[("x1", 21, &[]), ("x2", 21, &[])]), "it has both names");
     assert!(!left(12, &[("x1", 21, &[("a", 7)])]), "rows of the old table");
 }
+
+#[test]
+fn savepoints_are_gone_back_to() {
+    let act = |what| Act { table: 0, tracked: true, what };
+    let made = |number| act(What::Savepoint { number });
+    let back = |to| act(What::TakenBack { to });
+    assert!(passes(vec![
+        committed(
+            10,
+            11,
+            vec![
+                put("a", 2),
+                made(0),
+                put("a", 3),
+                made(1),
+                put("b", 4),
+                back(0),
+                get("a", Some(2)),
+                get("b", None),
+            ]
+        ),
+        snapshot(11, vec![get("a", Some(2)), get("b", None)]),
+    ]));
+    let forgotten = vec![put("a", 2), made(0), put("a", 3), back(0), get("a", Some(3))];
+    assert!(!passes(vec![committed(10, 11, forgotten)]), "it is not what it was");
+    assert!(!passes(vec![committed(10, 11, vec![put("a", 2), back(0)])]), "there is no such savepoint");
+    let released = vec![made(0), put("a", 2), act(What::Released { number: 0 }), back(0)];
+    assert!(!passes(vec![committed(10, 11, released)]), "it was released");
+    let refused = |number| vec![put("a", 2), made(0), made(1), back(0), act(What::NoSavepoint { number })];
+    assert!(passes(vec![committed(10, 11, refused(1))]));
+    assert!(!passes(vec![committed(10, 11, refused(0))]), "it is open");
+    assert!(passes(vec![committed(10, 10, vec![made(0), put("a", 2), back(0)])]));
+    let all = What::DeleteRange { from: Bound::Unbounded, to: Bound::Unbounded, removed: 1 };
+    assert!(passes(vec![committed(10, 10, vec![made(0), self::act(all), back(0)])]));
+    assert!(!passes(vec![committed(10, 11, vec![made(0), put("a", 2), back(0)])]), "it wrote nothing");
+}
+
+#[test]
+fn updates_are_made_of_what_is_there_at_the_commit() {
+    let number = |number: i64| Datum::of(&number.to_le_bytes());
+    let add = |by| act(What::Update { key: key("n"), step: Step::Add(by) });
+    let get = |found| act(What::Get { key: key("n"), found });
+    let sees = |is| snapshot(13, vec![get(Some(number(is)))]);
+    let first = || committed(10, 11, vec![act(What::Put { key: key("n"), value: number(5) })]);
+    let adds = |ts, by| committed(10, ts, vec![add(by)]);
+    assert!(passes(vec![first(), adds(12, 2), adds(13, 3), sees(10)]));
+    assert!(!passes(vec![first(), adds(12, 2), adds(13, 3), sees(8)]), "one of them is lost");
+    assert!(
+        !passes(vec![first(), committed(10, 12, vec![add(2), get(None)])]),
+        "it reads nothing of its own"
+    );
+    let looked = || committed(10, 12, vec![add(2), get(Some(number(2)))]);
+    assert!(!passes(vec![first(), looked()]), "a lost update, as it looked at the row");
+    assert!(passes(vec![first(), committed(11, 12, vec![add(2), get(Some(number(7)))])]));
+    assert!(!passes(vec![first(), adds(12, i64::MAX)]), "it should have been refused");
+    let refuses = |by| transaction(10, Outcome::Refused { key: key("n") }, vec![add(by)]);
+    assert!(passes(vec![first(), refuses(i64::MAX)]));
+    assert!(!passes(vec![first(), refuses(1)]), "it could be made");
+    let at_once = |by| {
+        let step = Step::Add(by);
+        committed(11, 12, vec![add(1), get(Some(number(6))), act(What::NotUpdated { key: key("n"), step })])
+    };
+    assert!(passes(vec![first(), at_once(i64::MAX)]));
+    assert!(!passes(vec![first(), at_once(1)]), "it could be made");
+    assert!(passes(vec![first(), committed(10, 12, vec![add(1), act(What::Delete { key: key("x") })])]));
+}

@@ -1,0 +1,106 @@
+//! Savepoints: places in a transaction to come back to.
+//!
+//! What was written since one can be taken back ([`Transaction::rollback_to`]) or kept ([`Transaction::release`]), as
+//! often as one likes and nested at will. What they mean is what they mean in SQLite, where `SAVEPOINT`, `ROLLBACK TO`
+//! and `RELEASE` are the words. The write set keeps the journal (see its own savepoints); here they get their owner, so
+//! that a savepoint of another transaction is told from one of this.
+//!
+//! Only writes are taken back. What a `Serializable` transaction read stays read: the program saw it, and may have acted
+//! on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
+
+use braid_vfs::sync::atomic::{AtomicU64, Ordering};
+
+use braid_mvstore::WriteSet;
+
+use super::write::Transaction;
+use crate::error::{Error, Result};
+
+/// The next transaction that makes a savepoint.
+static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
+
+/// A place in a transaction; see [`Transaction::savepoint`].
+///
+/// It is a number and borrows nothing. It is good until it is released, or an earlier one is released or rolled back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Savepoint {
+    owner: u64,
+    serial: u64,
+}
+
+/// The number of a transaction that has made savepoints.
+#[derive(Debug, Default)]
+pub(super) struct Owner(u64);
+
+impl Owner {
+    fn number(&mut self) -> u64 {
+        if self.0 == 0 {
+            self.0 = NEXT_OWNER.fetch_add(1, Ordering::Relaxed);
+        }
+        self.0
+    }
+
+    /// The number that the write set knows a savepoint by.
+    fn serial_of(&self, savepoint: &Savepoint) -> Result<u64> {
+        // No savepoint has owner 0.
+        if savepoint.owner == self.0 { Ok(savepoint.serial) } else { Err(Error::NoSuchSavepoint) }
+    }
+}
+
+impl Transaction {
+    /// Makes a savepoint: [`rollback_to`](Self::rollback_to) takes back what is written after it. It copies nothing, and
+    /// costs some ten nanoseconds; what is changed while it is open is kept until it is released, counted towards
+    /// `max_transaction_bytes`. A commit keeps everything and a rollback nothing, whatever savepoints are open.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// let stock = db.table("stock")?;
+    /// let mut tx = db.begin_immediate()?;
+    /// tx.put(&stock, "apple", "3")?;
+    /// let before_pears = tx.savepoint()?;
+    /// tx.put(&stock, "pear", "5")?;
+    /// tx.delete(&stock, "apple")?;
+    /// tx.rollback_to(&before_pears)?;
+    /// assert_eq!(tx.get(&stock, "apple")?.as_deref(), Some(&b"3"[..]));
+    /// assert_eq!(tx.get(&stock, "pear")?, None);
+    /// tx.release(before_pears)?;
+    /// tx.commit()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TransactionTooLarge`] when too many are open.
+    pub fn savepoint(&mut self) -> Result<Savepoint> {
+        let inner = self.inner();
+        inner.core().check_process()?;
+        let mut writes = inner.writes();
+        inner.check_size(writes.held_bytes().saturating_add(WriteSet::SAVEPOINT_BYTES))?;
+        let serial = writes.savepoint();
+        drop(writes);
+        Ok(Savepoint { owner: self.savepoints.number(), serial })
+    }
+
+    /// Takes back everything that was written after a savepoint, and costs as much. The savepoint itself stays open, those
+    /// made after it are gone. What was read stays read: a `Serializable` transaction is validated for it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSavepoint`]; then nothing has changed.
+    pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        let serial = self.savepoints.serial_of(savepoint)?;
+        let inner = self.inner();
+        inner.core().check_process()?;
+        inner.change(|writes| writes.rollback_to(serial)).map_err(|_| Error::NoSuchSavepoint)
+    }
+
+    /// Closes a savepoint and those made after it. What was written since stays, and becomes part of what the savepoint
+    /// around them, if there is one, takes back.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSavepoint`]; then nothing has changed.
+    pub fn release(&mut self, savepoint: Savepoint) -> Result<()> {
+        let serial = self.savepoints.serial_of(&savepoint)?;
+        let inner = self.inner();
+        inner.core().check_process()?;
+        inner.writes().release(serial).map_err(|_| Error::NoSuchSavepoint)
+    }
+}
