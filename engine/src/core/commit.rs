@@ -39,7 +39,6 @@ use super::budget::Reservation;
 use super::gate::Pass;
 use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
-use super::tables::TableInfo;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -66,8 +65,6 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) reads: Option<&'a ReadSet>,
     /// What the rows of the catalog among `writes` say.
     pub(crate) schema: Option<SchemaChanges>,
-    /// The tables that the transaction made, dropped ones too.
-    pub(crate) created: &'a [Arc<TableInfo>],
 }
 
 /// A commit that is installed and not yet known to stand.

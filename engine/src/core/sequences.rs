@@ -176,7 +176,6 @@ impl Core {
             writes: &mut writes,
             reads: None,
             schema: None,
-            created: &[],
         })
     }
 

@@ -8,7 +8,7 @@ use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
 use super::snapshot::Snapshot;
-use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChanges};
+use crate::core::{Commit, CommitRequest, Exclusive, Installed, SchemaChanges, TableInfo};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::table::Table;
@@ -46,6 +46,8 @@ pub(super) struct Admitted {
 pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
+    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
+    pub(super) created: Vec<Arc<TableInfo>>,
     over: bool,
 }
 
@@ -59,7 +61,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, over: false }
+        Self { snapshot, admitted, created: Vec::new(), over: false }
     }
 
     /// Whether it was admitted exclusively, and so cannot lose.
@@ -160,7 +162,6 @@ impl Transaction {
             return Ok(None);
         }
         let schema = SchemaChanges::of(&writes);
-        let created = schema.is_some().then(|| inner.created());
         let installed = inner.core().install(&mut CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
@@ -169,7 +170,6 @@ impl Transaction {
             writes: &mut writes,
             reads: inner.reads().as_deref(),
             schema,
-            created: created.as_deref().map_or(&[], Vec::as_slice),
         });
         writes.clear();
         installed.map(Some)
@@ -178,8 +178,9 @@ impl Transaction {
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
-        if self.snapshot.inner.close() {
-            self.snapshot.inner.created().drain(..).for_each(|table| table.end_creation());
+        self.snapshot.inner.close();
+        for table in self.created.drain(..) {
+            self.snapshot.inner.core().tables.end_creation(&table);
         }
         match Arc::get_mut(&mut self.snapshot.inner) {
             Some(inner) => inner.end(),
