@@ -41,7 +41,6 @@ use super::gate::Pass;
 use super::reads::ReadsLook;
 use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
-use super::tables::TableInfo;
 use super::updates::{self, Made};
 use crate::error::{Error, Result};
 use crate::options::Durability;
@@ -72,8 +71,6 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) token: Option<&'a Token>,
     /// What the rows of the catalog among `writes` say.
     pub(crate) schema: Option<SchemaChanges>,
-    /// The tables that the transaction made, dropped ones too.
-    pub(crate) created: &'a [Arc<TableInfo>],
     /// Bytes of the row store that are reserved for it.
     pub(crate) reserved: usize,
     pub(crate) made: Made,

@@ -54,7 +54,7 @@ impl Core {
     pub(super) fn apply_schema(&self, request: &CommitRequest<'_>, ts: Timestamp) {
         let Some(changes) = &request.schema else { return };
         let watermark = self.registry.watermark(self.acked_ts());
-        self.tables.apply(changes, request.created, |id| self.is_unnamed(id), ts, watermark);
+        self.tables.apply(changes, |id| self.is_unnamed(id), ts, watermark);
     }
 
     /// Waits until what the map of tables says stands: it changes with the installation of a commit, not with its

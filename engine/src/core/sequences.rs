@@ -180,7 +180,6 @@ impl Core {
             made: Made::default(),
             reads: None,
             schema: None,
-            created: &[],
         })
     }
 

@@ -7,8 +7,8 @@
 //!
 //! Invariants:
 //!
-//! 1. The map here mirrors the newest committed rows of both. It is changed inside the commit section, by what the rows of
-//!    the commit itself say, and never by a transaction that is open or lost.
+//! 1. The map of names mirrors the newest committed rows. It is changed inside the commit section, by what the rows of the
+//!    commit itself say, and never by a transaction that is open or lost.
 //! 2. What a transaction calls a table by is what its snapshot and its own rows say, not this map; that finds the
 //!    [`TableInfo`] of an id, which all handles of the table share. So a dropped table stays in the map as long as a
 //!    snapshot is older than the drop.
@@ -70,10 +70,12 @@ pub(crate) struct TableInfo {
     dropped_at: AtomicU64,
     /// The newest commit that renamed it since the open.
     renamed_at: AtomicU64,
+    /// Tells the transaction that makes it from all others that are open.
+    maker: usize,
 }
 
 impl TableInfo {
-    fn new(id: TableId, core: u64, name: Arc<str>, visible_from: u64) -> Self {
+    fn new(id: TableId, core: u64, name: Arc<str>, visible_from: u64, maker: usize) -> Self {
         Self {
             id,
             core,
@@ -81,6 +83,7 @@ impl TableInfo {
             visible_from: AtomicU64::new(visible_from),
             dropped_at: AtomicU64::new(u64::MAX),
             renamed_at: AtomicU64::new(0),
+            maker,
         }
     }
 
@@ -110,21 +113,21 @@ impl TableInfo {
             || (ts.get() < self.visible_from.load(Ordering::Acquire) && !planted!(LoadSeenEarly))
     }
 
-    /// Whether the transaction that makes it is still open.
-    pub(crate) fn is_uncommitted(&self) -> bool {
-        self.visible_from.load(Ordering::Acquire) == UNCOMMITTED
+    /// Whether another transaction than this one makes it, and is still open.
+    pub(crate) fn is_made_by_another(&self, maker: usize) -> bool {
+        self.is_uncommitted() && self.maker != maker
     }
 
-    /// The transaction that made it is over: if it did not commit, the table never was.
-    pub(crate) fn end_creation(&self) {
-        let _ = self.visible_from.compare_exchange(UNCOMMITTED, NEVER, Ordering::AcqRel, Ordering::Relaxed);
+    fn is_uncommitted(&self) -> bool {
+        self.visible_from.load(Ordering::Acquire) == UNCOMMITTED
     }
 }
 
 #[derive(Debug, Default)]
 struct Maps {
     by_name: BTreeMap<Arc<str>, Arc<TableInfo>>,
-    /// Dropped tables stay here while somebody holds a handle, or a snapshot may ask for them.
+    /// Dropped tables stay here while somebody holds a handle, or a snapshot may ask for them; those of open transactions
+    /// are here already.
     by_id: HashMap<TableId, Arc<TableInfo>>,
 }
 
@@ -200,28 +203,39 @@ impl Tables {
         self.maps.lock().by_name.len()
     }
 
-    /// A table for a transaction that is to make it.
-    pub(crate) fn uncommitted(&self, id: TableId, name: &str) -> Arc<TableInfo> {
-        Arc::new(TableInfo::new(id, self.core, name.into(), UNCOMMITTED))
+    /// A table for a transaction that makes it, and that says so when it is [over](Self::end_creation).
+    pub(crate) fn begin_creation(&self, name: &str, maker: usize) -> Result<Arc<TableInfo>> {
+        let id = self.allocate_id()?;
+        let info = Arc::new(TableInfo::new(id, self.core, name.into(), UNCOMMITTED, maker));
+        self.maps.lock().by_id.insert(id, Arc::clone(&info));
+        Ok(info)
+    }
+
+    /// The transaction that made a table is over: if it did not commit, the table never was.
+    pub(crate) fn end_creation(&self, info: &TableInfo) {
+        let left =
+            info.visible_from.compare_exchange(UNCOMMITTED, NEVER, Ordering::AcqRel, Ordering::Relaxed);
+        if left.is_ok() {
+            self.maps.lock().by_id.remove(&info.id);
+        }
     }
 
     /// A table was found at the open; `false` if there is one of that id already.
     #[must_use]
     pub(super) fn insert_found(&self, id: TableId, name: &str) -> bool {
         let name: Arc<str> = name.into();
-        let info = Arc::new(TableInfo::new(id, self.core, Arc::clone(&name), 0));
+        let info = Arc::new(TableInfo::new(id, self.core, Arc::clone(&name), 0, 0));
         self.reserve_ids(id.0.saturating_add(1));
         let mut maps = self.maps.lock();
         maps.by_name.insert(name, Arc::clone(&info));
         maps.by_id.insert(id, info).is_none()
     }
 
-    /// The commit at `ts` has changed the catalog. `created` are the tables that it made, `loaded` tells those whose rows are
-    /// in the base already, and no snapshot reads before `watermark`. In the commit section.
+    /// The commit at `ts` has changed the catalog. `loaded` tells the tables whose rows are in the base already, and no
+    /// snapshot reads before `watermark`. In the commit section.
     pub(super) fn apply(
         &self,
         changes: &SchemaChanges,
-        created: &[Arc<TableInfo>],
         loaded: impl Fn(TableId) -> bool,
         ts: Timestamp,
         watermark: Timestamp,
@@ -231,12 +245,17 @@ impl Tables {
         self.last_change.fetch_max(ts.get(), Ordering::Release);
         for (id, name) in &changes.tables {
             match (name, maps.by_id.get(id)) {
+                // Made and dropped by one transaction.
+                (None, None) => {}
+                (None, Some(info)) if info.is_uncommitted() => {}
                 (None, Some(info)) => {
                     info.dropped_at.store(ts.get(), Ordering::Release);
                     withdrawn = true;
                 }
-                // Made and dropped by one transaction.
-                (None, None) => {}
+                (Some(name), Some(info)) if info.is_uncommitted() => {
+                    *info.name.lock() = Arc::clone(name);
+                    info.visible_from.store(0, Ordering::Release);
+                }
                 (Some(name), Some(info)) => {
                     let mut old = info.name.lock();
                     if *old != *name {
@@ -246,14 +265,9 @@ impl Tables {
                     }
                 }
                 (Some(name), None) => {
-                    let info = created.iter().find(|info| info.id == *id).map_or_else(
-                        || Arc::new(TableInfo::new(*id, self.core, Arc::clone(name), UNCOMMITTED)),
-                        Arc::clone,
-                    );
-                    *info.name.lock() = Arc::clone(name);
                     let visible_from = if loaded(*id) { ts.get() } else { 0 };
-                    info.visible_from.store(visible_from, Ordering::Release);
-                    maps.by_id.insert(*id, info);
+                    let info = TableInfo::new(*id, self.core, Arc::clone(name), visible_from, 0);
+                    maps.by_id.insert(*id, Arc::new(info));
                 }
             }
         }

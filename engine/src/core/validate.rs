@@ -71,7 +71,7 @@ impl Core {
         let written = request.writes.tables().iter().copied();
         let read = request.reads.into_iter().flat_map(ReadSet::tables);
         for table in written.chain(read) {
-            if table.0 < FIRST_USER_TABLE || request.created.iter().any(|info| info.id == table) {
+            if table.0 < FIRST_USER_TABLE {
                 continue;
             }
             let info = self.tables.by_id(table);

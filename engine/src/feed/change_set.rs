@@ -156,18 +156,22 @@ impl ChangeSet {
             }
         }
         let Some(name) = name else {
-            // Made and dropped by this transaction: nobody has ever seen it.
-            let name = dropped.or_else(|| self.before.get(id));
+            // Made and dropped by this transaction: nobody has ever seen it. Nor has anybody a name that it had for a moment.
+            let name = self.before.get(id).or(dropped);
             return Ok((!created && !loaded).then_some(Change::Drop(ChangedTable { id: id.0, name })));
         };
         let name =
             str::from_utf8(&name).map_err(|_| malformed(Malformed("a table's name that is no text")))?;
         let table = ChangedTable { id: id.0, name: Some(Arc::from(name)) };
-        Ok(Some(match (created, loaded) {
-            (_, true) => Change::Load(table),
-            (true, false) => Change::Create(table),
-            (false, false) => Change::Rename { table, from: self.before.get(id) },
-        }))
+        Ok(match (created, loaded) {
+            (_, true) => Some(Change::Load(table)),
+            (true, false) => Some(Change::Create(table)),
+            (false, false) => {
+                let from = self.before.get(id);
+                // It may have had another one within the transaction.
+                (from != table.name).then_some(Change::Rename { table, from })
+            }
+        })
     }
 }
 

@@ -41,8 +41,7 @@ impl Inner {
 
     fn open(&self, name: &str) -> Result<Option<Table>> {
         let Some(id) = self.named(name)? else { return Ok(None) };
-        let own = self.created().iter().find(|info| info.id == id).cloned();
-        let info = own.or_else(|| self.core().tables.by_id(id));
+        let info = self.core().tables.by_id(id);
         info.map(|info| Some(Table::new(info, name))).ok_or_else(|| Error::NoSuchTable(name.to_owned()))
     }
 
@@ -129,10 +128,9 @@ impl Transaction {
         if inner.named(name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
-        let tables = &inner.core().tables;
-        let info = tables.uncommitted(tables.allocate_id()?, name);
-        inner.write_names(info.id, name, Note::Created)?;
-        inner.created().push(Arc::clone(&info));
+        let info = inner.core().tables.begin_creation(name, inner.as_maker())?;
+        self.created.push(Arc::clone(&info));
+        self.snapshot.inner.write_names(info.id, name, Note::Created)?;
         Ok(Table::new(info, name))
     }
 

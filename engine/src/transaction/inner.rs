@@ -34,8 +34,6 @@ pub(crate) struct Inner {
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
     reads: Option<Mutex<ReadSet>>,
-    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
-    created: Mutex<Vec<Arc<TableInfo>>>,
     /// [`PLAIN`], [`SCHEMA`] or [`OVER`].
     state: AtomicU8,
 }
@@ -55,7 +53,6 @@ impl Inner {
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            created: Mutex::default(),
             state: AtomicU8::new(PLAIN),
         })
     }
@@ -105,7 +102,7 @@ impl Inner {
         match self.own_table(table.id) {
             Some(true) => Ok(()),
             None if !table.is_missing_at(self.begin_ts) => Ok(()),
-            None if table.is_uncommitted() && !self.has_created(table) => {
+            None if table.is_made_by_another(self.as_maker()) => {
                 Err(Error::UncommittedTable(table.name().to_string()))
             }
             Some(false) | None => Err(Error::NoSuchTable(table.name().to_string())),
@@ -116,11 +113,8 @@ impl Inner {
         self.state.load(Ordering::Acquire) == OVER
     }
 
-    /// Ends it; whether it had changed the catalog.
-    pub(super) fn close(&self) -> bool {
-        let changed = self.state.load(Ordering::Acquire) == SCHEMA;
+    pub(super) fn close(&self) {
         self.state.store(OVER, Ordering::Release);
-        changed
     }
 
     /// From here on its own rows are asked for tables.
@@ -128,14 +122,9 @@ impl Inner {
         let _ = self.state.compare_exchange(PLAIN, SCHEMA, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// The tables that it made.
-    pub(super) fn created(&self) -> MutexGuard<'_, Vec<Arc<TableInfo>>> {
-        self.created.lock()
-    }
-
-    /// Whether a table is one that it made, and has perhaps unmade since.
-    fn has_created(&self, table: &TableInfo) -> bool {
-        self.created.lock().iter().any(|info| info.id == table.id)
+    /// What tells it from every other transaction that is open: where it is.
+    pub(super) fn as_maker(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Whether its own rows say that a table is there; `None` where they do not speak of it.

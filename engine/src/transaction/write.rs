@@ -14,7 +14,7 @@ use super::range::Range;
 use super::savepoint::Owner;
 use super::snapshot::Snapshot;
 use crate::core::{
-    Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges,
+    Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges, TableInfo,
 };
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -57,6 +57,8 @@ pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
     pub(super) savepoints: Owner,
+    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
+    pub(super) created: Vec<Arc<TableInfo>>,
     over: bool,
 }
 
@@ -70,7 +72,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, savepoints: Owner::default(), over: false }
+        Self { snapshot, admitted, savepoints: Owner::default(), created: Vec::new(), over: false }
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -262,7 +264,6 @@ impl Transaction {
         }
         let reads = inner.reads();
         let schema = SchemaChanges::of(&writes);
-        let created = schema.is_some().then(|| inner.created());
         let mut request = CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
@@ -272,7 +273,6 @@ impl Transaction {
             reads: reads.as_deref(),
             schema,
             token: self.admitted.token.as_ref(),
-            created: created.as_deref().map_or(&[], Vec::as_slice),
             reserved: 0,
             made: Made::default(),
         };
@@ -311,7 +311,6 @@ impl Transaction {
             reads.tidy();
         }
         let schema = SchemaChanges::of(&writes);
-        let created = schema.is_some().then(|| inner.created());
         let installed = inner.core().install(&mut CommitRequest {
             begin_ts: inner.begin_ts,
             exclusive: self.admitted.exclusive.is_some(),
@@ -321,7 +320,6 @@ impl Transaction {
             reads: reads.as_deref(),
             token: self.admitted.token.as_ref(),
             schema,
-            created: created.as_deref().map_or(&[], Vec::as_slice),
             reserved: 0,
             made: Made::default(),
         });
@@ -332,8 +330,9 @@ impl Transaction {
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
-        if self.snapshot.inner.close() {
-            self.snapshot.inner.created().drain(..).for_each(|table| table.end_creation());
+        self.snapshot.inner.close();
+        for table in self.created.drain(..) {
+            self.snapshot.inner.core().tables.end_creation(&table);
         }
         match Arc::get_mut(&mut self.snapshot.inner) {
             Some(inner) => inner.end(),

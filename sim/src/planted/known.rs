@@ -397,7 +397,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["tests/isolation a_changed_table_is_busy_for_its_users::two_changes_of_one_name_conflict"],
     ),
     ("NewestNameFound", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
-    ("BlockNotSynced", &["engine/sequences_never_repeat not_after_any_number_of_power_cuts"]),
+    ("BlockNotSynced", &["engine/sequences_never_repeat a_power_cut_at_any_step_repeats_nothing"]),
     (
         "BlockNotReserved",
         &["engine/sequences_never_repeat reopens_backups_and_salvage_go_on_after_what_was_reserved"],

@@ -149,6 +149,7 @@ fn written(set: ChangeSet) -> braid::Result<(u64, Vec<ToldChange>)> {
             Change::Create(table) => ToldChange::Made { table: table.id, name: name(&table), loaded: false },
             Change::Load(table) => ToldChange::Made { table: table.id, name: name(&table), loaded: true },
             Change::Drop(table) => ToldChange::Dropped { table: table.id },
+            Change::Rename { table, .. } => ToldChange::Renamed { table: table.id, name: name(&table) },
             other => return Err(Error::Aborted(format!("nobody did {other:?}"))),
         })
     });

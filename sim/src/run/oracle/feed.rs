@@ -2,13 +2,15 @@
 //!
 //! 1. Each transaction that a feed gives is one that committed there, with just the rows that it wrote.
 //! 2. Between where a feed stood and where it came to, none is missing: of this life, nor of those before.
-//! 3. A table is made where somebody made it, and one that was made for sure is told.
+//! 3. A table is made where somebody made it, and one that was made for sure is told. Where the rows of the catalog are known,
+//!    what is told of tables is just what they say.
 
 use std::collections::BTreeMap;
 
 use super::Verdict;
 use super::history::{History, Outcome, Told, ToldChange};
 use super::model::{Model, Written};
+use crate::run::rows::Datum;
 
 /// Every feed of a life, given what is known of the lives before.
 ///
@@ -33,6 +35,9 @@ pub fn feeds(settled: &BTreeMap<u64, Written>, model: &Model, history: &History,
                 return Err(format!("a feed gives {rows:?} at {ts} instead of {expected:?}"));
             }
             tables(model, *ts, changes, start)?;
+            if *ts > start {
+                exact(model, *ts, changes)?;
+            }
         }
         let range = told.after.saturating_add(1)..=told.through;
         if range.is_empty() {
@@ -63,6 +68,9 @@ fn tables(model: &Model, ts: u64, changes: &[ToldChange], start: u64) -> Verdict
         let right = match change {
             // What an earlier life did with its tables is not known any more.
             _ if ts <= start => true,
+            // See `exact`.
+            change if change.of_table().is_some_and(|table| model.exact.contains(&table)) => true,
+            ToldChange::Renamed { .. } => false,
             ToldChange::Row { .. } => true,
             ToldChange::Made { table, name, loaded } => match model.tables.get(table) {
                 Some(known) => {
@@ -79,6 +87,34 @@ fn tables(model: &Model, ts: u64, changes: &[ToldChange], start: u64) -> Verdict
         };
         if !right {
             return Err(format!("a feed gives {change:?} at {ts}, and nobody did that then"));
+        }
+    }
+    Ok(())
+}
+
+/// Rule 3, of tables whose rows in the catalog are known.
+fn exact(model: &Model, ts: u64, changes: &[ToldChange]) -> Verdict {
+    let told = |id: u32| changes.iter().find(|change| change.of_table() == Some(id));
+    let did = model.renamings_at(ts);
+    for (id, before, after) in &did {
+        let is = |name: &str, datum: &Datum| Datum::of(name.as_bytes()) == *datum;
+        let right = match (before, after, told(*id)) {
+            (None, None, None) | (Some(_), None, Some(ToldChange::Dropped { .. })) => true,
+            (None, Some(new), Some(ToldChange::Made { name, loaded: false, .. })) => is(name, new),
+            (Some(old), Some(new), None) => old == new,
+            (Some(old), Some(new), Some(ToldChange::Renamed { name, .. })) => old != new && is(name, new),
+            _ => false,
+        };
+        if !right {
+            return Err(format!(
+                "a feed gives {:?} of table {id} at {ts}: {before:?} to {after:?}",
+                told(*id)
+            ));
+        }
+    }
+    for id in changes.iter().filter_map(ToldChange::of_table).filter(|id| model.exact.contains(id)) {
+        if !did.iter().any(|(did, ..)| *did == id) {
+            return Err(format!("a feed gives {:?} at {ts}, and nobody did that then", told(id)));
         }
     }
     Ok(())

@@ -341,6 +341,24 @@ pub enum ToldChange {
         /// Its id.
         table: u32,
     },
+    /// A table has another name.
+    Renamed {
+        /// Its id.
+        table: u32,
+        /// Its name since.
+        name: String,
+    },
+}
+
+impl ToldChange {
+    /// The table that it is about as a whole.
+    #[must_use]
+    pub const fn of_table(&self) -> Option<u32> {
+        match self {
+            Self::Row { .. } => None,
+            Self::Made { table, .. } | Self::Dropped { table } | Self::Renamed { table, .. } => Some(*table),
+        }
+    }
 }
 
 /// A call that sets the journal mode.

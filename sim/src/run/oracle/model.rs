@@ -113,11 +113,11 @@ pub struct Model {
 pub type Written = BTreeMap<(u32, Key), Option<Datum>>;
 
 impl Model {
-    /// What each commit after `start` wrote, without the rows of loads, which are in no log.
+    /// What each commit after `start` wrote, without the catalog's and those of loads, which are in no log.
     #[must_use]
     pub fn written(&self, start: u64) -> BTreeMap<u64, Written> {
         let mut commits: BTreeMap<u64, Written> = BTreeMap::new();
-        for (id, table) in &self.tables {
+        for (id, table) in self.tables.iter().filter(|(id, _)| ![NAMES, TABLES].contains(id)) {
             let loaded_at = table.created.filter(|_| table.loaded);
             for (key, versions) in &table.rows {
                 for (ts, value) in versions.iter().filter(|(ts, _)| *ts > start) {
@@ -280,6 +280,19 @@ impl Model {
         let versions = self.tables.get(&TABLES)?.rows.get(&id_key(table))?;
         // The first one made it; one that is like the one before gave it the name that it had.
         versions.windows(2).find(|pair| pair[1].0 > ts && pair[0].1 != pair[1].1).map(|pair| pair[1].0)
+    }
+
+    /// The tables whose row in the catalog a commit at `ts` wrote: what was there before, and since.
+    #[must_use]
+    pub fn renamings_at(&self, ts: u64) -> Vec<(u32, Option<Datum>, Option<Datum>)> {
+        let rows = self.tables.get(&TABLES).into_iter().flat_map(|table| &table.rows);
+        let at = rows.filter_map(|(key, versions)| {
+            let place = versions.iter().position(|(at, _)| *at == ts)?;
+            let before = place.checked_sub(1).and_then(|before| versions[before].1);
+            let id = key.as_ref().try_into().map(u32::from_be_bytes).ok()?;
+            Some((id, before, versions[place].1))
+        });
+        at.collect()
     }
 
     /// Whether a commit at `ts` changed the catalog.
