@@ -292,14 +292,15 @@ impl Core {
         }
     }
 
-    /// Keeps the log from the oldest position on that is promised.
-    pub(crate) fn pin_log(self: &Arc<Self>, writer: &Writer) -> Pin {
+    /// Keeps the log from the oldest position on that is promised. What lies before that may still be there, and go at any
+    /// moment.
+    pub(crate) fn pin_log(self: &Arc<Self>, writer: &Writer) -> (Pin, Lsn) {
         let mut state = writer.retention.0.lock();
         let number = state.next_pin;
         state.next_pin += 1;
         let from = state.kept_from;
         state.pins.insert(number, from);
-        Pin { core: Arc::clone(self), number }
+        (Pin { core: Arc::clone(self), number }, from)
     }
 }
 

@@ -80,7 +80,7 @@ impl Changes {
         };
         let writer = core.writer().ok();
         // Before looking: what is found then stays.
-        let pin = writer.map(|writer| core.pin_log(writer));
+        let (pin, floor) = writer.map(|writer| core.pin_log(writer)).unzip();
         let newest = core.acked_ts();
         let Some(history) = core.history() else {
             // A database without a log: everything that it holds is older than any change.
@@ -94,7 +94,7 @@ impl Changes {
                 (timestamp(state.checkpoint_ts) <= after).then(|| Lsn::new(state.checkpoint_lsn))
             }
         };
-        let (found, oldest) = locate(&history, anchor, after)
+        let (found, oldest) = locate(&history, floor.unwrap_or_default(), anchor, after)
             .map_err(|error| Error::from_history(error, after, feed.oldest(None)))?;
         let Some(lsn) = found else {
             return Err(Error::HistoryGone { wanted: after, oldest: feed.oldest(oldest) });
