@@ -61,8 +61,10 @@ struct Kept {
     newest: Anchor,
     /// The newest of which it is known that it is durable.
     durable: Anchor,
-    /// Acknowledged since, each with the end of the log by which it is durable: the oldest such, and the newest.
+    /// Acknowledged since, each with the end of the log by which it is durable: one that was first when it came, and the
+    /// newest after it.
     waiting: Option<(Anchor, Lsn)>,
+    behind: Option<(Anchor, Lsn)>,
     /// Its history was given up.
     lost: bool,
 }
@@ -92,25 +94,29 @@ pub(crate) struct Pin {
 
 impl Kept {
     fn new(position: Anchor) -> Self {
-        Self { newest: position, durable: position, waiting: None, lost: false }
+        Self { newest: position, durable: position, waiting: None, behind: None, lost: false }
     }
 
     /// Takes a position that is durable once the log is through `end`.
     fn acknowledge(&mut self, position: Anchor, end: Lsn, durable: Lsn) {
         self.settle(durable);
         self.newest = position;
-        self.waiting.get_or_insert((position, end));
+        if self.waiting.is_none() {
+            self.waiting = Some((position, end));
+        } else {
+            self.behind = Some((position, end));
+        }
         if planted!(PositionTrustedEarly) {
             self.durable = position;
         }
     }
 
     fn settle(&mut self, durable: Lsn) {
-        if let Some((position, end)) = self.waiting
+        while let Some((position, end)) = self.waiting
             && end <= durable
         {
             self.durable = position;
-            self.waiting = None;
+            self.waiting = self.behind.take();
         }
     }
 }
@@ -235,7 +241,7 @@ impl Retention {
             let mut count = 0;
             state.anchors.retain(|_| {
                 count += 1;
-                count % 2 == 0
+                count % 2 == 1
             });
         }
         wanted
