@@ -1,6 +1,6 @@
 //! The core: one per open file, shared by its handles, its transactions and its background threads.
 //!
-//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the commit section, the catalog map.
+//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the commit section, the catalog map, the retention.
 //! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for.
 
 use std::collections::BTreeSet;
