@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Folder, braid, command};
 use serde_json::{Value, json};
 
+#[expect(clippy::unwrap_used, reason = "a test")]
 fn lines(args: &[&str]) -> Vec<Value> {
     braid(args).code(0).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

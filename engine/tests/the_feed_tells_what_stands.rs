@@ -308,7 +308,7 @@ fn threads_follow_while_siblings_write() {
     let followers: Vec<_> = (0..2)
         .map(|_| {
             let (feed, reader) = (db.changes(start).unwrap(), Database::open(&path).unwrap());
-            std::thread::spawn(move || {
+            braid::vfs::sync::thread::spawn(move || {
                 let table = reader.table("t").unwrap();
                 let mut seen = Vec::new();
                 for set in feed.map(Result::unwrap).take((WRITERS * EACH) as usize) {
@@ -327,13 +327,13 @@ fn threads_follow_while_siblings_write() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let db = Database::open(&path).unwrap();
-            std::thread::spawn(move || {
+            braid::vfs::sync::thread::spawn(move || {
                 let table = db.table("t").unwrap();
                 (0..EACH)
                     .map(|round| {
                         let mut value = round.to_be_bytes().to_vec();
                         value.resize(700, 0);
-                        let key = [writer as u8, (round % 7) as u8];
+                        let key = [writer.to_le_bytes()[0], (round % 7).to_le_bytes()[0]];
                         (db.put(&table, key, &value).unwrap().timestamp, key.to_vec(), value)
                     })
                     .collect::<Vec<_>>()
