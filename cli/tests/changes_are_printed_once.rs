@@ -55,6 +55,9 @@ fn to_a_consumer_over_closes() {
         assert_eq!((news.len(), &news[0]["key"]), (1, &json!(String::from(char::from(b'a' + round)))));
         assert_eq!(told(), [] as [Value; 0]);
     }
+    let stat = braid(&["stat", &path]).code(0).stdout;
+    assert!(stat.contains("consumer") && stat.contains("index"), "{stat}");
+    assert_eq!(braid(&["stat", &path, "--json"]).code(0).json()["consumers"][0]["name"], "index");
     assert!(!folder.path("missing").exists());
     braid(&["changes", &folder.arg("missing"), "--consumer", "c"]).code(3);
     assert!(!folder.path("missing").exists());

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use braid_mvstore::{Direction, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Mutex};
-use braid_wal::{Log, Lsn};
+use braid_wal::{Log, LogHistory, Lsn};
 
 use super::shared::{Core, Writer};
 use super::tables::CONSUMERS;
@@ -270,6 +270,24 @@ impl Core {
             None => writer.retention.remove_consumer(wanted),
         }
         Ok(())
+    }
+
+    /// The consumers of a core that only reads, as their rows say.
+    pub(super) fn stored_consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        let (history, newest) = (self.history.as_ref(), self.acked_ts());
+        let end = history.map_or(Lsn::ZERO, LogHistory::durable);
+        let oldest = history.and_then(|history| history.segments().first().copied()).unwrap_or(end);
+        let mut consumers = Vec::new();
+        self.each_consumer(&mut |name, position| {
+            consumers.push(ConsumerInfo {
+                name: name.to_owned(),
+                position: position.timestamp,
+                lag_bytes: end.get().saturating_sub(position.lsn.get()),
+                lag_timestamps: newest.get().saturating_sub(position.timestamp.get()),
+                lost: position.lsn < oldest,
+            });
+        })?;
+        Ok(consumers)
     }
 
     fn each_consumer(&self, take: &mut dyn FnMut(&str, Anchor)) -> Result<()> {
