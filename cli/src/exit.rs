@@ -16,7 +16,7 @@ Exit codes:
   0    done
   1    the data has a problem: findings, rejected records, an unreadable input, a total that is not conserved
   2    the command line is wrong
-  3    there is no such database, file or table
+  3    there is no such database, file, table or history
   4    another process holds the database
   5    the file is not a Braid database
   6    the database has a newer format than this version reads
@@ -86,6 +86,12 @@ impl From<Error> for Failure {
         let (code, hint) = match &error {
             Error::NotFound(_) => (Code::NotFound, Some("check the path; `braid load` makes a new database")),
             Error::NoSuchTable(_) => (Code::NotFound, Some("list the tables with `braid tables PATH`")),
+            Error::HistoryGone { .. } => (
+                Code::NotFound,
+                Some(
+                    "read the tables with `braid dump`; `braid changes --consumer NAME` has the log kept from then on",
+                ),
+            ),
             Error::Locked { .. } | Error::Busy(_) | Error::BusySnapshot { .. } => {
                 (Code::Locked, Some("wait for the other process to end, or end it, and try again"))
             }

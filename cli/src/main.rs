@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{backup, bench, check, compact, dump, load, salvage, stat, tables};
+use commands::{backup, bench, changes, check, compact, dump, load, salvage, stat, tables};
 
 #[derive(Debug, Parser)]
 #[command(name = "braid", version, about, long_about = None, after_help = exit::CODES, subcommand_required = true)]
@@ -29,6 +29,7 @@ enum Command {
     Bench(bench::Command),
     Load(load::Args),
     Dump(dump::Args),
+    Changes(changes::Args),
     Tables(tables::Args),
     Stat(stat::Args),
     Check(check::Args),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(command),
         Command::Load(args) => load::run(args),
         Command::Dump(args) => dump::run(args),
+        Command::Changes(args) => changes::run(args),
         Command::Tables(args) => tables::run(args),
         Command::Stat(args) => stat::run(args),
         Command::Check(args) => check::run(args),

@@ -27,6 +27,9 @@ fn a_fork_writes_nothing() {
     let ids = db.sequence("ids").unwrap();
     ids.next().unwrap();
     let handle = db.clone();
+    let now = db.snapshot().unwrap().timestamp();
+    let consumer = db.consumer("c", now).unwrap();
+    let mut feed = db.changes(now).unwrap();
 
     // SAFETY:
     // 1. No other thread of this process holds a lock that the child comes by: the test is alone, and the database's
@@ -53,8 +56,15 @@ fn a_fork_writes_nothing() {
                 is_refused(&db.drop_sequence("ids")),
                 is_refused(&db.sequences()),
                 is_refused(&db.backup(Path::new("/copy"))),
+                is_refused(&db.changes(now)),
+                is_refused(&feed.try_next()),
+                is_refused(&consumer.acknowledge(now)),
+                is_refused(&db.remove_consumer("c")),
                 is_refused(&db.check()),
-                is_refused(&handle.close()),
+                {
+                    drop((feed, consumer));
+                    is_refused(&handle.close())
+                },
                 is_refused(&db.close()),
             ];
             let first = refused.iter().position(|refused| !refused).unwrap_or(refused.len());
@@ -69,7 +79,7 @@ fn a_fork_writes_nothing() {
     assert!(libc::WIFEXITED(status));
     assert_eq!(
         libc::WEXITSTATUS(status),
-        17,
+        21,
         "the first call that was not refused; 100 more if something was written"
     );
 }

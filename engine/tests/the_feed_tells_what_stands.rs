@@ -312,7 +312,7 @@ fn threads_follow_while_siblings_write() {
     let followers: Vec<_> = (0..2)
         .map(|_| {
             let (feed, reader) = (db.changes(start).unwrap(), Database::open(&path).unwrap());
-            std::thread::spawn(move || {
+            braid::vfs::sync::thread::spawn(move || {
                 let table = reader.table("t").unwrap();
                 let mut seen = Vec::new();
                 for set in feed.map(Result::unwrap).take((WRITERS * EACH) as usize) {
@@ -331,13 +331,13 @@ fn threads_follow_while_siblings_write() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let db = Database::open(&path).unwrap();
-            std::thread::spawn(move || {
+            braid::vfs::sync::thread::spawn(move || {
                 let table = db.table("t").unwrap();
                 (0..EACH)
                     .map(|round| {
                         let mut value = round.to_be_bytes().to_vec();
                         value.resize(700, 0);
-                        let key = [writer as u8, (round % 7) as u8];
+                        let key = [writer.to_le_bytes()[0], (round % 7).to_le_bytes()[0]];
                         (db.put(&table, key, &value).unwrap().timestamp, key.to_vec(), value)
                     })
                     .collect::<Vec<_>>()
@@ -365,4 +365,49 @@ fn a_reader_of_a_closed_file_gets_what_is_proven() {
     assert_eq!(lines(&mut feed), ["create t", "t[a]=1"]);
     assert!(feed.is_ended() && feed.next().is_none());
     assert!(matches!(db.consumer("c", Timestamp::ZERO), Err(Error::ReadOnly)));
+}
+
+/// A position that a power cut takes back must not have let the log go.
+#[test]
+fn a_position_counts_when_it_is_durable() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let options = || Options {
+        log_segment_bytes: 64 << 10,
+        durability: Durability::Deferred,
+        deferred_sync_interval: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    let table = db.table("t").unwrap();
+    let consumer = db.consumer("c", Timestamp::ZERO).unwrap();
+    for row in 0..20_u8 {
+        db.put(&table, [row], [row; 20_000]).unwrap();
+    }
+    db.sync().unwrap();
+    let mut feed = consumer.changes().unwrap();
+    let told = rest(&mut feed).len();
+    let (to, late) = (feed.passed(), consumer.clone());
+    drop(feed);
+    // While the checkpoint writes: its seal has not seen this, and nothing syncs it before the log is let go.
+    let fault = Fault::on(Operation::SyncData).on_paths(|path| path == std::path::Path::new("/db"));
+    faults.inject(fault.call(move || late.acknowledge(to).unwrap()));
+    db.checkpoint().unwrap();
+    assert_eq!(consumer.position().unwrap(), to);
+    let after = machine.crash(CrashChoice::KeepNone);
+    drop((consumer, db));
+    let db = Database::open_in(Env::with_files(Arc::new(after)), "/db", options()).unwrap();
+    let consumer = db.consumer("c", Timestamp::MAX).unwrap();
+    assert_eq!(consumer.position().unwrap(), Timestamp::ZERO, "nobody has synced the acknowledgement");
+    assert_eq!(rest(&mut consumer.changes().unwrap()).len(), told);
+}
+
+#[test]
+fn it_may_go_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Changes>();
+    is_send::<ChangeSet>();
+    is_send::<braid::Consumer>();
+    is_send::<braid::NextChanges<'_>>();
 }

@@ -6,5 +6,6 @@ mod crashes;
 mod damage;
 mod failures;
 mod helpers;
+mod history;
 mod io_faults;
 mod segments;

@@ -52,7 +52,7 @@ fn bounds(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     (Bound::Included(prefix.to_vec()), end.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-fn text_or_hex(bytes: Vec<u8>) -> Value {
+pub(super) fn text_or_hex(bytes: Vec<u8>) -> Value {
     match String::from_utf8(bytes) {
         Ok(text) => Value::String(text),
         Err(error) => {

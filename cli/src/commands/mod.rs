@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod dump;

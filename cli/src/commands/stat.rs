@@ -38,6 +38,9 @@ pub(crate) fn run(args: &Args) -> Result {
             "file_bytes": stats.file.bytes,
             "free_bytes": stats.file.free_bytes,
             "withheld_bytes": stats.file.withheld_bytes,
+            "consumers": db.consumers()?.into_iter().map(|one| json!({
+                "name": one.name, "position": one.position.get(), "lag_bytes": one.lag_bytes, "lost": one.lost,
+            })).collect::<Vec<_>>(),
             "checkpoint": stats.checkpoints.timestamp.get(),
             "row_store": { "generations": stats.row_store.generations, "bytes": stats.row_store.bytes },
             "cache": {
@@ -59,6 +62,14 @@ pub(crate) fn run(args: &Args) -> Result {
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;
+    let behind = |one: braid::ConsumerInfo| {
+        let behind = if one.lost { "lost".to_owned() } else { bytes(one.lag_bytes) };
+        [one.name, one.position.to_string(), behind]
+    };
+    let consumers: Vec<_> = db.consumers()?.into_iter().map(behind).collect();
+    if !consumers.is_empty() {
+        say(&format!("\n{}", table(["consumer", "position", "behind"], [false, true, true], consumers)))?;
+    }
     Ok(Code::Done)
 }
 

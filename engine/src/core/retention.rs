@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use braid_mvstore::{Direction, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Mutex};
-use braid_wal::{Log, Lsn};
+use braid_wal::{Log, LogHistory, Lsn};
 
 use super::shared::{Core, Writer};
 use super::tables::CONSUMERS;
@@ -61,8 +61,10 @@ struct Kept {
     newest: Anchor,
     /// The newest of which it is known that it is durable.
     durable: Anchor,
-    /// Acknowledged since, each with the end of the log by which it is durable: the oldest such, and the newest.
+    /// Acknowledged since, each with the end of the log by which it is durable: one that was first when it came, and the
+    /// newest after it.
     waiting: Option<(Anchor, Lsn)>,
+    behind: Option<(Anchor, Lsn)>,
     /// Its history was given up.
     lost: bool,
 }
@@ -92,25 +94,29 @@ pub(crate) struct Pin {
 
 impl Kept {
     fn new(position: Anchor) -> Self {
-        Self { newest: position, durable: position, waiting: None, lost: false }
+        Self { newest: position, durable: position, waiting: None, behind: None, lost: false }
     }
 
     /// Takes a position that is durable once the log is through `end`.
     fn acknowledge(&mut self, position: Anchor, end: Lsn, durable: Lsn) {
         self.settle(durable);
         self.newest = position;
-        self.waiting.get_or_insert((position, end));
+        if self.waiting.is_none() {
+            self.waiting = Some((position, end));
+        } else {
+            self.behind = Some((position, end));
+        }
         if planted!(PositionTrustedEarly) {
             self.durable = position;
         }
     }
 
     fn settle(&mut self, durable: Lsn) {
-        if let Some((position, end)) = self.waiting
+        while let Some((position, end)) = self.waiting
             && end <= durable
         {
             self.durable = position;
-            self.waiting = None;
+            self.waiting = self.behind.take();
         }
     }
 }
@@ -235,7 +241,7 @@ impl Retention {
             let mut count = 0;
             state.anchors.retain(|_| {
                 count += 1;
-                count % 2 == 0
+                count % 2 == 1
             });
         }
         wanted
@@ -266,6 +272,24 @@ impl Core {
         Ok(())
     }
 
+    /// The consumers of a core that only reads, as their rows say.
+    pub(super) fn stored_consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        let (history, newest) = (self.history.as_ref(), self.acked_ts());
+        let end = history.map_or(Lsn::ZERO, LogHistory::durable);
+        let oldest = history.and_then(|history| history.segments().first().copied()).unwrap_or(end);
+        let mut consumers = Vec::new();
+        self.each_consumer(&mut |name, position| {
+            consumers.push(ConsumerInfo {
+                name: name.to_owned(),
+                position: position.timestamp,
+                lag_bytes: end.get().saturating_sub(position.lsn.get()),
+                lag_timestamps: newest.get().saturating_sub(position.timestamp.get()),
+                lost: position.lsn < oldest,
+            });
+        })?;
+        Ok(consumers)
+    }
+
     fn each_consumer(&self, take: &mut dyn FnMut(&str, Anchor)) -> Result<()> {
         let view = self.current_view();
         let mut rows = Layers::over(&self.base, &view, CONSUMERS, self.installed_ts());
@@ -292,14 +316,15 @@ impl Core {
         }
     }
 
-    /// Keeps the log from the oldest position on that is promised.
-    pub(crate) fn pin_log(self: &Arc<Self>, writer: &Writer) -> Pin {
+    /// Keeps the log from the oldest position on that is promised. What lies before that may still be there, and go at any
+    /// moment.
+    pub(crate) fn pin_log(self: &Arc<Self>, writer: &Writer) -> (Pin, Lsn) {
         let mut state = writer.retention.0.lock();
         let number = state.next_pin;
         state.next_pin += 1;
         let from = state.kept_from;
         state.pins.insert(number, from);
-        Pin { core: Arc::clone(self), number }
+        (Pin { core: Arc::clone(self), number }, from)
     }
 }
 

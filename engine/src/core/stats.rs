@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use super::retention::ConsumerInfo;
 use super::shared::Core;
 use super::updates::Made;
-use crate::error::{ConflictKind, Error};
+use crate::error::{ConflictKind, Error, Result};
 use crate::statistics::{FeedStats, LogStats};
 
 /// A number that only grows, or is set.
@@ -89,9 +89,11 @@ impl Counters {
 
 impl Core {
     /// The named consumers of the change feed.
-    pub(crate) fn consumers(&self) -> Vec<ConsumerInfo> {
-        let Some(writer) = &self.writer else { return Vec::new() };
-        writer.retention.consumers(&writer.log, self.acked_ts())
+    pub(crate) fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        match &self.writer {
+            Some(writer) => Ok(writer.retention.consumers(&writer.log, self.acked_ts())),
+            None => self.stored_consumers(),
+        }
     }
 
     /// The change feed's figures.
@@ -102,7 +104,7 @@ impl Core {
         FeedStats {
             open: writer.retention.pins() as u64,
             retained_bytes: kept.map(|span| span.bytes).sum(),
-            consumers: self.consumers(),
+            consumers: writer.retention.consumers(&writer.log, self.acked_ts()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::str;
 use std::sync::Arc;
 
 use braid_mvstore::{TableId, Timestamp};
-use braid_wal::Payload;
+use braid_wal::{Payload, ReadError};
 
 use super::change::{Change, ChangedTable};
 use super::names::Names;
@@ -44,38 +44,44 @@ struct Row {
     table: TableId,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
+    /// What it takes in the record.
+    bytes: u64,
 }
 
 impl Rows {
-    /// The next row that may concern a user.
-    fn next(&mut self, oldest: Timestamp) -> Result<Option<Row>> {
-        let failed = |error| Error::from_history(error, oldest, oldest);
+    /// Goes to the next row that may concern a user; what comes before its key, and where it ends.
+    fn find(&mut self, oldest: Timestamp) -> Result<Option<(ChangeHead, u64)>> {
         while self.at < self.payload.bytes() {
-            let head = ChangeHead::decode(self.payload.get(self.at, MAX_HEAD_BYTES).map_err(failed)?)
-                .map_err(malformed)?;
-            let begin = self.at.saturating_add(head.bytes);
-            let value_bytes = head.value_bytes.unwrap_or(0);
-            let bytes = head.key_bytes.checked_add(value_bytes);
-            let end = bytes.and_then(|bytes| begin.checked_add(bytes));
+            let head = self.payload.get(self.at, MAX_HEAD_BYTES);
+            let head = ChangeHead::decode(head.map_err(|error| gone(error, oldest))?).map_err(malformed)?;
+            let bytes = head.key_bytes.checked_add(head.value_bytes.unwrap_or(0));
+            let end = bytes.and_then(|bytes| self.at.checked_add(head.bytes)?.checked_add(bytes));
             let Some(end) = end.filter(|end| *end <= self.payload.bytes()) else {
                 return Err(malformed(Malformed("a length beyond the record")));
             };
-            if head.table != TABLES && head.table.0 < FIRST_USER_TABLE {
-                self.at = end;
-                continue;
+            if head.table == TABLES || head.table.0 >= FIRST_USER_TABLE {
+                return Ok(Some((head, end)));
             }
-            let count =
-                usize::try_from(end - begin).map_err(|_| malformed(Malformed("a length beyond memory")))?;
-            let both = self.payload.get(begin, count).map_err(failed)?;
-            let key_bytes = usize::try_from(head.key_bytes).unwrap_or(usize::MAX);
-            let (key, value) =
-                both.split_at_checked(key_bytes).ok_or_else(|| malformed(Malformed("a key cut short")))?;
-            let value = head.value_bytes.map(|_| copied(value)).transpose()?;
-            let row = Row { table: head.table, key: copied(key)?, value };
             self.at = end;
-            return Ok(Some(row));
         }
         Ok(None)
+    }
+
+    /// The next row that may concern a user.
+    fn next(&mut self, oldest: Timestamp) -> Result<Option<Row>> {
+        let Some((head, end)) = self.find(oldest)? else { return Ok(None) };
+        let begin = self.at.saturating_add(head.bytes);
+        let beyond_memory = || malformed(Malformed("a length beyond memory"));
+        let count = usize::try_from(end.saturating_sub(begin)).map_err(|_| beyond_memory())?;
+        let key_bytes = usize::try_from(head.key_bytes).map_err(|_| beyond_memory())?;
+        let both = self.payload.get(begin, count).map_err(|error| gone(error, oldest))?;
+        let (key, value) =
+            both.split_at_checked(key_bytes).ok_or_else(|| malformed(Malformed("a key cut short")))?;
+        let value = head.value_bytes.map(|_| copied(value)).transpose()?;
+        let bytes = end.saturating_sub(self.at);
+        let row = Row { table: head.table, key: copied(key)?, value, bytes };
+        self.at = end;
+        Ok(Some(row))
     }
 }
 
@@ -93,7 +99,14 @@ impl ChangeSet {
             Self { timestamp, rows, names: before.clone(), before, ahead: None, failed: false, _pin: pin };
         // Changes of tables come first. They are gone through twice, so that the feed knows them whatever becomes of this.
         let mut found = false;
-        while let Some(change) = set.step()? {
+        while set.ahead.is_none()
+            && let Some((head, _)) = set.rows.find(timestamp)?
+        {
+            if head.table != TABLES {
+                found = true;
+                break;
+            }
+            let Some(change) = set.step()? else { break };
             found = true;
             match &change {
                 Change::Create(ChangedTable { id, name: Some(name) })
@@ -103,6 +116,10 @@ impl ChangeSet {
                 }
                 Change::Drop(table) => names.remove(TableId(table.id)),
                 _ => break,
+            }
+            // What was looked at to know where the notes end comes again.
+            if let Some(row) = set.ahead.take() {
+                set.rows.at = set.rows.at.saturating_sub(row.bytes);
             }
         }
         set.names = names.clone();
@@ -186,6 +203,10 @@ impl Iterator for ChangeSet {
         self.failed = step.is_err();
         step.transpose()
     }
+}
+
+fn gone(error: ReadError, oldest: Timestamp) -> Error {
+    Error::from_history(error, oldest, oldest)
 }
 
 fn malformed(Malformed(what): Malformed) -> Error {

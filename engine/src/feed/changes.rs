@@ -25,7 +25,7 @@ use crate::record::kind;
 /// [`next_timeout`](Self::next_timeout) not for ever, and [`next_async`](Self::next_async) holds no thread.
 ///
 /// An open feed has the log kept from where it reads on, within `Options::max_retained_log_bytes`, and does not keep the
-/// database open. It holds back no commit and no checkpoint.
+/// database open: one that has ended holds memory, and nothing else. It holds back no commit and no checkpoint.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {
@@ -80,7 +80,7 @@ impl Changes {
         };
         let writer = core.writer().ok();
         // Before looking: what is found then stays.
-        let pin = writer.map(|writer| core.pin_log(writer));
+        let (pin, floor) = writer.map(|writer| core.pin_log(writer)).unzip();
         let newest = core.acked_ts();
         let Some(history) = core.history() else {
             // A database without a log: everything that it holds is older than any change.
@@ -94,7 +94,7 @@ impl Changes {
                 (timestamp(state.checkpoint_ts) <= after).then(|| Lsn::new(state.checkpoint_lsn))
             }
         };
-        let (found, oldest) = locate(&history, anchor, after)
+        let (found, oldest) = locate(&history, floor.unwrap_or_default(), anchor, after)
             .map_err(|error| Error::from_history(error, after, feed.oldest(None)))?;
         let Some(lsn) = found else {
             return Err(Error::HistoryGone { wanted: after, oldest: feed.oldest(oldest) });
@@ -146,6 +146,8 @@ impl Changes {
         if self.core.is_shut() {
             return Ok(None);
         }
+        // Before reading: what is durable by then is all that ever will be.
+        let poisoned = self.core.writer().is_ok_and(|writer| writer.log.is_poisoned());
         loop {
             let Some(source) = &mut self.source else { return Ok(None) };
             let record = match source.reader.advance() {
@@ -171,10 +173,7 @@ impl Changes {
                 }
             }
         }
-        match self.core.writer() {
-            Ok(writer) => writer.check().map(|()| None),
-            Err(_) => Ok(None),
-        }
+        if poisoned { Err(Error::Poisoned) } else { Ok(None) }
     }
 
     fn take(&mut self, record: LogRecord, ts: Timestamp) -> Result<Option<ChangeSet>> {

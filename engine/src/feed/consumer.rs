@@ -220,5 +220,5 @@ pub(crate) fn remove(handle: &Arc<Handle>, name: &str) -> Result<bool> {
 pub(crate) fn consumers(handle: &Handle) -> Result<Vec<ConsumerInfo>> {
     let core = handle.core();
     core.check_process()?;
-    Ok(core.consumers())
+    core.consumers()
 }

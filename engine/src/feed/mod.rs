@@ -29,3 +29,6 @@ pub use consumer::Consumer;
 pub(crate) use consumer::{consumers, register, remove};
 pub(crate) use place::decode_position;
 pub use waiting::NextChanges;
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests;

@@ -35,13 +35,15 @@ pub(crate) fn decode_position(bytes: &[u8]) -> Option<Anchor> {
 }
 
 /// The latest position that is known to have everything after `after` behind it, and the oldest timestamp for which there is
-/// one. `anchor` is one that is known; beyond it the segments tell, by their first commits.
+/// one. `anchor` is one that is known; beyond it the segments tell, by their first commits, those from `floor` on.
 pub(super) fn locate(
     history: &LogHistory,
+    floor: Lsn,
     anchor: Option<Lsn>,
     after: Timestamp,
 ) -> Result<(Option<Lsn>, Option<Timestamp>), ReadError> {
-    let segments = history.segments();
+    let mut segments = history.segments();
+    segments.retain(|base| *base >= floor);
     let skip = anchor.map_or(0, |anchor| segments.partition_point(|base| *base <= anchor));
     let mut candidates = segments.get(skip..).unwrap_or_default();
     let mut found = anchor;

@@ -402,5 +402,22 @@ const KNOWN: &[(&str, &[&str])] = &[
         "BlockNotReserved",
         &["engine/sequences_never_repeat reopens_backups_and_salvage_go_on_after_what_was_reserved"],
     ),
+    (
+        "FeedReadsUnsynced",
+        &["engine/the_feed_tells_what_stands nothing_before_it_is_on_the_disk_and_then_all_of_it"],
+    ),
+    ("FeedResumesInclusive", &["engine/the_feed_tells_what_stands every_kind_of_change_in_its_order"]),
+    (
+        "ConsumerOverrun",
+        &["engine/the_feed_tells_what_stands a_consumer_goes_on_where_it_was_after_closes_and_crashes"],
+    ),
+    ("PositionTrustedEarly", &["engine/the_feed_tells_what_stands a_position_counts_when_it_is_durable"]),
+    (
+        "FeedSkipsAtRotation",
+        &[
+            "engine/the_feed_tells_what_stands it_follows_over_segments_and_checkpoints_and_large_values",
+            "wal tests::history::what_is_durable_and_nothing_else",
+        ],
+    ),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
 ];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::{FileSystem, OpenMode, OpenOptions};
 use braid::{Database, Options};
-use braid_tests::oracle::{Backup, Contents, Marks};
+use braid_tests::oracle::{Backup, Contents, Life, Marks};
 use foldhash::fast::FixedState;
 
 use crate::outside::{PATH, still};
@@ -72,6 +72,22 @@ pub(crate) fn examine(image: &CrashFileSystem, options: &Options, deep: bool) ->
 fn check(db: &Database) -> Verdict<()> {
     let report = db.check().map_err(|error| format!("the check says: {error}"))?;
     if report.is_ok() { Ok(()) } else { Err(format!("the check finds {:?}", report.findings)) }
+}
+
+/// Looks for the consumer of the changes: where it stands, with what it missed, its copy is what is there.
+pub(super) fn examine_mirror(
+    image: &CrashFileSystem,
+    life: &Life,
+    marks: Marks,
+    options: &Options,
+) -> Verdict<()> {
+    if !life.mirror().is_used() {
+        return Ok(());
+    }
+    let db = open(Arc::new(image.clone()), options, 5)?;
+    life.mirror()
+        .examine(&db, marks.mirrored)
+        .map_err(|error| format!("the consumer of the changes: {error}"))
 }
 
 /// Looks for the backups that were made: there and whole, or not there.

@@ -247,6 +247,8 @@ impl<'a> Shared<'a> {
         if is_new || moment.told_only {
             let image = crash(moment, choice);
             image::examine_backups(&image, recording.life.backups(), moment.marks, &recording.options)?;
+            let image = crash(moment, choice);
+            image::examine_mirror(&image, &recording.life, moment.marks, &recording.options)?;
         }
         Ok(Judged { found, image: print, is_new })
     }

@@ -13,7 +13,7 @@ use super::recorder::{Moment, Recorder};
 use crate::outside::{PATH, still, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "log",
     "deferred",
     "checkpoints",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 12] = [
     "mixed",
     "loads",
     "schema",
+    "consumer",
 ];
 
 /// A run to be recorded.
@@ -256,6 +257,26 @@ impl Workload {
                         0 => actions.push(Action::Checkpoint),
                         1 => actions.push(Action::Mode(random_mode)),
                         _ => {}
+                    }
+                }
+            }
+            "consumer" => {
+                actions.push(create("rows"));
+                for turn in 0..6 {
+                    for _ in 0..rng.usize(1..4) {
+                        let durability = either(rng);
+                        actions.push(commit(rng, "rows", 2000..20_000, durability));
+                    }
+                    match turn % 3 {
+                        0 => actions.push(Action::KeepUp),
+                        1 => actions.push(Action::Checkpoint),
+                        _ => {
+                            let name = format!("table {turn}");
+                            actions.extend([create(&name), commit(rng, &name, 0..80, Durability::Deferred)]);
+                            if rng.bool() {
+                                actions.push(Action::DropTable(name));
+                            }
+                        }
                     }
                 }
             }

@@ -44,6 +44,8 @@ pub enum Action {
     Checkpoint,
     /// Gives space back.
     Compact,
+    /// Brings a copy up to date by the changes that a consumer has missed.
+    KeepUp,
     /// Copies everything to a new file.
     Backup(PathBuf),
 }
@@ -112,7 +114,7 @@ impl Action {
             }
             Self::DropTable(name) => drop(after.tables.remove(name)),
             Self::Mode(mode) => after.mode = *mode,
-            Self::Sync | Self::Checkpoint | Self::Compact | Self::Backup(_) => return None,
+            Self::Sync | Self::Checkpoint | Self::Compact | Self::KeepUp | Self::Backup(_) => return None,
         }
         (after != *before).then_some(after)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use braid::{Database, Durability, Error, Result, Transaction, TransactionOptions};
 
-use super::{Action, Contents, Step};
+use super::{Action, Contents, Mirror, Step};
 
 /// How far a life has come, as numbers of its states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Marks {
     pub backups_begun: usize,
     /// So many must be.
     pub backups_done: usize,
+    /// The consumer of the changes must be there.
+    pub mirrored: bool,
 }
 
 /// A copy that was made on the way.
@@ -39,6 +41,7 @@ pub struct Life {
     states: Vec<Arc<Contents>>,
     fingerprints: Vec<u64>,
     backups: Vec<Backup>,
+    mirror: Mirror,
     /// Shared with whoever watches the files while an action runs.
     marks: Arc<Mutex<Marks>>,
 }
@@ -58,7 +61,8 @@ impl fmt::Debug for Life {
 impl Life {
     fn of(states: Vec<Arc<Contents>>, backups: Vec<Backup>, marks: Marks) -> Self {
         let fingerprints = states.iter().map(|state| state.fingerprint()).collect();
-        Self { states, fingerprints, backups, marks: Arc::new(Mutex::new(marks)) }
+        let mirror = Mirror::default();
+        Self { states, fingerprints, backups, mirror, marks: Arc::new(Mutex::new(marks)) }
     }
 
     /// The life that goes on from state `found`, everything else being gone. A power cut may still take it back to
@@ -67,11 +71,9 @@ impl Life {
     pub fn go_on(&self, found: usize, marks: Marks, durable: bool) -> Self {
         let states: Vec<_> = self.states.iter().take(found + 1).cloned().collect();
         let promised = if durable { found } else { marks.promised.min(found) };
-        Self::of(
-            states,
-            Vec::new(),
-            Marks { promised, acknowledged: found, begun: found, ..Marks::default() },
-        )
+        let mirrored = marks.mirrored;
+        let marks = Marks { promised, acknowledged: found, begun: found, mirrored, ..Marks::default() };
+        Self { mirror: self.mirror.clone(), ..Self::of(states, Vec::new(), marks) }
     }
 
     /// How far it has come.
@@ -101,6 +103,12 @@ impl Life {
     #[must_use]
     pub fn backups(&self) -> &[Backup] {
         &self.backups
+    }
+
+    /// The copy that a consumer of the changes keeps.
+    #[must_use]
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
     }
 
     /// Says that everything that was done is durable from now on, as it is after an open and after a close.
@@ -182,6 +190,10 @@ impl Life {
             Action::Sync => db.sync()?,
             Action::Checkpoint => drop(db.checkpoint()?),
             Action::Compact => drop(db.compact()?),
+            Action::KeepUp => {
+                self.mirror.keep_up(db)?;
+                self.mark(|marks| marks.mirrored = true);
+            }
             Action::Backup(path) => return self.back_up(db, path).map(|()| false),
         }
         // Found in place, a table may be of a commit that nobody waited for.

@@ -8,7 +8,9 @@
 mod action;
 mod contents;
 mod life;
+mod mirror;
 
 pub use action::{Action, Step, Write, random_action};
 pub use contents::{Contents, Rows};
 pub use life::{Backup, Life, Marks};
+pub use mirror::Mirror;

@@ -32,11 +32,13 @@ pub struct LogReader {
     place: Option<Place>,
     /// The record that was read last.
     last: Option<RecordHeader>,
+    /// For a planted bug: the last one led on to the next segment.
+    rotated: bool,
 }
 
 impl LogReader {
     pub(super) fn new(history: LogHistory, lsn: Lsn) -> Self {
-        Self { history, lsn: lsn.get(), place: None, last: None }
+        Self { history, lsn: lsn.get(), place: None, last: None, rotated: false }
     }
 
     /// Where the next record starts.
@@ -65,6 +67,12 @@ impl LogReader {
             self.last = Some(header);
             if header.kind == RecordKind::ROTATE {
                 self.place = None;
+                self.rotated = true;
+                continue;
+            }
+            let passed_over = std::mem::take(&mut self.rotated) && planted!(FeedSkipsAtRotation);
+            if passed_over {
+                continue;
             }
             if header.kind.is_user() {
                 return Ok(Some(LogRecord {

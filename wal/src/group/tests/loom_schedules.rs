@@ -227,3 +227,40 @@ fn loom_poisoning_wakes_futures() {
         server.stop();
     });
 }
+
+/// A reader of the log leaves a waker when it has read all: it never sleeps over a sync, nor over the end.
+#[test]
+fn loom_a_watcher_is_woken_by_what_it_has_not_seen() {
+    for fails_at in [None, Some(1)] {
+        check_three(move || {
+            let shared = shared(fails_at);
+            let server = serve(&shared);
+            let committer = spawn_commit(&shared);
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let known = assert_honest(&shared);
+            if shared.1.watch(1, known, &waker) {
+                woken.wait();
+            }
+            assert!(shared.1.durable() > known || shared.1.is_poisoned() || known > Lsn::ZERO);
+            let _committed = committer.join().unwrap();
+            server.stop();
+        });
+    }
+}
+
+/// A thread that waits for its waker.
+#[derive(Default)]
+struct Woken(Event);
+
+impl Woken {
+    fn wait(&self) {
+        self.0.wait();
+    }
+}
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.set(1);
+    }
+}

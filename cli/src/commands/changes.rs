@@ -1,0 +1,129 @@
+//! `braid changes`: what was committed, as JSON lines.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use braid::{Change, ChangedTable, Changes, Database, Error, Timestamp};
+use serde_json::{Value, json};
+
+use crate::commands::dump::text_or_hex;
+use crate::commands::open;
+use crate::exit::{Code, Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::output::stdout;
+
+/// How often `--follow` looks whether somebody has committed something and closed the database.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Prints what was committed, as JSON lines, in the order of the commits
+///
+/// Each line is one change: {"ts":N,"op":"put","table":T,"id":N,"key":K,"value":V}, or with another op: "delete" of a row,
+/// and "create", "load", "rename" and "drop" of a table. Keys and values are text where the bytes are UTF-8, else
+/// {"hex":"..."}.
+///
+/// The changes are read from the log, which a clean close lets go, but for what a named consumer has not acknowledged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database
+    path: PathBuf,
+    /// Only what was committed after this timestamp; without it, as far back as the log reaches
+    #[arg(long, value_name = "TS")]
+    from: Option<u64>,
+    /// Goes on until interrupted: prints what others commit, each time that they have closed the database
+    #[arg(long)]
+    follow: bool,
+    /// Goes on where this consumer stands, has the log kept for it, and acknowledges what was printed; a new one begins at
+    /// --from, or now. Opens the database for writing
+    #[arg(long, value_name = "NAME")]
+    consumer: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let interrupt = Interrupt::listen();
+    let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
+    loop {
+        match print_new(args, &mut from) {
+            // Somebody has it open: there is something to print once it is closed.
+            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {}
+            outcome => outcome?,
+        }
+        if !args.follow {
+            return Ok(Code::Done);
+        }
+        thread::sleep(LOOK_AGAIN);
+        if interrupt.requested() {
+            return Ok(Code::Done);
+        }
+    }
+}
+
+/// Prints what there is after `from`, and moves that on.
+fn print_new(args: &Args, from: &mut Option<Timestamp>) -> Result<()> {
+    let Some(name) = &args.consumer else {
+        let db = open::read_only(&args.path)?;
+        let mut changes = match *from {
+            Some(from) => db.changes(from)?,
+            None => everything(&db)?,
+        };
+        print(&mut changes)?;
+        *from = Some(changes.passed());
+        return Ok(());
+    };
+    let db = open::existing(&args.path)?;
+    let start = match *from {
+        Some(from) => from,
+        None => db.snapshot()?.timestamp(),
+    };
+    let consumer = db.consumer(name, start)?;
+    let mut changes = consumer.changes()?;
+    if print(&mut changes)? {
+        consumer.acknowledge(changes.passed())?;
+    }
+    drop(changes);
+    Ok(db.close()?)
+}
+
+/// All that the log holds.
+fn everything(db: &Database) -> Result<Changes> {
+    Ok(match db.changes(Timestamp::ZERO) {
+        Err(Error::HistoryGone { oldest, .. }) => db.changes(oldest)?,
+        changes => changes?,
+    })
+}
+
+/// Prints until there is nothing more; whether there was anything.
+fn print(changes: &mut Changes) -> Result<bool> {
+    let mut out = stdout();
+    let mut any = false;
+    while let Some(set) = changes.try_next()? {
+        any = true;
+        let timestamp = set.timestamp();
+        for change in set {
+            writeln!(out, "{}", line(timestamp, change?))?;
+        }
+    }
+    out.flush()?;
+    Ok(any)
+}
+
+fn line(timestamp: Timestamp, change: Change) -> Value {
+    let about = |op: &str, table: &ChangedTable| json!({"ts": timestamp.get(), "op": op, "table": table.name.as_deref(), "id": table.id});
+    let with = |mut line: Value, name: &str, value: Value| {
+        line[name] = value;
+        line
+    };
+    match change {
+        Change::Put { table, key, value } => {
+            let row = with(about("put", &table), "key", text_or_hex(key));
+            with(row, "value", text_or_hex(value))
+        }
+        Change::Delete { table, key } => with(about("delete", &table), "key", text_or_hex(key)),
+        Change::Create(table) => about("create", &table),
+        Change::Load(table) => about("load", &table),
+        Change::Rename { table, from } => with(about("rename", &table), "from", json!(from.as_deref())),
+        Change::Drop(table) => about("drop", &table),
+        other => about("other", other.table()),
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading a log back beside its appends, and after a recovery that kept what came before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use braid_vfs::FileSystem as _;
+use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
+
+use super::helpers::*;
+use crate::{Log, LogHistory, LogReader, Lsn, ReadError};
+
+fn rest(reader: &mut LogReader) -> Result<Records, ReadError> {
+    let mut records = Records::new();
+    while let Some(record) = reader.advance()? {
+        let mut payload = reader.payload()?;
+        assert_eq!(payload.bytes(), u64::from(record.payload_bytes));
+        records.push((record.tag, payload.get(0, usize::MAX)?.to_vec()));
+    }
+    Ok(records)
+}
+
+#[test]
+fn what_is_durable_and_nothing_else() {
+    for options in [small(), plain()] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+        let mut reader = log.history().reader(Lsn::FIRST);
+        let mut read = Records::new();
+        for tag in 0..400 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+            if tag % 7 == 6 {
+                assert_eq!(reader.position(), log.durable(), "it has read all that was durable");
+                log.sync_now().unwrap();
+                read.extend(rest(&mut reader).unwrap());
+                assert_eq!(read.len() as u64, tag + 1);
+            } else {
+                assert_eq!(rest(&mut reader).unwrap(), []);
+            }
+        }
+        assert!(log.stats().rotations > 3);
+        assert_prefix(&read);
+        // From every segment on.
+        for base in log.history().segments() {
+            let records = rest(&mut log.history().reader(base)).unwrap();
+            let first = records.first().map_or(read.len() as u64, |(tag, _)| *tag);
+            assert_eq!(records, read[first as usize..]);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_was_overtaken_says_so_and_gives_nothing_wrong() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, short(small())).unwrap();
+    let mut readers: Vec<_> = (0..40).map(|_| log.history().reader(Lsn::FIRST)).collect();
+    for tag in 0..600_u64 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        log.sync_now().unwrap();
+        // Each reader stops at another place.
+        if let Some(reader) = readers.get_mut((tag / 15) as usize) {
+            while let Ok(Some(_)) = reader.advance() {}
+        }
+        if tag % 50 == 49 {
+            log.release_before(log.durable()).unwrap();
+        }
+    }
+    assert!(log.stats().recycled > 2, "segments are used again under the readers");
+    let mut gone = 0;
+    for reader in &mut readers {
+        match rest(reader) {
+            Ok(records) => assert!(records.iter().all(|(tag, bytes)| *bytes == payload(*tag))),
+            Err(ReadError::Gone { lsn, oldest }) => {
+                assert!(lsn < oldest);
+                gone += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(gone > 20, "{gone}");
+}
+
+#[test]
+fn a_long_payload_is_read_in_pieces_and_not_after_its_segment() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    let long: Vec<u8> = (0..500_000_u32).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+    append(&mut appender, 0, &long).unwrap();
+    append(&mut appender, 1, &vec![1; 20_000]).unwrap();
+    log.sync_now().unwrap();
+    let mut reader = log.history().reader(Lsn::FIRST);
+    assert_eq!(reader.advance().unwrap().unwrap().tag, 0);
+    let mut payload = reader.payload().unwrap();
+    assert!(payload.needs_log());
+    for at in [0, 130_000, 131_071, 400_000, 499_990, 500_000] {
+        let piece = payload.get(at, 1000).unwrap();
+        assert_eq!(*piece, long[at as usize..(at as usize + 1000).min(long.len())]);
+    }
+    log.release_before(log.durable()).unwrap();
+    assert!(matches!(payload.get(0, 10), Err(ReadError::Gone { .. })));
+}
+
+#[test]
+fn what_is_kept_outlives_recoveries_and_is_not_replayed() {
+    let mut fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, short(small()), 200, |tag| tag % 5 == 0);
+    log.sync_now().unwrap();
+    let mut start = log.durable();
+    drop((log, appender));
+    let mut count = 200;
+    for life in 0..6_u64 {
+        fs = if life % 2 == 0 { fs.crash(CrashChoice::KeepNone) } else { fs.kill() };
+        let (replayed, recovered) = scan(&fs, start, start).unwrap();
+        assert_eq!(replayed, [], "nothing before the start is replayed");
+        let history = {
+            let (_, recovered) = scan(&fs, start, start).unwrap();
+            recovered.into_history(&env(&fs, 9), &small())
+        };
+        let (log, mut appender) = recovered.into_log(&env(&fs, life + 2), short(small())).unwrap();
+        for history in [history, log.history()] {
+            let records = rest(&mut history.reader(history.segments()[0])).unwrap();
+            assert_eq!(records.len() as u64, count);
+            assert_prefix(&records);
+        }
+        for tag in count..count + 30 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+        }
+        count += 30;
+        log.sync_now().unwrap();
+        start = log.durable();
+        log.set_aside_before(start);
+        assert_eq!(rest(&mut log.history().reader(Lsn::FIRST)).unwrap().len() as u64, count);
+        if life == 4 {
+            log.close(appender).unwrap();
+            start = log.durable();
+            let (_, recovered) = scan(&fs, start, start).unwrap();
+            assert!(recovered.clean_close || recovered.end == start);
+        }
+    }
+}
+
+#[test]
+fn history_ends_where_a_segment_is_missing_or_damaged() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, short(small()), 200, |_| true);
+    let start = log.durable();
+    drop((log, appender));
+    let all = paths(&fs);
+    let victim = all[all.len() / 2].clone();
+    let kept = |fs: &CrashFileSystem| {
+        let (_, recovered) = scan(fs, start, start).unwrap();
+        let history = recovered.into_history(&env(fs, 3), &small());
+        (history.segments(), rest(&mut history.reader(history.segments()[0])))
+    };
+    let (whole, records) = kept(&fs);
+    assert_eq!((whole.len(), records.unwrap().len()), (all.len(), 200));
+
+    let gap = fs.kill();
+    remove(&gap, &victim);
+    let (segments, records) = kept(&gap);
+    assert_eq!(segments, whole[all.len() / 2 + 1..], "what lies before a gap is no history of what follows");
+    assert!(records.unwrap().last().unwrap().0 == 199);
+
+    // A flipped bit behind the header is the affair of its readers, and no reason to refuse the log.
+    let bad = fs.kill();
+    let mut bytes = read(&bad, &victim);
+    bytes[5000] ^= 1;
+    put(&bad, &victim, &bytes);
+    let (segments, records) = kept(&bad);
+    assert_eq!(segments, whole);
+    assert!(
+        matches!(records, Err(ReadError::Corrupt { segment, .. }) if victim == super::helpers::segment(segment))
+    );
+    let behind = LogHistory::clone(&{
+        let (_, recovered) = scan(&bad, start, start).unwrap();
+        recovered.into_history(&env(&bad, 3), &small())
+    });
+    assert!(!rest(&mut behind.reader(whole[all.len() / 2 + 1])).unwrap().is_empty());
+    assert!(bad.read_dir(dir()).unwrap().len() == all.len(), "nothing was written");
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn watchers_are_woken_once_by_progress_and_by_the_end() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    let watcher = log.watcher();
+    let known = log.durable();
+    assert!(watcher.watch(known, &waker) && watcher.watch(known, &waker));
+    append(&mut appender, 0, b"one").unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    log.sync_now().unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    assert!(!watcher.watch(known, &waker), "there is more already");
+    assert!(watcher.watch(log.durable(), &waker));
+    watcher.unwatch();
+    log.wake_watchers();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "it did not want to know any more");
+    assert!(watcher.watch(log.durable(), &waker));
+    log.poison();
+    assert_eq!(count.0.load(Ordering::SeqCst), 2);
+    assert!(!watcher.watch(log.durable(), &waker), "it will never be more");
+}
