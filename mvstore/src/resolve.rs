@@ -16,6 +16,7 @@
 use std::fmt;
 
 use braid_vfs::planted;
+use smallvec::SmallVec;
 
 use crate::chain::{Pending, Version};
 use crate::epoch::Guard;
@@ -29,7 +30,7 @@ pub struct Resolved<'g> {
     generation: &'g Generation,
     guard: &'g Guard,
     /// In the order of the write set's updates.
-    rows: Vec<ResolvedRow<'g>>,
+    rows: SmallVec<[ResolvedRow<'g>; 1]>,
     max_value_bytes: usize,
     /// What the write set counts for the values.
     least_bytes: usize,
@@ -45,19 +46,19 @@ struct ResolvedRow<'g> {
 impl Generation {
     /// Makes the updates of a write set of what is newest now: in this generation, or else `older`, which has one answer
     /// for each of them in their order.
-    pub fn guess<'g>(
+    pub fn guess<'g, 'o>(
         &'g self,
         writes: &WriteSet,
-        older: impl IntoIterator<Item = Option<Vec<u8>>>,
+        older: impl IntoIterator<Item = Option<&'o [u8]>>,
         max_value_bytes: usize,
         guard: &'g Guard,
     ) -> Resolved<'g> {
-        let make = |((key, update), older): ((_, &Update), Option<Vec<u8>>)| {
+        let make = |((key, update), older): ((_, &Update), Option<&[u8]>)| {
             let row = self.find_or_create(key);
             let newest = row.chain.newest(guard);
             let is = match newest {
                 Some(version) => version.found().value(),
-                None => older.as_deref(),
+                None => older,
             };
             let value = pending(update.apply(is, max_value_bytes));
             ResolvedRow { row, made_of: newest.map(Version::commit_ts), value }

@@ -71,6 +71,13 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) made: Made,
 }
 
+impl CommitRequest<'_> {
+    /// Whether it has only updates, and so nothing to be validated.
+    pub(super) fn is_blind(&self) -> bool {
+        self.writes.written() == 0 && self.reads.is_none_or(|reads| reads.bytes() == 0)
+    }
+}
+
 /// A commit that is installed and not yet known to stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Installed {
@@ -160,7 +167,12 @@ impl Core {
         let mut reservation = Some(reservation);
         let mut pass: Option<Pass<'_>> = None;
         loop {
-            let left = match self.try_install(writer, request, record) {
+            let tried = if request.writes.updates() == 0 {
+                self.try_install::<false>(writer, request, record)
+            } else {
+                self.try_install::<true>(writer, request, record)
+            };
+            let left = match tried {
                 Ok(installed) => {
                     self.counters.made(request.made);
                     return Ok(installed);
@@ -202,15 +214,14 @@ impl Core {
         }
     }
 
-    fn try_install(
+    fn try_install<const UPDATES: bool>(
         &self,
         writer: &Writer,
         request: &mut CommitRequest<'_>,
         record: &mut EncodedRecord,
     ) -> Result<Installed, Left> {
         let view = self.view.load();
-        let has_updates = request.writes.updates() > 0;
-        let fetched = if has_updates { Some(self.fetch_updates(&view, request)?) } else { None };
+        let fetched = if UPDATES { Some(self.fetch_updates(&view, request)?) } else { None };
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);

@@ -8,7 +8,6 @@ use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
 use super::inner::Inner;
-use super::savepoint::Owner;
 use super::snapshot::Snapshot;
 use crate::core::{Commit, CommitRequest, Exclusive, Installed, Made, SchemaChange};
 use crate::error::{Error, Result};
@@ -49,7 +48,6 @@ pub struct Transaction {
     snapshot: Snapshot,
     admitted: Admitted,
     schema: Option<SchemaChange>,
-    pub(super) savepoints: Owner,
     over: bool,
 }
 
@@ -63,7 +61,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, schema: None, savepoints: Owner::default(), over: false }
+        Self { snapshot, admitted, schema: None, over: false }
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -80,6 +78,7 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Limit`] for a key or value that is too long, [`Error::TransactionTooLarge`], or a table that is not there.
+    #[inline]
     pub fn put(&mut self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.snapshot.inner.check(table.info())?;
         self.put_row(table.info().id, key.as_ref(), value.as_ref())
