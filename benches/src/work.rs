@@ -315,10 +315,10 @@ fn count_up(arguments: &Arguments, db: &Database, table: &Table, thread: u64) ->
     for _ in 0..per_thread(arguments) {
         let key = arguments.order.key(dice.below(arguments.rows));
         let outcome = db.transact(RetryPolicy::default(), |tx| match arguments.operation {
-            Operation::Add => tx.add(table, &key, 1),
+            Operation::Add => tx.add(table, key, 1),
             _ => {
-                let is = tx.get_with(table, &key, number_of)?.flatten().unwrap_or_default();
-                tx.put(table, &key, (is + 1).to_le_bytes())
+                let is = tx.get_with(table, key, number_of)?.flatten().unwrap_or_default();
+                tx.put(table, key, (is + 1).to_le_bytes())
             }
         })?;
         lost += u64::from(outcome.attempts) - 1;

@@ -5,7 +5,7 @@
 //! fetch what sealed generations and the
 //! tree have of the updated rows
 //! make the updates of what is newest,
-//! encode them behind the writes
+//! encode them among the writes
 //!                                            (validated as ever: updates are not)
 //!                                            make those anew whose row was changed since, and encode them again
 //!                                            refuse what cannot be made

@@ -21,7 +21,9 @@ pub(crate) struct Late {
 }
 
 /// What an update costs in memory beside a written row.
-const UPDATE_OVERHEAD: usize = size_of::<Late>();
+const UPDATE_OVERHEAD: usize = 96;
+
+const _: () = assert!(size_of::<Late>() <= UPDATE_OVERHEAD);
 
 impl Late {
     /// What it counts beside its key.
@@ -188,7 +190,7 @@ impl WriteSet {
 
     /// Takes the update of a row that is written: the write replaces it.
     pub(super) fn forget_update(&mut self, table: TableId, key: &[u8]) {
-        let Some(aside) = &mut self.aside else { return };
+        let Some(aside) = &mut *self.aside else { return };
         if let Some(before) = aside.late.remove(&Probe::new(table, key)) {
             self.bytes -= before.bytes() + key.len() + ROW_OVERHEAD;
             aside.savepoints.record_update(table, key, Some(before));
