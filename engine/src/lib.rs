@@ -29,6 +29,8 @@
 //! | open a file | [`Database::open`], [`Options`] |
 //! | write beside others | [`Database::begin_concurrent`], [`Database::transact`] |
 //! | write alone | [`Database::begin_immediate`] |
+//! | count what everybody counts | [`Transaction::add`], and `max`, `min`, `append` beside it |
+//! | take a part back | [`Transaction::savepoint`] |
 //! | fill a table | [`Database::load_table`], [`Loader`] |
 //! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |

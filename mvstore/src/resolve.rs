@@ -13,6 +13,7 @@
 //! change as long as the view is the same, which the commit section sees to; a version in the active generation is newer
 //! than all of them; and the newest of its chain is looked at inside the section.
 
+use std::cell::LazyCell;
 use std::fmt;
 
 use braid_vfs::planted;
@@ -124,17 +125,18 @@ impl Resolved<'_> {
         self,
         rights: &mut InstallRights,
         commit_ts: Timestamp,
-        watermark: impl Fn() -> Timestamp,
+        watermark: impl FnOnce() -> Timestamp,
     ) {
         assert!(
             std::ptr::eq(&raw const **rights.generation(), self.generation),
             "rights of another generation"
         );
+        let watermark = LazyCell::new(watermark);
         let mut tally = Tally::default();
         for row in self.rows {
             let Ok(mut value) = row.value else { continue };
             if tally.push(&row.row.chain, &mut value, commit_ts, self.guard) {
-                tally.freed += row.row.chain.trim(watermark(), self.guard).bytes;
+                tally.freed += row.row.chain.trim(*watermark, self.guard).bytes;
             }
         }
         self.generation.count(&tally, commit_ts, commit_ts, self.guard);

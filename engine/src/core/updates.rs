@@ -193,7 +193,7 @@ impl Updates<'_> {
         section: &mut Section,
         request: &mut CommitRequest<'_>,
         commit_ts: Timestamp,
-        watermark: impl Fn() -> Timestamp,
+        watermark: impl FnOnce() -> Timestamp,
     ) {
         let later = self.resolved.changed_after(request.begin_ts);
         request.made.absorbed =
