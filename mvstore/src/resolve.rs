@@ -148,3 +148,87 @@ impl fmt::Debug for Resolved<'_> {
         f.debug_list().entries(self.rows.iter().map(|row| (&row.row.key, &row.value))).finish()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    use super::*;
+    use crate::epoch::pin;
+    use crate::testing::{commit, ts};
+    use crate::{Found, UpdateLimits};
+
+    const T: TableId = TableId(4);
+    const LIMITS: UpdateLimits = UpdateLimits { value_bytes: 100, set_bytes: 10_000 };
+
+    fn number(number: i64) -> [u8; 8] {
+        number.to_le_bytes()
+    }
+
+    fn adding(keys: &[&[u8]]) -> WriteSet {
+        let mut writes = WriteSet::new();
+        for key in keys {
+            writes.update(T, key, &Update::add(1), LIMITS).expect("it is small");
+        }
+        writes
+    }
+
+    fn values(resolved: &Resolved<'_>) -> Vec<i64> {
+        let number = |value: &[u8]| i64::from_le_bytes(value.try_into().expect("a number has eight bytes"));
+        resolved.iter().map(|(.., value)| number(value)).collect()
+    }
+
+    #[test]
+    fn they_are_made_of_the_newest_version_there_is() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(20)));
+        let writes = adding(&[b"a", b"b", b"c"]);
+        let guard = pin();
+        let older = [Some(number(10)), Some(number(0)), None];
+        let older = older.iter().map(|older| older.as_ref().map(<[u8; 8]>::as_slice));
+        let mut resolved = generation.guess(&writes, older, 100, &guard);
+        assert_eq!(values(&resolved), [11, 21, 1]);
+        assert!(!resolved.catch_up(&writes), "nobody came in between");
+        commit(&mut rights, 4, 0, |writes| writes.put(T, b"a", &number(50)));
+        commit(&mut rights, 5, 0, |writes| writes.delete(T, b"b"));
+        assert!(resolved.catch_up(&writes));
+        assert_eq!(values(&resolved), [51, 1, 1]);
+        assert!(!resolved.catch_up(&writes), "it has caught up");
+        assert_eq!(resolved.changed_after(ts(4)).collect::<Vec<_>>(), [false, true, false]);
+        resolved.install(&mut rights, ts(6), || Timestamp::ZERO);
+        let get = |key: &[u8], at| generation.get(T, key, ts(at), &guard);
+        assert_eq!(get(b"a", 6), Some(Found::Value(&number(51))));
+        assert_eq!(get(b"b", 6), Some(Found::Value(&number(1))));
+        assert_eq!(get(b"b", 5), Some(Found::Tombstone));
+        assert_eq!(get(b"c", 5), None);
+        assert_eq!(generation.last_ts(), ts(6));
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_told_as_it_is_by_then() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        commit(&mut rights, 1, 0, |writes| writes.put(T, b"a", b"text"));
+        let writes = adding(&[b"a", b"b"]);
+        let guard = pin();
+        let mut resolved = generation.guess(&writes, [None, None], 100, &guard);
+        assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 4 })));
+        commit(&mut rights, 2, 0, |writes| writes.put(T, b"a", &number(1)));
+        assert!(resolved.catch_up(&writes));
+        assert_eq!(resolved.refusal(), None);
+        commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(i64::MAX)));
+        assert!(resolved.catch_up(&writes));
+        assert_eq!(resolved.refusal(), Some((T, &b"b"[..], Refusal::Overflow)));
+    }
+
+    #[test]
+    fn a_hot_row_is_trimmed() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        let guard = pin();
+        for at in 1..=200 {
+            let mut resolved = generation.guess(&adding(&[b"hot"]), [None], 100, &guard);
+            resolved.catch_up(&adding(&[b"hot"]));
+            resolved.install(&mut rights, ts(at), || ts(at - 1));
+        }
+        assert_eq!(generation.get(T, b"hot", ts(200), &guard), Some(Found::Value(&number(200))));
+        assert!(generation.bytes() < 8000, "{}", generation.bytes());
+    }
+}

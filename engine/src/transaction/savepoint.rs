@@ -9,9 +9,9 @@
 //! on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use braid_mvstore::{SavepointId, WriteSet};
-use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 
 use super::write::Transaction;
 use crate::error::{Error, Result};
