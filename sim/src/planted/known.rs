@@ -392,12 +392,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim run --seeds 0..400",
         ],
     ),
-    (
-        "GuessLogged",
-        &[
-            "tests/transactions updates_of_one_row_do_not_conflict::sixteen_writers_of_one_counter_lose_nothing",
-        ],
-    ),
+    ("GuessLogged", &["sim run --seeds 0..400"]),
     (
         "OwnWriteOvertaken",
         &[
