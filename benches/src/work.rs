@@ -87,6 +87,12 @@ enum Operation {
     SerializableScanUnfolded,
     /// Counts all rows, in the row store, in serializable transactions, beside a thread that commits rows.
     SerializableBeside,
+    /// Adds one to one of `rows` numbers without looking at it, in a transaction of its own, deferred. Retries are counted.
+    Add,
+    /// The same by a read and a write of the row.
+    GetPut,
+    /// Makes a savepoint, writes a row and releases it, 100 times in a transaction; `operations` counts rows.
+    Savepoint,
     /// Opens a database that a run before has left; `operations` is not used.
     Reopen,
 }
@@ -181,6 +187,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             on_threads(arguments, each)?;
             let rows = per_thread(arguments) / 100 * 100 * arguments.threads;
             return verify("rows", db.snapshot()?.count(&table)?, rows);
+        }
+        Operation::Add | Operation::GetPut => {
+            let retries = AtomicU64::new(0);
+            on_threads(arguments, |thread| {
+                retries.fetch_add(count_up(arguments, &db, &table, thread)?, Ordering::Relaxed);
+                Ok(())
+            })?;
+            eprintln!("{} retries", retries.into_inner());
+            let mut sum = 0_u64;
+            for row in db.snapshot()?.scan(&table)? {
+                sum += number_of(&row?.1).ok_or("a value is too short")?;
+            }
+            return verify("the sum", sum, per_thread(arguments) * arguments.threads);
+        }
+        Operation::Savepoint => {
+            for batch in 0..arguments.operations / 100 {
+                let mut tx = db.begin_concurrent()?;
+                for row in 0..100 {
+                    let savepoint = tx.savepoint()?;
+                    let number = batch * 100 + row;
+                    tx.put(&table, arguments.order.key(number), value(number, 0))?;
+                    tx.release(savepoint)?;
+                }
+                tx.commit()?;
+            }
+            return Ok(());
         }
         Operation::Transfer => {
             fill(arguments, &db, &table)?;
@@ -308,6 +340,24 @@ fn transfer(arguments: &Arguments, db: &Database, table: &Table, thread: u64) ->
             let (payer, payee) = (of(from)?, of(to)?);
             tx.put(table, from, value(payer.wrapping_sub(1), 0))?;
             tx.put(table, to, value(payee.wrapping_add(1), 0))
+        })?;
+        lost += u64::from(outcome.attempts) - 1;
+    }
+    Ok(lost)
+}
+
+/// Counts one of the numbers up, and again. Returns how many attempts were lost.
+fn count_up(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<u64> {
+    let mut dice = Dice::new(thread);
+    let mut lost = 0;
+    for _ in 0..per_thread(arguments) {
+        let key = arguments.order.key(dice.below(arguments.rows));
+        let outcome = db.transact(RetryPolicy::default(), |tx| match arguments.operation {
+            Operation::Add => tx.add(table, key, 1),
+            _ => {
+                let is = tx.get_with(table, key, number_of)?.flatten().unwrap_or_default();
+                tx.put(table, key, (is + 1).to_le_bytes())
+            }
         })?;
         lost += u64::from(outcome.attempts) - 1;
     }

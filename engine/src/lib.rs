@@ -31,6 +31,8 @@
 //! | write alone | [`Database::begin_immediate`] |
 //! | make, drop and rename tables | [`Database::table`], [`Transaction::create_table`] |
 //! | number rows | [`Database::sequence`], [`Sequence`] |
+//! | count what everybody counts | [`Transaction::add`], and `max`, `min`, `append` beside it |
+//! | take a part back | [`Transaction::savepoint`] |
 //! | fill a table | [`Database::load_table`], [`Loader`] |
 //! | read | [`Database::snapshot`], [`Snapshot`], [`Cursor`] |
 //! | follow what others commit | [`Database::changes`], [`Database::consumer`] |

@@ -45,4 +45,4 @@ pub use resolve::Resolved;
 pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
 pub use timestamp::Timestamp;
 pub use update::{Refusal, Update};
-pub use write_set::{NoSuchSavepoint, NotUpdated, UpdateLimits, WriteRow, WriteSet};
+pub use write_set::{NoSuchSavepoint, NotUpdated, SavepointId, UpdateLimits, WriteRow, WriteSet};

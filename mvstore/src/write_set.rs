@@ -10,7 +10,9 @@ mod late;
 mod rows;
 mod savepoints;
 
-use std::ops::Bound;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
+use std::ops::{Bound, Deref, DerefMut};
 
 use braid_vfs::planted;
 use smallvec::SmallVec;
@@ -19,6 +21,7 @@ use self::late::LateRows;
 pub use self::late::{NotUpdated, UpdateLimits};
 pub(crate) use self::rows::Row;
 use self::rows::Rows;
+pub use self::savepoints::SavepointId;
 use self::savepoints::{Before, ENTRY_OVERHEAD, Entry, MARK_BYTES, Savepoints};
 use crate::chain::Pending;
 use crate::key::Probe;
@@ -31,16 +34,48 @@ const ROW_OVERHEAD: usize = 72;
 #[derive(Debug, Default)]
 pub struct WriteSet {
     rows: Rows<Pending>,
-    /// Rows that are updated and not looked at. `None` until there is one.
-    late: Option<Box<LateRows>>,
     /// Sorted.
     tables: SmallVec<[TableId; 2]>,
     bytes: usize,
     version: u64,
-    /// Of the savepoints.
-    undo_bytes: usize,
-    /// `None` until there is one.
-    savepoints: Option<Box<Savepoints>>,
+    /// What most transactions have none of. `None` until it is needed.
+    aside: Slot,
+}
+
+/// Most sets that are dropped have nothing here, and should not pay for a call that finds that out.
+#[derive(Debug, Default)]
+struct Slot(ManuallyDrop<Option<Box<Aside>>>);
+
+impl Drop for Slot {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            drop(self.0.take());
+        }
+    }
+}
+
+impl Deref for Slot {
+    type Target = Option<Box<Aside>>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Slot {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Aside {
+    savepoints: Savepoints,
+    /// Rows that are updated and not looked at.
+    late: LateRows,
 }
 
 /// The savepoint is not open: it was released or rolled past, or it is another set's.
@@ -76,25 +111,18 @@ impl WriteSet {
     }
 
     fn write(&mut self, table: TableId, key: &[u8], value: Option<&[u8]>) {
-        let added = value.map_or(0, <[u8]>::len);
         let before = self.rows.replace(table, key, Pending::stamped(value, self.stamp()));
         match &before {
             Some(old) => self.bytes -= value_len_of(old),
             None => {
                 self.bytes += key.len() + ROW_OVERHEAD;
                 self.note_table(table);
-                if self.late.is_some() {
-                    self.forget_update(table, key);
-                }
             }
         }
-        if let Some(savepoints) = &mut self.savepoints
-            && !(planted!(DeleteNotUndone) && value.is_none())
-        {
-            savepoints.record(table, key, before);
-            self.undo_bytes = savepoints.bytes();
+        if self.aside.is_some() {
+            self.written_beside(table, key, before, value.is_none());
         }
-        self.bytes += added;
+        self.bytes += value.map_or(0, <[u8]>::len);
         self.version += 1;
     }
 
@@ -107,10 +135,32 @@ impl WriteSet {
         }
     }
 
+    /// A row was written, and there are savepoints or updates: this is what was written before.
+    #[cold]
+    fn written_beside(&mut self, table: TableId, key: &[u8], before: Option<Pending>, deleted: bool) {
+        if before.is_none() {
+            self.forget_update(table, key);
+        }
+        if let Some(aside) = &mut *self.aside
+            && !(planted!(DeleteNotUndone) && deleted)
+        {
+            aside.savepoints.record(table, key, before);
+        }
+    }
+
+    fn savepoint_bytes(&self) -> usize {
+        self.aside.as_ref().map_or(0, |aside| aside.savepoints.bytes())
+    }
+
     /// What values that are written now bear.
     #[inline]
     fn stamp(&self) -> Timestamp {
-        self.savepoints.as_ref().map_or(Timestamp::ZERO, |savepoints| savepoints.stamp())
+        self.aside.as_ref().map_or(Timestamp::ZERO, |aside| aside.savepoints.stamp())
+    }
+
+    /// Whether a savepoint wants to know of a change of a row that bears `stamp`.
+    fn wants(&self, stamp: Option<Timestamp>) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.savepoints.wants(stamp))
     }
 
     #[inline]
@@ -123,20 +173,19 @@ impl WriteSet {
         }
     }
 
-    /// Marks what the set is now, inside of what was marked before; the mark's number, which no other one of this set has.
-    pub fn savepoint(&mut self) -> u64 {
-        let savepoints = self.savepoints.get_or_insert_default();
-        let serial = savepoints.open();
-        self.undo_bytes = savepoints.bytes();
-        serial
+    /// Marks what the set is now, inside of what was marked before. The first one of a set asks for a number that no other
+    /// set has.
+    pub fn savepoint(&mut self, owner: impl FnOnce() -> NonZeroU64) -> SavepointId {
+        self.aside.get_or_insert_default().savepoints.open(owner)
     }
 
     /// Makes the set what it was at a savepoint, which stays open; those after it are gone. Costs what was changed since.
     ///
     /// # Errors
     /// When it is not open. Nothing is changed then.
-    pub fn rollback_to(&mut self, savepoint: u64) -> Result<(), NoSuchSavepoint> {
-        let mut savepoints = self.savepoints.take().ok_or(NoSuchSavepoint)?;
+    pub fn rollback_to(&mut self, savepoint: SavepointId) -> Result<(), NoSuchSavepoint> {
+        let mut aside = self.aside.take().ok_or(NoSuchSavepoint)?;
+        let Aside { savepoints, late } = &mut *aside;
         let mut emptied: SmallVec<[TableId; 2]> = SmallVec::new();
         let undone = savepoints.rewind(savepoint);
         for _ in 0..undone.unwrap_or_default() {
@@ -155,14 +204,21 @@ impl WriteSet {
                         self.bytes -= value_len_of(&undone) + key.len() + ROW_OVERHEAD;
                     }
                 }
-                Before::Update(before) => self.restore_update(table, key, before.map(|before| *before)),
+                Before::Update(before) => {
+                    let row = key.len() + ROW_OVERHEAD;
+                    self.bytes += before.as_ref().map_or(0, |before| before.bytes() + row);
+                    let undone = match before {
+                        Some(before) => late.replace(table, key, *before),
+                        None => late.remove(&Probe::new(table, key)),
+                    };
+                    self.bytes -= undone.map_or(0, |undone| undone.bytes() + row);
+                }
             }
             if emptied.last() != Some(&table) {
                 emptied.push(table);
             }
         }
-        self.undo_bytes = savepoints.bytes();
-        self.savepoints = Some(savepoints);
+        *self.aside = Some(aside);
         self.version += u64::from(!planted!(RollbackUnnoticed));
         let has_rows = |table: &TableId| {
             let (from, to) = table_bounds(*table, Bound::Unbounded, Bound::Unbounded);
@@ -178,11 +234,8 @@ impl WriteSet {
     ///
     /// # Errors
     /// When it is not open.
-    pub fn release(&mut self, savepoint: u64) -> Result<(), NoSuchSavepoint> {
-        let savepoints = self.savepoints.as_mut().ok_or(NoSuchSavepoint)?;
-        savepoints.release(savepoint)?;
-        self.undo_bytes = savepoints.bytes();
-        Ok(())
+    pub fn release(&mut self, savepoint: SavepointId) -> Result<(), NoSuchSavepoint> {
+        self.aside.as_mut().ok_or(NoSuchSavepoint)?.savepoints.release(savepoint)
     }
 
     /// What this transaction wrote to a row, if it did.
@@ -219,26 +272,30 @@ impl WriteSet {
 
     /// How many rows it writes; those that have an update are not among them.
     #[must_use]
+    #[inline]
     pub fn written(&self) -> usize {
         self.rows.len()
     }
 
     /// Whether it changes nothing.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rows.len() == 0 && self.updates() == 0
     }
 
     /// About how much memory its rows occupy, and will in a generation: keys, values and what surrounds them.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The same with what its savepoints keep.
     #[must_use]
+    #[inline]
     pub fn held_bytes(&self) -> usize {
-        self.bytes + self.undo_bytes
+        if self.aside.is_none() { self.bytes } else { self.bytes + self.savepoint_bytes() }
     }
 
     /// What [`held_bytes`](WriteSet::held_bytes) would be after a write of a value of `value_len` bytes, or of a tombstone
@@ -246,7 +303,7 @@ impl WriteSet {
     #[must_use]
     pub fn bytes_after(&self, bytes: usize, table: TableId, key: &[u8], value_len: usize) -> usize {
         let old = self.rows.get(&Probe::new(table, key)).map(|row| row.value);
-        let goes_on = self.savepoints.as_ref().is_some_and(|all| all.wants(old.map(Pending::stamp)));
+        let goes_on = self.wants(old.map(Pending::stamp));
         let undo = if goes_on { key.len() + ENTRY_OVERHEAD } else { 0 };
         let grown = match old {
             // The journal keeps the old value.
@@ -294,9 +351,9 @@ impl WriteSet {
         self.tables.clear();
         self.bytes = 0;
         self.version += 1;
-        self.undo_bytes = 0;
-        self.savepoints = None;
-        self.late = None;
+        if self.aside.is_some() {
+            drop(self.aside.take());
+        }
     }
 
     /// The keys as they are stored, in order.

@@ -37,6 +37,7 @@ impl From<Error> for Left {
 
 impl Core {
     /// The next timestamp, with a reservation made ahead where one is due.
+    #[inline(always)]
     pub(super) fn next_timestamp(&self, writer: &Writer, section: &mut Section) -> Result<Timestamp, Left> {
         if let Some(end) = section.clock.wanted_reservation() {
             self.reserve_clock(section, end)?;

@@ -107,7 +107,7 @@ impl Core {
             let mut reads = ReadsLook::new(writer, request.begin_ts);
             let installed = with_record(request, |request, record| {
                 loop {
-                    match self.try_install(writer, request, record, &mut reads) {
+                    match self.try_to_install(writer, request, record, &mut reads) {
                         Err(Left::Stale | Left::ReadsBehind) => {}
                         Err(Left::SegmentNeeded(bytes)) => self.prepare_log(writer, bytes)?,
                         other => return Ok(other),

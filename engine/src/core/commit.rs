@@ -76,6 +76,13 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) made: Made,
 }
 
+impl CommitRequest<'_> {
+    /// Whether it has only updates, and so nothing to be validated.
+    pub(super) fn is_blind(&self) -> bool {
+        self.writes.written() == 0 && self.reads.is_none_or(|reads| reads.bytes() == 0)
+    }
+}
+
 /// A commit that is installed and not yet known to stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Installed {
@@ -175,7 +182,7 @@ impl Core {
         let mut pass: Option<Pass<'_>> = None;
         let mut reads = ReadsLook::new(writer, request.begin_ts);
         loop {
-            let left = match self.try_install(writer, request, record, &mut reads) {
+            let left = match self.try_to_install(writer, request, record, &mut reads) {
                 Ok(installed) => {
                     self.counters.made(request.made);
                     return Ok(installed);
@@ -217,7 +224,21 @@ impl Core {
         }
     }
 
-    pub(super) fn try_install(
+    pub(super) fn try_to_install(
+        &self,
+        writer: &Writer,
+        request: &mut CommitRequest<'_>,
+        record: &mut EncodedRecord,
+        reads: &mut ReadsLook<'_>,
+    ) -> Result<Installed, Left> {
+        if request.writes.updates() == 0 {
+            self.try_install::<false>(writer, request, record, reads)
+        } else {
+            self.try_install::<true>(writer, request, record, reads)
+        }
+    }
+
+    fn try_install<const UPDATES: bool>(
         &self,
         writer: &Writer,
         request: &mut CommitRequest<'_>,
@@ -226,8 +247,7 @@ impl Core {
     ) -> Result<Installed, Left> {
         let horizon = self.reads_horizon(request, reads);
         let view = self.view.load();
-        let has_updates = request.writes.updates() > 0;
-        let fetched = if has_updates { Some(self.fetch_updates(&view, request)?) } else { None };
+        let fetched = if UPDATES { Some(self.fetch_updates(&view, request)?) } else { None };
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);

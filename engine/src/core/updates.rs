@@ -5,7 +5,7 @@
 //! fetch what sealed generations and the
 //! tree have of the updated rows
 //! make the updates of what is newest,
-//! encode them behind the writes
+//! encode them among the writes
 //!                                            (validated as ever: updates are not)
 //!                                            make those anew whose row was changed since, and encode them again
 //!                                            refuse what cannot be made
@@ -22,6 +22,7 @@
 use braid_mvstore::{Guard, Refusal, Resolved, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_wal::EncodedRecord;
+use smallvec::SmallVec;
 
 use super::append::Left;
 use super::commit::CommitRequest;
@@ -35,8 +36,7 @@ use crate::record::{self, Change};
 #[derive(Debug)]
 pub(super) struct Updates<'g> {
     resolved: Resolved<'g>,
-    /// For each row, whether a version later than the transaction's snapshot is known in an older layer.
-    changed_before: Vec<bool>,
+    older: Layer,
 }
 
 /// What updates a commit has made, for statistics.
@@ -60,8 +60,12 @@ pub(super) fn encode_before(record: &mut EncodedRecord, writes: &WriteSet) {
 #[derive(Debug, Default)]
 struct Older {
     value: Option<Vec<u8>>,
+    /// Whether it was changed there after the transaction began.
     changed: bool,
 }
+
+/// For each updated row. Most transactions update one.
+type Layer = SmallVec<[Older; 1]>;
 
 impl Core {
     /// What the older layers of a view have of the updated rows. Reads the file, so that nothing should be held meanwhile.
@@ -118,7 +122,7 @@ impl Core {
 
 /// What the older layers of one view have of the updated rows.
 #[derive(Debug)]
-pub(super) struct Fetched(Vec<Older>);
+pub(super) struct Fetched(Layer);
 
 impl Fetched {
     /// Makes the updates of what is newest now, and encodes them.
@@ -129,10 +133,9 @@ impl Fetched {
         record: &mut EncodedRecord,
         guard: &'g Guard,
     ) -> Result<Updates<'g>, Left> {
-        let changed_before = self.0.iter().map(|older| older.changed).collect();
-        let older = self.0.into_iter().map(|older| older.value);
+        let older = self.0.iter().map(|older| older.value.as_deref());
         let resolved = view.active.guess(request.writes, older, MAX_VALUE_BYTES, guard);
-        let updates = Updates { resolved, changed_before };
+        let updates = Updates { resolved, older: self.0 };
         updates.check_room(request)?;
         updates.encode(request.writes, record);
         Ok(updates)
@@ -190,12 +193,12 @@ impl Updates<'_> {
         section: &mut Section,
         request: &mut CommitRequest<'_>,
         commit_ts: Timestamp,
-        watermark: impl Fn() -> Timestamp,
+        watermark: impl FnOnce() -> Timestamp,
     ) {
         let later = self.resolved.changed_after(request.begin_ts);
         request.made.absorbed =
-            later.zip(&self.changed_before).filter(|(later, before)| *later || **before).count();
-        request.made.updates = self.changed_before.len();
+            later.zip(&self.older).filter(|(later, older)| *later || older.changed).count();
+        request.made.updates = self.older.len();
         self.resolved.install(&mut section.rights, commit_ts, watermark);
     }
 }

@@ -18,13 +18,12 @@ use crate::transaction::ReadSet;
 impl Core {
     /// The write set against everything that is sealed. Sealed generations do not change, so this
     /// needs no lock.
+    #[inline(always)]
     pub(super) fn validate_history(&self, view: &View, request: &CommitRequest<'_>) -> Result<()> {
         if request.exclusive || planted!(HistoryNotValidated) {
             return Ok(());
         }
-        // Who only updates has nothing to be validated.
-        let is_blind = request.writes.written() == 0 && request.reads.is_none_or(|reads| reads.bytes() == 0);
-        if request.begin_ts < view.validation_floor && !is_blind {
+        if request.begin_ts < view.validation_floor && !request.is_blind() {
             return Err(Error::BusySnapshot { begin_ts: request.begin_ts, oldest_ts: view.validation_floor });
         }
         let guard = pin();

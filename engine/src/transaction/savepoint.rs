@@ -8,9 +8,10 @@
 //! Only writes are taken back. What a `Serializable` transaction read stays read: the program saw it, and may have acted
 //! on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
 
-use braid_vfs::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid_mvstore::WriteSet;
+use braid_mvstore::{SavepointId, WriteSet};
 
 use super::write::Transaction;
 use crate::error::{Error, Result};
@@ -22,28 +23,11 @@ static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
 ///
 /// It is a number and borrows nothing. It is good until it is released, or an earlier one is released or rolled back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Savepoint {
-    owner: u64,
-    serial: u64,
-}
+pub struct Savepoint(SavepointId);
 
-/// The number of a transaction that has made savepoints.
-#[derive(Debug, Default)]
-pub(super) struct Owner(u64);
-
-impl Owner {
-    fn number(&mut self) -> u64 {
-        if self.0 == 0 {
-            self.0 = NEXT_OWNER.fetch_add(1, Ordering::Relaxed);
-        }
-        self.0
-    }
-
-    /// The number that the write set knows a savepoint by.
-    fn serial_of(&self, savepoint: &Savepoint) -> Result<u64> {
-        // No savepoint has owner 0.
-        if savepoint.owner == self.0 { Ok(savepoint.serial) } else { Err(Error::NoSuchSavepoint) }
-    }
+fn next_owner() -> NonZeroU64 {
+    // At a billion a second the numbers last for centuries.
+    NonZeroU64::new(NEXT_OWNER.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX)
 }
 
 impl Transaction {
@@ -75,9 +59,7 @@ impl Transaction {
         inner.core().check_process()?;
         let mut writes = inner.writes();
         inner.check_size(writes.held_bytes().saturating_add(WriteSet::SAVEPOINT_BYTES))?;
-        let serial = writes.savepoint();
-        drop(writes);
-        Ok(Savepoint { owner: self.savepoints.number(), serial })
+        Ok(Savepoint(writes.savepoint(next_owner)))
     }
 
     /// Takes back everything that was written after a savepoint, and costs as much. The savepoint itself stays open, those
@@ -86,10 +68,9 @@ impl Transaction {
     /// # Errors
     /// [`Error::NoSuchSavepoint`]; then nothing has changed.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
-        let serial = self.savepoints.serial_of(savepoint)?;
         let inner = self.inner();
         inner.core().check_process()?;
-        inner.change(|writes| writes.rollback_to(serial)).map_err(|_| Error::NoSuchSavepoint)
+        inner.change(|writes| writes.rollback_to(savepoint.0)).map_err(|_| Error::NoSuchSavepoint)
     }
 
     /// Closes a savepoint and those made after it. What was written since stays, and becomes part of what the savepoint
@@ -98,9 +79,8 @@ impl Transaction {
     /// # Errors
     /// [`Error::NoSuchSavepoint`]; then nothing has changed.
     pub fn release(&mut self, savepoint: Savepoint) -> Result<()> {
-        let serial = self.savepoints.serial_of(&savepoint)?;
         let inner = self.inner();
         inner.core().check_process()?;
-        inner.writes().release(serial).map_err(|_| Error::NoSuchSavepoint)
+        inner.writes().release(savepoint.0).map_err(|_| Error::NoSuchSavepoint)
     }
 }

@@ -11,7 +11,6 @@ use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
 use super::inner::Inner;
 use super::range::Range;
-use super::savepoint::Owner;
 use super::snapshot::Snapshot;
 use crate::core::{
     Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges, TableInfo,
@@ -56,7 +55,6 @@ pub(super) struct Admitted {
 pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
-    pub(super) savepoints: Owner,
     /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
     pub(super) created: Vec<Arc<TableInfo>>,
     over: bool,
@@ -72,7 +70,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, savepoints: Owner::default(), created: Vec::new(), over: false }
+        Self { snapshot, admitted, created: Vec::new(), over: false }
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -135,6 +133,7 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Limit`] for a key or value that is too long, [`Error::TransactionTooLarge`], or a table that is not there.
+    #[inline]
     pub fn put(&mut self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.snapshot.inner.check(table.info())?;
         self.put_row(table.info().id, key.as_ref(), value.as_ref())

@@ -21,7 +21,9 @@ pub(crate) struct Late {
 }
 
 /// What an update costs in memory beside a written row.
-const UPDATE_OVERHEAD: usize = size_of::<Late>();
+const UPDATE_OVERHEAD: usize = 96;
+
+const _: () = assert!(size_of::<Late>() <= UPDATE_OVERHEAD);
 
 impl Late {
     /// What it counts beside its key.
@@ -78,33 +80,30 @@ impl WriteSet {
             let value = update.apply(is, limits.value_bytes).map_err(NotUpdated::Refused)?;
             return self.write_within(table, key, &value, limits);
         }
-        let before = self.late.as_ref().and_then(|late| late.get(&probe));
-        let joined = match before.as_ref() {
-            Some(before) => before.value.update.then(update).ok_or(NotUpdated::OtherShape)?,
+        let before = self.late_row(table, key);
+        let joined = match before {
+            Some(before) => before.update.then(update).ok_or(NotUpdated::OtherShape)?,
             None => update.clone(),
         };
-        let goes_on =
-            self.savepoints.as_ref().is_some_and(|all| all.wants(before.as_ref().map(|b| b.value.stamp)));
+        let goes_on = self.wants(before.map(|before| before.stamp));
         let undo = if goes_on { key.len() + ENTRY_OVERHEAD } else { 0 };
         let grown = match before {
             Some(_) if goes_on => bytes_of(&joined),
-            Some(before) => bytes_of(&joined).saturating_sub(before.value.bytes()),
+            Some(before) => bytes_of(&joined).saturating_sub(before.bytes()),
             None => bytes_of(&joined).saturating_add(key.len() + ROW_OVERHEAD),
         };
         self.check(self.held_bytes().saturating_add(undo).saturating_add(grown), limits)?;
 
         let late = Late { update: joined, stamp: self.stamp() };
         self.bytes += late.bytes();
-        match self.late.get_or_insert_default().replace(table, key, late) {
-            Some(before) => {
-                self.bytes -= before.bytes();
-                self.note_update(table, key, Some(before));
-            }
-            None => {
-                self.bytes += key.len() + ROW_OVERHEAD;
-                self.note_table(table);
-                self.note_update(table, key, None);
-            }
+        let aside = self.aside.get_or_insert_default();
+        let before = aside.late.replace(table, key, late);
+        self.bytes -= before.as_ref().map_or(0, Late::bytes);
+        let is_new = before.is_none();
+        aside.savepoints.record_update(table, key, before);
+        if is_new {
+            self.bytes += key.len() + ROW_OVERHEAD;
+            self.note_table(table);
         }
         self.version += 1;
         Ok(())
@@ -122,18 +121,15 @@ impl WriteSet {
         row: Option<&[u8]>,
         limits: UpdateLimits,
     ) -> Result<(), NotUpdated> {
-        let Some(late) = self.late.as_ref().and_then(|late| late.get(&Probe::new(table, key))) else {
-            return Ok(());
-        };
-        let value = late.value.update.apply(row, limits.value_bytes).map_err(NotUpdated::Refused)?;
+        let Some(late) = self.late_row(table, key) else { return Ok(()) };
+        let value = late.update.apply(row, limits.value_bytes).map_err(NotUpdated::Refused)?;
         self.write_within(table, key, &value, limits)
     }
 
     /// What [`settle`](Self::settle) would make of a row.
     #[must_use]
     pub fn guess(&self, table: TableId, key: &[u8], row: Option<&[u8]>) -> Option<Vec<u8>> {
-        let late = self.late.as_ref()?.get(&Probe::new(table, key))?;
-        Some(late.value.update.apply(row, usize::MAX).ok()?.as_ref().to_vec())
+        Some(self.late_row(table, key)?.update.apply(row, usize::MAX).ok()?.as_ref().to_vec())
     }
 
     fn write_within(
@@ -156,13 +152,13 @@ impl WriteSet {
     /// Whether the row has an update that is not settled.
     #[must_use]
     pub fn is_updated(&self, table: TableId, key: &[u8]) -> bool {
-        self.late.as_ref().is_some_and(|late| late.get(&Probe::new(table, key)).is_some())
+        self.late_row(table, key).is_some()
     }
 
     /// The first updated row from `from` on in `direction`.
     #[must_use]
     pub fn first_updated(&self, table: TableId, from: Bound<&[u8]>, direction: Direction) -> Option<&[u8]> {
-        let late = self.late.as_ref()?;
+        let late = self.late()?;
         let row = match direction {
             Direction::Forward => {
                 let (from, to) = table_bounds(table, from, Bound::Unbounded);
@@ -178,8 +174,9 @@ impl WriteSet {
 
     /// How many rows have an update that is not settled.
     #[must_use]
+    #[inline]
     pub fn updates(&self) -> usize {
-        self.late.as_ref().map_or(0, |late| late.len())
+        if self.aside.is_none() { 0 } else { self.late().map_or(0, LateRows::len) }
     }
 
     /// These rows, ordered by table and key.
@@ -188,48 +185,32 @@ impl WriteSet {
     }
 
     pub(crate) fn late_rows(&self) -> impl Iterator<Item = (&RowKey, &Update)> {
-        self.late.iter().flat_map(|late| late.iter()).map(|row| (row.key, &row.value.update))
+        self.late().into_iter().flat_map(LateRows::iter).map(|row| (row.key, &row.value.update))
     }
 
     /// Takes the update of a row that is written: the write replaces it.
     pub(super) fn forget_update(&mut self, table: TableId, key: &[u8]) {
-        let Some(late) = &mut self.late else { return };
-        if let Some(before) = late.remove(&Probe::new(table, key)) {
+        let Some(aside) = &mut *self.aside else { return };
+        if let Some(before) = aside.late.remove(&Probe::new(table, key)) {
             self.bytes -= before.bytes() + key.len() + ROW_OVERHEAD;
-            self.note_update(table, key, Some(before));
+            aside.savepoints.record_update(table, key, Some(before));
         }
     }
 
-    /// Makes an update what it was, when changes are undone.
-    pub(super) fn restore_update(&mut self, table: TableId, key: &[u8], before: Option<Late>) {
-        let late = self.late.get_or_insert_default();
-        let undone = match before {
-            Some(before) => {
-                self.bytes += before.bytes() + key.len() + ROW_OVERHEAD;
-                late.replace(table, key, before)
-            }
-            None => late.remove(&Probe::new(table, key)),
-        };
-        if let Some(undone) = undone {
-            self.bytes -= undone.bytes() + key.len() + ROW_OVERHEAD;
-        }
+    fn late(&self) -> Option<&LateRows> {
+        self.aside.as_ref().map(|aside| &aside.late)
     }
 
-    fn note_update(&mut self, table: TableId, key: &[u8], before: Option<Late>) {
-        if let Some(savepoints) = &mut self.savepoints {
-            savepoints.record_update(table, key, before);
-            self.undo_bytes = savepoints.bytes();
-        }
+    fn late_row(&self, table: TableId, key: &[u8]) -> Option<&Late> {
+        Some(self.late()?.get(&Probe::new(table, key))?.value)
     }
 
     /// What a write of a row takes back and keeps of its update: how much smaller the set becomes by it, but for what a
     /// savepoint keeps.
     pub(super) fn update_bytes(&self, table: TableId, key: &[u8]) -> (usize, usize) {
-        let Some(row) = self.late.as_ref().and_then(|late| late.get(&Probe::new(table, key))) else {
-            return (0, 0);
-        };
-        let bytes = row.value.bytes() + key.len() + ROW_OVERHEAD;
-        let kept = self.savepoints.as_ref().is_some_and(|all| all.wants(Some(row.value.stamp)));
-        (bytes, if kept { ENTRY_OVERHEAD + key.len() + row.value.bytes() } else { 0 })
+        let Some(row) = self.late_row(table, key) else { return (0, 0) };
+        let bytes = row.bytes() + key.len() + ROW_OVERHEAD;
+        let kept = self.wants(Some(row.stamp));
+        (bytes, if kept { ENTRY_OVERHEAD + key.len() + row.bytes() } else { 0 })
     }
 }

@@ -18,6 +18,8 @@
 //! written since the savepoint around it, which knows better. So the journal holds a row at most once for each open
 //! savepoint, however often it is written. It is empty as long as none is open.
 
+use std::num::NonZeroU64;
+
 use braid_vfs::planted;
 
 use super::NoSuchSavepoint;
@@ -75,9 +77,18 @@ impl Entry {
     }
 }
 
+/// A savepoint of a write set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SavepointId {
+    owner: NonZeroU64,
+    serial: u64,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Savepoints {
+    /// The write set's number, once there was one.
+    owner: Option<NonZeroU64>,
     /// By ascending serial.
     open: Vec<Mark>,
     journal: Vec<Entry>,
@@ -86,13 +97,13 @@ pub(super) struct Savepoints {
 }
 
 impl Savepoints {
-    /// Opens one; its serial.
-    pub(super) fn open(&mut self) -> u64 {
+    /// Opens one.
+    pub(super) fn open(&mut self, owner: impl FnOnce() -> NonZeroU64) -> SavepointId {
         self.last_serial += 1;
         let serial = Timestamp::from_stored(self.last_serial);
         self.open.push(Mark { serial, entries: self.journal.len() });
         self.bytes += MARK_BYTES;
-        self.last_serial
+        SavepointId { owner: *self.owner.get_or_insert_with(owner), serial: self.last_serial }
     }
 
     /// What values that are written now bear.
@@ -133,8 +144,8 @@ impl Savepoints {
     }
 
     /// Closes the savepoints behind one that is open, and says how many entries are to be undone.
-    pub(super) fn rewind(&mut self, serial: u64) -> Result<usize, NoSuchSavepoint> {
-        let place = self.place_of(serial)?;
+    pub(super) fn rewind(&mut self, savepoint: SavepointId) -> Result<usize, NoSuchSavepoint> {
+        let place = self.place_of(savepoint)?;
         self.close_from(place + 1);
         let entries = self.open.get(place).map_or(0, |mark| mark.entries);
         Ok(self.journal.len() - entries)
@@ -148,8 +159,8 @@ impl Savepoints {
     }
 
     /// Closes one and those behind it; what was changed since stays.
-    pub(super) fn release(&mut self, serial: u64) -> Result<(), NoSuchSavepoint> {
-        let place = self.place_of(serial)?;
+    pub(super) fn release(&mut self, savepoint: SavepointId) -> Result<(), NoSuchSavepoint> {
+        let place = self.place_of(savepoint)?;
         let Some(&Mark { entries, .. }) = self.open.get(place) else { return Err(NoSuchSavepoint) };
         self.close_from(place);
         match self.open.last() {
@@ -177,7 +188,10 @@ impl Savepoints {
         Ok(())
     }
 
-    fn place_of(&self, serial: u64) -> Result<usize, NoSuchSavepoint> {
+    fn place_of(&self, SavepointId { owner, serial }: SavepointId) -> Result<usize, NoSuchSavepoint> {
+        if self.owner != Some(owner) {
+            return Err(NoSuchSavepoint);
+        }
         self.open.binary_search_by_key(&serial, |mark| mark.serial.get()).map_err(|_| NoSuchSavepoint)
     }
 

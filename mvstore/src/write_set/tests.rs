@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use super::*;
@@ -148,11 +149,11 @@ fn savepoints_bring_back_what_was() {
         let (spread, writes) = if round % 4 == 0 { (400, 300) } else { (15, 60) };
         let mut set = WriteSet::new();
         let mut model = Model::new();
-        let mut open: Vec<(u64, Model, usize)> = Vec::new();
-        let mut closed: Vec<u64> = Vec::new();
+        let mut open: Vec<(SavepointId, Model, usize)> = Vec::new();
+        let mut closed: Vec<SavepointId> = Vec::new();
         for _ in 0..writes {
             match rng.below(14) {
-                0 => open.push((set.savepoint(), model.clone(), set.bytes())),
+                0 => open.push((set.savepoint(|| NonZeroU64::MIN), model.clone(), set.bytes())),
                 1 | 2 if !open.is_empty() => {
                     let place = rng.below(open.len());
                     closed.extend(open.drain(place + 1..).map(|(serial, ..)| serial));
@@ -201,9 +202,9 @@ fn savepoints_bring_back_what_was() {
 fn a_row_is_kept_once_for_each_open_savepoint() {
     let mut set = WriteSet::new();
     set.put(TableId(1), b"k", &[0; 1000]);
-    let outer = set.savepoint();
+    let outer = set.savepoint(|| NonZeroU64::MIN);
     for _ in 0..100 {
-        let inner = set.savepoint();
+        let inner = set.savepoint(|| NonZeroU64::MIN);
         for byte in 0..10 {
             set.put(TableId(1), b"k", &[byte; 1000]);
         }

@@ -271,6 +271,7 @@ impl<'a> Session<'a> {
         let tables = &self.work.tables;
         let result = match &op {
             Op::Put { table, key, value } => self.db.put(&tables[*table], key, value),
+            Op::Append { table, key, bytes } => self.db.append(&tables[*table], key, bytes),
             Op::Delete { table, key } => self.db.delete(&tables[*table], key),
             _ => return Ok(()),
         };

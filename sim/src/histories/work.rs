@@ -112,7 +112,13 @@ impl Work {
     pub(super) fn write(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
         match self.rng.u8(0..20) {
             0..9 => self.write_element(tx, ops),
-            9..14 => {
+            9 | 10 => {
+                let (table, key, bytes) = (ROWS, self.row_key(), self.fresh().to_be_bytes().to_vec());
+                tx.append(&self.tables[table], &key, &bytes)?;
+                ops.push(Op::Append { table, key, bytes });
+                Ok(())
+            }
+            11..14 => {
                 let (table, key, value) = (ROWS, self.row_key(), self.row_value());
                 tx.put(&self.tables[table], &key, &value)?;
                 ops.push(Op::Put { table, key, value });
@@ -181,10 +187,10 @@ impl Work {
             };
         }
         let (table, key) = (ROWS, self.row_key());
-        if self.rng.u8(0..4) == 0 {
-            Op::Delete { table, key }
-        } else {
-            Op::Put { table, key, value: self.row_value() }
+        match self.rng.u8(0..6) {
+            0 => Op::Delete { table, key },
+            1 | 2 => Op::Append { table, key, bytes: self.fresh().to_be_bytes().to_vec() },
+            _ => Op::Put { table, key, value: self.row_value() },
         }
     }
 }

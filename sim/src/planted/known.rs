@@ -361,6 +361,47 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "DeleteNotUndone",
+        &["mvstore write_set::tests::savepoints_bring_back_what_was", "sim run --seeds 0..400"],
+    ),
+    (
+        "RollbackUnnoticed",
+        &["tests/transactions savepoints_take_back_what_came_after::a_cursor_goes_on_from_where_it_stands"],
+    ),
+    (
+        "InnerUndoForgotten",
+        &["mvstore write_set::tests::savepoints_bring_back_what_was", "sim run --seeds 0..400"],
+    ),
+    ("OverflowWraps", &["mvstore update::tests::what_cannot_be_made_is_refused", "sim run --seeds 0..400"]),
+    (
+        "UpdateNotUndone",
+        &[
+            "tests/transactions updates_of_one_row_do_not_conflict::a_savepoint_takes_them_back",
+            "sim run --seeds 0..400",
+        ],
+    ),
+    (
+        "BaseNotLookedAtAgain",
+        &[
+            "tests/transactions updates_of_one_row_do_not_conflict::sixteen_writers_of_one_counter_lose_nothing",
+        ],
+    ),
+    (
+        "SealedNotUpdated",
+        &[
+            "tests/transactions updates_of_one_row_do_not_conflict::above_a_checkpoint_that_has_sealed_and_could_not_write",
+            "sim run --seeds 0..400",
+        ],
+    ),
+    (
+        "ReadLeavesUpdateBlind",
+        &[
+            "tests/transactions updates_of_one_row_do_not_conflict::unless_the_row_was_looked_at",
+            "sim run --seeds 0..400",
+        ],
+    ),
+    ("GuessLogged", &["sim run --seeds 0..400"]),
+    (
         "OwnWriteOvertaken",
         &[
             "tests/transactions cursors_survive_writes_of_their_transaction::random_writes_under_a_walking_cursor",

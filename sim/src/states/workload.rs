@@ -13,7 +13,7 @@ use super::recorder::{Moment, Recorder};
 use crate::outside::{PATH, still, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "log",
     "deferred",
     "checkpoints",
@@ -27,6 +27,7 @@ pub const NAMES: [&str; 13] = [
     "loads",
     "schema",
     "consumer",
+    "updates",
 ];
 
 /// A run to be recorded.
@@ -277,6 +278,21 @@ impl Workload {
                                 actions.push(Action::DropTable(name));
                             }
                         }
+                    }
+                }
+            }
+            "updates" => {
+                actions.push(create("rows"));
+                for turn in 0..20 {
+                    let durability = either(rng);
+                    // The first number tells each state from those before it.
+                    let number = |rng: &mut Rng| format!("number {}", rng.u8(1..4)).into_bytes();
+                    let add = vec![(b"number 0".to_vec(), 1), (number(rng), rng.i64(-9..9))];
+                    let bytes = vec![turn; rng.usize(0..40)];
+                    let append = vec![(format!("text {}", rng.u8(0..2)).into_bytes(), bytes)];
+                    actions.push(Action::Update { table: "rows".to_owned(), add, append, durability });
+                    if turn % 6 == 5 {
+                        actions.push(Action::Checkpoint);
                     }
                 }
             }

@@ -93,7 +93,7 @@ impl Replay {
         // What a delete of a range removes depends on what it saw.
         let mut sight = Sight::new(&self.versions, record.begin_ts.unwrap_or(commit_ts - 1));
         sight.replay(&record.ops).map_err(|why| format!("{why}, in {record:?}"))?;
-        let writes = sight.into_writes();
+        let (mut writes, appended) = sight.into_writes(commit_ts - 1);
         for row in writes.keys() {
             if let (Some(begin_ts), Some((newest, _))) = (record.begin_ts, self.versions.of(row).last())
                 && *newest > begin_ts
@@ -101,6 +101,7 @@ impl Replay {
                 return Err(format!("lost update of {row:?}, {newest} is overwritten by {record:?}"));
             }
         }
+        writes.extend(appended);
         self.versions.install(commit_ts, &writes);
         Ok(writes)
     }
@@ -116,6 +117,8 @@ impl Replay {
         };
         let mut sight = Sight::new(&self.versions, at);
         sight.replay(&record.ops)?;
-        lost::check(record, &sight.into_writes(), &self.versions)
+        let (mut writes, appended) = sight.into_writes(at);
+        writes.extend(appended);
+        lost::check(record, &writes, &self.versions)
     }
 }

@@ -8,7 +8,8 @@
 //! 2. Every read (of losers too) is answered from the state at its snapshot plus the transaction's own writes.
 //! 3. The reads of a `Serializable` transaction that committed a write, and those of an exclusive one, are answered the
 //!    same at its place in the commit order.
-//! 4. Of two transactions that committed a write to one row the later began after the earlier committed.
+//! 4. Of two transactions that committed a write to one row the later began after the earlier committed. An append to a row
+//!    that the transaction did not look at is made of what was there right before its commit.
 //! 5. A loser lost to a commit that is there, lies after the loser's snapshot and wrote the row it is blamed for, which
 //!    the loser wrote too, or read if it is `Serializable`. An exclusive transaction loses to nobody.
 //! 6. Who begins after an answer sees what was answered; who began before a commit was asked for does not see it.

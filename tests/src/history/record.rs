@@ -56,6 +56,15 @@ pub enum Op {
         /// The value.
         value: Value,
     },
+    /// Bytes appended to one row without a look at it.
+    Append {
+        /// The table.
+        table: usize,
+        /// The key.
+        key: Key,
+        /// The bytes.
+        bytes: Value,
+    },
     /// A delete of one row.
     Delete {
         /// The table.
@@ -81,7 +90,7 @@ impl Op {
     #[must_use]
     pub fn writes(&self) -> bool {
         match self {
-            Self::Put { .. } | Self::Delete { .. } => true,
+            Self::Put { .. } | Self::Append { .. } | Self::Delete { .. } => true,
             Self::DeleteRange { removed, .. } => *removed > 0,
             Self::Get { .. } | Self::Range { .. } | Self::Count { .. } => false,
         }
@@ -96,7 +105,7 @@ impl Op {
                 within(*table, from, to)
             }
             Self::Count { table, .. } => row.0 == *table,
-            Self::Put { .. } | Self::Delete { .. } => false,
+            Self::Put { .. } | Self::Append { .. } | Self::Delete { .. } => false,
         }
     }
 }
@@ -116,6 +125,7 @@ impl fmt::Debug for Op {
             }
             Self::Count { table, found } => write!(f, "count {table} {found}"),
             Self::Put { table, key, value } => write!(f, "put {table} {} {}", Short(key), Short(value)),
+            Self::Append { table, key, bytes } => write!(f, "append {table} {} {}", Short(key), Short(bytes)),
             Self::Delete { table, key } => write!(f, "delete {table} {}", Short(key)),
             Self::DeleteRange { table, from, to, removed } => {
                 write!(f, "delete {table} {}..{} {removed}", Short(from), Short(to))

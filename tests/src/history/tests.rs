@@ -321,3 +321,25 @@ fn a_history_goes_on_with_what_stands() {
     assert!(next(1, 2, None).is_err_and(|why| why.contains("issued again")), "its timestamp is taken");
     assert!(next(0, 9, None).is_err_and(|why| why.contains("misses 1")), "it misses what was recovered");
 }
+
+#[test]
+fn appends_are_made_of_what_is_there_at_their_commit() {
+    let append = |key: &str, bytes: &str| Op::Append { table: 0, key: key.into(), bytes: bytes.into() };
+    let both = |read: Op| {
+        vec![
+            record(0, Some(1), vec![put("a", "1")]),
+            record(1, Some(2), vec![append("a", "2")]),
+            record(1, Some(3), vec![append("a", "3")]),
+            record(3, None, vec![read]),
+        ]
+    };
+    bites(both(get("a", Some("123"))), both(get("a", Some("13"))), "has another answer");
+    let looked = |begin_ts, found| {
+        vec![
+            record(0, Some(1), vec![put("a", "1")]),
+            record(1, Some(2), vec![append("a", "2")]),
+            record(begin_ts, Some(3), vec![append("a", "3"), get("a", Some(found))]),
+        ]
+    };
+    bites(looked(2, "123"), looked(1, "13"), "lost update");
+}

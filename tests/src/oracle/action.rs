@@ -18,6 +18,18 @@ pub enum Action {
         /// What it asks for.
         durability: Durability,
     },
+    /// One transaction that adds to numbers and appends to texts, without a look at them. What it writes beside them behind a
+    /// savepoint is taken back.
+    Update {
+        /// The table, which exists.
+        table: String,
+        /// Keys, and what is added.
+        add: Vec<(Vec<u8>, i64)>,
+        /// Keys, and what is appended.
+        append: Vec<(Vec<u8>, Vec<u8>)>,
+        /// What it asks for.
+        durability: Durability,
+    },
     /// Makes a table, which may exist.
     CreateTable(String),
     /// Loads a table, which does not exist, with rows in whatever order.
@@ -106,6 +118,18 @@ impl Action {
                         }
                         Step::Write(write) => write.apply(&mut after),
                     }
+                }
+            }
+            Self::Update { table, add, append, .. } => {
+                let rows = after.tables.entry(table.clone()).or_default();
+                for (key, operand) in add {
+                    let is = rows.get(key).and_then(|value| <[u8; 8]>::try_from(&**value).ok());
+                    let number = is.map_or(0, i64::from_le_bytes).wrapping_add(*operand);
+                    rows.insert(key.clone(), number.to_le_bytes().into());
+                }
+                for (key, bytes) in append {
+                    let is = rows.get(key).map(|value| value.to_vec()).unwrap_or_default();
+                    rows.insert(key.clone(), [&*is, bytes].concat().into());
                 }
             }
             Self::CreateTable(name) => drop(after.tables.entry(name.clone()).or_default()),

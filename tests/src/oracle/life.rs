@@ -177,6 +177,25 @@ impl Life {
                 tx.commit()?;
                 return Ok(*durability == Durability::Sync);
             }
+            Action::Update { table, add, append, durability } => {
+                let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
+                let mut tx = db.begin_with(options)?;
+                let table = db.existing_table(table)?.ok_or_else(|| Error::NoSuchTable(table.clone()))?;
+                let savepoint = tx.savepoint()?;
+                for (key, _) in append {
+                    tx.delete(&table, key)?;
+                }
+                tx.put(&table, "taken back", "")?;
+                tx.rollback_to(&savepoint)?;
+                for (key, operand) in add {
+                    tx.add(&table, key, *operand)?;
+                }
+                for (key, bytes) in append {
+                    tx.append(&table, key, bytes)?;
+                }
+                tx.commit()?;
+                return Ok(*durability == Durability::Sync);
+            }
             Action::CreateTable(name) => drop(db.table(name)?),
             Action::Load { table, rows } => {
                 let mut load = db.load_table(table)?;

@@ -52,10 +52,15 @@ fn read(snapshot: &Snapshot, table: &Table, rng: &mut Rng) -> Result<Op> {
 
 fn write(tx: &mut Transaction, table: &Table, rng: &mut Rng) -> Result<Op> {
     Ok(match rng.u8(0..20) {
-        0..14 => {
+        0..11 => {
             let (key, value) = (random_key(rng), random_value(rng));
             tx.put(table, &key, &value)?;
             Op::Put { table: TABLE, key, value }
+        }
+        11..14 => {
+            let (key, bytes) = (random_key(rng), vec![rng.u8(..); 3]);
+            tx.append(table, &key, &bytes)?;
+            Op::Append { table: TABLE, key, bytes }
         }
         14..19 => {
             let key = random_key(rng);

@@ -332,7 +332,10 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Ver
         (kind, Some(key)) => {
             let Kept { reads, writes } = Kept::of(&one.acts);
             let blamed = if kind == ConflictKind::WriteWrite { writes } else { reads };
-            let is_own = blamed.iter().any(|act| act.tracked && touches(act, kind, key));
+            // An update that is looked at by whatever way has looked at its row.
+            let looks = |act: &Act| matches!(&act.what, What::Update { key: updated, .. } if updated.as_ref() == &**key);
+            let is_own = blamed.iter().any(|act| act.tracked && touches(act, kind, key))
+                || (kind == ConflictKind::ReadWrite && one.acts.iter().any(looks));
             let key = Key::from(key.as_slice());
             is_own
                 && tables.any(|(id, _)| {
