@@ -5,6 +5,7 @@ use std::path::Path;
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
+use crate::conflicts::ConflictReport;
 use crate::core::{CheckpointReport, Commit, Core};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -360,6 +361,22 @@ impl Database {
     /// When the file exists, or cannot be written, or this database cannot be read.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<BackupReport> {
         crate::maintenance::backup(&self.handle, path.as_ref())
+    }
+
+    /// Who lost what to whom, and what that cost: hot rows, tables, names, attempts. Apart from [`stats`](Self::stats),
+    /// which is cheap enough to be asked all the time.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// for row in db.conflict_report().hot_keys.iter().take(3) {
+    ///     println!("{} {:?}: {} lost over it", row.table, row.key, row.count);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn conflict_report(&self) -> ConflictReport {
+        self.core().conflicts.report(self.core().counters.conflicts())
     }
 
     /// What the core says about itself.

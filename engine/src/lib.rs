@@ -35,6 +35,7 @@
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
 
 mod base;
+mod conflicts;
 mod core;
 mod database;
 mod error;
@@ -56,6 +57,7 @@ mod transaction;
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::Timestamp;
 pub use braid_vfs as vfs;
+pub use conflicts::{AttemptsBucket, ConflictReport, HotKey, NamedConflicts, TableConflicts, WastedWork};
 pub use core::{CheckpointReport, Commit};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result};

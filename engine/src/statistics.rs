@@ -61,6 +61,15 @@ pub struct ConflictStats {
 }
 
 impl ConflictStats {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.write_write += more.write_write;
+        self.read_write += more.read_write;
+        self.range += more.range;
+        self.schema += more.schema;
+        self.locked += more.locked;
+        self.snapshot += more.snapshot;
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -176,14 +185,7 @@ pub(crate) fn of(core: &Core) -> Stats {
     Stats {
         commits,
         rollbacks: counters.rollbacks.get(),
-        conflicts: ConflictStats {
-            write_write: counters.write_write.get(),
-            read_write: counters.read_write.get(),
-            range: counters.range.get(),
-            schema: counters.schema.get(),
-            locked: counters.locked.get(),
-            snapshot: counters.snapshot.get(),
-        },
+        conflicts: counters.conflicts(),
         retries: counters.retries.get(),
         escalations: counters.escalations.get(),
         max_attempts: counters.max_attempts.get(),

@@ -25,6 +25,7 @@ use super::stats::Counters;
 use super::tables::Tables;
 use super::view::View;
 use crate::base::BaseStore;
+use crate::conflicts::Recorder;
 use crate::error::{Error, Result};
 use crate::options::{JournalMode, Options};
 
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) tables: Tables,
     pub(crate) registry: SnapshotRegistry<View>,
     pub(crate) counters: Counters,
+    pub(crate) conflicts: Recorder,
     pub(crate) mode: ModeCell,
     /// `None` when the file is open read-only.
     pub(super) writer: Option<Writer>,
@@ -141,6 +143,7 @@ impl Core {
             base: parts.base,
             tables: parts.tables,
             counters: Counters::default(),
+            conflicts: Recorder::default(),
             mode: ModeCell::new(parts.mode),
             writer,
             view_id: CachePadded::new(AtomicU64::new(view.id)),

@@ -4,8 +4,9 @@ use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
 use super::shared::Core;
+use crate::conflicts::Loss;
 use crate::error::{ConflictKind, Error};
-use crate::statistics::LogStats;
+use crate::statistics::{ConflictStats, LogStats};
 
 /// A number that only grows, or is set.
 #[derive(Debug, Default)]
@@ -21,7 +22,10 @@ impl Counter {
     }
 
     pub(crate) fn raise(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
+        // Mostly it is not the most: no write then.
+        if self.get() < value {
+            self.0.fetch_max(value, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -54,8 +58,20 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Lost transactions.
+    pub(crate) fn conflicts(&self) -> ConflictStats {
+        ConflictStats {
+            write_write: self.write_write.get(),
+            read_write: self.read_write.get(),
+            range: self.range.get(),
+            schema: self.schema.get(),
+            locked: self.locked.get(),
+            snapshot: self.snapshot.get(),
+        }
+    }
+
     /// Counts an error that a transaction ended with, if it is one of the retryable ones.
-    pub(crate) fn lost(&self, error: &Error) {
+    fn lost(&self, error: &Error) {
         let counter = match error {
             Error::BusySnapshot { .. } => &self.snapshot,
             Error::Busy(conflict) => match conflict.kind {
@@ -72,6 +88,12 @@ impl Counters {
 }
 
 impl Core {
+    /// Counts and records an error that a transaction ended with, if it is one of the retryable ones.
+    pub(crate) fn lost(&self, error: &Error, loss: &Loss<'_>) {
+        self.counters.lost(error);
+        self.conflicts.record(error, loss);
+    }
+
     /// The log's figures; all zero for a core that only reads.
     pub(crate) fn log_stats(&self, commits: u64) -> LogStats {
         let Some(writer) = &self.writer else { return LogStats::default() };

@@ -89,8 +89,7 @@ impl CommitFuture {
                     self.become_state(State::Reading { handle, begin_ts, wait });
                 }
                 Err(error) => {
-                    let handle = tx.end();
-                    handle.core().counters.lost(&error);
+                    drop(tx.end());
                     return Err(error);
                 }
             }

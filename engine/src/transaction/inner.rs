@@ -88,6 +88,12 @@ impl Inner {
         Err(Error::NoSuchTable(table.name.to_string()))
     }
 
+    /// When it began, by the coarse clock.
+    pub(super) fn started_at(&self) -> u64 {
+        let registry = &self.core().registry;
+        self.registration.as_ref().map_or(u64::MAX, |registration| registry.started_at(registration))
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

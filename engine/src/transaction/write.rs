@@ -4,12 +4,13 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::task::Waker;
 use std::time::Duration;
 
-use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_mvstore::{Direction, TableId, Timestamp, WriteSet};
 use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
 use super::snapshot::Snapshot;
+use crate::conflicts::{Loss, WastedWork, between};
 use crate::core::{Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, SchemaChange};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -23,6 +24,7 @@ pub(super) struct Admitted {
     pub(super) exclusive: Option<Exclusive>,
     pub(super) durability: Durability,
     pub(super) busy_timeout: Duration,
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// A write transaction: a [`Snapshot`] with private writes on top, which the commit makes everybody's, or nobody's.
@@ -146,7 +148,7 @@ impl Transaction {
         let installed = self.install();
         self.let_go();
         let core = self.snapshot.inner.core();
-        match installed.inspect_err(|error| core.counters.lost(error))? {
+        match installed? {
             None => core.acknowledge_reads(self.snapshot.inner.begin_ts),
             Some(installed) => {
                 let commit = core.acknowledge(installed)?;
@@ -208,7 +210,20 @@ impl Transaction {
         };
         let attempt = inner.core().attempt(&mut request, wait, waker);
         self.schema = request.schema.take();
+        if let Err(error) = &attempt {
+            self.lost(error, &writes);
+        }
         attempt.map(Some)
+    }
+
+    /// Records that the transaction lost, if it did, with what it has written.
+    #[cold]
+    fn lost(&self, error: &Error, writes: &WriteSet) {
+        let inner = &self.snapshot.inner;
+        let core = inner.core();
+        let time = between(inner.started_at(), core.now_nanos());
+        let wasted = WastedWork::new(time, writes.len() as u64, writes.bytes() as u64);
+        core.lost(error, &Loss { name: self.admitted.name.as_deref(), wasted });
     }
 
     /// The end of the transaction, after its last attempt.
@@ -244,6 +259,9 @@ impl Transaction {
             reads: inner.reads().as_deref(),
             schema: self.schema.take(),
         });
+        if let Err(error) = &installed {
+            self.lost(error, &writes);
+        }
         writes.clear();
         installed.map(Some)
     }
