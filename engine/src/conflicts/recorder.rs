@@ -117,7 +117,7 @@ impl Recorder {
             kinds,
             absorbed,
             escaped: kinds.total().saturating_sub(absorbed).saturating_sub(load(&self.pending)),
-            hot_keys: Sketch::merged(sketches.iter())
+            hot_keys: Sketch::merged(&sketches)
                 .into_iter()
                 .take(HOT_KEYS)
                 .map(|one| HotKey {

@@ -74,15 +74,15 @@ impl Sketch {
     }
 
     /// The keys of several sketches, the most frequent first. What was promised of each still holds.
-    pub(super) fn merged<'a>(sketches: impl Iterator<Item = &'a Self> + Clone) -> Vec<Counted> {
+    pub(super) fn merged(sketches: &[Self]) -> Vec<Counted> {
         let mut all: Vec<Counted> = Vec::new();
-        for sketch in sketches.clone() {
+        for sketch in sketches {
             for counted in &sketch.0 {
                 if all.iter().any(|known| known.is_same(counted)) {
                     continue;
                 }
                 let mut sum = Counted { count: 0, error: 0, ..counted.clone() };
-                for sketch in sketches.clone() {
+                for sketch in sketches {
                     // One that dropped it, or never had room for it, may have missed so many.
                     let (count, error) = sketch
                         .0
@@ -116,11 +116,12 @@ mod tests {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // A few hot keys, many cold ones.
             let drawn = dice >> 33;
-            let key = if drawn % 3 == 0 { drawn % 5 } else { 100 + drawn % 1000 }.to_be_bytes().to_vec();
+            let key =
+                if drawn.is_multiple_of(3) { drawn % 5 } else { 100 + drawn % 1000 }.to_be_bytes().to_vec();
             sketches[at % 3].count("t", &key);
             *truth.entry(key).or_default() += 1;
         }
-        let merged = Sketch::merged(sketches.iter());
+        let merged = Sketch::merged(&sketches);
         for counted in &merged {
             let real = truth[&counted.key];
             assert!(counted.count >= real, "{counted:?} of {real}");
