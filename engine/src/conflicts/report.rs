@@ -16,8 +16,8 @@ pub struct ConflictReport {
     /// Lost attempts of which the caller was told, or that led to nothing: those of a runner that gave up too. An attempt of a runner that is
     /// still at it is in neither.
     pub escaped: u64,
-    /// The rows that conflict most, the hottest first. At least every row with more than one in 32 of all conflicts is
-    /// among them.
+    /// The rows that conflict most, the hottest first. Each count says how far it can be
+    /// off.
     pub hot_keys: Vec<HotKey>,
     /// By table, the one with most conflicts first. Tables beyond the 64th may go by `(others)`.
     pub tables: Vec<TableConflicts>,

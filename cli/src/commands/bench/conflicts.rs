@@ -117,12 +117,9 @@ fn hot_keys(report: &ConflictReport, most: usize) -> String {
         .hot_keys
         .iter()
         .take(most)
-        .map(|hot| {
-            let error = if hot.error > 0 { format!("-{}", count(hot.error)) } else { String::new() };
-            [hot.table.clone(), key(&hot.key), count(hot.count), error]
-        })
+        .map(|hot| [hot.table.clone(), key(&hot.key), count(hot.count), count(hot.count - hot.error)])
         .collect();
-    table(["table", "hot row", "lost over it", "or up to"], [false, false, true, true], rows)
+    table(["table", "hot row", "lost over it", "at least"], [false, false, true, true], rows)
 }
 
 /// Text where it is printable, else hexadecimal; not too much of it.
