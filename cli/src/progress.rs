@@ -45,6 +45,11 @@ impl Ticker {
         Self { live }
     }
 
+    /// The same with more below it, which only a terminal shows.
+    pub(crate) fn tell_with(&self, line: String, below: &str) {
+        self.tell(if self.live.is_some() { line + below } else { line });
+    }
+
     pub(crate) fn tell(&self, line: String) {
         match &self.live {
             Some(bar) => {

@@ -7,6 +7,7 @@ use braid_mvstore::Timestamp;
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
+use crate::conflicts::ConflictReport;
 use crate::core::{CheckpointReport, Commit, ConsumerInfo, Core};
 use crate::error::{Error, Result};
 use crate::feed::{Changes, Consumer};
@@ -503,6 +504,22 @@ impl Database {
     pub fn remove_consumer(&self, name: &str) -> Result<bool> {
         self.writable()?;
         feed::remove(&self.handle, name)
+    }
+
+    /// Who lost what to whom, and what that cost: hot rows, tables, names, attempts. Apart from [`stats`](Self::stats),
+    /// which is cheap enough to be asked all the time.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// for row in db.conflict_report().hot_keys.iter().take(3) {
+    ///     println!("{} {:?}: {} lost over it", row.table, row.key, row.count);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn conflict_report(&self) -> ConflictReport {
+        self.core().conflicts.report(self.core().counters.conflicts())
     }
 
     /// What the core says about itself.

@@ -40,6 +40,7 @@
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
 
 mod base;
+mod conflicts;
 mod core;
 mod database;
 mod error;
@@ -65,6 +66,7 @@ mod transaction;
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::{Refusal, Timestamp};
 pub use braid_vfs as vfs;
+pub use conflicts::{AttemptsBucket, ConflictReport, HotKey, NamedConflicts, TableConflicts, WastedWork};
 pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result};

@@ -79,6 +79,15 @@ pub struct ConflictStats {
 }
 
 impl ConflictStats {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.write_write += more.write_write;
+        self.read_write += more.read_write;
+        self.range += more.range;
+        self.schema += more.schema;
+        self.locked += more.locked;
+        self.snapshot += more.snapshot;
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -206,14 +215,7 @@ pub(crate) fn of(core: &Core) -> Stats {
     Stats {
         commits,
         rollbacks: counters.rollbacks.get(),
-        conflicts: ConflictStats {
-            write_write: counters.write_write.get(),
-            read_write: counters.read_write.get(),
-            range: counters.range.get(),
-            schema: counters.schema.get(),
-            locked: counters.locked.get(),
-            snapshot: counters.snapshot.get(),
-        },
+        conflicts: counters.conflicts(),
         updates: UpdateStats { made: counters.updates.get(), absorbed: counters.absorbed.get() },
         retries: counters.retries.get(),
         escalations: counters.escalations.get(),

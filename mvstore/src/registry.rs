@@ -265,6 +265,11 @@ impl<V> SnapshotRegistry<V> {
         }
     }
 
+    /// When a snapshot began, as its `begin` was told.
+    pub fn started_at(&self, registration: &Registration<V>) -> u64 {
+        self.slots.get(registration.slot).map_or(0, |slot| slot.started_at.load(Relaxed))
+    }
+
     /// Gives a snapshot a name for [`for_each`](Self::for_each).
     pub fn set_name(&self, registration: &Registration<V>, name: &str) {
         if let Some(slot) = self.slots.get(registration.slot) {

@@ -6,7 +6,7 @@
 //!
 //! | waits for | and holds |
 //! | --- | --- |
-//! | the holder of the gate | its snapshot, as any open transaction |
+//! | the holder of the gate | its snapshot, as any open transaction; then a [loan](super::gate) that can be taken back |
 //! | room in the row store | the same; no reservation |
 //! | a reservation of the clock | the same |
 //! | a sync | nothing: the commit is installed |

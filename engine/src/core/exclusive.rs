@@ -6,6 +6,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::shared::Core;
+use crate::conflicts::Loss;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 
@@ -26,11 +27,16 @@ impl Drop for Exclusive {
 impl Core {
     /// Waits for the turn of an exclusive transaction, up to `timeout`. When this returns no commit is under way, and none
     /// but the caller's will be.
-    pub(crate) fn enter_exclusive(&self, handle: &Arc<Handle>, timeout: Duration) -> Result<Exclusive> {
+    pub(crate) fn enter_exclusive(
+        &self,
+        handle: &Arc<Handle>,
+        timeout: Duration,
+        name: Option<&str>,
+    ) -> Result<Exclusive> {
         let writer = self.writer()?;
         if !writer.gate.acquire(timeout) {
             let error = Error::locked_out(self.installed_ts());
-            self.counters.lost(&error);
+            self.lost(&error, &Loss { name, ..Loss::default() });
             return Err(error);
         }
         let exclusive = Exclusive { handle: Arc::clone(handle) };

@@ -6,6 +6,9 @@
 //! * Exclusive transactions are served in the order they came, each woken alone.
 //! * Neither side starves the other: concurrent commits that were held back get a [`Pass`] when the holder leaves, and
 //!   the next exclusive transaction waits for exactly those; commits that come later do not delay it.
+//! * A future that was held back gets its pass on loan: nobody knows when it is polled, and the thread that would do so may be
+//!   the one that waits for the gate. So whoever is next takes loans back after [`PATIENCE`]. The future is held back anew then, and
+//!   first again when that holder leaves; one that is polled in time never loses its turn.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -14,9 +17,29 @@ use std::time::Duration;
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers};
 
+/// How long an exclusive transaction waits for futures that go before it.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 #[derive(Debug, Default)]
 struct Turn {
     come: Condvar,
+}
+
+/// Passes that futures have.
+#[derive(Debug, Default)]
+struct Lent {
+    /// The turn of the places that the futures had.
+    turn: u64,
+    passes: usize,
+    /// For how long exclusive transactions have waited for these.
+    waited: Duration,
+}
+
+impl State {
+    /// Whether an exclusive transaction may take the gate.
+    fn is_free(&self) -> bool {
+        !self.held && self.passes == 0 && self.lent.passes == 0
+    }
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +53,8 @@ struct State {
     passes: usize,
     /// Commits that wait for the holder to leave, and hold no thread.
     futures: Wakers,
+    /// Those of them that were told to go on.
+    lent: Lent,
 }
 
 /// See the module.
@@ -66,22 +91,51 @@ impl Gate {
     #[must_use]
     pub(crate) fn acquire(&self, timeout: Duration) -> bool {
         let mut state = self.state.lock();
-        if !state.held && state.passes == 0 && state.queue.is_empty() {
+        if state.is_free() && state.queue.is_empty() {
             self.take(&mut state);
             return true;
         }
         let turn = Arc::new(Turn::default());
         state.queue.push_back(Arc::clone(&turn));
         // `admit_next` takes the gate for whom it removes from the queue.
+        let mut left = timeout;
         loop {
-            let timed_out = turn.come.wait_for(&mut state, timeout);
+            let lent = state.lent.passes > 0;
+            let slice = if lent { left.min(PATIENCE) } else { left };
+            let timed_out = turn.come.wait_for(&mut state, slice);
+            if timed_out {
+                left = left.saturating_sub(slice);
+                if lent {
+                    self.lose_patience(&mut state, slice);
+                }
+            }
             let Some(place) = state.queue.iter().position(|other| Arc::ptr_eq(other, &turn)) else {
                 return true;
             };
-            if timed_out {
+            if timed_out && left.is_zero() {
                 state.queue.remove(place);
+                Self::nudge(&state);
                 return false;
             }
+        }
+    }
+
+    /// Takes back what was lent, once somebody has waited for it for long enough.
+    fn lose_patience(&self, state: &mut State, waited: Duration) {
+        // Some time at least, so that those who have none and try again and again get there too.
+        state.lent.waited += waited.max(PATIENCE / 10);
+        if state.lent.waited >= PATIENCE {
+            state.lent.passes = 0;
+            self.admit_next(state);
+        }
+    }
+
+    /// Has whoever is next see that it waits for futures.
+    fn nudge(state: &State) {
+        if state.lent.passes > 0
+            && let Some(turn) = state.queue.front()
+        {
+            turn.come.notify_one();
         }
     }
 
@@ -95,8 +149,12 @@ impl Gate {
             state.passes += std::mem::take(&mut state.held_back);
             self.open.notify_all();
         }
+        let turn = state.futures.turn();
+        let woken = state.futures.take();
+        state.lent = Lent { turn: turn + 1, passes: woken.len(), waited: Duration::ZERO };
         self.admit_next(&mut state);
-        state.futures.take()
+        Self::nudge(&state);
+        woken
     }
 
     /// Waits until the holder leaves, up to `timeout`; `None` when that has passed.
@@ -132,9 +190,16 @@ impl Gate {
         false
     }
 
-    /// Gives up the place of a future.
+    /// Gives up the place of a future, or its pass: it is through, or waits no longer.
     pub(crate) fn leave(&self, place: WakerPlace) {
-        let left = self.state.lock().futures.leave(place);
+        let left = {
+            let mut state = self.state.lock();
+            if place.turn() + 1 == state.lent.turn && state.lent.passes > 0 {
+                state.lent.passes -= 1;
+                self.admit_next(&mut state);
+            }
+            state.futures.leave(place)
+        };
         drop(left);
     }
 
@@ -149,8 +214,7 @@ impl Gate {
     }
 
     fn admit_next(&self, state: &mut State) {
-        if !state.held
-            && state.passes == 0
+        if state.is_free()
             && let Some(turn) = state.queue.pop_front()
         {
             self.take(state);
@@ -218,6 +282,61 @@ mod tests {
         assert!(!gate.acquire(Duration::from_millis(1)));
         drop(gate.release());
         assert!(gate.acquire(Duration::ZERO), "nobody is left in the queue");
+        drop(gate.release());
+    }
+
+    #[test]
+    fn a_future_goes_before_the_next_exclusive_unless_nobody_polls_it() {
+        let (gate, noop) = (Gate::default(), Waker::noop());
+        assert!(gate.poll(&mut None, noop), "nobody holds it");
+        for is_polled in [true, false] {
+            let mut place = None;
+            assert!(gate.acquire(Duration::ZERO));
+            assert!(!gate.poll(&mut place, noop));
+            assert_eq!(gate.release().len(), 1);
+            assert!(!gate.acquire(Duration::ZERO), "the future is first");
+            if is_polled {
+                assert!(gate.poll(&mut place, noop));
+                gate.leave(place.unwrap());
+                assert!(gate.acquire(Duration::ZERO));
+                drop(gate.release());
+            } else {
+                assert!(gate.acquire(LONG), "it does not wait for ever");
+                assert!(!gate.poll(&mut place, noop), "the loan was taken back");
+                assert_eq!(gate.release().len(), 1, "and given anew");
+                gate.leave(place.unwrap());
+            }
+            assert!(gate.acquire(Duration::ZERO));
+            drop(gate.release());
+        }
+    }
+
+    #[test]
+    fn short_waits_add_up_to_patience() {
+        let (gate, mut place) = (Gate::default(), None);
+        assert!(gate.acquire(Duration::ZERO));
+        assert!(!gate.poll(&mut place, Waker::noop()));
+        drop(gate.release());
+        let tries = (0..100).take_while(|_| !gate.acquire(Duration::ZERO)).count();
+        assert!((1..100).contains(&tries), "{tries}");
+        drop(gate.release());
+    }
+
+    /// Whoever waits for the holder learns of the loan when the holder leaves, and has little patience from then on.
+    #[test]
+    fn one_that_waits_already_takes_the_loan_back() {
+        let (gate, mut place) = (Gate::default(), None);
+        assert!(gate.acquire(Duration::ZERO));
+        assert!(!gate.poll(&mut place, Waker::noop()));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| gate.acquire(LONG));
+            while gate.state.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            drop(gate.release());
+            assert!(waits.join().unwrap());
+        });
+        gate.leave(place.unwrap());
         drop(gate.release());
     }
 

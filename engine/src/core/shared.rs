@@ -30,6 +30,7 @@ use super::stats::Counters;
 use super::tables::Tables;
 use super::view::View;
 use crate::base::BaseStore;
+use crate::conflicts::Recorder;
 use crate::error::{Error, Result};
 use crate::options::{JournalMode, Options};
 use crate::tokens;
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) sequences: Sequences,
     pub(crate) registry: SnapshotRegistry<View>,
     pub(crate) counters: Counters,
+    pub(crate) conflicts: Recorder,
     pub(crate) mode: ModeCell,
     /// `None` when the file is open read-only.
     pub(super) writer: Option<Writer>,
@@ -171,6 +173,7 @@ impl Core {
             tables: parts.tables,
             sequences: Sequences::default(),
             counters: Counters::default(),
+            conflicts: Recorder::default(),
             mode: ModeCell::new(parts.mode),
             writer,
             view_id: CachePadded::new(AtomicU64::new(view.id)),

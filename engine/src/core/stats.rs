@@ -6,8 +6,9 @@ use crossbeam_utils::CachePadded;
 use super::retention::ConsumerInfo;
 use super::shared::Core;
 use super::updates::Made;
+use crate::conflicts::Loss;
 use crate::error::{ConflictKind, Error, Result};
-use crate::statistics::{FeedStats, LogStats};
+use crate::statistics::{ConflictStats, FeedStats, LogStats};
 
 /// A number that only grows, or is set.
 #[derive(Debug, Default)]
@@ -23,7 +24,10 @@ impl Counter {
     }
 
     pub(crate) fn raise(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
+        // Mostly it is not the most: no write then.
+        if self.get() < value {
+            self.0.fetch_max(value, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -70,8 +74,20 @@ impl Counters {
         }
     }
 
+    /// Lost transactions.
+    pub(crate) fn conflicts(&self) -> ConflictStats {
+        ConflictStats {
+            write_write: self.write_write.get(),
+            read_write: self.read_write.get(),
+            range: self.range.get(),
+            schema: self.schema.get(),
+            locked: self.locked.get(),
+            snapshot: self.snapshot.get(),
+        }
+    }
+
     /// Counts an error that a transaction ended with, if it is one of the retryable ones.
-    pub(crate) fn lost(&self, error: &Error) {
+    fn lost(&self, error: &Error) {
         let counter = match error {
             Error::BusySnapshot { .. } => &self.snapshot,
             Error::Busy(conflict) => match conflict.kind {
@@ -106,6 +122,12 @@ impl Core {
             retained_bytes: kept.map(|span| span.bytes).sum(),
             consumers: writer.retention.consumers(&writer.log, self.acked_ts()),
         }
+    }
+
+    /// Counts and records an error that a transaction ended with, if it is one of the retryable ones.
+    pub(crate) fn lost(&self, error: &Error, loss: &Loss<'_>) {
+        self.counters.lost(error);
+        self.conflicts.record(error, loss);
     }
 
     /// The log's figures; all zero for a core that only reads.

@@ -35,7 +35,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
         (Some(inner), _) => (inner, None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
-            let exclusive = core.enter_exclusive(handle, timeout)?;
+            let exclusive = core.enter_exclusive(handle, timeout, name)?;
             (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
         }
     };
@@ -54,6 +54,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
             token,
             durability: options.durability.unwrap_or(core.options.durability),
             busy_timeout: timeout,
+            name: options.name.clone(),
         },
     ))
 }

@@ -102,8 +102,7 @@ impl CommitFuture {
                     self.become_state(State::Reading { handle, told: Told::Done(timestamp), wait });
                 }
                 Err(error) => {
-                    let handle = tx.end();
-                    handle.core().counters.lost(&error);
+                    drop(tx.end());
                     return Err(error);
                 }
             }

@@ -110,6 +110,12 @@ impl Inner {
         }
     }
 
+    /// When it began, by the coarse clock.
+    pub(super) fn started_at(&self) -> u64 {
+        let registry = &self.core().registry;
+        self.registration.as_ref().map_or(u64::MAX, |registration| registry.started_at(registration))
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.state.load(Ordering::Acquire) == OVER
     }

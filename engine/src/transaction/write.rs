@@ -4,7 +4,7 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::task::Waker;
 use std::time::Duration;
 
-use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_mvstore::{Direction, TableId, Timestamp, WriteSet};
 use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
@@ -12,6 +12,7 @@ use super::cursor::Cursor;
 use super::inner::Inner;
 use super::range::Range;
 use super::snapshot::Snapshot;
+use crate::conflicts::{Loss, WastedWork, between};
 use crate::core::{
     Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges, TableInfo,
 };
@@ -29,6 +30,7 @@ pub(super) struct Admitted {
     pub(super) token: Option<Token>,
     pub(super) durability: Durability,
     pub(super) busy_timeout: Duration,
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// A write transaction: a [`Snapshot`] with private writes on top, which the commit makes everybody's, or nobody's.
@@ -208,7 +210,7 @@ impl Transaction {
             // The other one may not stand yet.
             core.acknowledge_reads(timestamp)?;
         }
-        match installed.inspect_err(|error| core.counters.lost(error))? {
+        match installed? {
             None => core.acknowledge_reads(self.snapshot.inner.begin_ts),
             Some(installed) => {
                 let commit = core.acknowledge(installed)?;
@@ -275,7 +277,22 @@ impl Transaction {
             reserved: 0,
             made: Made::default(),
         };
-        inner.core().attempt(&mut request, wait, waker).map(Some)
+        let attempt = inner.core().attempt(&mut request, wait, waker);
+        if let Err(error) = &attempt {
+            self.lost(error, &writes);
+        }
+        attempt.map(Some)
+    }
+
+    /// Records that the transaction lost, if it did, with what it has written.
+    #[cold]
+    fn lost(&self, error: &Error, writes: &WriteSet) {
+        let inner = &self.snapshot.inner;
+        let core = inner.core();
+        let time = between(inner.started_at(), core.now_nanos());
+        let wasted =
+            WastedWork::new(time, (writes.written() + writes.updates()) as u64, writes.bytes() as u64);
+        core.lost(error, &Loss { name: self.admitted.name.as_deref(), wasted });
     }
 
     /// The end of the transaction, after its last attempt.
@@ -322,6 +339,9 @@ impl Transaction {
             reserved: 0,
             made: Made::default(),
         });
+        if let Err(error) = &installed {
+            self.lost(error, &writes);
+        }
         writes.clear();
         installed.map(Some)
     }

@@ -1,4 +1,5 @@
 //! The smallest of executors.
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::future::Future;
 use std::pin::{Pin, pin};

@@ -18,7 +18,7 @@ fn begin_exclusive(db: &Database) -> Transaction {
 }
 
 /// Its commit cannot lose.
-fn add_exclusively(db: &Database, table: &Table, key: &[u8]) {
+pub(crate) fn add_exclusively(db: &Database, table: &Table, key: &[u8]) {
     let mut tx = begin_exclusive(db);
     let rows = tx.get(table, COUNTER).unwrap().map_or(0, |count| count[0]);
     tx.put(table, key, [7; 300]).unwrap();

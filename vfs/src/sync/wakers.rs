@@ -24,6 +24,14 @@ pub struct WakerPlace {
     index: usize,
 }
 
+impl WakerPlace {
+    /// The turn of the wakers that it is among.
+    #[must_use]
+    pub const fn turn(self) -> u64 {
+        self.turn
+    }
+}
+
 impl Default for Wakers {
     fn default() -> Self {
         Self::of_turn(0)

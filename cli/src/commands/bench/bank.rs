@@ -10,8 +10,8 @@ use clap::ValueEnum;
 
 use super::ledger::Ledger;
 use super::report::{Report, Totals, commits_per_sync};
-use super::seconds;
 use super::teller::{Shared, Tally, work};
+use super::{conflicts, seconds};
 use crate::commands::open::{Durability, Mode};
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -98,6 +98,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let tally = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
     let elapsed = began.elapsed();
     let after = db.stats();
+    let conflicts = db.conflict_report();
     if let Some(error) = tally.error {
         return Err(error.into());
     }
@@ -119,6 +120,7 @@ pub(crate) fn run(args: &Args) -> Result {
         tally,
         commits_per_sync: commits_per_sync(&before, &after),
         totals,
+        conflicts,
     };
     say(&if args.json { report.json().to_string() } else { report.text() })?;
     if totals.conserved() { Ok(Code::Done) } else { Ok(Code::DataProblem) }
@@ -153,7 +155,7 @@ fn transfer_all(
                 scope.spawn(move || work(handle, ledger, seed, shared))
             })
             .collect();
-        supervise(&shared, args.seconds, interrupt);
+        supervise(db, &shared, args.seconds, interrupt);
         shared.stop.store(true, Ordering::Relaxed);
         for teller in tellers {
             match teller.join() {
@@ -169,7 +171,7 @@ fn transfer_all(
 }
 
 /// Returns when the time is over, the user wants it to be, or a teller met an error.
-fn supervise(shared: &Shared, time: Duration, interrupt: &Interrupt) {
+fn supervise(db: &Database, shared: &Shared, time: Duration, interrupt: &Interrupt) {
     let ticker = Ticker::new();
     let began = Instant::now();
     let (mut told, mut last_commits, mut last_attempts) = (began, 0, 0);
@@ -178,14 +180,15 @@ fn supervise(shared: &Shared, time: Duration, interrupt: &Interrupt) {
         if told.elapsed() >= TICK {
             let commits = shared.commits.load(Ordering::Relaxed);
             let attempts = shared.attempts.load(Ordering::Relaxed);
-            ticker.tell(format!(
+            let line = format!(
                 "{:.1} s of {:.1}: {} commits/s, {} attempts per commit, {}",
                 began.elapsed().as_secs_f64(),
                 time.as_secs_f64(),
                 count(rate(commits - last_commits, told.elapsed())),
                 ratio(attempts - last_attempts, commits - last_commits),
                 plural(commits, "commit")
-            ));
+            );
+            ticker.tell_with(line, &conflicts::live(db));
             (told, last_commits, last_attempts) = (Instant::now(), commits, attempts);
         }
     }

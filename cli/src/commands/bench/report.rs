@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use braid::Stats;
+use braid::{ConflictReport, Stats};
 use serde_json::{Value, json};
 
+use super::conflicts;
 use super::teller::Tally;
 use crate::output::{count, duration, facts, rate, ratio};
 
@@ -32,6 +33,7 @@ pub(super) struct Report {
     /// Commits of the run for each sync of the log; `None` without a sync.
     pub(super) commits_per_sync: Option<f64>,
     pub(super) totals: Totals,
+    pub(super) conflicts: ConflictReport,
 }
 
 /// Commits for each sync between two looks at the statistics.
@@ -73,7 +75,9 @@ impl Report {
             ("commits per sync", self.commits_per_sync.map_or_else(|| "-".to_owned(), |n| format!("{n:.2}"))),
             ("total", total),
         ]);
-        format!("{}, {}\n\n{table}", self.title, duration(self.elapsed))
+        let conflicts = conflicts::text(&self.conflicts);
+        let below = if conflicts.is_empty() { conflicts } else { format!("\n{conflicts}") };
+        format!("{}, {}\n\n{table}{below}", self.title, duration(self.elapsed))
     }
 
     pub(super) fn json(&self) -> Value {
@@ -95,6 +99,7 @@ impl Report {
                 "max": micros(Duration::from_nanos(tally.latency.max())),
             },
             "commits_per_sync": self.commits_per_sync,
+            "conflicts": conflicts::json(&self.conflicts),
             "total": {
                 "expected": self.totals.expected,
                 "after": self.totals.after,

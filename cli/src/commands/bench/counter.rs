@@ -1,0 +1,119 @@
+//! `braid bench counter`: many writers, one row.
+
+use std::time::Duration;
+
+use braid::{Database, Error, Options, RetryPolicy, Table};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::crew::{self, Scratch};
+use super::{conflicts, seconds};
+use crate::commands::open::Durability;
+use crate::exit::{Code, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{count, duration, facts, plural, say};
+
+/// The row that everybody wants.
+const KEY: &str = "counter";
+
+/// Counts up one row from many writers at once
+///
+/// The count is compared with the commits at the end; where it differs the exit code is 1.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many threads count
+    #[arg(long, value_name = "W", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    writers: u64,
+    /// How long for each way of counting, in seconds
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds::parse)]
+    seconds: Duration,
+    /// How to count; all of them by default
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// What a commit promises
+    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    durability: Durability,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// Read the row, add one, write it: conflicts, and is tried again
+    ReadModifyWrite,
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ReadModifyWrite => "read-modify-write",
+        }
+    }
+
+    /// Counts one; how many attempts it took.
+    fn count(self, db: &Database, table: &Table) -> Result<u32, Error> {
+        let policy = RetryPolicy::default().without_deadline().attempts(u32::MAX).named(self.name());
+        let outcome = db.transact(policy, |tx| match self {
+            Self::ReadModifyWrite => {
+                let value = number(tx.get(table, KEY)?)?;
+                tx.put(table, KEY, (value + 1).to_le_bytes())
+            }
+        })?;
+        Ok(outcome.attempts)
+    }
+}
+
+fn number(value: Option<Vec<u8>>) -> Result<i64, Error> {
+    value.map_or(Ok(0), |bytes| {
+        let bytes = bytes.try_into().map_err(|_| Error::Aborted("the counter is not a number".to_owned()))?;
+        Ok(i64::from_le_bytes(bytes))
+    })
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let interrupt = Interrupt::listen();
+    let ways = args.by.map_or_else(|| By::value_variants().to_vec(), |by| vec![by]);
+    let (mut texts, mut values, mut exact) = (Vec::new(), Vec::new(), true);
+    for by in ways {
+        let options = Options { durability: args.durability.into(), ..Options::default() };
+        let scratch = Scratch::create(options)?;
+        let (db, table) = (&scratch.db, &scratch.db.table("counters")?);
+        let done = crew::run(
+            args.writers,
+            args.seconds,
+            &interrupt,
+            |_, _| Ok(conflicts::live(db)),
+            |_, _| by.count(db, table),
+        )?;
+        let counted = u64::try_from(number(db.get(table, KEY)?)?).unwrap_or_default();
+        exact &= counted == done.commits;
+        let report = db.conflict_report();
+        values.push(json!({
+            "by": by.name(),
+            "writers": args.writers,
+            "seconds": done.elapsed.as_secs_f64(),
+            "commits": done.commits,
+            "commits_per_second": done.per_second(),
+            "attempts": done.attempts,
+            "counted": counted,
+            "conflicts": conflicts::json(&report),
+        }));
+        let verdict = if counted == done.commits { "exact" } else { "WRONG" };
+        texts.push(format!(
+            "{}, {}, {}\n\n{}\n{}",
+            by.name(),
+            plural(args.writers, "writer"),
+            duration(done.elapsed),
+            facts([
+                ("counted", format!("{}, {verdict}: {} commits", count(counted), count(done.commits))),
+                ("commits/s", count(done.per_second())),
+                ("attempts per commit", done.attempts_per_commit()),
+            ]),
+            conflicts::text(&report),
+        ));
+    }
+    say(&if args.json { json!(values).to_string() } else { texts.join("\n") })?;
+    Ok(if exact { Code::Done } else { Code::DataProblem })
+}

@@ -1,0 +1,181 @@
+//! `braid bench long-reader`: what a snapshot that is held costs the writers, and what it keeps.
+
+use std::time::Duration;
+
+use braid::{Database, Error, Options, Snapshot, Table};
+use serde_json::json;
+
+use super::crew::{self, Scratch};
+use super::seconds;
+use crate::commands::open::Durability;
+use crate::exit::{Code, Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{bytes, count, plural, rate, say, table};
+
+/// Rows of the table, which are written over and over.
+const ROWS: u64 = 100_000;
+/// Bytes of a value.
+const VALUE: usize = 100;
+/// Samples of each part of the run.
+const SAMPLES: u32 = 5;
+
+/// Holds a snapshot while writers run
+///
+/// The same writers run three times for as long: without a reader, beside one that holds a snapshot, and after it has let
+/// go. In between the reader reads all of its rows again; where one has changed the exit code is 1.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many threads write
+    #[arg(long, value_name = "W", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    writers: u64,
+    /// How long each part lasts, in seconds
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds::parse)]
+    seconds: Duration,
+    /// Bytes of recent rows kept in memory, in MiB: fewer means more checkpoints
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    row_store: u64,
+    /// What a commit promises
+    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    durability: Durability,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How things stand at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    part: &'static str,
+    at: Duration,
+    commits_per_second: u64,
+    row_store: u64,
+    pinned: u64,
+    file: u64,
+    withheld: u64,
+    log: u64,
+}
+
+/// What the reader reads.
+fn digest(snapshot: &Snapshot, rows: &Table) -> Result<(u64, u64)> {
+    let (mut seen, mut digest) = (0, 0_u64);
+    for row in snapshot.scan(rows)? {
+        for byte in row?.1 {
+            digest = digest.wrapping_mul(31).wrapping_add(byte.into());
+        }
+        seen += 1;
+    }
+    Ok((seen, digest))
+}
+
+fn write(db: &Database, rows: &Table, writer: u64, repetition: u64) -> Result<u32, Error> {
+    // Each writer has rows of its own, spread over the table.
+    let number = (repetition.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % ROWS;
+    let mut value = [0; VALUE];
+    for (byte, digit) in value.iter_mut().zip(repetition.to_le_bytes().iter().chain(&writer.to_le_bytes())) {
+        *byte = *digit;
+    }
+    db.put(rows, format!("{number:08}-{writer}"), value)?;
+    Ok(1)
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let interrupt = Interrupt::listen();
+    let row_store_bytes = usize::try_from(args.row_store << 20).unwrap_or(usize::MAX);
+    let options = Options { durability: args.durability.into(), row_store_bytes, ..Options::default() };
+    let scratch = Scratch::create(options)?;
+    let (db, rows) = (&scratch.db, &scratch.db.table("rows")?);
+    let mut samples = Vec::new();
+    let mut part = |name| measure(args, db, rows, name, &interrupt, &mut samples);
+    part("no reader")?;
+    let reader = db.snapshot_named("long reader")?;
+    let before = digest(&reader, rows)?;
+    part("a reader")?;
+    let after = digest(&reader, rows)?;
+    drop(reader);
+    part("it let go")?;
+    let report = if args.json { json(&samples) } else { text(args, &samples) };
+    say(&report)?;
+    if before == after {
+        return Ok(Code::Done);
+    }
+    Err(Failure::new(
+        Code::DataProblem,
+        format!("the snapshot had {before:?} at first and {after:?} later"),
+        "report it: a snapshot must not change",
+    ))
+}
+
+fn measure(
+    args: &Args,
+    db: &Database,
+    rows: &Table,
+    part: &'static str,
+    interrupt: &Interrupt,
+    samples: &mut Vec<Sample>,
+) -> Result<()> {
+    let mut next = args.seconds / SAMPLES;
+    let (mut last_at, mut last) = (Duration::ZERO, 0);
+    let look = |counts: &crew::Counts, at: Duration| {
+        if at >= next {
+            next = at + args.seconds / SAMPLES;
+            let (stats, commits) = (db.stats(), counts.commits());
+            samples.push(Sample {
+                part,
+                at,
+                commits_per_second: rate(commits - last, at - last_at),
+                row_store: stats.row_store.bytes,
+                pinned: stats.row_store.pinned_bytes,
+                file: stats.file.bytes,
+                withheld: stats.file.withheld_bytes,
+                log: stats.log.retained_bytes,
+            });
+            (last_at, last) = (at, commits);
+        }
+        Ok(format!(" ({part})"))
+    };
+    crew::run(args.writers, args.seconds, interrupt, look, |writer, repetition| {
+        write(db, rows, writer, repetition)
+    })?;
+    Ok(())
+}
+
+fn text(args: &Args, samples: &[Sample]) -> String {
+    let rows = samples
+        .iter()
+        .map(|sample| {
+            [
+                sample.part.to_owned(),
+                format!("{:.1}", sample.at.as_secs_f64()),
+                count(sample.commits_per_second),
+                bytes(sample.row_store),
+                bytes(sample.pinned),
+                bytes(sample.file),
+                bytes(sample.withheld),
+                bytes(sample.log),
+            ]
+        })
+        .collect();
+    let header =
+        ["beside", "second", "commits/s", "row store", "pinned rows", "file", "withheld in it", "log"];
+    let numeric = [false, true, true, true, true, true, true, true];
+    format!("{}\n\n{}", plural(args.writers, "writer"), table(header, numeric, rows))
+}
+
+fn json(samples: &[Sample]) -> String {
+    let samples: Vec<_> = samples
+        .iter()
+        .map(|sample| {
+            json!({
+                "beside": sample.part,
+                "seconds": sample.at.as_secs_f64(),
+                "commits_per_second": sample.commits_per_second,
+                "row_store_bytes": sample.row_store,
+                "pinned_bytes": sample.pinned,
+                "file_bytes": sample.file,
+                "withheld_bytes": sample.withheld,
+                "log_bytes": sample.log,
+            })
+        })
+        .collect();
+    json!(samples).to_string()
+}

@@ -1,0 +1,128 @@
+//! `braid bench skew`: write skew under both isolation levels.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use braid::{Database, Error, Isolation, Options, RetryPolicy, Table, TransactionOptions};
+use serde_json::json;
+
+use super::crew::{self, Scratch};
+use super::{conflicts, seconds};
+use crate::commands::open::Durability;
+use crate::exit::{Code, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{count, plural, say, table};
+
+const ON: &[u8] = b"on call";
+const OFF: &[u8] = b"off";
+
+/// Counts write skew under both isolation levels
+///
+/// Pairs of doctors are on call. Each may go home while the other stays: a transaction reads both rows and writes its own. Two
+/// that do so at once leave nobody: write skew. Under Snapshot it happens, under Serializable never; if it does, the
+/// exit code is 1.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many threads write
+    #[arg(long, value_name = "W", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=1024))]
+    writers: u64,
+    /// How many pairs of rows there are; fewer means more skew
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pairs: u64,
+    /// How long under each level, in seconds
+    #[arg(long, value_name = "S", default_value = "3", value_parser = seconds::parse)]
+    seconds: Duration,
+    /// What a commit promises
+    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    durability: Durability,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn key(pair: u64, side: u64) -> String {
+    format!("{pair:08}-{side}")
+}
+
+/// One change of the rota; how many attempts it took.
+fn change(
+    db: &Database,
+    rota: &Table,
+    isolation: Isolation,
+    (pair, side): (u64, u64),
+    anomalies: &AtomicU64,
+) -> Result<u32, Error> {
+    let transaction = TransactionOptions { isolation, ..TransactionOptions::default() };
+    let policy = RetryPolicy::default().without_deadline().attempts(u32::MAX).transaction(transaction);
+    let (mine, others) = (key(pair, side), key(pair, 1 - side));
+    let outcome = db.transact(policy, |tx| {
+        let is_on = |key: &str| tx.get(rota, key).map(|row| row.is_none_or(|row| row == ON));
+        let (mine_on, other_on) = (is_on(&mine)?, is_on(&others)?);
+        // What makes them meet where threads are more than processors.
+        thread::yield_now();
+        tx.put(rota, &mine, if mine_on && other_on { OFF } else { ON })?;
+        if !mine_on && !other_on {
+            tx.put(rota, &others, ON)?;
+        }
+        Ok(!mine_on && !other_on)
+    })?;
+    anomalies.fetch_add(u64::from(outcome.value), Ordering::Relaxed);
+    Ok(outcome.attempts)
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let interrupt = Interrupt::listen();
+    let (mut rows, mut values, mut sound) = (Vec::new(), Vec::new(), true);
+    for (isolation, name) in [(Isolation::Snapshot, "snapshot"), (Isolation::Serializable, "serializable")] {
+        let options = Options { durability: args.durability.into(), ..Options::default() };
+        let scratch = Scratch::create(options)?;
+        let (db, rota) = (&scratch.db, &scratch.db.table("rota")?);
+        let anomalies = AtomicU64::new(0);
+        let done = crew::run(
+            args.writers,
+            args.seconds,
+            &interrupt,
+            |_, _| {
+                let seen = anomalies.load(Ordering::Relaxed);
+                Ok(format!("\n  {name}: {}{}", plural(seen, "skew"), conflicts::live(db)))
+            },
+            |writer, repetition| {
+                let pair = repetition.wrapping_mul(7).wrapping_add(writer / 2) % args.pairs;
+                change(db, rota, isolation, (pair, writer % 2), &anomalies)
+            },
+        )?;
+        let anomalies = anomalies.into_inner();
+        sound &= isolation == Isolation::Snapshot || anomalies == 0;
+        rows.push([
+            name.to_owned(),
+            count(anomalies),
+            count(done.commits),
+            count(done.per_second()),
+            done.attempts_per_commit(),
+        ]);
+        values.push(json!({
+            "isolation": name,
+            "anomalies": anomalies,
+            "commits": done.commits,
+            "commits_per_second": done.per_second(),
+            "attempts": done.attempts,
+            "conflicts": conflicts::json(&db.conflict_report()),
+        }));
+    }
+    say(&if args.json {
+        json!(values).to_string()
+    } else {
+        format!(
+            "{}, {}\n\n{}",
+            plural(args.writers, "writer"),
+            plural(args.pairs, "pair"),
+            table(
+                ["isolation", "write skew", "commits", "commits/s", "attempts per commit"],
+                [false, true, true, true, true],
+                rows
+            )
+        )
+    })?;
+    Ok(if sound { Code::Done } else { Code::DataProblem })
+}

@@ -1,0 +1,41 @@
+//! The benchmarks check their own work, and their reports say so.
+
+mod common;
+
+use common::braid;
+
+#[test]
+fn skew_happens_under_snapshot_and_never_under_serializable() {
+    let run =
+        braid(&["bench", "skew", "--pairs", "1", "--writers", "4", "--seconds", "1.5", "--json"]).code(0);
+    let report = run.json();
+    assert_eq!(report[0]["isolation"], "snapshot", "{report}");
+    assert!(report[0]["anomalies"].as_u64() > Some(0), "{report}");
+    assert_eq!(report[1]["isolation"], "serializable", "{report}");
+    assert_eq!(report[1]["anomalies"], 0, "{report}");
+    assert!(report[1]["commits"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn a_counter_counts_every_commit() {
+    let run = braid(&["bench", "counter", "--writers", "4", "--seconds", "0.5", "--json"]).code(0);
+    let report = run.json();
+    for way in report.as_array().unwrap() {
+        assert_eq!(way["counted"], way["commits"], "{report}");
+        assert_eq!(way["conflicts"]["escaped"], 0, "{report}");
+        assert_eq!(way["conflicts"]["absorbed"], way["conflicts"]["total"], "{report}");
+    }
+    let run = braid(&["bench", "counter", "--writers", "4", "--seconds", "0.7"]).code(0);
+    let text = &run.stdout;
+    assert!(text.contains("exact"), "{text}");
+    assert!(!run.stderr.contains("hot row"), "the live table is for terminals");
+}
+
+#[test]
+fn a_long_reader_sees_its_rows_to_the_end() {
+    let run = braid(&["bench", "long-reader", "--seconds", "0.5", "--row-store", "1", "--json"]).code(0);
+    let report = run.json();
+    for part in ["no reader", "a reader", "it let go"] {
+        assert!(report.as_array().unwrap().iter().any(|sample| sample["beside"] == part), "{report}");
+    }
+}

@@ -1,0 +1,132 @@
+//! When to try again, and when to give up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::options::TransactionOptions;
+
+/// When to try again, and when to give up.
+///
+/// ```
+/// use braid::RetryPolicy;
+/// use std::time::Duration;
+///
+/// // Short and rarely disputed: try again at once.
+/// let _ = RetryPolicy::immediate();
+/// // A request that has a second, and a name in `conflict_report`.
+/// let _ = RetryPolicy::default().deadline(Duration::from_secs(1)).named("checkout");
+/// // Long work, which backs off further, and is admitted alone after three losses.
+/// let _ = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(200)).exclusive_after(3);
+/// ```
+#[derive(Clone, Debug)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included, which is always made. Default: 64.
+    pub max_attempts: u32,
+    /// No attempt begins later than this after the first; `None`: no such limit. Default: 30 seconds.
+    pub deadline: Option<Duration>,
+    /// After how many losses the transaction is admitted exclusively. Default: 8.
+    pub exclusive_after: u32,
+    /// The longest wait after the first loss; the wait is drawn at random below it. It doubles with each loss.
+    /// Default: 50 µs.
+    pub base_delay: Duration,
+    /// What the longest wait grows to. Default: 10 ms.
+    pub max_delay: Duration,
+    /// How each attempt begins.
+    pub transaction: TransactionOptions,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 64,
+            deadline: Some(Duration::from_secs(30)),
+            exclusive_after: 8,
+            base_delay: Duration::from_micros(50),
+            max_delay: Duration::from_millis(10),
+            transaction: TransactionOptions::default(),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Tries again at once, without a wait.
+    #[must_use]
+    pub fn immediate() -> Self {
+        Self::backoff(Duration::ZERO, Duration::ZERO)
+    }
+
+    /// Waits after each loss for a time drawn at random below a limit, which begins at `first` and doubles up to `longest`: full
+    /// jitter, so that those who lost together do not meet again.
+    #[must_use]
+    pub fn backoff(first: Duration, longest: Duration) -> Self {
+        Self { base_delay: first, max_delay: longest, ..Self::default() }
+    }
+
+    /// Begins no attempt later than this after the first, and waits for no turn longer.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Goes on for as long as the attempts last.
+    #[must_use]
+    pub fn without_deadline(self) -> Self {
+        Self { deadline: None, ..self }
+    }
+
+    /// Makes so many attempts at most.
+    #[must_use]
+    pub fn attempts(self, most: u32) -> Self {
+        Self { max_attempts: most, ..self }
+    }
+
+    /// Is admitted exclusively after so many losses; 0: from the start.
+    #[must_use]
+    pub fn exclusive_after(self, losses: u32) -> Self {
+        Self { exclusive_after: losses, ..self }
+    }
+
+    /// Is never admitted exclusively: it holds nobody back, and may starve.
+    #[must_use]
+    pub fn never_exclusive(self) -> Self {
+        self.exclusive_after(u32::MAX)
+    }
+
+    /// Gives the transaction a name, by which [`conflict_report`](crate::Database::conflict_report) and traces tell it.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.transaction.name = Some(name.into());
+        self
+    }
+
+    /// Begins each attempt like this.
+    #[must_use]
+    pub fn transaction(self, transaction: TransactionOptions) -> Self {
+        Self { transaction, ..self }
+    }
+
+    /// A wait with full jitter after so many losses.
+    pub(super) fn delay(&self, losses: u32, random: u64) -> Duration {
+        let longest =
+            self.base_delay.saturating_mul(1 << losses.saturating_sub(1).min(20)).min(self.max_delay);
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        // The high half of a product spreads a random number over a range without a division.
+        let drawn = (u128::from(random) * u128::from(nanos)) >> 64;
+        Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_their_limit_and_no_further() {
+        let policy = RetryPolicy::backoff(Duration::from_micros(100), Duration::from_millis(1));
+        assert_eq!(policy.delay(1, 0), Duration::ZERO);
+        assert!(policy.delay(1, u64::MAX) < Duration::from_micros(100));
+        assert!(policy.delay(2, u64::MAX) > Duration::from_micros(199));
+        assert!(policy.delay(u32::MAX, u64::MAX) < Duration::from_millis(1));
+        assert_eq!(RetryPolicy::immediate().delay(5, u64::MAX), Duration::ZERO);
+    }
+}

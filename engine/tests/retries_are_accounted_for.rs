@@ -1,0 +1,182 @@
+//! The retry runner and the conflict report: what was lost, over what, and what it cost.
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use braid::vfs::Env;
+use braid::vfs::memory::MemoryFileSystem;
+use braid::{
+    Database, Durability, Error, Isolation, JournalMode, Options, RetryPolicy, Table, Transaction,
+    TransactionOptions,
+};
+
+fn database() -> (Database, Table) {
+    let options = Options { durability: Durability::Deferred, ..Options::default() };
+    let db = Database::open_in(Env::with_files(Arc::new(MemoryFileSystem::new())), "/db", options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("stock").unwrap();
+    (db, table)
+}
+
+/// A transaction that loses `losses` times over `key`.
+fn loser<'a>(
+    db: &'a Database,
+    table: &'a Table,
+    key: &'a str,
+    losses: u32,
+) -> impl FnMut(&mut Transaction) -> braid::Result<u32> + 'a {
+    let mut attempts = 0;
+    move |tx| {
+        attempts += 1;
+        tx.get(table, key)?;
+        if attempts <= losses && !tx.is_exclusive() {
+            db.put(table, key, "in between")?;
+        }
+        tx.put(table, key, "mine")?;
+        tx.put(table, "another", "mine")?;
+        Ok(attempts)
+    }
+}
+
+#[test]
+fn an_outcome_tells_attempts_and_time_lost() {
+    let (db, table) = database();
+    let policy = RetryPolicy::backoff(Duration::from_millis(2), Duration::from_millis(2)).attempts(5);
+    let slow = Duration::from_millis(3);
+    let mut lose = loser(&db, &table, "apples", 2);
+    let began = Instant::now();
+    let outcome = db
+        .transact(policy, |tx| {
+            thread::sleep(slow);
+            lose(tx)
+        })
+        .unwrap();
+    assert_eq!((outcome.value, outcome.attempts, outcome.exclusive), (3, 3, false));
+    assert!(outcome.wasted >= 2 * slow, "{outcome:?}");
+    assert!(outcome.wasted + outcome.waited + slow <= began.elapsed(), "{outcome:?}");
+}
+
+#[test]
+fn a_report_tells_what_was_absorbed_and_what_escaped() {
+    let (db, table) = database();
+    let policy = RetryPolicy::immediate().named("order");
+    db.transact(policy.clone(), loser(&db, &table, "apples", 3)).unwrap();
+    db.transact(policy.clone(), loser(&db, &table, "pears", 1)).unwrap();
+    db.transact(policy.clone().attempts(2).never_exclusive(), loser(&db, &table, "apples", 9)).unwrap_err();
+    // One that nobody tries again.
+    let mut lost = db.begin_concurrent().unwrap();
+    loser(&db, &table, "apples", 1)(&mut lost).unwrap();
+    lost.commit().unwrap_err();
+
+    let report = db.conflict_report();
+    assert_eq!(report.kinds, db.stats().conflicts);
+    assert_eq!((report.kinds.write_write, report.absorbed, report.escaped), (7, 4, 3));
+    let hot: Vec<_> = report.hot_keys.iter().map(|hot| (&*hot.key, hot.count, hot.error)).collect();
+    assert_eq!(hot, [(&b"apples"[..], 6, 0), (&b"pears"[..], 1, 0)]);
+    assert_eq!(report.tables.len(), 1);
+    assert_eq!((&*report.tables[0].table, report.tables[0].kinds.write_write), ("stock", 7));
+    let names: Vec<_> = report.names.iter().map(|named| (named.name.as_deref(), named.conflicts)).collect();
+    assert_eq!(names, [(Some("order"), 6), (None, 1)]);
+    assert_eq!(report.wasted.rows, 14);
+    assert!(report.wasted.bytes > 14 * 4);
+    let attempts: Vec<_> =
+        report.attempts.iter().map(|bucket| (bucket.from, bucket.transactions)).take(2).collect();
+    assert_eq!(attempts, [(2, 2), (3, 1)], "two and four attempts, and two that were given up");
+}
+
+#[test]
+fn reads_and_turns_are_reported_too() {
+    let (db, table) = database();
+    let options = TransactionOptions { isolation: Isolation::Serializable, ..TransactionOptions::default() };
+    let mut reader = db.begin_with(options).unwrap();
+    reader.get(&table, "apples").unwrap();
+    db.put(&table, "apples", "3").unwrap();
+    reader.put(&table, "pears", "2").unwrap();
+    reader.commit().unwrap_err();
+    let holder = db.begin_immediate().unwrap();
+    let policy = RetryPolicy::immediate().exclusive_after(0).attempts(2).named("impatient").transaction(
+        TransactionOptions {
+            busy_timeout: Some(Duration::from_millis(1)),
+            name: Some("impatient".into()),
+            ..TransactionOptions::default()
+        },
+    );
+    db.transact(policy, |_| Ok(())).unwrap_err();
+    holder.rollback();
+    let report = db.conflict_report();
+    assert_eq!((report.kinds.read_write, report.kinds.locked), (1, 2));
+    assert_eq!(report.tables[0].kinds.read_write, 1);
+    assert!(
+        report.names.iter().any(|named| named.name.as_deref() == Some("impatient") && named.conflicts == 2)
+    );
+}
+
+#[test]
+fn a_deadline_ends_waits_for_a_turn_too() {
+    let (db, table) = database();
+    let holder = db.begin_immediate().unwrap();
+    let began = Instant::now();
+    let policy = RetryPolicy::immediate()
+        .deadline(Duration::from_millis(50))
+        .attempts(u32::MAX)
+        .exclusive_after(1)
+        .transaction(TransactionOptions {
+            busy_timeout: Some(Duration::from_millis(10)),
+            ..Default::default()
+        });
+    let error = db.transact(policy, |tx| tx.put(&table, "apples", "3")).unwrap_err();
+    assert!(error.is_retryable());
+    assert!(began.elapsed() >= Duration::from_millis(50));
+    assert!(began.elapsed() < Duration::from_secs(4), "busy_timeout is cut to what is left");
+    drop(holder);
+}
+
+#[test]
+fn a_panic_or_an_error_rolls_back_and_leaves_nothing_pending() {
+    let (db, table) = database();
+    let mut lose = loser(&db, &table, "apples", 1);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        db.transact(RetryPolicy::immediate(), |tx| if lose(tx)? > 1 { panic!("on purpose") } else { Ok(()) })
+    }));
+    assert!(panicked.is_err());
+    let mut lose = loser(&db, &table, "apples", 1);
+    let given_up = db.transact(RetryPolicy::immediate(), |tx| {
+        if lose(tx)? > 1 { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
+    });
+    assert!(matches!(given_up, Err(Error::Aborted(_))));
+    assert_eq!(db.get(&table, "apples").unwrap().unwrap(), b"in between");
+    let report = db.conflict_report();
+    assert_eq!((report.absorbed, report.escaped), (0, 2));
+    // Nothing is locked.
+    db.begin_immediate().unwrap().commit().unwrap();
+    db.set_journal_mode(JournalMode::Wal).unwrap();
+}
+
+/// A hot row under many threads: everybody gets there, and every loss is told once.
+#[test]
+fn a_storm_is_absorbed() {
+    let (db, table) = database();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    db.transact(RetryPolicy::default().named("storm"), |tx| {
+                        let count = tx
+                            .get(&table, "hot")?
+                            .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+                        tx.put(&table, "hot", (count + 1).to_le_bytes())
+                    })
+                    .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(db.get(&table, "hot").unwrap().unwrap(), 400_u64.to_le_bytes());
+    let (report, stats) = (db.conflict_report(), db.stats());
+    assert_eq!((report.escaped, report.absorbed), (0, stats.conflicts.total()));
+    assert_eq!(report.absorbed, stats.retries);
+    assert_eq!(report.names.iter().map(|named| named.conflicts).sum::<u64>(), report.absorbed);
+}

@@ -1,0 +1,164 @@
+//! Commits that hold no thread, beside those that do.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use braid::Durability::{self, Sync};
+use braid::vfs::explore;
+use braid::vfs::sync::Event;
+use braid::{Commit, CommitFuture, Database, Error, Result, Table, TransactionOptions};
+
+use crate::exclusion::add_exclusively;
+use crate::kit::*;
+
+#[derive(Default)]
+struct Alarm(Event);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.set(1);
+    }
+}
+
+/// Polls once; the alarm is for the next time.
+fn poll(future: &mut CommitFuture) -> Result<Result<Commit>, Arc<Alarm>> {
+    let alarm = Arc::new(Alarm::default());
+    match Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm)))) {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => Err(alarm),
+    }
+}
+
+/// Waits on a thread that has nothing better to do.
+fn finish(mut future: CommitFuture) -> Result<Commit> {
+    loop {
+        match poll(&mut future) {
+            Ok(outcome) => return outcome,
+            Err(alarm) => _ = alarm.0.wait(),
+        }
+    }
+}
+
+/// A transaction that adds a row and counts it.
+fn begin_add(db: &Database, table: &Table, key: &[u8], durability: Durability) -> Result<CommitFuture> {
+    let options = TransactionOptions { durability: Some(durability), ..TransactionOptions::default() };
+    let mut tx = db.begin_with(options)?;
+    let rows = tx.get(table, COUNTER)?.map_or(0, |count| count[0]);
+    tx.put(table, key, [7; 300])?;
+    tx.put(table, COUNTER, [rows + 1])?;
+    Ok(tx.commit_async())
+}
+
+/// Tries until it wins.
+fn add_by_future(db: &Database, table: &Table, key: &[u8], durability: Durability) {
+    loop {
+        match begin_add(db, table, key, durability).and_then(finish) {
+            Ok(commit) => {
+                let seen = db.snapshot().unwrap().timestamp();
+                assert!(seen >= commit.timestamp, "told of {} and sees {seen}", commit.timestamp);
+                return;
+            }
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn threads_and_futures_share_one_history() {
+    explore!(|| {
+        let (db, table) = database();
+        join([
+            spawn(&db, &table, |db, table| _ = add(db, table, &[1], Sync)),
+            spawn(&db, &table, |db, table| add_by_future(db, table, &[2], Sync)),
+            spawn(&db, &table, |db, table| add_by_future(db, table, &[3], Durability::Deferred)),
+        ]);
+        assert_eq!(look(&db, &table), 3);
+    });
+}
+
+#[test]
+fn futures_and_exclusive_transactions_wait_for_each_other() {
+    explore!(|| {
+        let (db, table) = database();
+        join([
+            spawn(&db, &table, |db, table| add_by_future(db, table, &[1], Sync)),
+            spawn(&db, &table, |db, table| add_by_future(db, table, &[2], Sync)),
+            spawn(&db, &table, |db, table| add_exclusively(db, table, &[3])),
+            spawn(&db, &table, |db, table| add_exclusively(db, table, &[4])),
+        ]);
+        assert_eq!(look(&db, &table), 4);
+    });
+}
+
+/// A future that is dropped after any number of polls: what it wrote is there as a whole or not at all, and nothing is locked.
+#[test]
+fn a_dropped_future_leaves_nothing_locked() {
+    explore!(|| {
+        let (db, table) = database();
+        let dropper = spawn(&db, &table, |db, table| {
+            for (key, polls) in [(1, 1), (2, 2)] {
+                let mut future = begin_add(db, table, &[key], Sync).unwrap();
+                for _ in 0..polls {
+                    match poll(&mut future) {
+                        Ok(Ok(_)) => break,
+                        Ok(Err(error)) => {
+                            assert!(error.is_retryable(), "{error}");
+                            break;
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+        });
+        join([
+            spawn(&db, &table, |db, table| add_by_future(db, table, &[3], Sync)),
+            spawn(&db, &table, |db, table| add_exclusively(db, table, &[4])),
+            dropper,
+        ]);
+        // A commit after all, so that whatever else stands is seen.
+        add(&db, &table, &[5], Sync);
+        assert!((3..=5).contains(&look(&db, &table)));
+    });
+}
+
+/// The handle goes with the future, or before it.
+#[test]
+fn a_future_keeps_its_database_open() {
+    explore!(|| {
+        let env = env(braid::vfs::memory::MemoryFileSystem::new());
+        let (db, table) = create(&env);
+        let future = begin_add(&db, &table, &[1], Sync).unwrap();
+        let waits = braid::vfs::sync::thread::spawn(move || finish(future).unwrap());
+        drop((db, table));
+        waits.join().unwrap();
+        let db = open(&env).unwrap();
+        let table = db.table("t").unwrap();
+        assert_eq!(look(&db, &table), 1);
+    });
+}
+
+/// With a row store that is full all the time.
+#[test]
+fn futures_wait_for_room() {
+    explore!(|| {
+        let (db, table) = database();
+        let fill = |writer: u8| {
+            spawn(&db, &table, move |db, table| {
+                for row in 0..4 {
+                    loop {
+                        let mut tx = db.begin_concurrent().unwrap();
+                        tx.put(table, [writer, row], [7; 9000]).unwrap();
+                        match finish(tx.commit_async()) {
+                            Ok(_) => break,
+                            Err(error) => assert!(matches!(error, Error::BusySnapshot { .. }), "{error}"),
+                        }
+                    }
+                }
+            })
+        };
+        join([fill(1), fill(2)]);
+        assert_eq!(db.snapshot().unwrap().count(&table).unwrap(), 8);
+    });
+}
