@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
-use crate::options::{JournalMode, Options, TransactionOptions};
+use crate::options::{JournalMode, Options, SnapshotOptions, TransactionOptions};
 use crate::retry::{Outcome, RetryPolicy, transact};
 use crate::statistics::Stats;
 use crate::table::Table;
@@ -255,7 +255,7 @@ impl Database {
     /// # Errors
     /// [`Error::Limit`] when `Options::max_snapshots` are open.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, None)
+        transaction::begin_snapshot(&self.handle, &SnapshotOptions::default())
     }
 
     /// The same with a name, by which statistics tell who holds what.
@@ -263,7 +263,16 @@ impl Database {
     /// # Errors
     /// As for [`snapshot`](Self::snapshot).
     pub fn snapshot_named(&self, name: &str) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, Some(name))
+        self.snapshot_with(SnapshotOptions { name: Some(name.into()), ..SnapshotOptions::default() })
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As for [`snapshot`](Self::snapshot).
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn snapshot_with(&self, options: SnapshotOptions) -> Result<Snapshot> {
+        transaction::begin_snapshot(&self.handle, &options)
     }
 
     /// The value of a row now.

@@ -58,10 +58,12 @@ pub use braid_mvstore::Timestamp;
 pub use braid_vfs as vfs;
 pub use core::{CheckpointReport, Commit};
 pub use database::Database;
-pub use error::{Conflict, ConflictKind, Error, Result};
+pub use error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
-pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
+pub use options::{
+    Admission, Durability, Isolation, JournalMode, Options, SnapshotOptions, TransactionOptions,
+};
 pub use retry::{Outcome, RetryPolicy};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FileStats, LogStats, OpenSnapshot, RowStoreStats, Stats,

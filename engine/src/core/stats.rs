@@ -47,6 +47,8 @@ pub(crate) struct Counters {
     pub(crate) escalations: Counter,
     /// The most attempts that one `transact` took.
     pub(crate) max_attempts: Counter,
+    /// Snapshots that were revoked.
+    pub(crate) revoked: Counter,
     /// Writers that had to wait for the checkpoint.
     pub(crate) stalls: Counter,
     pub(crate) checkpoints: Counter,

@@ -11,7 +11,7 @@ use super::commit::CommitRequest;
 use super::shared::Core;
 use super::tables::FIRST_USER_TABLE;
 use super::view::View;
-use crate::error::{Conflict, ConflictKind, Error, Result};
+use crate::error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
 use crate::transaction::ReadSet;
 
 impl Core {
@@ -22,7 +22,10 @@ impl Core {
             return Ok(());
         }
         if request.begin_ts < view.validation_floor {
-            return Err(Error::BusySnapshot { begin_ts: request.begin_ts, oldest_ts: view.validation_floor });
+            return Err(Error::BusySnapshot {
+                begin_ts: request.begin_ts,
+                why: SnapshotLoss::HistoryGivenUp { oldest_ts: view.validation_floor },
+            });
         }
         let guard = pin();
         for generation in view.history_after(request.begin_ts) {

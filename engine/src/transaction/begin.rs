@@ -1,20 +1,26 @@
 //! Beginning: admission first, then the snapshot.
 
-use braid_mvstore::SnapshotKind;
+use braid_mvstore::{Registration, SnapshotKind};
 use braid_vfs::sync::Arc;
 
-use super::inner::Inner;
+use super::inner::{Hold, Inner};
 use super::snapshot::Snapshot;
 use super::write::{Admitted, Transaction};
-use crate::core::Core;
+use crate::core::{Core, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
+use crate::options::{Admission, Isolation, JournalMode, SnapshotOptions, TransactionOptions};
 
 /// Begins a read-only snapshot.
-pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
-    let inner = register(handle, SnapshotKind::ReadOnly, name, false)?;
+pub(crate) fn begin_snapshot(handle: &Arc<Handle>, options: &SnapshotOptions) -> Result<Snapshot> {
+    let terms = handle.core().lease_terms(options.max_age);
+    let inner = register(handle, SnapshotKind::ReadOnly, options.name.as_deref(), false, terms)?;
     Ok(Snapshot::new(inner))
+}
+
+/// Begins a snapshot of the engine's own, for a backup say: it ends with its work, and is never revoked.
+pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: &str) -> Result<Snapshot> {
+    Ok(Snapshot::new(register(handle, SnapshotKind::ReadOnly, Some(name), false, None)?))
 }
 
 /// Begins a write transaction.
@@ -27,14 +33,18 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     let name = options.name.as_deref();
     let concurrent = match options.admission {
         Admission::Immediate => None,
-        Admission::Concurrent | Admission::ByMode => register_concurrent(handle, core, name, track_reads)?,
+        Admission::Concurrent | Admission::ByMode => {
+            let terms = core.lease_terms(options.max_age);
+            register_concurrent(handle, core, name, track_reads, terms)?
+        }
     };
     let (inner, exclusive) = match (concurrent, options.admission) {
         (Some(inner), _) => (inner, None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
             let exclusive = core.enter_exclusive(handle, timeout)?;
-            (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
+            // Nobody commits beside it, so it keeps nothing from being freed, and it cannot lose: it has no lease.
+            (register(handle, SnapshotKind::ReadWrite, name, false, None)?, Some(exclusive))
         }
     };
     Ok(Transaction::new(
@@ -54,10 +64,11 @@ fn register_concurrent(
     core: &Core,
     name: Option<&str>,
     track_reads: bool,
+    terms: Option<LeaseTerms>,
 ) -> Result<Option<Arc<Inner>>> {
     // Looked at first as well, so that one who only asks is not taken for an open write transaction.
     while core.journal_mode() == JournalMode::Mvcc {
-        let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads)?;
+        let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads, terms)?;
         match core.mode.get() {
             Some(JournalMode::Mvcc) => return Ok(Some(inner)),
             Some(JournalMode::Wal) => break,
@@ -72,6 +83,7 @@ fn register(
     kind: SnapshotKind,
     name: Option<&str>,
     track_reads: bool,
+    terms: Option<LeaseTerms>,
 ) -> Result<Arc<Inner>> {
     let core = handle.core();
     core.check_process()?;
@@ -84,5 +96,21 @@ fn register(
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }
-    Ok(Inner::new(Arc::clone(handle), registration, track_reads))
+    match terms {
+        None => Ok(Inner::new(Arc::clone(handle), Hold::Plain(registration), track_reads)),
+        Some(terms) => Ok(lease(handle, registration, track_reads, terms)),
+    }
+}
+
+#[cold]
+fn lease(
+    handle: &Arc<Handle>,
+    registration: Registration<View>,
+    track_reads: bool,
+    terms: LeaseTerms,
+) -> Arc<Inner> {
+    let core = handle.core();
+    let leased = core.registry.lease(registration, terms.max_age_nanos());
+    core.watch_lease(terms);
+    Inner::new(Arc::clone(handle), Hold::Leased(leased), track_reads)
 }

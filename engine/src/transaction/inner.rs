@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use braid_mvstore::{Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{LeasedRegistration, Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
-use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
 use super::read_set::ReadSet;
@@ -12,20 +12,40 @@ use crate::core::{Core, TableInfo, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 
+/// How the snapshot is held.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// By its owner alone.
+    Plain(Registration<View>),
+    /// Through a lease, which may be revoked at any time.
+    Leased(LeasedRegistration<View>),
+    /// Given back.
+    Over,
+}
+
+/// Whether calls are let in, without a further look: the first of the three.
+mod state {
+    pub(super) const OPEN: u8 = 0;
+    /// If the lease was not revoked.
+    pub(super) const LEASED: u8 = 1;
+    /// Committed or rolled back.
+    pub(super) const OVER: u8 = 2;
+}
+
 /// See the module. The last holder lets the snapshot go.
 pub(crate) struct Inner {
     pub(super) handle: Arc<Handle>,
     pub(super) begin_ts: Timestamp,
     /// Given back at the end.
-    registration: Option<Registration<View>>,
+    hold: Hold,
     /// Private writes; unused by a snapshot.
     writes: Mutex<WriteSet>,
     /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
     reads: Option<Mutex<ReadSet>>,
-    /// Committed or rolled back.
-    over: AtomicBool,
+    /// See [`state`].
+    state: AtomicU8,
 }
 
 impl fmt::Debug for Inner {
@@ -35,15 +55,21 @@ impl fmt::Debug for Inner {
 }
 
 impl Inner {
-    pub(super) fn new(handle: Arc<Handle>, registration: Registration<View>, track_reads: bool) -> Arc<Self> {
+    #[inline]
+    pub(super) fn new(handle: Arc<Handle>, hold: Hold, track_reads: bool) -> Arc<Self> {
+        let (begin_ts, state) = match &hold {
+            Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
+            Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
+            Hold::Over => (Timestamp::ZERO, state::OVER),
+        };
         Arc::new(Self {
             handle,
-            begin_ts: registration.begin_ts(),
-            registration: Some(registration),
+            begin_ts,
+            hold,
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            over: AtomicBool::new(false),
+            state: AtomicU8::new(state),
         })
     }
 
@@ -51,9 +77,60 @@ impl Inner {
         self.handle.core()
     }
 
-    /// The view, which is there until the snapshot is let go.
-    pub(super) fn view(&self) -> Result<&Arc<View>> {
-        self.registration.as_ref().map(Registration::view).ok_or(Error::TransactionClosed)
+    /// The view of one without a lease, which is there until the snapshot is let go.
+    pub(super) fn plain_view(&self) -> Result<&Arc<View>> {
+        match &self.hold {
+            Hold::Plain(registration) => Ok(registration.view()),
+            Hold::Leased(_) | Hold::Over => Err(Error::TransactionClosed),
+        }
+    }
+
+    /// Reads in the view. What was read while the snapshot was being revoked is not passed back, nor what went wrong:
+    /// a trim may have come in between (see `braid_mvstore::Lease`).
+    #[inline]
+    pub(super) fn in_view<R>(&self, read: impl FnOnce(&View) -> Result<R>) -> Result<R> {
+        match &self.hold {
+            Hold::Plain(registration) => read(registration.view()),
+            Hold::Leased(leased) => self.in_leased_view(leased, read),
+            Hold::Over => Err(Error::TransactionClosed),
+        }
+    }
+
+    #[cold]
+    fn in_leased_view<R>(
+        &self,
+        leased: &LeasedRegistration<View>,
+        read: impl FnOnce(&View) -> Result<R>,
+    ) -> Result<R> {
+        let held = leased.lease().hold();
+        let Some(view) = &*held else { return Err(self.revoked(leased)) };
+        let answer = read(view);
+        if leased.lease().revoked().is_some() && !planted!(RevokedDuringRead) {
+            return Err(self.revoked(leased));
+        }
+        answer
+    }
+
+    /// Whether it has no lease.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.hold, Hold::Plain(_))
+    }
+
+    /// Refuses use of a snapshot that was revoked.
+    pub(super) fn check_lease(&self) -> Result<()> {
+        match &self.hold {
+            Hold::Leased(leased) if leased.lease().revoked().is_some() => Err(self.revoked(leased)),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn revoked(&self, leased: &LeasedRegistration<View>) -> Error {
+        match leased.lease().revoked() {
+            Some(why) => Error::revoked(self.begin_ts, why),
+            None => Error::TransactionClosed,
+        }
     }
 
     /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
@@ -68,10 +145,17 @@ impl Inner {
         self.is_live() && table.core == self.core().id && !table.is_missing_at(self.begin_ts)
     }
 
-    /// Whether it has not ended, and this is the process that began it.
+    /// Whether it has not ended and was not revoked, and this is the process that began it.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        !self.is_closed() && self.core().is_own_process()
+        (self.state.load(Ordering::Acquire) == state::OPEN || self.is_leased())
+            && self.core().is_own_process()
+    }
+
+    /// Whether it is open with a lease that was not revoked.
+    #[cold]
+    fn is_leased(&self) -> bool {
+        self.state.load(Ordering::Acquire) == state::LEASED && self.check_lease().is_ok()
     }
 
     /// Says what [`check`](Self::check) has found.
@@ -82,6 +166,7 @@ impl Inner {
         }
         let core = self.core();
         core.check_process()?;
+        self.check_lease()?;
         if table.core != core.id {
             return Err(Error::ForeignTable(table.name.to_string()));
         }
@@ -89,18 +174,20 @@ impl Inner {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == state::OVER
     }
 
     pub(super) fn close(&self) {
-        self.over.store(true, Ordering::Release);
+        self.state.store(state::OVER, Ordering::Release);
     }
 
     /// Lets the snapshot go.
     pub(super) fn end(&mut self) {
-        if let Some(registration) = self.registration.take() {
-            let core = self.handle.core();
-            drop(core.registry.end(registration, &**core));
+        let core = self.handle.core();
+        match std::mem::replace(&mut self.hold, Hold::Over) {
+            Hold::Plain(registration) => drop(core.registry.end(registration, &**core)),
+            Hold::Leased(leased) => drop(core.registry.end_leased(leased, &**core)),
+            Hold::Over => {}
         }
     }
 
@@ -110,8 +197,10 @@ impl Inner {
 
     /// The transaction is over, and a cursor still holds its snapshot: that counts as a reader's from now on.
     pub(super) fn stop_writing(&self) {
-        if let Some(registration) = &self.registration {
-            self.core().registry.stop_writing(registration);
+        match &self.hold {
+            Hold::Plain(registration) => self.core().registry.stop_writing(registration),
+            Hold::Leased(leased) => self.core().registry.stop_writing_leased(leased),
+            Hold::Over => {}
         }
     }
 
@@ -207,7 +296,25 @@ impl Inner {
         if tracked && !planted!(LookupNotRecorded) {
             self.note_key(table, key)?;
         }
-        let view = self.view()?;
+        match &self.hold {
+            Hold::Plain(registration) => self.get_in(registration.view(), table, key, read),
+            Hold::Leased(_) | Hold::Over => {
+                // Copied: nothing is shown before it is known that it was right.
+                let value = self.in_view(|view| self.get_in(view, table, key, <[u8]>::to_vec))?;
+                Ok(value.as_deref().map(read))
+            }
+        }
+    }
+
+    /// Looks a row up in the generations from the newest, and the base.
+    #[inline]
+    fn get_in<R>(
+        &self,
+        view: &View,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         for generation in view.generations() {
             if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
                 continue;

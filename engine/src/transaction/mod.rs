@@ -16,6 +16,6 @@ pub use range::Range;
 pub use snapshot::Snapshot;
 pub use write::Transaction;
 
-pub(crate) use begin::{begin, begin_snapshot};
+pub(crate) use begin::{begin, begin_own_snapshot, begin_snapshot};
 pub(crate) use layers::Layers;
 pub(crate) use read_set::ReadSet;

@@ -47,8 +47,9 @@ impl Snapshot {
         Self { inner: Arc::clone(&self.inner), tracked: false }
     }
 
+    /// The view of a snapshot of the engine's own, which has no lease.
     pub(crate) fn view(&self) -> Result<&Arc<View>> {
-        self.inner.view()
+        self.inner.plain_view()
     }
 
     /// The moment: every commit up to here is seen.

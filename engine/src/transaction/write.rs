@@ -4,6 +4,7 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::time::Duration;
 
 use braid_mvstore::{Direction, TableId};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
@@ -187,7 +188,8 @@ impl Transaction {
     pub fn commit(mut self) -> Result<Commit> {
         self.over = true;
         self.snapshot.inner.core().check_process()?;
-        let installed = self.install();
+        let installed = if planted!(RevokedCommits) { Ok(()) } else { self.snapshot.inner.check_lease() };
+        let installed = installed.and_then(|()| self.install());
         self.let_go();
         let core = self.snapshot.inner.core();
         match installed.inspect_err(|error| core.counters.lost(error))? {

@@ -17,6 +17,7 @@ mod conflicts;
 mod exclusion;
 mod failures;
 mod folds;
+mod leases;
 mod modes;
 mod power_cuts;
 mod segments;
