@@ -255,7 +255,7 @@ impl Database {
     /// # Errors
     /// [`Error::Limit`] when `Options::max_snapshots` are open.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, &SnapshotOptions::default())
+        transaction::begin_snapshot(&self.handle, None, None)
     }
 
     /// The same with a name, by which statistics tell who holds what.
@@ -263,7 +263,7 @@ impl Database {
     /// # Errors
     /// As for [`snapshot`](Self::snapshot).
     pub fn snapshot_named(&self, name: &str) -> Result<Snapshot> {
-        self.snapshot_with(SnapshotOptions { name: Some(name.into()), ..SnapshotOptions::default() })
+        transaction::begin_snapshot(&self.handle, Some(name), None)
     }
 
     /// The same with options.
@@ -272,7 +272,7 @@ impl Database {
     /// As for [`snapshot`](Self::snapshot).
     #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn snapshot_with(&self, options: SnapshotOptions) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, &options)
+        transaction::begin_snapshot(&self.handle, options.name.as_deref(), options.max_age)
     }
 
     /// The value of a row now.

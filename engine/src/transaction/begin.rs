@@ -1,26 +1,32 @@
 //! Beginning: admission first, then the snapshot.
 
+use std::time::Duration;
+
 use braid_mvstore::{Registration, SnapshotKind};
 use braid_vfs::sync::Arc;
 
-use super::inner::{Hold, Inner};
+use super::inner::Inner;
 use super::snapshot::Snapshot;
 use super::write::{Admitted, Transaction};
 use crate::core::{Core, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::options::{Admission, Isolation, JournalMode, SnapshotOptions, TransactionOptions};
+use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
 
 /// Begins a read-only snapshot.
-pub(crate) fn begin_snapshot(handle: &Arc<Handle>, options: &SnapshotOptions) -> Result<Snapshot> {
-    let terms = handle.core().lease_terms(options.max_age);
-    let inner = register(handle, SnapshotKind::ReadOnly, options.name.as_deref(), false, terms)?;
-    Ok(Snapshot::new(inner))
+#[inline]
+pub(crate) fn begin_snapshot(
+    handle: &Arc<Handle>,
+    name: Option<&str>,
+    max_age: Option<Duration>,
+) -> Result<Snapshot> {
+    let terms = handle.core().lease_terms(max_age);
+    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, terms)?))
 }
 
 /// Begins a snapshot of the engine's own, for a backup say: it ends with its work, and is never revoked.
 pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: &str) -> Result<Snapshot> {
-    Ok(Snapshot::new(register(handle, SnapshotKind::ReadOnly, Some(name), false, None)?))
+    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, Some(name), false, None)?))
 }
 
 /// Begins a write transaction.
@@ -96,10 +102,10 @@ fn register(
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }
-    match terms {
-        None => Ok(Inner::new(Arc::clone(handle), Hold::Plain(registration), track_reads)),
-        Some(terms) => Ok(lease(handle, registration, track_reads, terms)),
+    if let Some(terms) = terms {
+        return Ok(lease(handle, registration, track_reads, terms));
     }
+    Ok(Inner::plain(handle, registration, track_reads))
 }
 
 #[cold]
@@ -112,5 +118,5 @@ fn lease(
     let core = handle.core();
     let leased = core.registry.lease(registration, terms.max_age_nanos());
     core.watch_lease(terms);
-    Inner::new(Arc::clone(handle), Hold::Leased(leased), track_reads)
+    Inner::leased(handle, leased, track_reads)
 }

@@ -47,6 +47,8 @@ pub struct Cursor {
     layers: Layers,
     /// Its moves are noted for the commit.
     tracked: bool,
+    /// Its snapshot may be revoked.
+    leased: bool,
     last_span: LastSpan,
     /// Memory for the key that a move starts from.
     start: Vec<u8>,
@@ -58,11 +60,13 @@ impl Cursor {
         inner.check(table.info())?;
         let (store, id) = (&inner.core().base, table.info().id);
         let layers = inner.in_view(|view| Ok(Layers::over(store, view, id, inner.begin_ts)))?;
+        let leased = !inner.is_plain();
         Ok(Self {
             inner,
             table: table.clone(),
             layers,
             tracked: snapshot.tracked,
+            leased,
             last_span: LastSpan::default(),
             start: Vec::new(),
         })
@@ -128,7 +132,7 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn value(&self) -> Result<Option<&[u8]>> {
-        self.held(|layers| layers.value())
+        if self.leased { self.held(Layers::value) } else { self.layers.value() }
     }
 
     /// Key and value of the row that it stands on.
@@ -136,14 +140,12 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
-        self.held(|layers| layers.row())
+        if self.leased { self.held(Layers::row) } else { self.layers.row() }
     }
 
     /// Looks at the row. A short value is at hand; what a long one is read from must be held meanwhile.
+    #[cold]
     fn held<'a, R>(&'a self, look: impl FnOnce(&'a Layers) -> Result<R>) -> Result<R> {
-        if self.inner.is_plain() {
-            return look(&self.layers);
-        }
         self.inner.in_view(|_| look(&self.layers))
     }
 

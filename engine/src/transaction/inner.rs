@@ -56,20 +56,36 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn new(handle: Arc<Handle>, hold: Hold, track_reads: bool) -> Arc<Self> {
-        let (begin_ts, state) = match &hold {
-            Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
-            Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
-            Hold::Over => (Timestamp::ZERO, state::OVER),
-        };
+    pub(super) fn plain(
+        handle: &Arc<Handle>,
+        registration: Registration<View>,
+        track_reads: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            handle,
-            begin_ts,
-            hold,
+            handle: Arc::clone(handle),
+            begin_ts: registration.begin_ts(),
+            hold: Hold::Plain(registration),
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            state: AtomicU8::new(state),
+            state: AtomicU8::new(state::OPEN),
+        })
+    }
+
+    #[cold]
+    pub(super) fn leased(
+        handle: &Arc<Handle>,
+        leased: LeasedRegistration<View>,
+        track_reads: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            handle: Arc::clone(handle),
+            begin_ts: leased.begin_ts(),
+            hold: Hold::Leased(leased),
+            writes: Mutex::new(WriteSet::new()),
+            writes_version: AtomicU64::new(0),
+            reads: track_reads.then(Mutex::default),
+            state: AtomicU8::new(state::LEASED),
         })
     }
 

@@ -42,9 +42,13 @@ impl Snapshot {
         Self { inner, tracked }
     }
 
+    pub(super) fn untracked_in(inner: Arc<Inner>) -> Self {
+        Self { inner, tracked: false }
+    }
+
     /// The same reads without their being noted.
     pub(super) fn untracked(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), tracked: false }
+        Self::untracked_in(Arc::clone(&self.inner))
     }
 
     /// The view of a snapshot of the engine's own, which has no lease.
