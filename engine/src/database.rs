@@ -112,7 +112,7 @@ impl Database {
         Self { handle, read_only }
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         self.handle.core()
     }
 
@@ -280,7 +280,7 @@ impl Database {
     /// # Errors
     /// As for [`Snapshot::get`].
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.snapshot()?.get(table, key)
+        transaction::begin_own_snapshot(&self.handle, None)?.get(table, key)
     }
 
     /// Writes one row, in a transaction of its own.

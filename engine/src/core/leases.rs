@@ -186,3 +186,31 @@ impl Core {
         self.base.release_withheld()
     }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use crate::error::Error;
+    use crate::options::{JournalMode, Options};
+    use crate::{Database, SnapshotLoss};
+
+    /// A commit may have looked at its lease right before that was revoked. Then it is told by the floor.
+    #[test]
+    fn history_that_goes_raises_the_floor() {
+        let options =
+            Options { row_store_bytes: 64 << 10, snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "key", "old").unwrap();
+        let tx = db.begin_concurrent().unwrap();
+        db.put(&table, "key", "new").unwrap();
+        db.checkpoint().unwrap();
+        let view = db.core().current_view();
+        assert!(view.retired.is_empty() && view.validation_floor > tx.timestamp());
+        let refused = tx.commit();
+        assert!(matches!(refused, Err(Error::BusySnapshot { why: SnapshotLoss::PinsTooMuch { .. }, .. })));
+        let mut next = db.begin_concurrent().unwrap();
+        next.put(&table, "key", "newer").unwrap();
+        next.commit().unwrap();
+    }
+}

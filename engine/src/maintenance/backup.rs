@@ -92,7 +92,7 @@ fn temporary_name(path: &Path) -> PathBuf {
 
 fn write(handle: &Arc<Handle>, file: Arc<dyn File>) -> Result<BackupReport> {
     let core = handle.core();
-    let snapshot = begin_own_snapshot(handle, "backup")?;
+    let snapshot = begin_own_snapshot(handle, Some("backup"))?;
     let view = snapshot.view()?;
     let timestamp = snapshot.timestamp();
     let state = EngineState {

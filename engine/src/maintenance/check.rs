@@ -38,7 +38,7 @@ impl CheckReport {
 /// Checks what a snapshot sees, which the check holds meanwhile; readers and writers go on.
 pub(crate) fn check(handle: &Arc<Handle>, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
     // Registered like any reader's: catalog rows that it is to see are not trimmed under it.
-    let snapshot = begin_own_snapshot(handle, "check")?;
+    let snapshot = begin_own_snapshot(handle, Some("check"))?;
     handle.core().check(snapshot.view()?, snapshot.timestamp(), progress)
 }
 

@@ -24,9 +24,10 @@ pub(crate) fn begin_snapshot(
     Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, terms)?))
 }
 
-/// Begins a snapshot of the engine's own, for a backup say: it ends with its work, and is never revoked.
-pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: &str) -> Result<Snapshot> {
-    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, Some(name), false, None)?))
+/// Begins a snapshot for a call that ends with its work, a backup say: it is never revoked.
+#[inline]
+pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
+    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, None)?))
 }
 
 /// Begins a write transaction.

@@ -352,3 +352,29 @@ impl Drop for Inner {
         self.end();
     }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use crate::options::{JournalMode, Options};
+    use crate::{Database, Error};
+
+    #[test]
+    fn what_is_read_while_it_is_revoked_is_not_passed_back() {
+        let options = Options { snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "key", "old").unwrap();
+        let snapshot = db.snapshot().unwrap();
+        let read = snapshot.inner.in_view(|view| {
+            db.put(&table, "key", "new")?;
+            db.checkpoint()?;
+            assert_eq!(db.stats().open_snapshots, 0, "it was revoked");
+            // What it reads is held all the same.
+            assert!(view.generations().any(|generation| generation.rows() > 0));
+            Ok(())
+        });
+        assert!(matches!(read, Err(Error::BusySnapshot { .. })), "{read:?}");
+        assert_eq!(db.stats().row_store.pinned_bytes, 0, "the read is over");
+    }
+}

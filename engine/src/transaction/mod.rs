@@ -18,4 +18,6 @@ pub use write::Transaction;
 
 pub(crate) use begin::{begin, begin_own_snapshot, begin_snapshot};
 pub(crate) use layers::Layers;
+#[cfg(test)]
+pub(crate) use read_set::LastSpan;
 pub(crate) use read_set::ReadSet;

@@ -100,8 +100,10 @@ fn a_cursor_walks_on_or_is_told() {
         if pick(2) == 0 {
             db.checkpoint().unwrap();
         }
-        let walker = spawn(&db, &table, |db, table| {
-            let mut cursor = db.snapshot().unwrap().cursor(table).unwrap();
+        let snapshot = db.snapshot().unwrap();
+        let walker = spawn(&db, &table, move |_, table| {
+            let Some(mut cursor) = revoked(snapshot.cursor(table)) else { return };
+            drop(snapshot);
             for row in 0..6_u8 {
                 match revoked(cursor.next()) {
                     Some(there) => {
