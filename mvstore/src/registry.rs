@@ -289,7 +289,7 @@ impl<V> SnapshotRegistry<V> {
         let slot = self.slots.get(registration.lease.slot)?;
         // From here on nobody revokes it.
         drop(slot.lease.lock().take());
-        if let Some(registration) = registration.take_registration() {
+        if let Some(registration) = registration.into_registration() {
             return self.end(registration, source);
         }
         slot.clear_name();

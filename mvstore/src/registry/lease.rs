@@ -148,7 +148,7 @@ impl<V> LeasedRegistration<V> {
     }
 
     /// What [`SnapshotRegistry::end`](super::SnapshotRegistry::end) wants, if the view is still there.
-    pub(super) fn take_registration(&self) -> Option<Registration<V>> {
+    pub(super) fn into_registration(self) -> Option<Registration<V>> {
         let view = self.lease.take_view()?;
         Some(Registration { slot: self.lease.slot, kind: self.kind, begin_ts: self.begin_ts, view })
     }
