@@ -2,8 +2,9 @@
 //! is told, and never shown a wrong row.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use braid::vfs::Env;
 use braid::{
     Admission, Cursor, Database, Error, Isolation, JournalMode, Options, RetryPolicy, Snapshot, SnapshotLoss,
     SnapshotOptions, Table, Transaction, TransactionOptions,
@@ -75,10 +76,11 @@ fn kept(db: &Database) -> u64 {
 
 /// Nothing is kept any more. The checkpointer may look at the same moment, and holds what it looks at.
 fn assert_nothing_is_kept(db: &Database) {
-    let began = Instant::now();
+    let clock = Env::real().clock;
+    let began = clock.now();
     while kept(db) > 0 {
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", db.stats());
-        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.now() < began + Duration::from_secs(30), "{:?}", db.stats());
+        clock.sleep(Duration::from_millis(2));
         db.checkpoint().unwrap();
     }
 }
@@ -170,19 +172,20 @@ fn a_long_value_that_was_not_read_yet_is_refused() {
 #[test]
 fn age_is_looked_after_by_a_timer() {
     let limit = Duration::from_millis(60);
+    let clock = Env::real().clock;
     for all in [true, false] {
         let options = Options { snapshot_max_age: all.then_some(limit), ..Options::default() };
         let (db, table) = database(options);
         let own = if all { None } else { Some(limit) };
-        let began = Instant::now();
+        let began = clock.now();
         let snapshot = db.snapshot_with(SnapshotOptions { max_age: own, ..Default::default() }).unwrap();
         let tx = writer(&db, own);
         assert_eq!(db.stats().snapshots.iter().map(|one| one.max_age).collect::<Vec<_>>(), [Some(limit); 2]);
         while db.stats().revoked_snapshots < 2 {
-            assert!(began.elapsed() < Duration::from_secs(30), "nobody looks after it");
-            std::thread::sleep(Duration::from_millis(5));
+            assert!(clock.now() < began + Duration::from_secs(30), "nobody looks after it");
+            clock.sleep(Duration::from_millis(5));
         }
-        assert!(began.elapsed() >= Duration::from_millis(50), "{:?}", began.elapsed());
+        assert!(clock.now() >= began + Duration::from_millis(50), "it was revoked too early");
         let why = loss(snapshot.get(&table, "x"));
         assert!(
             matches!(why, SnapshotLoss::TooOld { age, limit: told } if age >= limit && told == limit),

@@ -65,7 +65,8 @@ impl BaseCursor {
     /// A cursor before the first row of a tree, which may have no rows.
     #[cfg(test)]
     pub(crate) fn new(store: Arc<BaseStore>, base: Arc<Base>, tree: TreeId) -> Self {
-        Self { _base: Some(Arc::clone(&base)), ..Self::within(store, &base, tree) }
+        let within = Self::within(store, &base, tree);
+        Self { _base: Some(base), ..within }
     }
 
     /// The same, in a base that is held by whoever moves it, as long as each move takes.

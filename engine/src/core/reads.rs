@@ -176,6 +176,7 @@ impl Core {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use std::ops::Bound;
     use std::time::Duration;
