@@ -179,7 +179,8 @@ impl Cursor {
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
-    /// The same, one row on.
+    /// The same, one row on. Not a part of [`step`](Self::step), so that this stays small.
+    #[inline(never)]
     pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
         self.inner.check(self.table.info())?;
         if self.layers.has_ended(direction) {

@@ -198,13 +198,22 @@ impl Inner {
     }
 
     /// Lets the snapshot go.
+    #[inline]
     pub(super) fn end(&mut self) {
-        let core = self.handle.core();
         match std::mem::replace(&mut self.hold, Hold::Over) {
-            Hold::Plain(registration) => drop(core.registry.end(registration, &**core)),
-            Hold::Leased(leased) => drop(core.registry.end_leased(leased, &**core)),
+            Hold::Plain(registration) => {
+                let core = self.handle.core();
+                drop(core.registry.end(registration, &**core));
+            }
+            Hold::Leased(leased) => self.end_leased(leased),
             Hold::Over => {}
         }
+    }
+
+    #[cold]
+    fn end_leased(&self, leased: LeasedRegistration<View>) {
+        let core = self.handle.core();
+        drop(core.registry.end_leased(leased, &**core));
     }
 
     pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {

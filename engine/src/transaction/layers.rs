@@ -139,7 +139,7 @@ impl Layers {
 
     /// Goes to the next row if that is one more of the base's run: nothing but the transaction's own writes can have come
     /// between.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step_in_run(&mut self, own: Option<&Inner>, direction: Direction) -> bool {
         direction == self.direction
             && matches!(self.place, Place::Row(Layer::Base))
