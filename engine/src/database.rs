@@ -14,7 +14,7 @@ use crate::feed::{Changes, Consumer};
 use crate::handle::Handle;
 use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
-use crate::options::{JournalMode, Options, TransactionOptions};
+use crate::options::{JournalMode, Options, SnapshotOptions, TransactionOptions};
 use crate::retry::{Outcome, RetryPolicy, transact};
 use crate::sequence::{Sequence, SequenceOptions};
 use crate::statistics::Stats;
@@ -117,7 +117,7 @@ impl Database {
         Self { handle, read_only }
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         self.handle.core()
     }
 
@@ -309,7 +309,7 @@ impl Database {
     /// # Errors
     /// [`Error::Limit`] when `Options::max_snapshots` are open.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, None)
+        transaction::begin_snapshot(&self.handle, None, None)
     }
 
     /// The same with a name, by which statistics tell who holds what.
@@ -317,7 +317,16 @@ impl Database {
     /// # Errors
     /// As for [`snapshot`](Self::snapshot).
     pub fn snapshot_named(&self, name: &str) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, Some(name))
+        transaction::begin_snapshot(&self.handle, Some(name), None)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As for [`snapshot`](Self::snapshot).
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn snapshot_with(&self, options: SnapshotOptions) -> Result<Snapshot> {
+        transaction::begin_snapshot(&self.handle, options.name.as_deref(), options.max_age)
     }
 
     /// The value of a row now.
@@ -325,7 +334,7 @@ impl Database {
     /// # Errors
     /// As for [`Snapshot::get`].
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.snapshot()?.get(table, key)
+        transaction::begin_own_snapshot(&self.handle, None)?.get(table, key)
     }
 
     /// Writes one row, in a transaction of its own.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use braid_mvstore::{Refusal, Timestamp};
+use braid_mvstore::{Refusal, Revoked, Timestamp};
 use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryError};
 
 use crate::base::BaseError;
@@ -123,16 +124,15 @@ pub enum Error {
     #[error("busy: {0}")]
     Busy(Box<Conflict>),
 
-    /// The history that this transaction would have to be validated against was given up under memory pressure.
-    /// Begin a new one.
-    #[error(
-        "busy: the snapshot at {begin_ts} is no longer held (history before {oldest_ts} is gone); begin a new transaction"
-    )]
+    /// The snapshot is no longer held: the history that its transaction would have to be validated against was given up
+    /// under memory pressure, or it was revoked as a limit of [`Options`](crate::Options) says. What was read in it until
+    /// now was right. Begin a new one.
+    #[error("busy: the snapshot at {begin_ts} is no longer held: {why}; begin a new one")]
     BusySnapshot {
-        /// The snapshot of this transaction.
+        /// The snapshot.
         begin_ts: Timestamp,
-        /// The oldest snapshot that can still be validated.
-        oldest_ts: Timestamp,
+        /// Why it was not held for longer.
+        why: SnapshotLoss,
     },
 
     /// A transaction with this token has been committed; this one was not applied. What was asked for is done.
@@ -368,6 +368,40 @@ pub enum Error {
     Aborted(String),
 }
 
+/// Why a snapshot is no longer held; see [`Error::BusySnapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotLoss {
+    /// The memory for history was used up: a commit that began so early can no longer be validated.
+    #[error("history before {oldest_ts} is gone")]
+    HistoryGivenUp {
+        /// The oldest snapshot that can still be validated.
+        oldest_ts: Timestamp,
+    },
+    /// It was open for longer than `max_age` allows.
+    #[error("it was open for {age:?}, and may be for {limit:?} (`max_age`)")]
+    TooOld {
+        /// For how long it was open.
+        age: Duration,
+        /// For how long it might be.
+        limit: Duration,
+    },
+    /// Old snapshots kept more from being freed than
+    /// [`snapshot_max_pinned_bytes`](crate::Options::snapshot_max_pinned_bytes) allows, and it was the oldest that did.
+    #[error(
+        "after {age:?} it was the oldest of those that kept {pinned_bytes} bytes from being freed, where {limit} may be \
+         (`snapshot_max_pinned_bytes`)"
+    )]
+    PinsTooMuch {
+        /// For how long it was open.
+        age: Duration,
+        /// What all of them kept.
+        pinned_bytes: u64,
+        /// What they may keep.
+        limit: u64,
+    },
+}
+
 /// What the system said, and while what was being done.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {source}")]
@@ -500,6 +534,19 @@ impl Error {
             }
             other => Self::io("replaying the log", io::Error::other(other)),
         }
+    }
+
+    /// The lease of the snapshot was revoked.
+    pub(crate) fn revoked(begin_ts: Timestamp, why: Revoked) -> Self {
+        let why = match why {
+            Revoked::TooOld { age, limit } => {
+                SnapshotLoss::TooOld { age: Duration::from_nanos(age), limit: Duration::from_nanos(limit) }
+            }
+            Revoked::PinsTooMuch { age, pinned, limit } => {
+                SnapshotLoss::PinsTooMuch { age: Duration::from_nanos(age), pinned_bytes: pinned, limit }
+            }
+        };
+        Self::BusySnapshot { begin_ts, why }
     }
 
     /// The turn did not come in time.

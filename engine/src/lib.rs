@@ -69,11 +69,13 @@ pub use braid_vfs as vfs;
 pub use conflicts::{AttemptsBucket, ConflictReport, HotKey, NamedConflicts, TableConflicts, WastedWork};
 pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
-pub use error::{Conflict, ConflictKind, Error, Result};
+pub use error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
 pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
-pub use options::{Admission, Durability, Isolation, JournalMode, Options, TransactionOptions};
+pub use options::{
+    Admission, Durability, Isolation, JournalMode, Options, SnapshotOptions, TransactionOptions,
+};
 pub use retry::{Outcome, RetryPolicy};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{

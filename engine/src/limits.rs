@@ -53,6 +53,9 @@ pub const MAX_TRANSACTION_BYTES: u64 = u32::MAX as u64 - 64;
 /// The most that [`max_snapshots`](crate::Options::max_snapshots) can be raised to.
 pub const MAX_SNAPSHOTS: usize = 4_194_240;
 
+/// How many open snapshots [`Stats::snapshots`](crate::Stats::snapshots) lists.
+pub const MAX_LISTED_SNAPSHOTS: usize = 32;
+
 /// The smallest [`row_store_bytes`](crate::Options::row_store_bytes).
 pub const MIN_ROW_STORE_BYTES: usize = 64 << 10;
 

@@ -2,9 +2,9 @@
 //!
 //! The rows say what is, and not what happened: a table that was made, one that was loaded and one that has a new name
 //! look the same. So whoever changes the catalog leaves a *note* for the change feed beside the row in
-//! [`TABLES`](crate::core::TABLES): the deletion of a row that never exists, with the table's id, a number and, for a drop,
-//! the name as its key. It is in the log and nowhere else, and a rollback to a savepoint takes it back like any row. A row in
-//! `TABLES` without a note is a new name.
+//! [`TABLES`](crate::core::TABLES): the deletion of a row that never exists, with the table's id, a number and, for a drop or
+//! a new name, the old one as its key. It is in the log and nowhere else, and a rollback to a savepoint takes it back like any
+//! row.
 
 use braid_mvstore::TableId;
 
@@ -17,6 +17,8 @@ pub(crate) enum Note<'a> {
     Loaded,
     /// The table was dropped, and had this name.
     Dropped(&'a str),
+    /// The table had this name before the transaction.
+    Renamed(&'a str),
 }
 
 impl Note<'_> {
@@ -26,6 +28,7 @@ impl Note<'_> {
             Self::Created => (1, ""),
             Self::Loaded => (2, ""),
             Self::Dropped(name) => (3, name),
+            Self::Renamed(name) => (4, name),
         };
         let mut key = id.0.to_be_bytes().to_vec();
         key.push(number);
@@ -41,6 +44,7 @@ pub(crate) fn note_of(key: &[u8]) -> Option<(TableId, Note<'_>)> {
         (1, []) => Note::Created,
         (2, []) => Note::Loaded,
         (3, name) => Note::Dropped(std::str::from_utf8(name).ok()?),
+        (4, name) => Note::Renamed(std::str::from_utf8(name).ok()?),
         _ => return None,
     };
     Some((TableId(u32::from_be_bytes(*id)), note))

@@ -112,6 +112,8 @@ fn difference(wanted: &Options, open: &Options) -> Option<&'static str> {
         ("log_segment_bytes", wanted.log_segment_bytes == open.log_segment_bytes),
         ("max_transaction_bytes", wanted.max_transaction_bytes == open.max_transaction_bytes),
         ("max_snapshots", wanted.max_snapshots == open.max_snapshots),
+        ("snapshot_max_age", wanted.snapshot_max_age == open.snapshot_max_age),
+        ("snapshot_max_pinned_bytes", wanted.snapshot_max_pinned_bytes == open.snapshot_max_pinned_bytes),
         ("deferred_sync_interval", wanted.deferred_sync_interval == open.deferred_sync_interval),
         ("page_bytes", wanted.page_bytes == open.page_bytes),
         ("map_log", wanted.map_log == open.map_log),

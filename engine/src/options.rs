@@ -79,6 +79,12 @@ pub struct Options {
     pub max_transaction_bytes: usize,
     /// The most transactions and snapshots open at once. Default: 65,536; at most 4,194,240.
     pub max_snapshots: usize,
+    /// How long a snapshot or a concurrent transaction may be open before it is revoked: its memory and pages are let
+    /// go, and its next call is [`BusySnapshot`](crate::Error::BusySnapshot). Default: `None`, no limit.
+    pub snapshot_max_age: Option<Duration>,
+    /// What open snapshots and concurrent transactions together may keep from being freed, in bytes of rows that are
+    /// folded already and of pages of the file. Above it the oldest of them are revoked. Default: `None`, no limit.
+    pub snapshot_max_pinned_bytes: Option<u64>,
     /// How often commits with [`Durability::Deferred`] are synced in the background. Default: 100 ms.
     pub deferred_sync_interval: Duration,
     /// How long an idempotency token is remembered at least. Default: 24 hours.
@@ -103,6 +109,8 @@ impl Default for Options {
             log_segment_bytes: 32 << 20,
             max_transaction_bytes: 1 << 30,
             max_snapshots: 1 << 16,
+            snapshot_max_age: None,
+            snapshot_max_pinned_bytes: None,
             deferred_sync_interval: Duration::from_millis(100),
             token_retention: Duration::from_secs(24 * 60 * 60),
             page_bytes: 4096,
@@ -173,6 +181,9 @@ pub struct TransactionOptions {
     pub busy_timeout: Option<Duration>,
     /// A name, for statistics and traces.
     pub name: Option<Arc<str>>,
+    /// How long it may be open before it is revoked, unless it is admitted exclusively; `None`: what the database was
+    /// opened with. See [`Options::snapshot_max_age`].
+    pub max_age: Option<Duration>,
     /// An idempotency token; see [`token`](Self::token).
     pub token: Option<Arc<[u8]>>,
 }
@@ -213,6 +224,29 @@ impl Default for TransactionOptions {
             busy_timeout: None,
             name: None,
             token: None,
+            max_age: None,
         }
     }
+}
+
+/// What one snapshot is told.
+///
+/// ```
+/// # fn main() -> braid::Result<()> {
+/// use std::time::Duration;
+///
+/// use braid::{Database, SnapshotOptions};
+///
+/// let db = Database::in_memory()?;
+/// let options = SnapshotOptions { name: Some("report".into()), max_age: Some(Duration::from_secs(600)) };
+/// let snapshot = db.snapshot_with(options)?;
+/// # drop(snapshot); Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotOptions {
+    /// A name, for statistics.
+    pub name: Option<Arc<str>>,
+    /// How long it may be open before it is revoked; `None`: what the database was opened with. See
+    /// [`Options::snapshot_max_age`].
+    pub max_age: Option<Duration>,
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use braid_mvstore::{SnapshotKind, Timestamp};
+use braid_mvstore::Timestamp;
 
 use crate::core::{ConsumerInfo, Core};
+use crate::limits::MAX_LISTED_SNAPSHOTS;
 
 /// Figures of one open database, shared by its handles. Each is right; they are not taken at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,10 +39,16 @@ pub struct Stats {
     pub checkpoints: CheckpointStats,
     /// The database file.
     pub file: FileStats,
-    /// Open transactions and snapshots.
+    /// Open transactions and snapshots, without those that were revoked.
     pub open_snapshots: u64,
     /// The oldest of them.
     pub oldest_snapshot: Option<OpenSnapshot>,
+    /// Those that keep most from being freed, and then the oldest: [`MAX_LISTED_SNAPSHOTS`](crate::limits::MAX_LISTED_SNAPSHOTS) at most, the oldest first.
+    pub snapshots: Vec<OpenSnapshot>,
+    /// What all open ones together keep from being freed, in bytes of folded rows and of pages.
+    pub pinned_bytes: u64,
+    /// Snapshots and transactions that were revoked: see [`Options::snapshot_max_age`](crate::Options::snapshot_max_age).
+    pub revoked_snapshots: u64,
     /// Tables.
     pub tables: u64,
     /// Sequences.
@@ -193,8 +200,10 @@ pub struct OpenSnapshot {
     pub name: Option<String>,
     /// Whether it may write.
     pub writes: bool,
-    /// Bytes that are kept only for it and for younger ones: rows that are folded already, and freed pages.
+    /// Bytes that are kept for it and for no older one: rows that are folded already, and freed pages.
     pub pinned_bytes: u64,
+    /// How old it may become before it is revoked.
+    pub max_age: Option<Duration>,
 }
 
 /// Asks a core.
@@ -207,10 +216,7 @@ pub(crate) fn of(core: &Core) -> Stats {
     let space = core.base.space_stats();
     let page_bytes = u64::from(space.page_bytes);
     let cache = core.base.cache_stats();
-    let (open_snapshots, mut oldest_snapshot) = snapshots(core);
-    if let Some(oldest) = &mut oldest_snapshot {
-        oldest.pinned_bytes = core.buried_bytes() + u64::from(space.withheld_pages) * page_bytes;
-    }
+    let open = Open::of(core);
     let commits = counters.commits.get();
     Stats {
         commits,
@@ -248,29 +254,45 @@ pub(crate) fn of(core: &Core) -> Stats {
             free_bytes: u64::from(space.free_pages) * page_bytes,
             withheld_bytes: u64::from(space.withheld_pages) * page_bytes,
         },
-        open_snapshots,
-        oldest_snapshot,
+        open_snapshots: open.count,
+        oldest_snapshot: open.listed.first().cloned(),
+        snapshots: open.listed,
+        pinned_bytes: open.pinned_bytes,
+        revoked_snapshots: counters.revoked.get(),
         tables: core.tables.len() as u64,
         sequences: core.sequences.len() as u64,
         sequence_blocks: counters.sequence_blocks.get(),
     }
 }
 
-fn snapshots(core: &Core) -> (u64, Option<OpenSnapshot>) {
-    let now = core.now_nanos();
-    let mut count = 0;
-    let mut oldest: Option<OpenSnapshot> = None;
-    core.registry.for_each(|info| {
-        count += 1;
-        if oldest.as_ref().is_none_or(|oldest| info.begin_ts < oldest.begin_ts) {
-            oldest = Some(OpenSnapshot {
-                begin_ts: info.begin_ts,
-                age: Duration::from_nanos(now.saturating_sub(info.started_at)),
-                name: info.name.map(str::to_owned),
-                writes: info.kind == SnapshotKind::ReadWrite,
-                pinned_bytes: 0,
-            });
+/// What is known of the open snapshots.
+struct Open {
+    count: u64,
+    pinned_bytes: u64,
+    listed: Vec<OpenSnapshot>,
+}
+
+impl Open {
+    fn of(core: &Core) -> Self {
+        let mut open = core.held_snapshots();
+        let (count, pinned_bytes) = (open.len() as u64, open.iter().map(|one| one.pinned_bytes).sum());
+        open.sort_by_key(|one| one.begin_ts);
+        if open.len() > MAX_LISTED_SNAPSHOTS {
+            // The oldest always, and of the others those that keep most.
+            if let Some((_, others)) = open.split_first_mut() {
+                others.sort_by_key(|one| (std::cmp::Reverse(one.pinned_bytes), one.begin_ts));
+            }
+            open.truncate(MAX_LISTED_SNAPSHOTS);
+            open.sort_by_key(|one| one.begin_ts);
         }
-    });
-    (count, oldest)
+        let listed = open.into_iter().map(|one| OpenSnapshot {
+            begin_ts: one.begin_ts,
+            age: one.age,
+            name: one.name,
+            writes: one.writes,
+            pinned_bytes: one.pinned_bytes,
+            max_age: one.max_age,
+        });
+        Self { count, pinned_bytes, listed: listed.collect() }
+    }
 }

@@ -103,9 +103,10 @@ fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result
             return Ok(());
         }
         // What is there now: a snapshot may still show what others have deleted since.
-        let mut rows = Layers::over(&core.base, &core.current_view(), TOKENS, core.installed_ts());
+        let view = core.current_view();
+        let mut rows = Layers::over(&core.base, &view, TOKENS, core.installed_ts());
         let from = std::ops::Bound::Excluded(&*round.at);
-        let mut found = rows.seek(None, from, Direction::Forward)?;
+        let mut found = rows.seek(&view, None, from, Direction::Forward)?;
         for key in &mut looked_at {
             let Some((token, value)) = rows.row()?.filter(|_| found) else { break };
             token.clone_into(&mut round.at);
@@ -113,7 +114,7 @@ fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result
             if (written < oldest || planted!(TokenForgottenEarly)) && commit_ts <= begin_ts {
                 token.clone_into(key);
             }
-            found = rows.step(None, Direction::Forward)?;
+            found = rows.step(&view, None, Direction::Forward)?;
         }
         if !found {
             round.at.clear();

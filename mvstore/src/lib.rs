@@ -38,7 +38,8 @@ pub use found::Found;
 pub use generation::{Generation, InstallRights, UnusedGeneration};
 pub use key::{RowKey, TableId};
 pub use registry::{
-    Registration, SnapshotInfo, SnapshotKind, SnapshotRegistry, SnapshotSource, TooManySnapshots,
+    HeldView, Lease, LeasedRegistration, Registration, Revoked, SnapshotInfo, SnapshotKind, SnapshotRegistry,
+    SnapshotSource, TooManySnapshots,
 };
 pub use replay::ReplayBatch;
 pub use resolve::Resolved;

@@ -55,6 +55,7 @@
 //! publisher bumps the view's id and then takes stale views out of all slots; an end puts its view back and then looks at
 //! the id: one of the two sees the other.
 
+mod lease;
 mod pin;
 mod slot;
 mod slots;
@@ -64,8 +65,9 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use braid_vfs::planted;
-use braid_vfs::sync::Arc;
+use braid_vfs::sync::{Arc, schedule_point};
 
+pub use self::lease::{HeldView, Lease, LeasedRegistration, Revoked};
 use self::pin::Pin;
 use self::slots::Slots;
 pub use self::source::{SnapshotKind, SnapshotSource};
@@ -113,6 +115,8 @@ pub struct SnapshotInfo<'a> {
     pub started_at: u64,
     /// The name that it was given.
     pub name: Option<&'a str>,
+    /// How old it may become, if there is a limit.
+    pub max_age: Option<u64>,
 }
 
 impl<V> Registration<V> {
@@ -245,7 +249,7 @@ impl<V> SnapshotRegistry<V> {
         self.pins().any(|pin| pin.kind() == SnapshotKind::ReadWrite)
     }
 
-    /// How many snapshots are open.
+    /// How many snapshots are open and were not revoked.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pins().count()
@@ -270,6 +274,92 @@ impl<V> SnapshotRegistry<V> {
         self.slots.get(registration.slot).map_or(0, |slot| slot.started_at.load(Relaxed))
     }
 
+    /// The same of one with a lease.
+    pub fn leased_started_at(&self, registration: &LeasedRegistration<V>) -> u64 {
+        self.slots.get(registration.lease.slot).map_or(0, |slot| slot.started_at.load(Relaxed))
+    }
+
+    /// Makes a snapshot one that can be revoked, at a `max_age` or for another reason.
+    pub fn lease(&self, registration: Registration<V>, max_age: Option<u64>) -> LeasedRegistration<V> {
+        let Registration { slot: index, kind, begin_ts, view } = registration;
+        let lease = Arc::new(Lease::new(index, view, max_age));
+        if let Some(slot) = self.slots.get(index) {
+            *slot.lease.lock() = Some(Arc::clone(&lease));
+        }
+        LeasedRegistration { kind, begin_ts, lease }
+    }
+
+    /// As [`end`](Self::end), for one with a lease, revoked or not.
+    #[must_use = "dropping a replaced view may take long"]
+    pub fn end_leased(
+        &self,
+        registration: LeasedRegistration<V>,
+        source: &impl SnapshotSource<V>,
+    ) -> Option<Arc<V>> {
+        let slot = self.slots.get(registration.lease.slot)?;
+        // From here on nobody revokes it.
+        drop(slot.lease.lock().take());
+        if let Some(registration) = registration.into_registration() {
+            return self.end(registration, source);
+        }
+        slot.clear_name();
+        slot.release();
+        None
+    }
+
+    /// As [`stop_writing`](Self::stop_writing), for one with a lease.
+    pub fn stop_writing_leased(&self, registration: &LeasedRegistration<V>) {
+        if let Some(slot) = self.slots.get(registration.lease.slot) {
+            let lease = slot.lease.lock();
+            if lease.as_ref().is_some_and(|lease| lease.revoked().is_none()) {
+                slot.settle(Pin::settled(SnapshotKind::ReadOnly, registration.begin_ts));
+            }
+        }
+    }
+
+    /// Every open snapshot with a lease that was not revoked.
+    pub fn for_each_lease(&self, mut visit: impl FnMut(SnapshotInfo<'_>, &Arc<Lease<V>>)) {
+        for slot in self.slots.iter() {
+            let pin = slot.pin();
+            if !pin.counts() {
+                continue;
+            }
+            let lease = slot.lease.lock().clone();
+            if let Some(lease) = lease.filter(|lease| lease.revoked().is_none()) {
+                slot.with_name(|name| visit(slot.info(pin, name, lease.max_age()), &lease));
+            }
+        }
+    }
+
+    /// Revokes a lease, unless its snapshot has ended. Gives back the view, if it is revoked now: dropping it may free
+    /// generations.
+    pub fn revoke(&self, lease: &Arc<Lease<V>>, why: Revoked) -> Option<Arc<V>> {
+        let slot = self.slots.get(lease.slot)?;
+        let open = slot.lease.lock();
+        if !open.as_ref().is_some_and(|open| Arc::ptr_eq(open, lease)) {
+            return None;
+        }
+        if planted!(PinLetGoFirst) {
+            slot.settle(Pin::REVOKED);
+            schedule_point();
+        }
+        if planted!(RevokedNotTold) {
+            slot.settle(Pin::REVOKED);
+            return None;
+        }
+        let view = lease.revoke(why)?;
+        // The trim that follows must not be seen without what was said before: R2 of the module `lease`.
+        slot.settle(Pin::REVOKED);
+        drop(open);
+        Some(view)
+    }
+
+    /// How many revoked snapshots have not ended yet.
+    #[must_use]
+    pub fn revoked(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.pin() == Pin::REVOKED).count()
+    }
+
     /// Gives a snapshot a name for [`for_each`](Self::for_each).
     pub fn set_name(&self, registration: &Registration<V>, name: &str) {
         if let Some(slot) = self.slots.get(registration.slot) {
@@ -282,18 +372,11 @@ impl<V> SnapshotRegistry<V> {
     pub fn for_each(&self, mut visit: impl FnMut(SnapshotInfo<'_>)) {
         for slot in self.slots.iter() {
             let pin = slot.pin();
-            if pin.is_idle() {
+            if !pin.counts() {
                 continue;
             }
-            slot.with_name(|name| {
-                visit(SnapshotInfo {
-                    kind: pin.kind(),
-                    begin_ts: pin.timestamp(),
-                    view_id: slot.view_id.load(Relaxed),
-                    started_at: slot.started_at.load(Relaxed),
-                    name,
-                });
-            });
+            let max_age = slot.lease.lock().as_ref().and_then(|lease| lease.max_age());
+            slot.with_name(|name| visit(slot.info(pin, name, max_age)));
         }
     }
 
@@ -311,9 +394,9 @@ impl<V> SnapshotRegistry<V> {
         }
     }
 
-    /// Every snapshot that is open.
+    /// Every snapshot that is open and was not revoked.
     fn pins(&self) -> impl Iterator<Item = Pin> {
-        self.slots.iter().map(slot::Slot::pin).filter(|pin| !pin.is_idle())
+        self.slots.iter().map(slot::Slot::pin).filter(|pin| pin.counts())
     }
 }
 

@@ -259,6 +259,18 @@ mod bugs {
         NotesNotRead,
         /// The notes of recent commits drop the older half and do not say so.
         NotesForgotten,
+        /// A revoked snapshot stops counting before it is told that it is revoked.
+        PinLetGoFirst,
+        /// A snapshot stops counting for what is kept, and goes on reading.
+        RevokedNotTold,
+        /// A read looks whether its snapshot was revoked before it reads, and not after.
+        RevokedDuringRead,
+        /// A revoked transaction commits, if it is validated.
+        RevokedCommits,
+        /// Revoking a snapshot lets the history go that it needs and does not raise the floor of validation.
+        RevokedFloorNotRaised,
+        /// A revoked snapshot stops counting and keeps its view.
+        RevokedKeepsView,
         /// A serializable commit takes its view first, and up to where it looks in it second.
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.

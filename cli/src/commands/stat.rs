@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use braid::{Database, JournalMode};
+use braid::{Database, JournalMode, OpenSnapshot};
 use serde_json::json;
 
 use crate::commands::open;
@@ -48,6 +48,10 @@ pub(crate) fn run(args: &Args) -> Result {
                 "misses": stats.cache.misses,
                 "resident_bytes": stats.cache.resident_bytes,
             },
+            "open_snapshots": stats.open_snapshots,
+            "pinned_bytes": stats.pinned_bytes,
+            "revoked_snapshots": stats.revoked_snapshots,
+            "snapshots": stats.snapshots.iter().map(lease).collect::<Vec<_>>(),
         })
         .to_string())?;
         return Ok(Code::Done);
@@ -59,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result {
         ("free in the file", bytes(stats.file.free_bytes)),
         ("newest checkpoint", stats.checkpoints.timestamp.to_string()),
         ("only in the log", bytes(stats.row_store.bytes)),
+        ("kept for open snapshots", bytes(stats.pinned_bytes)),
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;
@@ -70,7 +75,33 @@ pub(crate) fn run(args: &Args) -> Result {
     if !consumers.is_empty() {
         say(&format!("\n{}", table(["consumer", "position", "behind"], [false, true, true], consumers)))?;
     }
+    if !stats.snapshots.is_empty() {
+        say(&leases(&stats.snapshots))?;
+    }
     Ok(Code::Done)
+}
+
+/// The open snapshots, the oldest first.
+fn leases(open: &[OpenSnapshot]) -> String {
+    let limit =
+        |one: &OpenSnapshot| one.max_age.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.1?}"));
+    let row = |one: &OpenSnapshot| {
+        let name = one.name.clone().unwrap_or_else(|| "(no name)".to_owned());
+        [name, format!("{:.1?}", one.age), limit(one), bytes(one.pinned_bytes)]
+    };
+    let rows = open.iter().map(row).collect();
+    table(["snapshot", "age", "limit", "keeps"], [false, true, true, true], rows)
+}
+
+fn lease(one: &OpenSnapshot) -> serde_json::Value {
+    json!({
+        "name": one.name,
+        "timestamp": one.begin_ts.get(),
+        "writes": one.writes,
+        "age_ms": u64::try_from(one.age.as_millis()).unwrap_or(u64::MAX),
+        "max_age_ms": one.max_age.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        "pinned_bytes": one.pinned_bytes,
+    })
 }
 
 /// Each table and how many rows it has.
@@ -83,4 +114,34 @@ fn row_counts(db: &Database) -> Result<Vec<(String, u64)>> {
         }
     }
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use braid::SnapshotOptions;
+
+    use super::*;
+
+    #[test]
+    fn open_snapshots_are_listed_with_age_limit_and_what_they_keep() -> braid::Result<()> {
+        let db = Database::in_memory()?;
+        let table = db.table("t")?;
+        let max_age = Some(Duration::from_secs(600));
+        let held = db.snapshot_with(SnapshotOptions { name: Some("report".into()), max_age })?;
+        let other = db.snapshot()?;
+        db.put(&table, "key", vec![1; 100])?;
+        db.checkpoint()?;
+        let stats = db.stats();
+        let listed = leases(&stats.snapshots);
+        let line = |name| listed.lines().find(|line| line.contains(name)).unwrap_or_default();
+        assert!(line("report").contains("600.0s"), "{listed}");
+        assert!(line("(no name)").contains("none"), "{listed}");
+        let json = lease(&stats.snapshots[0]);
+        assert_eq!((&json["name"], &json["max_age_ms"]), (&"report".into(), &600_000.into()));
+        assert_eq!(json["timestamp"], held.timestamp().get());
+        drop((held, other));
+        Ok(())
+    }
 }

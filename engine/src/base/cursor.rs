@@ -30,7 +30,8 @@ pub(crate) enum Direction {
 /// Branches above a leaf that need no memory of their own.
 const PATH: usize = 3;
 
-/// A cursor over one tree of one base. It owns what it reads from, so it may live as long as anybody likes.
+/// A cursor over one tree of one base. One made by [`new`](Self::new) holds the base, so it may live as long as anybody
+/// likes. One made [`within`](Self::within) a base does not: whoever moves it holds the base meanwhile.
 ///
 /// Keys ascend from leaf to leaf, whatever the file says: a scan of a made-up tree in which pages have two parents comes to
 /// the second one and ends there, as damage.
@@ -40,7 +41,10 @@ const PATH: usize = 3;
 #[derive(Debug)]
 pub(crate) struct BaseCursor {
     store: Arc<BaseStore>,
-    base: Arc<Base>,
+    /// Where the tree begins; `None` if it has no rows.
+    top: Option<Expected>,
+    /// Held for no more than that its pages stay.
+    _base: Option<Arc<Base>>,
     tree: TreeId,
     place: Place,
     /// The branches above the leaf, each with the child taken. They are looked up again when the cursor comes back to one,
@@ -59,10 +63,18 @@ pub(crate) struct BaseCursor {
 
 impl BaseCursor {
     /// A cursor before the first row of a tree, which may have no rows.
+    #[cfg(test)]
     pub(crate) fn new(store: Arc<BaseStore>, base: Arc<Base>, tree: TreeId) -> Self {
+        let within = Self::within(store, &base, tree);
+        Self { _base: Some(base), ..within }
+    }
+
+    /// The same, in a base that is held by whoever moves it, as long as each move takes.
+    pub(crate) fn within(store: Arc<BaseStore>, base: &Base, tree: TreeId) -> Self {
         Self {
             store,
-            base,
+            top: base.top(tree),
+            _base: None,
             tree,
             place: Place::BeforeFirst,
             path: SmallVec::new(),
@@ -285,7 +297,7 @@ impl BaseCursor {
 
     fn go_to_edge(&mut self, direction: Direction) -> Result<bool> {
         self.leave(Place::BeforeFirst)?;
-        match self.base.top(self.tree) {
+        match self.top {
             Some(top) => self.descend_go_to_edge(top, direction),
             None => Ok(false),
         }
@@ -359,7 +371,7 @@ impl BaseCursor {
             }
         }
         self.leave(Place::BeforeFirst)?;
-        let Some(mut at) = self.base.top(self.tree) else { return Ok(None) };
+        let Some(mut at) = self.top else { return Ok(None) };
         while at.level > 0 {
             let (index, child) = self.read(&at, |branch| {
                 let index = branch.find_child(key);

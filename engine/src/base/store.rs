@@ -29,7 +29,6 @@ pub(crate) struct Base {
 
 impl Base {
     /// The checkpoint that wrote it.
-    #[cfg(test)]
     pub(crate) fn generation(&self) -> PageGeneration {
         self.meta.generation
     }
@@ -77,6 +76,8 @@ pub(crate) struct BaseStore {
     pub(super) end: AtomicU32,
     pub(super) free: AtomicU32,
     pub(super) withheld: AtomicU32,
+    /// Withheld pages by the oldest base that needs them.
+    withheld_by_base: Mutex<Vec<(PageGeneration, u32)>>,
     pub(super) writer: Mutex<Writer>,
 }
 
@@ -138,6 +139,7 @@ impl BaseStore {
             end: AtomicU32::new(0),
             free: AtomicU32::new(0),
             withheld: AtomicU32::new(0),
+            withheld_by_base: Mutex::default(),
             writer: Mutex::new(writer),
         };
         store.publish_space(&store.writer.lock().space);
@@ -191,6 +193,22 @@ impl BaseStore {
         self.end.store(space.end(), Ordering::Release);
         self.free.store(space.free_pages(), Ordering::Relaxed);
         self.withheld.store(space.withheld_pages(), Ordering::Relaxed);
+        *self.withheld_by_base.lock() = space.withheld_by_base();
+    }
+
+    /// Pages that only older bases reach, counted for the oldest that does; as of when it was last looked at.
+    pub(crate) fn withheld_by_base(&self) -> Vec<(PageGeneration, u32)> {
+        self.withheld_by_base.lock().clone()
+    }
+
+    /// Frees the pages that only bases reached which nobody holds any more; `false` when somebody is writing: then that
+    /// has been done, or will be by the next who writes.
+    pub(crate) fn release_withheld(&self) -> bool {
+        let Some(mut writer) = self.writer.try_lock() else { return false };
+        let live = writer.live();
+        writer.space.release(&live);
+        self.publish_space(&writer.space);
+        true
     }
 
     pub(super) fn offset(&self, page: PageId) -> u64 {

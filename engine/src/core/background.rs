@@ -1,6 +1,6 @@
 //! The background threads of a core.
 //!
-//! * The *checkpointer* folds when asked to, and frees what only old snapshots held.
+//! * The *checkpointer* folds when asked to, frees what only old snapshots held, and revokes those that are over a limit.
 //! * The *log keeper* prepares the next segment ahead of need, bounds what a power cut can take from `Deferred` commits by
 //!   a sync at intervals, and marks an idle log as durable to its end.
 //!
@@ -17,7 +17,7 @@ use std::time::Duration;
 use braid_mvstore::Generation;
 use braid_vfs::Task;
 use braid_vfs::planted;
-use braid_vfs::sync::atomic::{AtomicBool, Ordering};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex};
 use braid_wal::{Appender, Log, SyncError};
 
@@ -25,6 +25,8 @@ use super::shared::{Core, Writer};
 
 /// How often the checkpointer looks whether the last reader of a folded generation is gone.
 const REAP_INTERVAL: Duration = Duration::from_millis(500);
+/// The coarse clock may be a little behind when leases are looked at.
+const LEAST_REST: Duration = Duration::from_millis(1);
 /// How long the checkpointer rests after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -32,6 +34,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 struct Wishes {
     checkpoint: bool,
     burial: bool,
+    leases: bool,
     settle: bool,
     segment: bool,
     /// When futures that wait for a time are to look at it.
@@ -51,8 +54,19 @@ pub(crate) struct Background {
     segment_asked: AtomicBool,
     /// Folded generations, kept here so that their memory is freed by the checkpointer and not by a reader's drop.
     buried: Mutex<Vec<Arc<Generation>>>,
+    /// When leases are looked at next, on the coarse clock; the greatest number: not before there is another.
+    next_look: NextLook,
     tasks: Mutex<Vec<Box<dyn Task>>>,
     is_serving: AtomicBool,
+}
+
+#[derive(Debug)]
+struct NextLook(AtomicU64);
+
+impl Default for NextLook {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
 }
 
 impl Background {
@@ -92,8 +106,28 @@ impl Background {
         self.checkpointer.notify_one();
     }
 
+    /// Has leases looked at no later than at `nanos` on the coarse clock.
+    pub(super) fn look_at_leases_by(&self, nanos: u64) {
+        if nanos < self.next_look.0.load(Ordering::SeqCst)
+            && nanos < self.next_look.0.fetch_min(nanos, Ordering::SeqCst)
+        {
+            self.wishes.lock().leases = true;
+            self.checkpointer.notify_one();
+        }
+    }
+
+    /// Leases are being looked at: one that is begun from now on is told of anew. Before the look.
+    pub(super) fn forget_look_at_leases(&self) {
+        self.next_look.0.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Folded generations that were held when last looked at.
+    pub(super) fn buried(&self) -> Vec<Arc<Generation>> {
+        self.buried.lock().clone()
+    }
+
     /// Frees what nobody holds any more; whether something is left.
-    fn reap(&self) -> bool {
+    pub(super) fn reap(&self) -> bool {
         let (free, held): (Vec<_>, Vec<_>) =
             std::mem::take(&mut *self.buried.lock()).into_iter().partition(|one| Arc::strong_count(one) == 1);
         drop(free);
@@ -189,20 +223,23 @@ impl Core {
     fn run_checkpointer(&self, writer: &Writer) {
         let background = &writer.background;
         let mut something_is_buried = false;
+        let mut look_in: Option<Duration> = None;
         loop {
             let wanted = {
                 let mut wishes = background.wishes.lock();
-                while !wishes.checkpoint && !wishes.stop && !wishes.burial {
-                    if !something_is_buried {
-                        background.checkpointer.wait(&mut wishes);
-                    } else if background.checkpointer.wait_for(&mut wishes, REAP_INTERVAL) {
-                        break;
+                let reap_in = something_is_buried.then_some(REAP_INTERVAL);
+                let rest = [reap_in, look_in.map(|rest| rest.max(LEAST_REST))].into_iter().flatten().min();
+                while !wishes.checkpoint && !wishes.stop && !wishes.burial && !wishes.leases {
+                    match rest {
+                        None => background.checkpointer.wait(&mut wishes),
+                        Some(rest) if background.checkpointer.wait_for(&mut wishes, rest) => break,
+                        Some(_) => {}
                     }
                 }
                 if wishes.stop {
                     return;
                 }
-                wishes.burial = false;
+                (wishes.burial, wishes.leases) = (false, false);
                 std::mem::take(&mut wishes.checkpoint)
             };
             if wanted {
@@ -213,6 +250,7 @@ impl Core {
                 }
             }
             self.let_history_go(writer);
+            look_in = self.enforce_leases(writer);
             something_is_buried = background.reap();
         }
     }

@@ -63,6 +63,7 @@ impl Core {
         if let Err(error) = &result {
             tracing::warn!(%error, "checkpoint failed");
         }
+        self.enforce_leases(writer);
         result
     }
 

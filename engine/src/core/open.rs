@@ -427,7 +427,7 @@ impl Core {
     fn load_catalog(&self) -> Result<()> {
         let view = self.current_view();
         let mut rows = crate::transaction::Layers::over(&self.base, &view, NAMES, self.installed_ts());
-        while rows.step(None, Direction::Forward)? {
+        while rows.step(&view, None, Direction::Forward)? {
             let Some((name, id)) = rows.row()? else { break };
             let id = id.try_into().map(|id| TableId(u32::from_le_bytes(id))).ok().filter(is_users_table);
             let (Ok(name), Some(id)) = (std::str::from_utf8(name), id) else {

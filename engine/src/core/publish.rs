@@ -31,6 +31,10 @@ impl Core {
     /// current view does not hold, and none is validated against half of the history.
     pub(super) fn publish(&self, section: &mut Section, view: View) -> Arc<View> {
         let view = Arc::new(view);
+        let mut views = self.views.lock();
+        views.retain(|view| view.strong_count() > 0);
+        views.push(Arc::downgrade(&view));
+        drop(views);
         section.view = Arc::clone(&view);
         self.view.store(Arc::clone(&view));
         self.view_id.store(view.id, Ordering::SeqCst);

@@ -174,3 +174,103 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use std::ops::Bound;
+    use std::time::Duration;
+
+    use braid_mvstore::{TableId, WriteSet};
+
+    use super::*;
+    use crate::Database;
+    use crate::error::Error;
+    use crate::options::{Durability, JournalMode};
+
+    fn database() -> (Database, crate::Table) {
+        let db = Database::in_memory().unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "a", "").unwrap();
+        (db, table)
+    }
+
+    /// Looks outside, has `meanwhile` done, and looks inside.
+    fn looks(
+        db: &Database,
+        table: &crate::Table,
+        before: impl FnOnce(),
+        meanwhile: impl FnOnce(),
+    ) -> Result<(), Left> {
+        let core = db.core();
+        let writer = core.writer().unwrap();
+        let mut reads = ReadSet::default();
+        let all = Bound::Unbounded;
+        reads.span(&mut crate::transaction::LastSpan::default(), TableId(table.id()), all, all);
+        reads.tidy();
+        let mut writes = WriteSet::new();
+        writes.put(TableId(9999), b"result", b"");
+        let request = CommitRequest {
+            begin_ts: core.installed_ts(),
+            exclusive: false,
+            durability: Durability::Deferred,
+            busy_timeout: Duration::ZERO,
+            writes: &mut writes,
+            reads: Some(&reads),
+            token: None,
+            reserved: 0,
+            made: crate::core::Made::default(),
+            schema: None,
+        };
+        let mut look = ReadsLook::new(writer, request.begin_ts);
+        let horizon = core.reads_horizon(&request, &mut look);
+        let view = core.current_view();
+        before();
+        let guard = pin();
+        let prepared = view.active.prepare(request.writes, &guard);
+        core.validate_reads_outside(&view, &prepared, &request, &mut look, horizon)?;
+        meanwhile();
+        let section = writer.section.lock();
+        let view = core.current_view();
+        core.validate_reads_inside(&section, &view, &request, &mut look)
+    }
+
+    fn is_busy(looked: Result<(), Left>) -> bool {
+        matches!(looked, Err(Left::Failed(Error::Busy(conflict))) if conflict.kind == ConflictKind::Range)
+    }
+
+    #[test]
+    fn what_comes_while_others_look_is_seen() {
+        let (db, table) = database();
+        assert!(looks(&db, &table, || {}, || {}).is_ok());
+        let other = db.table("other").unwrap();
+        let elsewhere = || _ = db.put(&other, "b", "").unwrap();
+        let here = || _ = db.put(&table, "b", "").unwrap();
+        assert!(looks(&db, &table, elsewhere, elsewhere).is_ok());
+        assert!(is_busy(looks(&db, &table, here, || {})), "before the look outside");
+        assert!(is_busy(looks(&db, &table, || {}, here)), "after it");
+        // Into a generation that the view of the look does not have.
+        let sealed_before = || {
+            db.checkpoint().unwrap();
+            here();
+        };
+        assert!(is_busy(looks(&db, &table, sealed_before, || {})), "between the view and the look");
+        assert!(is_busy(looks(&db, &table, || {}, sealed_before)), "after a seal");
+        assert!(looks(&db, &table, || _ = db.checkpoint().unwrap(), elsewhere).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_noted_is_looked_for_again() {
+        let (db, table) = database();
+        let other = db.table("other").unwrap();
+        let many = || {
+            for _ in 0..40 {
+                let mut tx = db.begin_concurrent().unwrap();
+                (0..500_u32).for_each(|key| tx.put(&other, key.to_be_bytes(), "").unwrap());
+                tx.commit().unwrap();
+            }
+        };
+        assert!(matches!(looks(&db, &table, || {}, many), Err(Left::ReadsBehind)));
+    }
+}

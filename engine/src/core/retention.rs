@@ -293,7 +293,7 @@ impl Core {
     fn each_consumer(&self, take: &mut dyn FnMut(&str, Anchor)) -> Result<()> {
         let view = self.current_view();
         let mut rows = Layers::over(&self.base, &view, CONSUMERS, self.installed_ts());
-        while rows.step(None, Direction::Forward)? {
+        while rows.step(&view, None, Direction::Forward)? {
             let Some((name, position)) = rows.row()? else { break };
             let (Ok(name), Some(position)) = (std::str::from_utf8(name), decode_position(position)) else {
                 return Err(Error::Corrupt("a row of the consumers' table is malformed".to_owned()));

@@ -84,7 +84,7 @@ impl Core {
         let view = self.current_view();
         let mut rows = crate::transaction::Layers::over(&self.base, &view, SEQUENCES, self.installed_ts());
         let mut map = self.sequences.by_name.lock();
-        while rows.step(None, Direction::Forward)? {
+        while rows.step(&view, None, Direction::Forward)? {
             let Some((name, next)) = rows.row()? else { break };
             let (Ok(name), Some(next)) = (std::str::from_utf8(name), sequence_row(next)) else {
                 return Err(Error::Corrupt("the row of a sequence is malformed".to_owned()));

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use braid_mvstore::{InstallRights, SnapshotRegistry, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use braid_vfs::sync::{Arc, Mutex};
+use braid_vfs::sync::{Arc, Mutex, Weak};
 use braid_vfs::{Env, File, ProcessMark};
 use braid_wal::{Appender, Log, LogHistory, Lsn};
 use crossbeam_utils::CachePadded;
@@ -51,6 +51,10 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) conflicts: Recorder,
     pub(crate) mode: ModeCell,
+    /// Every snapshot has a limit to keep to.
+    pub(super) leases_all: bool,
+    /// The views that somebody may read.
+    pub(super) views: Mutex<Vec<Weak<View>>>,
     /// `None` when the file is open read-only.
     pub(super) writer: Option<Writer>,
     pub(super) view: ArcSwap<View>,
@@ -168,6 +172,9 @@ impl Core {
             env: parts.env,
             path: parts.path,
             registry: SnapshotRegistry::new(parts.options.max_snapshots),
+            leases_all: parts.options.snapshot_max_age.is_some()
+                || parts.options.snapshot_max_pinned_bytes.is_some(),
+            views: Mutex::new(vec![Arc::downgrade(&view)]),
             options: parts.options,
             base: parts.base,
             tables: parts.tables,

@@ -57,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) updates: Counter,
     /// Of these, the ones that would have been conflicts had they been writes.
     pub(crate) absorbed: Counter,
+    /// Snapshots that were revoked.
+    pub(crate) revoked: Counter,
     /// Writers that had to wait for the checkpoint.
     pub(crate) stalls: Counter,
     /// Blocks that sequences reserved.

@@ -12,7 +12,7 @@ use super::schema::table_id;
 use super::shared::Core;
 use super::tables::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS};
 use super::view::View;
-use crate::error::{Conflict, ConflictKind, Error, Result};
+use crate::error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
 use crate::transaction::ReadSet;
 
 impl Core {
@@ -24,7 +24,10 @@ impl Core {
             return Ok(());
         }
         if request.begin_ts < view.validation_floor && !request.is_blind() {
-            return Err(Error::BusySnapshot { begin_ts: request.begin_ts, oldest_ts: view.validation_floor });
+            return Err(Error::BusySnapshot {
+                begin_ts: request.begin_ts,
+                why: SnapshotLoss::HistoryGivenUp { oldest_ts: view.validation_floor },
+            });
         }
         let guard = pin();
         for generation in view.history_after(request.begin_ts) {

@@ -25,7 +25,8 @@ pub(crate) struct View {
     /// Folded already, newest first: off the read path, kept because a live read-write transaction began before their
     /// last commit and will have to be validated against them.
     pub(crate) retired: Vec<Arc<Generation>>,
-    /// Transactions that began before this can no longer be validated.
+    /// Transactions that began before this can no longer be validated. Not later than the last commit of the newest
+    /// generation that was let go, and not earlier: what is missing is never taken for not there.
     pub(crate) validation_floor: Timestamp,
 }
 
@@ -33,6 +34,14 @@ impl View {
     /// The generations that a reader looks through before the base, newest first.
     pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
         std::iter::once(&self.active).chain(&self.sealed)
+    }
+
+    /// One of [`generations`](Self::generations), by its place among them.
+    pub(crate) fn generation(&self, place: usize) -> Option<&Arc<Generation>> {
+        match place.checked_sub(1) {
+            None => Some(&self.active),
+            Some(sealed) => self.sealed.get(sealed),
+        }
     }
 
     /// The generations that may hold versions later than `begin_ts`, other than the active one.
@@ -65,14 +74,26 @@ impl View {
     pub(crate) fn without_history_before(&self, oldest_writer: Timestamp) -> Option<Self> {
         let needed =
             self.retired.iter().take_while(|generation| generation.last_ts() > oldest_writer).count();
-        (needed < self.retired.len()).then(|| Self {
+        let newest_unneeded = self.retired.get(needed)?.last_ts();
+        Some(Self {
             id: self.id + 1,
             active: Arc::clone(&self.active),
             sealed: self.sealed.clone(),
             base: Arc::clone(&self.base),
             retired: self.retired.iter().take(needed).cloned().collect(),
-            validation_floor: self.validation_floor,
+            validation_floor: self.floor_without(newest_unneeded),
         })
+    }
+
+    /// The floor without a generation, whose last commit nobody needs to be validated against any more. To raise it tells
+    /// those who begin later nothing, and refuses the one whom that was wrong for: a revoked transaction that does not
+    /// know it yet.
+    fn floor_without(&self, last_ts: Timestamp) -> Timestamp {
+        if planted!(RevokedFloorNotRaised) {
+            self.validation_floor
+        } else {
+            self.validation_floor.max(last_ts)
+        }
     }
 
     /// The view after `folded` went into `base`. What no live read-write transaction needs any more is let go:
@@ -91,7 +112,11 @@ impl View {
         let mut bytes = 0_usize;
         let mut validation_floor = self.validation_floor;
         for generation in folded.into_iter().chain(self.retired.iter().cloned()) {
-            if generation.last_ts() <= oldest_writer || planted!(HistoryForgotten) {
+            if generation.last_ts() <= oldest_writer {
+                validation_floor = validation_floor.max(self.floor_without(generation.last_ts()));
+                break;
+            }
+            if planted!(HistoryForgotten) {
                 break;
             }
             bytes = bytes.saturating_add(generation.bytes());

@@ -23,8 +23,6 @@ pub struct ChangeSet {
     rows: Rows,
     /// As of this transaction.
     names: Names,
-    /// As of the one before.
-    before: Names,
     /// The row behind a change of a table, which was looked at to know what that is.
     ahead: Option<Row>,
     failed: bool,
@@ -96,7 +94,7 @@ impl ChangeSet {
         let before = names.clone();
         let rows = Rows { payload, at: 0 };
         let mut set =
-            Self { timestamp, rows, names: before.clone(), before, ahead: None, failed: false, _pin: pin };
+            Self { timestamp, rows, names: before.clone(), ahead: None, failed: false, _pin: pin };
         // Changes of tables come first. They are gone through twice, so that the feed knows them whatever becomes of this.
         let mut found = false;
         while set.ahead.is_none()
@@ -160,12 +158,13 @@ impl ChangeSet {
 
     /// What a row of the catalog says together with the notes behind it.
     fn table_changed(&mut self, id: TableId, name: Option<Vec<u8>>) -> Result<Option<Change>> {
-        let (mut created, mut loaded, mut dropped) = (false, false, None);
+        let (mut created, mut loaded, mut dropped, mut renamed) = (false, false, None, None);
         while let Some(row) = self.rows.next(self.timestamp)? {
             match (row.table == TABLES && row.value.is_none()).then(|| note_of(&row.key)).flatten() {
                 Some((of, Note::Created)) if of == id => created = true,
                 Some((of, Note::Loaded)) if of == id => loaded = true,
                 Some((of, Note::Dropped(name))) if of == id => dropped = Some(Arc::from(name)),
+                Some((of, Note::Renamed(name))) if of == id => renamed = Some(Arc::from(name)),
                 _ => {
                     self.ahead = Some(row);
                     break;
@@ -174,7 +173,7 @@ impl ChangeSet {
         }
         let Some(name) = name else {
             // Made and dropped by this transaction: nobody has ever seen it. Nor has anybody a name that it had for a moment.
-            let name = self.before.get(id).or(dropped);
+            let name = renamed.or(dropped);
             return Ok((!created && !loaded).then_some(Change::Drop(ChangedTable { id: id.0, name })));
         };
         let name =
@@ -184,9 +183,8 @@ impl ChangeSet {
             (_, true) => Some(Change::Load(table)),
             (true, false) => Some(Change::Create(table)),
             (false, false) => {
-                let from = self.before.get(id);
-                // It may have had another one within the transaction.
-                (from != table.name).then_some(Change::Rename { table, from })
+                // It may have had another one within the transaction alone.
+                (renamed != table.name).then_some(Change::Rename { table, from: renamed })
             }
         })
     }

@@ -17,7 +17,7 @@ use crate::core::{Core, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::record::encode_mode;
-use crate::transaction::{Layers, begin_snapshot};
+use crate::transaction::{Layers, begin_own_snapshot};
 
 /// The copy is written once and not read: a small cache does.
 const CACHE_BYTES: usize = 4 << 20;
@@ -92,7 +92,7 @@ fn temporary_name(path: &Path) -> PathBuf {
 
 fn write(handle: &Arc<Handle>, file: Arc<dyn File>) -> Result<BackupReport> {
     let core = handle.core();
-    let snapshot = begin_snapshot(handle, Some("backup"))?;
+    let snapshot = begin_own_snapshot(handle, Some("backup"))?;
     let view = snapshot.view()?;
     let timestamp = snapshot.timestamp();
     let state = EngineState {
@@ -131,7 +131,7 @@ impl<'a> Rows<'a> {
     fn new(core: &'a Core, view: &'a View, at: Timestamp) -> Result<Self> {
         let mut tables = SYSTEM_TABLES.to_vec();
         let mut catalog = Layers::over(&core.base, view, TABLES, at);
-        while catalog.step(None, Direction::Forward)? {
+        while catalog.step(view, None, Direction::Forward)? {
             let id = catalog.key().and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
             tables.push(TableId(
                 id.ok_or_else(|| Error::Corrupt("a row of the catalog is malformed".to_owned()))?,
@@ -145,7 +145,7 @@ impl<'a> Rows<'a> {
     fn advance(&mut self) -> Result<bool> {
         loop {
             if let Some((_, rows)) = &mut self.current
-                && rows.step(None, Direction::Forward)?
+                && rows.step(self.view, None, Direction::Forward)?
             {
                 return Ok(true);
             }

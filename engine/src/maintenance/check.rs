@@ -9,7 +9,7 @@ use crate::base::{BaseError, TreeId};
 use crate::core::{Core, FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, View, sequence_row};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::transaction::{Layers, begin_snapshot};
+use crate::transaction::{Layers, begin_own_snapshot};
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl CheckReport {
 /// Checks what a snapshot sees, which the check holds meanwhile; readers and writers go on.
 pub(crate) fn check(handle: &Arc<Handle>, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport> {
     // Registered like any reader's: catalog rows that it is to see are not trimmed under it.
-    let snapshot = begin_snapshot(handle, Some("check"))?;
+    let snapshot = begin_own_snapshot(handle, Some("check"))?;
     handle.core().check(snapshot.view()?, snapshot.timestamp(), progress)
 }
 
@@ -106,7 +106,7 @@ impl Core {
     fn catalog_rows(&self, view: &View, table: TableId, at: Timestamp) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut rows = Layers::over(&self.base, view, table, at);
         let mut all = Vec::new();
-        while rows.step(None, Direction::Forward)? {
+        while rows.step(view, None, Direction::Forward)? {
             let Some((key, value)) = rows.row()? else { break };
             all.push((key.to_vec(), value.to_vec()));
         }

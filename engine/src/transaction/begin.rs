@@ -1,21 +1,34 @@
 //! Beginning: admission first, then the snapshot.
 
-use braid_mvstore::SnapshotKind;
+use std::time::Duration;
+
+use braid_mvstore::{Registration, SnapshotKind};
 use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
 use super::snapshot::Snapshot;
 use super::write::{Admitted, Transaction};
-use crate::core::Core;
+use crate::core::{Core, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
 use crate::tokens::{self, Token};
 
 /// Begins a read-only snapshot.
-pub(crate) fn begin_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
-    let inner = register(handle, SnapshotKind::ReadOnly, name, false)?;
-    Ok(Snapshot::new(inner))
+#[inline]
+pub(crate) fn begin_snapshot(
+    handle: &Arc<Handle>,
+    name: Option<&str>,
+    max_age: Option<Duration>,
+) -> Result<Snapshot> {
+    let terms = handle.core().lease_terms(max_age);
+    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, terms)?))
+}
+
+/// Begins a snapshot for a call that ends with its work, a backup say: it is never revoked.
+#[inline]
+pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
+    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, None)?))
 }
 
 /// Begins a write transaction.
@@ -29,14 +42,18 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     let token = options.token.as_ref().map(|token| Token::new(core, token)).transpose()?;
     let concurrent = match options.admission {
         Admission::Immediate => None,
-        Admission::Concurrent | Admission::ByMode => register_concurrent(handle, core, name, track_reads)?,
+        Admission::Concurrent | Admission::ByMode => {
+            let terms = core.lease_terms(options.max_age);
+            register_concurrent(handle, core, name, track_reads, terms)?
+        }
     };
     let (inner, exclusive) = match (concurrent, options.admission) {
         (Some(inner), _) => (inner, None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
             let exclusive = core.enter_exclusive(handle, timeout, name)?;
-            (register(handle, SnapshotKind::ReadWrite, name, false)?, Some(exclusive))
+            // Nobody commits beside it, so it keeps nothing from being freed, and it cannot lose: it has no lease.
+            (register(handle, SnapshotKind::ReadWrite, name, false, None)?, Some(exclusive))
         }
     };
     let snapshot = Snapshot::new(inner);
@@ -66,10 +83,11 @@ fn register_concurrent(
     core: &Core,
     name: Option<&str>,
     track_reads: bool,
+    terms: Option<LeaseTerms>,
 ) -> Result<Option<Arc<Inner>>> {
     // Looked at first as well, so that one who only asks is not taken for an open write transaction.
     while core.journal_mode() == JournalMode::Mvcc {
-        let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads)?;
+        let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads, terms)?;
         match core.mode.get() {
             Some(JournalMode::Mvcc) => return Ok(Some(inner)),
             Some(JournalMode::Wal) => break,
@@ -84,6 +102,7 @@ fn register(
     kind: SnapshotKind,
     name: Option<&str>,
     track_reads: bool,
+    terms: Option<LeaseTerms>,
 ) -> Result<Arc<Inner>> {
     let core = handle.core();
     core.check_process()?;
@@ -96,5 +115,21 @@ fn register(
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }
-    Ok(Inner::new(Arc::clone(handle), registration, track_reads))
+    if let Some(terms) = terms {
+        return Ok(lease(handle, registration, track_reads, terms));
+    }
+    Ok(Inner::plain(handle, registration, track_reads))
+}
+
+#[cold]
+fn lease(
+    handle: &Arc<Handle>,
+    registration: Registration<View>,
+    track_reads: bool,
+    terms: LeaseTerms,
+) -> Arc<Inner> {
+    let core = handle.core();
+    let leased = core.registry.lease(registration, terms.max_age_nanos());
+    core.watch_lease(terms);
+    Inner::leased(handle, leased, track_reads)
 }

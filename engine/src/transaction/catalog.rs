@@ -75,14 +75,16 @@ impl Snapshot {
         if let Some(mut reads) = inner.reads() {
             reads.span(&mut LastSpan::default(), NAMES, Bound::Unbounded, Bound::Unbounded);
         }
-        let mut rows = Layers::over(&inner.core().base, inner.view()?, NAMES, inner.begin_ts);
-        let mut names = Vec::new();
-        let mut found = rows.seek(Some(inner), Bound::Unbounded, Direction::Forward)?;
-        while found && let Some(name) = rows.key() {
-            names.push(std::str::from_utf8(name).map_err(|_| malformed())?.to_owned());
-            found = rows.step(Some(inner), Direction::Forward)?;
-        }
-        Ok(names)
+        inner.in_view(|view| {
+            let mut rows = Layers::over(&inner.core().base, view, NAMES, inner.begin_ts);
+            let mut names = Vec::new();
+            let mut found = rows.seek(view, Some(inner), Bound::Unbounded, Direction::Forward)?;
+            while found && let Some(name) = rows.key() {
+                names.push(std::str::from_utf8(name).map_err(|_| malformed())?.to_owned());
+                found = rows.step(view, Some(inner), Direction::Forward)?;
+            }
+            Ok(names)
+        })
     }
 }
 
@@ -185,11 +187,18 @@ impl Transaction {
         if inner.named(to)?.is_some() {
             return Err(Error::TableExists(to.to_owned()));
         }
-        inner.write_catalog(&[
+        let (key, value) = (id.0.to_be_bytes(), id.0.to_le_bytes());
+        // None for a table that the transaction has made.
+        let before = inner.get_committed(false, TABLES, &key, <[u8]>::to_vec)?;
+        let before = before.map(String::from_utf8).transpose().map_err(|_| malformed())?;
+        let note = before.map(|name| Note::Renamed(&name).key(id));
+        let mut rows = vec![
             (NAMES, from.as_bytes(), None),
-            (NAMES, to.as_bytes(), Some(&id.0.to_le_bytes())),
-            (TABLES, &id.0.to_be_bytes(), Some(to.as_bytes())),
-        ])
+            (NAMES, to.as_bytes(), Some(&value[..])),
+            (TABLES, &key, Some(to.as_bytes())),
+        ];
+        rows.extend(note.as_deref().map(|note| (TABLES, note, None)));
+        inner.write_catalog(&rows)
     }
 
     /// Gives a table its rows in the catalog, where nothing may have its name.

@@ -10,8 +10,8 @@ use super::inner::Inner;
 use super::layers::Layers;
 use super::read_set::LastSpan;
 use super::snapshot::Snapshot;
-use crate::core::TableInfo;
-use crate::error::Result;
+use crate::core::{TableInfo, View};
+use crate::error::{Error, Result};
 use crate::table::Table;
 
 /// A place among the rows of one table, as one snapshot or transaction sees them.
@@ -47,6 +47,8 @@ pub struct Cursor {
     layers: Layers,
     /// Its moves are noted for the commit.
     tracked: bool,
+    /// Its snapshot may be revoked.
+    leased: bool,
     last_span: LastSpan,
     /// Memory for the key that a move starts from.
     start: Vec<u8>,
@@ -56,12 +58,15 @@ impl Cursor {
     pub(super) fn new(snapshot: &Snapshot, table: &Table) -> Result<Self> {
         let inner = Arc::clone(&snapshot.inner);
         inner.check(table.info())?;
-        let layers = Layers::over(&inner.core().base, inner.view()?, table.info().id, inner.begin_ts);
+        let (store, id) = (&inner.core().base, table.info().id);
+        let layers = inner.in_view(|view| Ok(Layers::over(store, view, id, inner.begin_ts)))?;
+        let leased = !inner.is_plain();
         Ok(Self {
             inner,
             table: Arc::clone(table.info()),
             layers,
             tracked: snapshot.tracked,
+            leased,
             last_span: LastSpan::default(),
             start: Vec::new(),
         })
@@ -127,7 +132,7 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn value(&self) -> Result<Option<&[u8]>> {
-        self.layers.value()
+        if self.leased { self.held(Layers::value) } else { self.layers.value() }
     }
 
     /// Key and value of the row that it stands on.
@@ -135,7 +140,13 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
-        self.layers.row()
+        if self.leased { self.held(Layers::row) } else { self.layers.row() }
+    }
+
+    /// Looks at the row. A short value is at hand; what a long one is read from must be held meanwhile.
+    #[cold]
+    fn held<'a, R>(&'a self, look: impl FnOnce(&'a Layers) -> Result<R>) -> Result<R> {
+        self.inner.in_view(|_| look(&self.layers))
     }
 
     fn seek(&mut self, from: Bound<&[u8]>, direction: Direction) -> Result<bool> {
@@ -163,19 +174,20 @@ impl Cursor {
         if self.tracked {
             self.inner.check_notes()?;
         }
-        let found = self.layers.seek(Some(&self.inner), from, direction)?;
+        let found = self.moved(|layers, view, own| layers.seek(view, own, from, direction))?;
         self.track(from, direction, limit);
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
-    /// The same, one row on.
+    /// The same, one row on. Not a part of [`step`](Self::step), so that this stays small.
+    #[inline(never)]
     pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
         self.inner.check(&self.table)?;
         if self.layers.has_ended(direction) {
             return Ok(false);
         }
         if !self.tracked {
-            let found = self.layers.step(Some(&self.inner), direction)?;
+            let found = self.moved(|layers, view, own| layers.step(view, own, direction))?;
             return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
         // Before the move, so that the cursor stays where it is and no row is passed over by whoever tries again.
@@ -183,12 +195,23 @@ impl Cursor {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         let from = self.layers.start_of_step(direction).map(|key| start.extend_from_slice(key));
-        let moved = self.layers.step(Some(&self.inner), direction);
+        let moved = self.moved(|layers, view, own| layers.step(view, own, direction));
         if moved.is_ok() {
             self.track(from.map(|()| &*start), direction, limit);
         }
         self.start = start;
         Ok(moved? && !is_beyond(self.layers.key(), direction, limit))
+    }
+
+    /// Moves the layers in the view. Where the view was taken away meanwhile, they may stand on a wrong row: then nowhere.
+    #[inline]
+    fn moved(&mut self, go: impl FnOnce(&mut Layers, &View, Option<&Inner>) -> Result<bool>) -> Result<bool> {
+        let (layers, inner) = (&mut self.layers, &*self.inner);
+        let moved = inner.in_view(|view| go(layers, view, Some(inner)));
+        if let Err(Error::BusySnapshot { .. }) = moved {
+            layers.forget_place();
+        }
+        moved
     }
 
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use braid_mvstore::{Found, Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Found, LeasedRegistration, Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
@@ -15,26 +15,42 @@ use crate::handle::Handle;
 /// A row of a system table, to be written or deleted.
 pub(super) type SystemRow<'a> = (TableId, &'a [u8], Option<&'a [u8]>);
 
-/// It is open, and the catalog is as its snapshot has it.
-const PLAIN: u8 = 0;
-/// It is open and has changed the catalog: each use of a table asks its own rows first.
-const SCHEMA: u8 = 1;
-/// Committed or rolled back.
-const OVER: u8 = 2;
+/// How the snapshot is held.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// By its owner alone.
+    Plain(Registration<View>),
+    /// Through a lease, which may be revoked at any time.
+    Leased(LeasedRegistration<View>),
+    /// Given back.
+    Over,
+}
+
+/// Why calls are not let in without a further look; bits.
+mod state {
+    /// For no reason.
+    pub(super) const OPEN: u8 = 0;
+    /// It may have been revoked.
+    pub(super) const LEASED: u8 = 1;
+    /// It has changed the catalog: each use of a table asks its own rows first.
+    pub(super) const SCHEMA: u8 = 2;
+    /// It is committed or rolled back.
+    pub(super) const OVER: u8 = 4;
+}
 
 /// See the module. The last holder lets the snapshot go.
 pub(crate) struct Inner {
     pub(super) handle: Arc<Handle>,
     pub(super) begin_ts: Timestamp,
     /// Given back at the end.
-    registration: Option<Registration<View>>,
+    hold: Hold,
     /// Private writes; unused by a snapshot.
     writes: Mutex<WriteSet>,
     /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
     reads: Option<Mutex<ReadSet>>,
-    /// [`PLAIN`], [`SCHEMA`] or [`OVER`].
+    /// See [`state`].
     state: AtomicU8,
 }
 
@@ -46,15 +62,36 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn new(handle: Arc<Handle>, registration: Registration<View>, track_reads: bool) -> Arc<Self> {
+    pub(super) fn plain(
+        handle: &Arc<Handle>,
+        registration: Registration<View>,
+        track_reads: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            handle,
+            handle: Arc::clone(handle),
             begin_ts: registration.begin_ts(),
-            registration: Some(registration),
+            hold: Hold::Plain(registration),
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            state: AtomicU8::new(PLAIN),
+            state: AtomicU8::new(state::OPEN),
+        })
+    }
+
+    #[cold]
+    pub(super) fn leased(
+        handle: &Arc<Handle>,
+        leased: LeasedRegistration<View>,
+        track_reads: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            handle: Arc::clone(handle),
+            begin_ts: leased.begin_ts(),
+            hold: Hold::Leased(leased),
+            writes: Mutex::new(WriteSet::new()),
+            writes_version: AtomicU64::new(0),
+            reads: track_reads.then(Mutex::default),
+            state: AtomicU8::new(state::LEASED),
         })
     }
 
@@ -62,9 +99,60 @@ impl Inner {
         self.handle.core()
     }
 
-    /// The view, which is there until the snapshot is let go.
-    pub(super) fn view(&self) -> Result<&Arc<View>> {
-        self.registration.as_ref().map(Registration::view).ok_or(Error::TransactionClosed)
+    /// The view of one without a lease, which is there until the snapshot is let go.
+    pub(super) fn plain_view(&self) -> Result<&Arc<View>> {
+        match &self.hold {
+            Hold::Plain(registration) => Ok(registration.view()),
+            Hold::Leased(_) | Hold::Over => Err(Error::TransactionClosed),
+        }
+    }
+
+    /// Reads in the view. What was read while the snapshot was being revoked is not passed back, nor what went wrong:
+    /// a trim may have come in between (see `braid_mvstore::Lease`).
+    #[inline]
+    pub(super) fn in_view<R>(&self, read: impl FnOnce(&View) -> Result<R>) -> Result<R> {
+        match &self.hold {
+            Hold::Plain(registration) => read(registration.view()),
+            Hold::Leased(leased) => self.in_leased_view(leased, read),
+            Hold::Over => Err(Error::TransactionClosed),
+        }
+    }
+
+    #[cold]
+    fn in_leased_view<R>(
+        &self,
+        leased: &LeasedRegistration<View>,
+        read: impl FnOnce(&View) -> Result<R>,
+    ) -> Result<R> {
+        let held = leased.lease().hold();
+        let Some(view) = &*held else { return Err(self.revoked(leased)) };
+        let answer = read(view);
+        if leased.lease().revoked().is_some() && !planted!(RevokedDuringRead) {
+            return Err(self.revoked(leased));
+        }
+        answer
+    }
+
+    /// Whether it has no lease.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.hold, Hold::Plain(_))
+    }
+
+    /// Refuses use of a snapshot that was revoked.
+    pub(super) fn check_lease(&self) -> Result<()> {
+        match &self.hold {
+            Hold::Leased(leased) if leased.lease().revoked().is_some() => Err(self.revoked(leased)),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn revoked(&self, leased: &LeasedRegistration<View>) -> Error {
+        match leased.lease().revoked() {
+            Some(why) => Error::revoked(self.begin_ts, why),
+            None => Error::TransactionClosed,
+        }
     }
 
     /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
@@ -79,18 +167,26 @@ impl Inner {
         self.is_live() && table.core == self.core().id && !table.is_missing_at(self.begin_ts)
     }
 
-    /// Whether it has not ended and has not changed the catalog, and this is the process that began it.
+    /// Whether it has not ended, was not revoked and has not changed the catalog, and this is the process that began it.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        self.state.load(Ordering::Acquire) == PLAIN && self.core().is_own_process()
+        (self.state.load(Ordering::Acquire) == state::OPEN || self.is_leased())
+            && self.core().is_own_process()
     }
 
-    /// Refuses use after the end, and in a forked process.
+    /// Whether there is nothing but a lease that was not revoked.
+    #[cold]
+    fn is_leased(&self) -> bool {
+        self.state.load(Ordering::Acquire) == state::LEASED && self.check_lease().is_ok()
+    }
+
+    /// Refuses use after the end, in a forked process, and once it was revoked.
     pub(super) fn check_open(&self) -> Result<()> {
         if self.is_closed() {
             return Err(Error::TransactionClosed);
         }
-        self.core().check_process()
+        self.core().check_process()?;
+        self.check_lease()
     }
 
     /// Whatever [`is_sound`](Self::is_sound) does not let pass at once.
@@ -113,20 +209,24 @@ impl Inner {
     /// When it began, by the coarse clock.
     pub(super) fn started_at(&self) -> u64 {
         let registry = &self.core().registry;
-        self.registration.as_ref().map_or(u64::MAX, |registration| registry.started_at(registration))
+        match &self.hold {
+            Hold::Plain(registration) => registry.started_at(registration),
+            Hold::Leased(leased) => registry.leased_started_at(leased),
+            Hold::Over => u64::MAX,
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == OVER
+        self.state.load(Ordering::Acquire) & state::OVER != 0
     }
 
     pub(super) fn close(&self) {
-        self.state.store(OVER, Ordering::Release);
+        self.state.fetch_or(state::OVER, Ordering::AcqRel);
     }
 
     /// From here on its own rows are asked for tables.
     pub(super) fn begin_schema_change(&self) {
-        let _ = self.state.compare_exchange(PLAIN, SCHEMA, Ordering::AcqRel, Ordering::Relaxed);
+        self.state.fetch_or(state::SCHEMA, Ordering::AcqRel);
     }
 
     /// What tells it from every other transaction that is open: where it is.
@@ -136,18 +236,29 @@ impl Inner {
 
     /// Whether its own rows say that a table is there; `None` where they do not speak of it.
     fn own_table(&self, id: TableId) -> Option<bool> {
-        if self.state.load(Ordering::Acquire) == PLAIN {
+        if self.state.load(Ordering::Acquire) & state::SCHEMA == 0 {
             return None;
         }
         self.writes.lock().get(TABLES, &id.0.to_be_bytes()).map(|found| found.value().is_some())
     }
 
     /// Lets the snapshot go.
+    #[inline]
     pub(super) fn end(&mut self) {
-        if let Some(registration) = self.registration.take() {
-            let core = self.handle.core();
-            drop(core.registry.end(registration, &**core));
+        match std::mem::replace(&mut self.hold, Hold::Over) {
+            Hold::Plain(registration) => {
+                let core = self.handle.core();
+                drop(core.registry.end(registration, &**core));
+            }
+            Hold::Leased(leased) => self.end_leased(leased),
+            Hold::Over => {}
         }
+    }
+
+    #[cold]
+    fn end_leased(&self, leased: LeasedRegistration<View>) {
+        let core = self.handle.core();
+        drop(core.registry.end_leased(leased, &**core));
     }
 
     pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
@@ -156,8 +267,10 @@ impl Inner {
 
     /// The transaction is over, and a cursor still holds its snapshot: that counts as a reader's from now on.
     pub(super) fn stop_writing(&self) {
-        if let Some(registration) = &self.registration {
-            self.core().registry.stop_writing(registration);
+        match &self.hold {
+            Hold::Plain(registration) => self.core().registry.stop_writing(registration),
+            Hold::Leased(leased) => self.core().registry.stop_writing_leased(leased),
+            Hold::Over => {}
         }
     }
 
@@ -291,7 +404,25 @@ impl Inner {
         if tracked && !planted!(LookupNotRecorded) {
             self.note_key(table, key)?;
         }
-        let view = self.view()?;
+        match &self.hold {
+            Hold::Plain(registration) => self.get_in(registration.view(), table, key, read),
+            Hold::Leased(_) | Hold::Over => {
+                // Copied: nothing is shown before it is known that it was right.
+                let value = self.in_view(|view| self.get_in(view, table, key, <[u8]>::to_vec))?;
+                Ok(value.as_deref().map(read))
+            }
+        }
+    }
+
+    /// Looks a row up in the generations from the newest, and the base.
+    #[inline]
+    fn get_in<R>(
+        &self,
+        view: &View,
+        table: TableId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         for generation in view.generations() {
             if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
                 continue;
@@ -311,5 +442,30 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use crate::options::{JournalMode, Options};
+    use crate::{Database, Error};
+
+    #[test]
+    fn what_is_read_while_it_is_revoked_is_not_passed_back() {
+        let options = Options { snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "key", "old").unwrap();
+        let snapshot = db.snapshot().unwrap();
+        let read = snapshot.inner.in_view(|view| {
+            db.put(&table, "key", "new")?;
+            db.checkpoint()?;
+            assert_eq!(db.stats().open_snapshots, 0, "it was revoked");
+            // What it reads is held all the same.
+            assert!(view.generations().any(|generation| generation.rows() > 0));
+            Ok(())
+        });
+        assert!(matches!(read, Err(Error::BusySnapshot { .. })), "{read:?}");
     }
 }

@@ -1,5 +1,8 @@
 //! One table as a snapshot sees it: own writes over generations over base, merged in key order, both ways.
 //!
+//! It does not hold the view that it reads, but is handed it with each move, always the same one: between two moves a
+//! snapshot may be revoked, and then nothing of its view is to be left here but copies, and one page.
+//!
 //! Invariant, with the merge standing on a row, after its end or before its beginning: every layer stands on its first
 //! row at or beyond that place in the direction of travel. Turning round seeks every layer anew from the current key, and
 //! so does the step after one that failed.
@@ -65,7 +68,7 @@ pub(crate) struct Layers {
 impl Layers {
     /// A merge that stands nowhere yet.
     pub(crate) fn over(store: &Arc<BaseStore>, view: &View, table: TableId, at: Timestamp) -> Self {
-        let base = BaseCursor::new(Arc::clone(store), Arc::clone(&view.base), table.into());
+        let base = BaseCursor::within(Arc::clone(store), &view.base, table.into());
         Self { base: Some(base), ..Self::overlay(view, table, at) }
     }
 
@@ -73,9 +76,10 @@ impl Layers {
     pub(crate) fn overlay(view: &View, table: TableId, at: Timestamp) -> Self {
         let generations = view
             .generations()
-            .filter(|generation| generation.may_hold(at))
+            .enumerate()
+            .filter(|(_, generation)| generation.may_hold(at))
             .take(if planted!(SealedNotScanned) { 1 } else { usize::MAX })
-            .map(|generation| GenerationLayer::new(Arc::clone(generation)))
+            .map(|(place, _)| GenerationLayer::new(place))
             .collect();
         Self {
             table,
@@ -93,6 +97,7 @@ impl Layers {
     /// Goes to the first row from `from` on in `direction`; whether there is one.
     pub(crate) fn seek(
         &mut self,
+        view: &View,
         own: Option<&Inner>,
         from: Bound<&[u8]>,
         direction: Direction,
@@ -101,32 +106,32 @@ impl Layers {
         self.direction = direction;
         self.own.seek(own, self.table, from, direction);
         for generation in &mut self.generations {
-            generation.seek(self.table, from, direction, self.at);
+            generation.seek(view, self.table, from, direction, self.at);
         }
         if let Some(base) = &mut self.base {
             seek_base(base, from, direction)?;
         }
-        self.settle(own)
+        self.settle(view, own)
     }
 
     /// Goes one row on in `direction`. From nowhere that is the first row that way; from beyond an end, the last row
     /// before that end, or nothing. A step that fails leaves the row: another one tries it again, one back comes to the
     /// row.
-    pub(crate) fn step(&mut self, own: Option<&Inner>, direction: Direction) -> Result<bool> {
+    pub(crate) fn step(&mut self, view: &View, own: Option<&Inner>, direction: Direction) -> Result<bool> {
         if self.step_in_run(own, direction) {
             return Ok(true);
         }
         let ahead = direction == self.direction;
         match self.place {
             Place::End if ahead => Ok(false),
-            Place::Nowhere | Place::End => self.seek(own, Bound::Unbounded, direction),
-            Place::Row(_) if ahead => self.advance(own).inspect_err(|_| self.place = Place::Behind),
+            Place::Nowhere | Place::End => self.seek(view, own, Bound::Unbounded, direction),
+            Place::Row(_) if ahead => self.advance(view, own).inspect_err(|_| self.place = Place::Behind),
             Place::Row(_) | Place::Behind => {
                 let back_to_it = self.place == Place::Behind && !ahead;
                 let travelled = self.direction;
                 let key = self.take_key();
                 let from = if back_to_it { Bound::Included(&*key) } else { Bound::Excluded(&*key) };
-                let found = self.seek(own, from, direction);
+                let found = self.seek(view, own, from, direction);
                 if found.is_err() {
                     self.direction = if back_to_it { travelled } else { direction };
                     (self.key, self.place) = (key, Place::Behind);
@@ -138,7 +143,7 @@ impl Layers {
 
     /// Goes to the next row if that is one more of the base's run: nothing but the transaction's own writes can have come
     /// between.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step_in_run(&mut self, own: Option<&Inner>, direction: Direction) -> bool {
         direction == self.direction
             && matches!(self.place, Place::Row(Layer::Base))
@@ -147,13 +152,13 @@ impl Layers {
     }
 
     /// Goes from a row to the next in the direction of travel.
-    fn advance(&mut self, own: Option<&Inner>) -> Result<bool> {
+    fn advance(&mut self, view: &View, own: Option<&Inner>) -> Result<bool> {
         self.remember_key();
         if self.own.is_stale(own) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
-        self.pass(own)?;
-        self.settle(own)
+        self.pass(view, own)?;
+        self.settle(view, own)
     }
 
     /// What a step in `direction` passes first: everything from here on.
@@ -164,6 +169,11 @@ impl Layers {
             Place::Behind => Bound::Included(&*self.key),
             Place::Nowhere | Place::End => Bound::Unbounded,
         }
+    }
+
+    /// Stands nowhere: what the last move came to is not to be believed.
+    pub(crate) fn forget_place(&mut self) {
+        self.place = Place::Nowhere;
     }
 
     /// Whether a step in `direction` stays where it is, beyond the last row that way.
@@ -191,13 +201,13 @@ impl Layers {
     }
 
     /// Moves every layer beyond the row whose key is in `key`.
-    fn pass(&mut self, own: Option<&Inner>) -> Result<()> {
+    fn pass(&mut self, view: &View, own: Option<&Inner>) -> Result<()> {
         if self.own.key() == Some(&self.key) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
         for generation in &mut self.generations {
             if generation.key() == Some(&self.key) {
-                generation.advance(self.table, self.direction, self.at);
+                generation.advance(view, self.table, self.direction, self.at);
             }
         }
         if let Some(base) = &mut self.base
@@ -210,7 +220,7 @@ impl Layers {
     }
 
     /// Finds the current row among the layers' positions, passing rows that a tombstone hides.
-    fn settle(&mut self, own: Option<&Inner>) -> Result<bool> {
+    fn settle(&mut self, view: &View, own: Option<&Inner>) -> Result<bool> {
         loop {
             let (layer, fence) = self.first();
             let Some(layer) = layer else {
@@ -228,7 +238,7 @@ impl Layers {
             } else if self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone)) {
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 self.remember_key_of(layer);
-                let passed = self.pass(own);
+                let passed = self.pass(view, own);
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 passed?;
                 continue;

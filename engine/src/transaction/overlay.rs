@@ -4,9 +4,9 @@ use std::ops::Bound;
 
 use braid_mvstore::{Direction, Found, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
 use braid_vfs::planted;
-use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
+use crate::core::View;
 use crate::error::Result;
 
 /// The first batch after a seek is small, as many seeks want one row; each further one is twice as large: a row that
@@ -15,40 +15,55 @@ const FIRST_BATCH_ROWS: usize = 4;
 const MAX_BATCH_ROWS: usize = 256;
 const MAX_BATCH_BYTES: usize = 64 << 10;
 
-/// A position in one generation. Rows are read a batch at a time: what a snapshot sees of a generation does not change.
+/// A position in one generation of a view, which it does not hold: whoever moves it does. Rows are read a batch at a time:
+/// what a snapshot sees of a generation does not change.
 #[derive(Debug)]
 pub(super) struct GenerationLayer {
-    generation: Arc<Generation>,
+    /// Which of the view's generations.
+    place: usize,
     batch: ScanBatch,
     index: usize,
     batch_rows: usize,
 }
 
 impl GenerationLayer {
-    pub(super) fn new(generation: Arc<Generation>) -> Self {
-        Self { generation, batch: ScanBatch::new(), index: 0, batch_rows: FIRST_BATCH_ROWS }
+    pub(super) fn new(place: usize) -> Self {
+        Self { place, batch: ScanBatch::new(), index: 0, batch_rows: FIRST_BATCH_ROWS }
     }
 
     /// Goes to the first row from `from` on, in `direction`.
-    pub(super) fn seek(&mut self, table: TableId, from: Bound<&[u8]>, direction: Direction, at: Timestamp) {
+    pub(super) fn seek(
+        &mut self,
+        view: &View,
+        table: TableId,
+        from: Bound<&[u8]>,
+        direction: Direction,
+        at: Timestamp,
+    ) {
         self.batch_rows = FIRST_BATCH_ROWS;
         self.index = 0;
         let scan = self.scan(table, from, direction, at);
-        self.generation.scan(&scan, &mut self.batch, &pin());
-        self.fill(table, direction, at);
+        let Some(generation) = view.generation(self.place) else { return };
+        generation.scan(&scan, &mut self.batch, &pin());
+        self.fill(generation, table, direction, at);
     }
 
-    pub(super) fn advance(&mut self, table: TableId, direction: Direction, at: Timestamp) {
+    #[inline]
+    pub(super) fn advance(&mut self, view: &View, table: TableId, direction: Direction, at: Timestamp) {
         self.index += 1;
-        self.fill(table, direction, at);
+        if self.index >= self.batch.len()
+            && let Some(generation) = view.generation(self.place)
+        {
+            self.fill(generation, table, direction, at);
+        }
     }
 
     /// Reads on until there is a row at the position, or none left.
-    fn fill(&mut self, table: TableId, direction: Direction, at: Timestamp) {
+    fn fill(&mut self, generation: &Generation, table: TableId, direction: Direction, at: Timestamp) {
         while self.index >= self.batch.len() {
             self.batch_rows = (self.batch_rows * 2).min(MAX_BATCH_ROWS);
             let scan = self.scan(table, Bound::Unbounded, direction, at);
-            if !self.generation.scan_more(&scan, &mut self.batch, &pin()) {
+            if !generation.scan_more(&scan, &mut self.batch, &pin()) {
                 return;
             }
             self.index = 0;

@@ -42,13 +42,18 @@ impl Snapshot {
         Self { inner, tracked }
     }
 
-    /// The same reads without their being noted.
-    pub(super) fn untracked(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), tracked: false }
+    pub(super) fn untracked_in(inner: Arc<Inner>) -> Self {
+        Self { inner, tracked: false }
     }
 
+    /// The same reads without their being noted.
+    pub(super) fn untracked(&self) -> Self {
+        Self::untracked_in(Arc::clone(&self.inner))
+    }
+
+    /// The view of a snapshot of the engine's own, which has no lease.
     pub(crate) fn view(&self) -> Result<&Arc<View>> {
-        self.inner.view()
+        self.inner.plain_view()
     }
 
     /// Hands the value of a row of a system table to `read`.

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use braid_mvstore::{Direction, TableId, Timestamp, WriteSet};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
@@ -257,6 +258,7 @@ impl Transaction {
         inner.core().check_process()?;
         inner.core().serve_futures()?;
         let mut writes = inner.writes();
+        self.check_lease(&writes)?;
         if let Some(token) = &self.admitted.token {
             token.put(inner.core(), inner.begin_ts, &mut writes)?;
         }
@@ -282,6 +284,14 @@ impl Transaction {
             self.lost(error, &writes);
         }
         attempt.map(Some)
+    }
+
+    /// Refuses to commit once it was revoked.
+    fn check_lease(&self, writes: &WriteSet) -> Result<()> {
+        if planted!(RevokedCommits) {
+            return Ok(());
+        }
+        self.snapshot.inner.check_lease().inspect_err(|error| self.lost(error, writes))
     }
 
     /// Records that the transaction lost, if it did, with what it has written.
@@ -316,6 +326,7 @@ impl Transaction {
     fn install(&mut self) -> Result<Option<Installed>> {
         let inner = &self.snapshot.inner;
         let mut writes = inner.writes();
+        self.check_lease(&writes)?;
         if let Some(token) = &self.admitted.token {
             token.put(inner.core(), inner.begin_ts, &mut writes)?;
         }

@@ -18,6 +18,7 @@ mod exclusion;
 mod failures;
 mod folds;
 mod futures;
+mod leases;
 mod modes;
 mod power_cuts;
 mod segments;

@@ -37,6 +37,9 @@ pub(super) struct Core {
     commit: Mutex<InstallRights>,
     /// Views that were replaced.
     replaced: Mutex<Vec<Weak<View>>>,
+    /// Reads that were answered in spite of a revocation on its way, and reads that were refused.
+    pub(super) answered: AtomicU64,
+    pub(super) refused: AtomicU64,
 }
 
 impl SnapshotSource<View> for Core {
@@ -68,6 +71,8 @@ impl Core {
             view: Mutex::new(Arc::new(View { generations: vec![generation], base })),
             commit: Mutex::new(rights),
             replaced: Mutex::new(Vec::new()),
+            answered: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -132,9 +137,43 @@ impl Core {
         drop(self.registry.end(snapshot, self));
     }
 
+    /// Begins with a lease and reads as often as it may: what is answered is right, and nothing is after a refusal.
+    pub(super) fn read_leased(&self, kind: SnapshotKind, reads: u32, between: impl Fn()) {
+        let snapshot = self.registry.begin(kind, self, 0).expect("there is room");
+        let snapshot = self.registry.lease(snapshot, Some(7));
+        let (expected, mut over) = (snapshot.begin_ts().get(), false);
+        for _ in 0..reads {
+            match read_held(&snapshot) {
+                Some(found) => {
+                    assert!(!over, "a revoked snapshot reads again");
+                    assert_eq!(found, (expected, expected), "{kind:?} snapshot at {expected}");
+                    self.answered.fetch_add(1, SeqCst);
+                }
+                None => {
+                    over = true;
+                    self.refused.fetch_add(1, SeqCst);
+                }
+            }
+            between();
+        }
+        drop(self.registry.end_leased(snapshot, self));
+    }
+
+    /// Revokes every lease that is open now.
+    pub(super) fn revoke_all(&self) {
+        let mut leases = Vec::new();
+        self.registry.for_each_lease(|info, lease| {
+            assert_eq!((info.max_age, lease.max_age()), (Some(7), Some(7)));
+            leases.push(Arc::clone(lease));
+        });
+        for lease in leases {
+            drop(self.registry.revoke(&lease, Revoked::TooOld { age: 8, limit: 7 }));
+        }
+    }
+
     /// What must hold once everybody is done: nothing is registered, and nothing holds a view that was replaced.
     pub(super) fn check_quiet(&self) {
-        assert!(self.registry.is_empty());
+        assert!(self.registry.is_empty() && self.registry.revoked() == 0);
         let held = self.replaced.lock().iter().filter(|view| view.upgrade().is_some()).count();
         assert_eq!(held, 0, "idle slots hold replaced views");
     }
@@ -144,16 +183,31 @@ fn number(value: &[u8]) -> u64 {
     u64::from_le_bytes(value.try_into().expect("values are eight bytes"))
 }
 
+/// As the engine does it: the view held, two reads, and a look whether they count.
+fn read_held(snapshot: &LeasedRegistration<View>) -> Option<(u64, u64)> {
+    let held = snapshot.lease().hold();
+    let view = held.as_ref()?;
+    let found = (get_in(view, snapshot.begin_ts()), scan_in(view, snapshot.begin_ts()));
+    let counts = snapshot.lease().revoked().is_none() || planted!(RevokedDuringRead);
+    counts.then_some(found)
+}
+
 fn get(snapshot: &Registration<View>) -> u64 {
-    let (view, at) = (snapshot.view(), snapshot.begin_ts());
+    get_in(snapshot.view(), snapshot.begin_ts())
+}
+
+fn scan(snapshot: &Registration<View>) -> u64 {
+    scan_in(snapshot.view(), snapshot.begin_ts())
+}
+
+fn get_in(view: &View, at: Timestamp) -> u64 {
     assert!(view.base.ts <= at, "the base holds the future");
     let guard = pin();
     let found = view.generations.iter().find_map(|generation| generation.get(TABLE, KEY, at, &guard));
     found.map_or(view.base.value, |found| number(found.value().unwrap_or_default()))
 }
 
-fn scan(snapshot: &Registration<View>) -> u64 {
-    let (view, at) = (snapshot.view(), snapshot.begin_ts());
+fn scan_in(view: &View, at: Timestamp) -> u64 {
     let limit = ScanLimit { rows: 4, bytes: 100 };
     let scan =
         Scan { table: TABLE, from: Unbounded, to: Unbounded, direction: Direction::Forward, at, limit };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bit  63         62           61 … 0
-//!      tentative  read-write   timestamp      all ones: idle
+//!      tentative  read-write   timestamp      all ones: idle; all but the last: revoked
 //! ```
 
 use std::fmt;
@@ -21,12 +21,15 @@ pub(super) struct Pin(u64);
 
 impl Pin {
     pub(super) const IDLE: Self = Self(IDLE);
+    /// A snapshot that has not ended and holds nothing any more.
+    pub(super) const REVOKED: Self = Self(IDLE - 1);
 
     /// A snapshot that is beginning, at `bound` or later.
     #[inline]
     pub(super) fn tentative(kind: SnapshotKind, bound: Timestamp) -> Self {
-        // Idle is not a pin: no snapshot of the last timestamp begins, for one before it is enough of a bound.
-        let bound = bound.get().min(TIMESTAMP - 1);
+        // Idle and revoked are no pins: no snapshot of the last two timestamps begins, and before them is enough of a
+        // bound.
+        let bound = bound.get().min(TIMESTAMP - 2);
         Self(TENTATIVE | flag(kind) | bound)
     }
 
@@ -46,6 +49,12 @@ impl Pin {
 
     pub(super) const fn is_idle(self) -> bool {
         self.0 == IDLE
+    }
+
+    /// Whether it stands for a snapshot that holds something.
+    #[inline]
+    pub(super) const fn counts(self) -> bool {
+        self.0 < Self::REVOKED.0
     }
 
     pub(super) const fn is_tentative(self) -> bool {
@@ -71,8 +80,8 @@ const fn flag(kind: SnapshotKind) -> u64 {
 
 impl fmt::Debug for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_idle() {
-            return f.write_str("idle");
+        if !self.counts() {
+            return f.write_str(if self.is_idle() { "idle" } else { "revoked" });
         }
         let from = if self.is_tentative() { " or later" } else { "" };
         write!(f, "{:?} at {}{from}", self.kind(), self.timestamp())
@@ -91,15 +100,16 @@ mod tests {
                 let at = Timestamp::from_stored(at);
                 let (tentative, settled) = (Pin::tentative(kind, at), Pin::settled(kind, at));
                 for pin in [tentative, settled] {
-                    assert!(!pin.is_idle(), "{kind:?} at {at}");
+                    assert!(!pin.is_idle() && pin.counts(), "{kind:?} at {at}");
                     assert_eq!(pin.kind(), kind);
                     assert!(Pin::from_word(pin.word()) == pin);
                 }
                 assert!(tentative.is_tentative() && !settled.is_tentative());
                 assert_eq!(settled.timestamp(), at);
-                assert!(tentative.timestamp() <= at && tentative.timestamp().get() + 1 >= at.get());
+                assert!(tentative.timestamp() <= at && tentative.timestamp().get() + 2 >= at.get());
             }
         }
-        assert!(Pin::IDLE.is_idle());
+        assert!(Pin::IDLE.is_idle() && !Pin::IDLE.counts());
+        assert!(!Pin::REVOKED.is_idle() && !Pin::REVOKED.counts());
     }
 }

@@ -52,6 +52,49 @@ fn an_end_and_a_publication() {
     run(&core, &[|core| core.checkpoint(), |core| core.read(ReadOnly, || {})]);
 }
 
+/// Revocations at any time, against reads, trims, folds, and ends after which the slot is another's.
+fn revocations() {
+    let core = Arc::new(Core::new());
+    core.commit();
+    run(
+        &core,
+        &[
+            |core| (0..4).for_each(|_| core.commit()),
+            |core| core.checkpoint(),
+            |core| (0..2).for_each(|_| core.revoke_all()),
+            |core| (0..2).for_each(|_| core.read_leased(ReadOnly, 2, thread::yield_now)),
+            |core| {
+                core.read_leased(ReadWrite, 2, thread::yield_now);
+                core.read(ReadOnly, thread::yield_now);
+            },
+        ],
+    );
+}
+
+/// One reader whose row is trimmed by every commit once it does not count any more.
+fn a_revocation_and_trims() {
+    let core = Arc::new(Core::new());
+    core.commit();
+    run(
+        &core,
+        &[
+            |core| (0..3).for_each(|_| core.commit()),
+            |core| core.revoke_all(),
+            |core| core.read_leased(ReadOnly, 3, || {}),
+        ],
+    );
+}
+
+#[test]
+fn a_revoked_snapshot_reads_right_or_not_at_all() {
+    explore!(revocations);
+}
+
+#[test]
+fn no_trim_shows_in_a_revoked_snapshot() {
+    explore!(a_revocation_and_trims);
+}
+
 #[test]
 fn every_snapshot_reads_its_own_moment() {
     explore!(everything_at_once);

@@ -7,6 +7,8 @@ use braid_vfs::sync::atomic::{AtomicBool, AtomicU64};
 use braid_vfs::sync::{Arc, Mutex, schedule_point};
 use crossbeam_utils::atomic::AtomicCell;
 
+use super::SnapshotInfo;
+use super::lease::Lease;
 use super::pin::Pin;
 
 /// A slot. Whoever has claimed it writes to it alone, save for `view`, out of which a sweep may take.
@@ -18,6 +20,8 @@ pub(super) struct Slot<V> {
     named: AtomicBool,
     view: AtomicCell<Option<Arc<V>>>,
     name: Mutex<Option<Box<str>>>,
+    /// The lease of its snapshot, if that has one, from its begin to its end.
+    pub(super) lease: Mutex<Option<Arc<Lease<V>>>>,
 }
 
 const _: () = assert!(AtomicCell::<Option<Arc<u8>>>::is_lock_free(), "a view is moved by one instruction");
@@ -31,6 +35,7 @@ impl<V> Slot<V> {
             named: AtomicBool::new(false),
             view: AtomicCell::new(None),
             name: Mutex::new(None),
+            lease: Mutex::new(None),
         }
     }
 
@@ -52,6 +57,18 @@ impl<V> Slot<V> {
 
     pub(super) fn pin(&self) -> Pin {
         Pin::from_word(self.pin.load(SeqCst))
+    }
+
+    /// What is known of its snapshot.
+    pub(super) fn info<'a>(&self, pin: Pin, name: Option<&'a str>, max_age: Option<u64>) -> SnapshotInfo<'a> {
+        SnapshotInfo {
+            kind: pin.kind(),
+            begin_ts: pin.timestamp(),
+            view_id: self.view_id.load(Relaxed),
+            started_at: self.started_at.load(Relaxed),
+            name,
+            max_age,
+        }
     }
 
     /// Leaves a view for the next snapshot.

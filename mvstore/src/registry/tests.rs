@@ -324,3 +324,60 @@ fn every_snapshot_reads_its_own_moment() {
     });
     core.check_quiet();
 }
+
+#[test]
+fn a_revoked_snapshot_counts_for_nothing_and_ends_like_any_other() {
+    let source = Source::new(5, 8);
+    let registry = SnapshotRegistry::new(10);
+    let view = Arc::downgrade(&source.view());
+    let writer = registry.lease(registry.begin(ReadWrite, &source, 3).unwrap(), Some(7));
+    registry.for_each_lease(|info, lease| {
+        assert_eq!((info.kind, info.started_at, info.max_age), (ReadWrite, 3, Some(7)));
+        assert!(Arc::ptr_eq(lease, writer.lease()));
+    });
+    assert_eq!((registry.watermark(ts(20)), registry.oldest_read_write(ts(20))), (ts(8), ts(8)));
+    source.publish(2);
+    let held = writer.lease().hold();
+    assert!(held.is_some());
+    let why = Revoked::TooOld { age: 9, limit: 7 };
+    drop(registry.revoke(writer.lease(), why));
+    assert!(view.upgrade().is_some(), "a read under way holds it");
+    drop(held);
+    assert!(view.upgrade().is_none() && writer.lease().hold().is_none());
+    assert_eq!(writer.lease().revoked(), Some(why));
+    assert!(registry.revoke(writer.lease(), Revoked::TooOld { age: 0, limit: 0 }).is_none());
+    assert_eq!(writer.lease().revoked(), Some(why), "once");
+    assert_eq!((registry.watermark(ts(20)), registry.oldest_read_write(ts(20))), (ts(20), ts(20)));
+    assert!(registry.is_empty() && !registry.has_read_write() && registry.revoked() == 1);
+    registry.for_each(|info| panic!("{info:?}"));
+    registry.for_each_lease(|info, _| panic!("{info:?}"));
+    registry.stop_writing_leased(&writer);
+    assert!(registry.is_empty(), "nothing brings it back");
+
+    let lease = Arc::clone(writer.lease());
+    assert!(registry.end_leased(writer, &source).is_none());
+    assert_eq!(registry.revoked(), 0);
+    // The slot is another's now, and the old lease is nobody's.
+    let other = registry.lease(registry.begin(ReadWrite, &source, 0).unwrap(), None);
+    assert!(registry.revoke(&lease, why).is_none());
+    assert!(other.lease().revoked().is_none() && registry.has_read_write());
+    registry.stop_writing_leased(&other);
+    assert!(!registry.has_read_write() && registry.len() == 1);
+    assert!(registry.end_leased(other, &source).is_none(), "its view is current, and stays in the slot");
+}
+
+#[test]
+fn threads_read_right_or_not_at_all_while_others_revoke() {
+    let core = Core::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20_000).for_each(|_| core.commit()));
+        scope.spawn(|| (0..200).for_each(|_| core.checkpoint()));
+        scope.spawn(|| (0..5_000).for_each(|_| core.revoke_all()));
+        for kind in [ReadOnly, ReadWrite] {
+            let core = &core;
+            scope.spawn(move || (0..3_000).for_each(|_| core.read_leased(kind, 3, std::thread::yield_now)));
+        }
+    });
+    core.check_quiet();
+    assert_eq!(core.answered.load(SeqCst) + core.refused.load(SeqCst), 2 * 3_000 * 3);
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::sync::thread;
-use braid::{Database, Durability, JournalMode, Result, Table};
+use braid::{Database, Durability, Error, JournalMode, Result, Table};
 use braid_tests::{Kind, Op, Outcome, Record, Rows, Times};
 
 use super::elements::{END, TABLES};
@@ -79,6 +79,16 @@ impl Stage {
 
     /// Reads all rows of all tables, as a transaction like any other.
     pub(super) fn read_everything(&self, db: &Database, tables: &[Table]) -> Result<(Rows, Record)> {
+        loop {
+            match self.try_to_read_everything(db, tables) {
+                // A checkpoint ran beside it; each time it has less to do.
+                Err(Error::BusySnapshot { .. }) => {}
+                read => return read,
+            }
+        }
+    }
+
+    fn try_to_read_everything(&self, db: &Database, tables: &[Table]) -> Result<(Rows, Record)> {
         let invoked = self.tick();
         let snapshot = db.snapshot()?;
         let begun = self.tick();

@@ -98,6 +98,7 @@ fn options(rng: &mut Rng) -> Options {
         page_bytes: *rng.choice(&[512, 1024, 4096]).unwrap_or(&512),
         map_log: rng.bool(),
         deferred_sync_interval: Duration::from_millis(rng.u64(1..50)),
+        snapshot_max_pinned_bytes: [None, None, Some(0), Some(16 << 10)][rng.usize(0..4)],
         ..Options::default()
     }
 }

@@ -460,5 +460,29 @@ const KNOWN: &[(&str, &[&str])] = &[
             "wal tests::history::what_is_durable_and_nothing_else",
         ],
     ),
+    ("NotesNotRead", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
+    ("NotesForgotten", &["engine core::recent::tests::it_is_bounded_and_says_what_it_has_dropped"]),
+    ("HorizonAfterView", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
+    ("PinLetGoFirst", &["sim run --seeds 0..4000"]),
+    (
+        "RevokedNotTold",
+        &[
+            "engine/revoked_snapshots_let_go one_that_keeps_too_much_is_revoked_and_says_so",
+            "sim run --seeds 0..2000",
+        ],
+    ),
+    (
+        "RevokedDuringRead",
+        &["engine transaction::inner::tests::what_is_read_while_it_is_revoked_is_not_passed_back"],
+    ),
+    (
+        "RevokedCommits",
+        &["engine/revoked_snapshots_let_go a_revoked_writer_overwrites_nothing_and_holds_nobody_up"],
+    ),
+    ("RevokedFloorNotRaised", &["engine core::leases::tests::history_that_goes_raises_the_floor"]),
+    (
+        "RevokedKeepsView",
+        &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
+    ),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
 ];

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use braid::vfs::faulty::{CrashFileSystem, Faults};
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem as _};
-use braid::{Changes, CommitFuture, Database, Error, Sequence, Snapshot, Table};
+use braid::{Changes, CommitFuture, Database, Error, Sequence, Snapshot, SnapshotLoss, Table};
 use fastrand::Rng;
 
 use super::disk::Mischief;
@@ -246,6 +246,8 @@ pub struct Held {
     pub acts: Vec<oracle::Act>,
     /// The machine ran when it began.
     pub stands: bool,
+    /// It has said that it is no longer held.
+    pub revoked: bool,
 }
 
 /// A commit on its way.
@@ -368,8 +370,8 @@ impl Session {
 
     fn is_right(&self, error: &Error) -> bool {
         match error {
+            Error::BusySnapshot { why, .. } => self.is_due(*why),
             Error::Busy(_)
-            | Error::BusySnapshot { .. }
             | Error::WriteTransactionsOpen { .. }
             | Error::JournalMode
             // The oracle looks into it.
@@ -380,6 +382,24 @@ impl Session {
                 self.shared.may_fail() || self.shared.is_damaged()
             }
             Error::Corrupt(_) | Error::Mismatch(_) => self.shared.is_damaged(),
+            // Made by a transaction whose commit was not awaited.
+            Error::UncommittedTable(_) => !self.pending.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether a snapshot may be lost for this reason: there is such a limit, and it was exceeded.
+    fn is_due(&self, why: SnapshotLoss) -> bool {
+        let plan = &self.shared.plan;
+        match why {
+            SnapshotLoss::HistoryGivenUp { .. } => true,
+            SnapshotLoss::TooOld { age, limit } => {
+                let has_own = plan.features.has("leases");
+                age >= limit && (plan.options.snapshot_max_age == Some(limit) || has_own)
+            }
+            SnapshotLoss::PinsTooMuch { pinned_bytes, limit, .. } => {
+                pinned_bytes > limit && plan.options.snapshot_max_pinned_bytes == Some(limit)
+            }
             _ => false,
         }
     }

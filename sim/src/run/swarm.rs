@@ -33,6 +33,7 @@ pub const TRAITS: &[&str] = &[
     "tiny-budgets",
     "named-tables",
     "mvcc-first",
+    "leases",
     "read-only-first",
 ];
 
@@ -123,6 +124,10 @@ impl Plan {
 fn options(rng: &mut Rng, features: &Features) -> Options {
     let tiny = features.has("tiny-budgets");
     let deferred = rng.u8(0..4) == 0 && features.has("deferred");
+    // Drawn in any case, so that leaving them out moves nothing else.
+    let leases = features.has("leases") && rng.bool();
+    let max_age = [None, None, Some(0), Some(1), Some(30)][rng.usize(0..5)];
+    let max_pinned = [None, Some(0), Some(0), Some(20 << 10)][rng.usize(0..4)];
     let pick = |rng: &mut Rng, small: usize, large: usize| if tiny && rng.bool() { small } else { large };
     Options {
         durability: if deferred { Durability::Deferred } else { Durability::Sync },
@@ -139,6 +144,8 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
         token_retention: Options::default().token_retention,
         max_retained_log_bytes: 1 << 30,
         page_cache: None,
+        snapshot_max_age: max_age.filter(|_| leases).map(Duration::from_millis),
+        snapshot_max_pinned_bytes: max_pinned.filter(|_| leases),
     }
 }
 

@@ -50,6 +50,11 @@ impl Space {
         self.withheld.pages() + self.limbo.iter().map(|extent| extent.pages).sum::<u32>()
     }
 
+    /// What is withheld for each base, which needs it and no older one does.
+    pub(crate) fn withheld_by_base(&self) -> Vec<(PageGeneration, u32)> {
+        self.withheld.by_base().collect()
+    }
+
     /// Takes `pages` neighbouring pages: the lowest that fit, or new ones at the end of the file.
     pub(crate) fn allocate(&mut self, pages: u32) -> Result<PageId> {
         if let Some(start) = self.free.take(pages) {

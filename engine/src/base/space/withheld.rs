@@ -18,7 +18,14 @@ pub(crate) struct Freed {
 /// long reader pins is not looked at again with every checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Withheld {
-    by_holder: BTreeMap<PageGeneration, Vec<Entry>>,
+    by_holder: BTreeMap<PageGeneration, Holding>,
+    pages: u32,
+}
+
+/// What one base holds.
+#[derive(Debug, Default)]
+struct Holding {
+    entries: Vec<Entry>,
     pages: u32,
 }
 
@@ -45,7 +52,12 @@ impl Withheld {
     }
 
     pub(crate) fn extents(&self) -> impl Iterator<Item = &Extent> + '_ {
-        self.by_holder.values().flatten().map(|entry| &entry.freed.extent)
+        self.by_holder.values().flat_map(|holding| &holding.entries).map(|entry| &entry.freed.extent)
+    }
+
+    /// How many pages each base holds.
+    pub(crate) fn by_base(&self) -> impl Iterator<Item = (PageGeneration, u32)> + '_ {
+        self.by_holder.iter().map(|(base, holding)| (*base, holding.pages))
     }
 
     /// Withholds what a checkpoint freed; what no live base reaches comes back at once.
@@ -67,8 +79,11 @@ impl Withheld {
         let gone: Vec<_> =
             self.by_holder.keys().filter(|holder| live.binary_search(holder).is_err()).copied().collect();
         let mut free = Vec::new();
-        for entry in
-            gone.iter().filter_map(|holder| self.by_holder.remove(holder)).flatten().collect::<Vec<_>>()
+        for entry in gone
+            .iter()
+            .filter_map(|holder| self.by_holder.remove(holder))
+            .flat_map(|holding| holding.entries)
+            .collect::<Vec<_>>()
         {
             self.pages -= entry.freed.extent.pages;
             self.place(entry, live, &mut free);
@@ -80,7 +95,9 @@ impl Withheld {
         match entry.holder(live) {
             Some(holder) => {
                 self.pages += entry.freed.extent.pages;
-                self.by_holder.entry(holder).or_default().push(entry);
+                let holding = self.by_holder.entry(holder).or_default();
+                holding.pages += entry.freed.extent.pages;
+                holding.entries.push(entry);
             }
             None => free.push(entry.freed.extent),
         }

@@ -74,7 +74,8 @@ pub(super) fn open_read_only(session: &mut Session) {
     }
     match db.snapshot() {
         Ok(snapshot) => {
-            let mut held = Held { snapshot, acts: Vec::new(), stands: session.shared.has_power() };
+            let mut held =
+                Held { snapshot, acts: Vec::new(), stands: session.shared.has_power(), revoked: false };
             let read = Scope::reading(session, &held.snapshot, &mut held.acts).statements(4);
             if let Err(error) = read {
                 session.met("a read", &error);

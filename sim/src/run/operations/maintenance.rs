@@ -81,6 +81,11 @@ pub(super) fn backup(session: &mut Session) {
 pub(super) fn statistics(session: &mut Session) {
     let stats = session.db.stats();
     session.say(format_args!("  {} commits, {} open", stats.commits, stats.open_snapshots));
+    let listed: u64 = stats.snapshots.iter().map(|one| one.pinned_bytes).sum();
+    let all = stats.snapshots.len() as u64 == stats.open_snapshots;
+    if listed > stats.pinned_bytes || (all && listed != stats.pinned_bytes) {
+        session.shared.wrong(format_args!("the shares of what is kept do not add up: {stats:?}"));
+    }
 }
 
 /// Somebody makes room on the disk.

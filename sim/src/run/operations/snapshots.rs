@@ -1,18 +1,28 @@
 //! Snapshots, looked at once or kept.
 
+use braid::{Error, SnapshotOptions};
+
 use super::Scope;
+use super::transactions::own_max_age;
+use crate::run::oracle::What;
 use crate::run::session::{Held, Session};
 
 /// The most snapshots that a session keeps.
 const HELD_MAX: usize = 4;
 
 fn begin(session: &mut Session) -> Option<Held> {
-    let named = session.rng.bool();
-    let snapshot = if named { session.db.snapshot_named("held") } else { session.db.snapshot() };
+    let leases = session.shared.plan.features.has("leases");
+    let max_age = own_max_age(&mut session.rng).filter(|_| leases);
+    let snapshot = match session.rng.u8(0..4) {
+        0 | 1 if max_age.is_none() => session.db.snapshot(),
+        2 if max_age.is_none() => session.db.snapshot_named("held"),
+        _ => session.db.snapshot_with(SnapshotOptions { name: None, max_age }),
+    };
     match snapshot {
         Ok(snapshot) => {
             session.say(format_args!("  at {}", snapshot.timestamp()));
-            Some(Held { snapshot, acts: Vec::new(), stands: session.shared.has_power() })
+            let stands = session.shared.has_power();
+            Some(Held { snapshot, acts: Vec::new(), stands, revoked: false })
         }
         Err(error) => {
             session.met("snapshot", &error);
@@ -22,7 +32,14 @@ fn begin(session: &mut Session) -> Option<Held> {
 }
 
 fn read(session: &mut Session, held: &mut Held, count: u32) {
-    if let Err(error) = Scope::reading(session, &held.snapshot, &mut held.acts).statements(count) {
+    let before = held.acts.len();
+    let read = Scope::reading(session, &held.snapshot, &mut held.acts).statements(count);
+    let answered = held.acts.iter().skip(before).any(|act| act.what != What::Gone);
+    if held.revoked && answered {
+        session.shared.wrong("a snapshot that was revoked reads again");
+    }
+    if let Err(error) = read {
+        held.revoked |= matches!(error, Error::BusySnapshot { .. });
         session.met("a read", &error);
     }
 }

@@ -25,10 +25,18 @@ pub(super) fn by_mode(session: &mut Session) {
     one(session, Admission::ByMode);
 }
 
+/// How old a snapshot may become, where it does not leave that to the database.
+pub(super) fn own_max_age(rng: &mut fastrand::Rng) -> Option<Duration> {
+    let ages = [0, 2, 50].map(Duration::from_millis);
+    let at = rng.usize(0..12);
+    ages.get(at).copied()
+}
+
 /// How a transaction is told to be.
 pub(super) fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     let features = &session.shared.plan.features;
     let (may_defer, may_serialize) = (features.has("deferred"), features.has("serializable"));
+    let may_be_revoked = features.has("leases");
     let rng = &mut session.rng;
     let durability = match rng.u8(0..3) {
         0 => None,
@@ -38,6 +46,7 @@ pub(super) fn options(session: &mut Session, admission: Admission) -> Transactio
     let serializable = rng.bool() && may_serialize;
     let busy_timeout = (rng.u8(0..4) == 0).then(|| Duration::from_millis(rng.u64(0..50)));
     let tokens = features.has("tokens") && rng.u8(0..5) == 0;
+    let max_age = own_max_age(rng).filter(|_| may_be_revoked);
     TransactionOptions {
         admission,
         isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
@@ -45,6 +54,7 @@ pub(super) fn options(session: &mut Session, admission: Admission) -> Transactio
         busy_timeout,
         name: None,
         token: tokens.then(|| session.shared.token().into_bytes().into()),
+        max_age,
     }
 }
 
