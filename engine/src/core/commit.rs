@@ -64,7 +64,7 @@ pub(crate) struct CommitRequest<'a> {
     /// What a `Serializable` transaction read.
     pub(crate) reads: Option<&'a ReadSet>,
     /// What the rows of the catalog among `writes` say.
-    pub(crate) schema: Option<SchemaChanges>,
+    pub(crate) schema: Option<Box<SchemaChanges>>,
 }
 
 /// A commit that is installed and not yet known to stand.
