@@ -70,7 +70,7 @@ pub(crate) struct CommitRequest<'a> {
     /// What the transaction is to be known by.
     pub(crate) token: Option<&'a Token>,
     /// What the rows of the catalog among `writes` say.
-    pub(crate) schema: Option<SchemaChanges>,
+    pub(crate) schema: Option<Box<SchemaChanges>>,
     /// Bytes of the row store that are reserved for it.
     pub(crate) reserved: usize,
     pub(crate) made: Made,

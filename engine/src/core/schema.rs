@@ -23,19 +23,23 @@ pub(crate) struct SchemaChanges {
 
 impl SchemaChanges {
     /// The changes that a write set makes; `None`, without a look at any row, where it makes none.
-    pub(crate) fn of(writes: &WriteSet) -> Option<Self> {
+    #[inline]
+    pub(crate) fn of(writes: &WriteSet) -> Option<Box<Self>> {
         // Ascending, and no other table comes before these two.
-        if writes.tables().first().is_none_or(|first| *first > TABLES) {
-            return None;
-        }
+        let makes_some = writes.tables().first().is_some_and(|first| *first <= TABLES);
+        makes_some.then(|| Box::new(Self::read(writes)))
+    }
+
+    #[cold]
+    fn read(writes: &WriteSet) -> Self {
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Arc::<str>::from);
         let rows = |table| writes.range(table, Bound::Unbounded, Bound::Unbounded);
         let name = |row: WriteRow<'_>| Some((text(row.key)?, row.value.value().and_then(named_id)));
         let table = |row: WriteRow<'_>| Some((table_id(row.key)?, row.value.value().and_then(text)));
-        Some(Self {
+        Self {
             names: rows(NAMES).filter_map(name).collect(),
             tables: rows(TABLES).filter_map(table).collect(),
-        })
+        }
     }
 }
 
@@ -51,6 +55,7 @@ pub(crate) fn table_id(key: &[u8]) -> Option<TableId> {
 
 impl Core {
     /// In the commit section, with the rows.
+    #[inline]
     pub(super) fn apply_schema(&self, request: &CommitRequest<'_>, ts: Timestamp) {
         let Some(changes) = &request.schema else { return };
         let watermark = self.registry.watermark(self.acked_ts());

@@ -361,14 +361,21 @@ impl Transaction {
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
         self.snapshot.inner.close();
-        for table in self.created.drain(..) {
-            self.snapshot.inner.core().tables.end_creation(&table);
+        if !self.created.is_empty() {
+            self.end_creations();
         }
         match Arc::get_mut(&mut self.snapshot.inner) {
             Some(inner) => inner.end(),
             None => self.snapshot.inner.stop_writing(),
         }
         self.admitted.exclusive = None;
+    }
+
+    #[cold]
+    fn end_creations(&mut self) {
+        for table in self.created.drain(..) {
+            self.snapshot.inner.core().tables.end_creation(&table);
+        }
     }
 
     /// Ends the transaction; nothing of it was ever visible to others. The same as dropping it.
