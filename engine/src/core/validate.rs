@@ -86,7 +86,6 @@ impl Core {
 
     /// A table that was dropped after the transaction began takes no more rows, and what a
     /// `Serializable` transaction read of it no longer holds.
-    #[inline(always)]
     fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
         if !self.tables.any_dropped_after(request.begin_ts) || planted!(DropNotValidated) {
             return Ok(());
