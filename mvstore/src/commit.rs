@@ -90,7 +90,6 @@ impl<'g> Prepared<'g> {
     ///
     /// # Panics
     /// When `rights` are for another generation, or `writes` is not the set that was prepared, or changed since.
-    #[inline]
     pub fn install(
         self,
         rights: &mut InstallRights,

@@ -10,9 +10,8 @@ mod late;
 mod rows;
 mod savepoints;
 
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::ops::{Bound, Deref, DerefMut};
+use std::ops::Bound;
 
 use braid_vfs::planted;
 use smallvec::SmallVec;
@@ -39,36 +38,7 @@ pub struct WriteSet {
     bytes: usize,
     version: u64,
     /// What most transactions have none of. `None` until it is needed.
-    aside: Slot,
-}
-
-/// Most sets that are dropped have nothing here, and should not pay for a call that finds that out.
-#[derive(Debug, Default)]
-struct Slot(ManuallyDrop<Option<Box<Aside>>>);
-
-impl Drop for Slot {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            drop(self.0.take());
-        }
-    }
-}
-
-impl Deref for Slot {
-    type Target = Option<Box<Aside>>;
-
-    #[inline]
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Slot {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
+    aside: Option<Box<Aside>>,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +111,7 @@ impl WriteSet {
         if before.is_none() {
             self.forget_update(table, key);
         }
-        if let Some(aside) = &mut *self.aside
+        if let Some(aside) = &mut self.aside
             && !(planted!(DeleteNotUndone) && deleted)
         {
             aside.savepoints.record(table, key, before);
@@ -218,7 +188,7 @@ impl WriteSet {
                 emptied.push(table);
             }
         }
-        *self.aside = Some(aside);
+        self.aside = Some(aside);
         self.version += u64::from(!planted!(RollbackUnnoticed));
         let has_rows = |table: &TableId| {
             let (from, to) = table_bounds(*table, Bound::Unbounded, Bound::Unbounded);
@@ -351,9 +321,7 @@ impl WriteSet {
         self.tables.clear();
         self.bytes = 0;
         self.version += 1;
-        if self.aside.is_some() {
-            drop(self.aside.take());
-        }
+        self.aside = None;
     }
 
     /// The keys as they are stored, in order.
