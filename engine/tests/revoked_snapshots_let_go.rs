@@ -12,13 +12,14 @@ use braid::{
 
 const ROWS: u32 = 200;
 
-fn small() -> Options {
-    Options { row_store_bytes: 64 << 10, ..Options::default() }
+/// With room enough that no checkpoint runs but those that are asked for.
+fn roomy() -> Options {
+    Options { row_store_bytes: 8 << 20, ..Options::default() }
 }
 
 /// Where whatever keeps anything from being freed is revoked by the next checkpoint.
 fn strict() -> Options {
-    Options { snapshot_max_pinned_bytes: Some(0), ..small() }
+    Options { snapshot_max_pinned_bytes: Some(0), ..roomy() }
 }
 
 fn database(options: Options) -> (Database, Table) {
@@ -117,7 +118,7 @@ fn one_that_keeps_too_much_is_revoked_and_says_so() {
 #[test]
 fn its_memory_and_pages_go_though_nobody_touches_it() {
     for limited in [true, false] {
-        let (db, table) = database(if limited { strict() } else { small() });
+        let (db, table) = database(if limited { strict() } else { roomy() });
         let snapshot = db.snapshot().unwrap();
         let mut cursor = db.snapshot().unwrap().cursor(&table).unwrap();
         assert!(cursor.next().unwrap());
@@ -217,7 +218,7 @@ fn the_shorter_limit_is_its_own_and_none_is_none() {
 
 #[test]
 fn the_oldest_goes_first_and_no_more_than_need_be() {
-    let (db, table) = database(small());
+    let (db, table) = database(roomy());
     let mut shares = Vec::new();
     let mut open = Vec::new();
     for round in 1..4 {
@@ -236,7 +237,7 @@ fn the_oldest_goes_first_and_no_more_than_need_be() {
 
     // The same with room for the two younger ones.
     let room = shares[1] + shares[2] + shares[0] / 2;
-    let (db, table) = database(Options { snapshot_max_pinned_bytes: Some(room), ..small() });
+    let (db, table) = database(Options { snapshot_max_pinned_bytes: Some(room), ..roomy() });
     let mut open = Vec::new();
     for round in 1..4 {
         open.push(db.snapshot_named(&format!("{round}")).unwrap());
@@ -297,7 +298,7 @@ fn a_revoked_writer_overwrites_nothing_and_holds_nobody_up() {
 #[test]
 fn forgotten_readers_cost_a_bounded_share() {
     let run = |limit: Option<u64>| {
-        let (db, table) = database(Options { snapshot_max_pinned_bytes: limit, ..small() });
+        let (db, table) = database(Options { snapshot_max_pinned_bytes: limit, ..roomy() });
         let mut forgotten = Vec::new();
         let mut sizes = Vec::new();
         for round in 0..40 {
@@ -336,7 +337,7 @@ fn a_revoked_one_takes_its_place_until_it_ends() {
 
 #[test]
 fn the_list_is_bounded() {
-    let (db, table) = database(small());
+    let (db, table) = database(roomy());
     let mut open = Vec::new();
     for round in 0..50 {
         open.push(db.snapshot_named(&format!("{round}")).unwrap());

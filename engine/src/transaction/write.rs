@@ -334,7 +334,7 @@ impl Transaction {
             return Ok(None);
         }
         let mut reads = inner.reads();
-        if let Some(reads) = &mut reads {
+        if let Some(reads) = reads.as_mut().filter(|reads| !reads.is_small()) {
             reads.tidy();
         }
         let schema = SchemaChanges::of(&writes);

@@ -12,7 +12,7 @@ const KEYS: RangeInclusive<u64> = 1..=19;
 
 /// The even ones are rows.
 fn is_row(number: u64) -> bool {
-    number % 2 == 0
+    number.is_multiple_of(2)
 }
 
 struct Case {
@@ -259,9 +259,9 @@ fn run(isolation: Isolation, layer: Layer) -> Result<()> {
                     let table = theirs.table(&name)?;
                     let mut rival = begin(&theirs, Isolation::Snapshot)?;
                     if written % 3 == 0 {
-                        rival.delete(&table, key(written))?
+                        rival.delete(&table, key(written))?;
                     } else {
-                        rival.put(&table, key(written), "")?
+                        rival.put(&table, key(written), "")?;
                     }
                     rival.commit()?;
                     if matches!(layer, Layer::FoldedMeanwhile) {
