@@ -91,9 +91,8 @@ impl ChangeSet {
         names: &mut Names,
         pin: Option<Pin>,
     ) -> Result<Option<Self>> {
-        let before = names.clone();
         let rows = Rows { payload, at: 0 };
-        let mut set = Self { timestamp, rows, names: before.clone(), ahead: None, failed: false, _pin: pin };
+        let mut set = Self { timestamp, rows, names: names.clone(), ahead: None, failed: false, _pin: pin };
         // Changes of tables come first. They are gone through twice, so that the feed knows them whatever becomes of this.
         let mut found = false;
         while set.ahead.is_none()
