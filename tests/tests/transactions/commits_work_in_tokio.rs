@@ -8,17 +8,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 fn database() -> (tempfile::TempDir, Database, Table) {
-    let folder = tempfile::tempdir().unwrap();
-    let db = Database::open(folder.path().join("db.braid")).unwrap();
-    db.set_journal_mode(JournalMode::Mvcc).unwrap();
-    let table = db.table("rows").unwrap();
+    let folder = tempfile::tempdir().expect("it is made");
+    let db = Database::open(folder.path().join("db.braid")).expect("it is made");
+    db.set_journal_mode(JournalMode::Mvcc).expect("it is made");
+    let table = db.table("rows").expect("it is made");
     (folder, db, table)
 }
 
 fn runtimes() -> [Runtime; 2] {
     [
-        Builder::new_current_thread().enable_time().build().unwrap(),
-        Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap(),
+        Builder::new_current_thread().enable_time().build().expect("it is made"),
+        Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("it is made"),
     ]
 }
 
