@@ -154,6 +154,7 @@ impl Core {
         }
     }
 
+    #[inline]
     fn install_record(
         &self,
         writer: &Writer,
@@ -199,6 +200,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(super) fn try_install(
         &self,
         writer: &Writer,
@@ -245,6 +247,7 @@ impl Core {
 
 /// Encodes the record of a commit and passes it on. It is taken out of its place, not borrowed: what is called with it, a
 /// subscriber of traces say, may commit something itself.
+#[inline]
 pub(super) fn with_record<'a, R>(
     request: &mut CommitRequest<'a>,
     install: impl FnOnce(&mut CommitRequest<'a>, &mut EncodedRecord) -> R,

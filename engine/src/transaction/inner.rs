@@ -35,6 +35,7 @@ impl fmt::Debug for Inner {
 }
 
 impl Inner {
+    #[inline]
     pub(super) fn new(handle: Arc<Handle>, registration: Registration<View>, track_reads: bool) -> Arc<Self> {
         Arc::new(Self {
             handle,
