@@ -198,7 +198,7 @@ fn a_failed_sync_is_told_to_every_future() {
             assert!(seen.get(&table, [key]).unwrap().is_some(), "{key} was told to stand");
         }
         drop((seen, db, table));
-        let db = open(&env(disk.crash(&CrashChoice::KeepNone))).unwrap();
+        let db = open(&env(disk.crash(CrashChoice::KeepNone))).unwrap();
         let table = db.existing_table("t").unwrap().expect("the table was there before");
         for key in told.all() {
             assert!(db.get(&table, [key]).unwrap().is_some(), "{key} was told to stand, and is lost");
