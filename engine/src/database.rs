@@ -416,7 +416,8 @@ impl Database {
     /// [`Error::Limit`] for what cannot be a token; [`Error::Poisoned`] when the answer is known only after the next open;
     /// when the file cannot be read.
     pub fn was_committed(&self, token: impl AsRef<[u8]>) -> Result<Option<Timestamp>> {
-        let found = crate::tokens::find(&self.snapshot()?, token.as_ref())?;
+        let snapshot = transaction::begin_own_snapshot(&self.handle, None)?;
+        let found = crate::tokens::find(&snapshot, token.as_ref())?;
         if found.is_none() && !self.read_only {
             self.core().writer()?.check()?;
         }

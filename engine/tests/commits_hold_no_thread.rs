@@ -19,7 +19,7 @@ use braid::{
 
 use executor::{Alarm, block_on, run_all, run_once};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(20);
 
 fn open(files: &CrashFileSystem) -> (Database, Table, Faults) {
     open_with(files, Options::default())

@@ -63,6 +63,8 @@ mod bugs {
         WakerLost,
         /// A leader that leaves futures behind calls nobody to lead for them.
         ServerNotCalled,
+        /// The gate waits for a future until it is polled.
+        LoanNotTakenBack,
         /// A commit's future is ready once the commit is installed.
         ReadyBeforeSync,
         /// A leader takes the end of the log after its sync, and so covers what came during it.

@@ -216,6 +216,7 @@ impl Core {
     }
 
     /// Lets a commit of `bytes` through if there is room for it; starts a checkpoint before there is none.
+    #[inline]
     fn try_admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Option<Reservation<'a>>> {
         let limit = self.options.max_transaction_bytes;
         if bytes > limit {

@@ -171,6 +171,7 @@ impl Core {
         }
     }
 
+    #[inline]
     fn install_record(
         &self,
         writer: &Writer,
@@ -224,6 +225,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(super) fn try_to_install(
         &self,
         writer: &Writer,
@@ -311,6 +313,7 @@ impl Core {
 
 /// Encodes the record of a commit and passes it on. It is taken out of its place, not borrowed: what is called with it, a
 /// subscriber of traces say, may commit something itself.
+#[inline]
 pub(super) fn with_record<'a, R>(
     request: &mut CommitRequest<'a>,
     install: impl FnOnce(&mut CommitRequest<'a>, &mut EncodedRecord) -> R,

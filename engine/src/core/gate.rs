@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
+use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers};
 
@@ -124,7 +125,7 @@ impl Gate {
     fn lose_patience(&self, state: &mut State, waited: Duration) {
         // Some time at least, so that those who have none and try again and again get there too.
         state.lent.waited += waited.max(PATIENCE / 10);
-        if state.lent.waited >= PATIENCE {
+        if state.lent.waited >= PATIENCE && !planted!(LoanNotTakenBack) {
             state.lent.passes = 0;
             self.admit_next(state);
         }

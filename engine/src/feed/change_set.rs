@@ -25,6 +25,8 @@ pub struct ChangeSet {
     names: Names,
     /// The row behind a change of a table, which was looked at to know what that is.
     ahead: Option<Row>,
+    /// The tables that it dropped: what it wrote to them before has gone with them.
+    gone: Vec<TableId>,
     failed: bool,
     /// Keeps the log for a long transaction.
     _pin: Option<Pin>,
@@ -92,7 +94,15 @@ impl ChangeSet {
         pin: Option<Pin>,
     ) -> Result<Option<Self>> {
         let rows = Rows { payload, at: 0 };
-        let mut set = Self { timestamp, rows, names: names.clone(), ahead: None, failed: false, _pin: pin };
+        let mut set = Self {
+            timestamp,
+            rows,
+            names: names.clone(),
+            ahead: None,
+            gone: Vec::new(),
+            failed: false,
+            _pin: pin,
+        };
         // Changes of tables come first. They are gone through twice, so that the feed knows them whatever becomes of this.
         let mut found = false;
         while set.ahead.is_none()
@@ -121,6 +131,7 @@ impl ChangeSet {
         set.names = names.clone();
         set.rows.at = 0;
         set.ahead = None;
+        set.gone.clear();
         Ok(found.then_some(set))
     }
 
@@ -139,6 +150,9 @@ impl ChangeSet {
                     None => return Ok(None),
                 },
             };
+            if self.gone.contains(&row.table) {
+                continue;
+            }
             if row.table != TABLES {
                 let table = self.names.table(row.table);
                 return Ok(Some(match row.value {
@@ -170,6 +184,7 @@ impl ChangeSet {
             }
         }
         let Some(name) = name else {
+            self.gone.push(id);
             // Made and dropped by this transaction: nobody has ever seen it. Nor has anybody a name that it had for a moment.
             let name = renamed.or(dropped);
             return Ok((!created && !loaded).then_some(Change::Drop(ChangedTable { id: id.0, name })));

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use braid::Durability::{self, Sync};
 use braid::vfs::explore;
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::sync::Event;
 use braid::{Commit, CommitFuture, Database, Error, Result, Table, TransactionOptions};
 
@@ -160,5 +161,47 @@ fn futures_wait_for_room() {
         };
         join([fill(1), fill(2)]);
         assert_eq!(db.snapshot().unwrap().count(&table).unwrap(), 8);
+    });
+}
+
+/// A failed sync reaches futures as it reaches threads: what was told to stand does, and nobody waits on.
+#[test]
+fn a_failed_sync_is_told_to_every_future() {
+    explore!(|| {
+        let disk = CrashFileSystem::new();
+        let faulty = disk.under_faults();
+        let (db, table) = create(&env(faulty.clone()));
+        let told: Notes<u8> = Notes::new();
+        let nth = 1 + pick(4) as u64;
+        faulty
+            .faults()
+            .inject(Fault::on(Operation::SyncData).on_paths(|path| path.starts_with(LOG)).nth(nth));
+        let writers = [1, 2, 3].map(|writer: u8| {
+            let told = told.clone();
+            spawn(&db, &table, move |db, table| {
+                for row in 0..2 {
+                    let key = writer * 10 + row;
+                    let Ok(mut tx) = db.begin_concurrent() else { return };
+                    tx.put(table, [key], [7; 30]).unwrap();
+                    let outcome = if writer == 3 { tx.commit() } else { finish(tx.commit_async()) };
+                    match outcome {
+                        Ok(_) => told.note(key),
+                        Err(Error::CommitUnknown { .. } | Error::Poisoned) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        });
+        join(writers);
+        let seen = db.snapshot().unwrap();
+        for key in told.all() {
+            assert!(seen.get(&table, [key]).unwrap().is_some(), "{key} was told to stand");
+        }
+        drop((seen, db, table));
+        let db = open(&env(disk.crash(CrashChoice::KeepNone))).unwrap();
+        let table = db.existing_table("t").unwrap().expect("the table was there before");
+        for key in told.all() {
+            assert!(db.get(&table, [key]).unwrap().is_some(), "{key} was told to stand, and is lost");
+        }
     });
 }

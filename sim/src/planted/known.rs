@@ -30,6 +30,16 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("FailedSyncRetried", &["tests/durability a_failed_sync_poisons_the_core"]),
     ("FollowerWokenEarly", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
+    (
+        "WakerLost",
+        &[
+            "engine/commits_hold_no_thread it_waits_for_the_sync_and_is_woken_by_it",
+            "wal group::tests::futures::native::threads_and_futures_are_all_covered",
+        ],
+    ),
+    ("ServerNotCalled", &["wal group::tests::futures::native::the_last_one_is_not_forgotten"]),
+    ("ReadyBeforeSync", &["engine/commits_hold_no_thread it_waits_for_the_sync_and_is_woken_by_it"]),
+    ("LoanNotTakenBack", &["engine/the_gate_is_fair a_future_that_nobody_polls_holds_nobody_up"]),
     ("EndTakenAfterSync", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
     (
         "OneSegmentSynced",

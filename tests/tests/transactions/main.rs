@@ -4,6 +4,7 @@ mod a_dropped_table_is_busy_for_its_writers;
 mod a_lost_race_names_its_winner;
 mod a_transaction_too_large_is_refused_whole;
 mod autocommit_races_lose_no_update;
+mod commits_work_in_tokio;
 mod counts_are_exact_in_every_layer;
 mod cursors_survive_writes_of_their_transaction;
 mod dropping_a_transaction_rolls_it_back;

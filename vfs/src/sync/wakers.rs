@@ -99,11 +99,6 @@ impl Wakers {
         self.turn += 1;
         std::mem::take(&mut self.wakers).into_iter().flatten().collect()
     }
-
-    /// Consumes what is left of a turn.
-    pub fn into_wakers(self) -> impl Iterator<Item = Waker> {
-        self.wakers.into_iter().flatten()
-    }
 }
 
 /// Wakes them; one whose waker panics keeps none of the others asleep.

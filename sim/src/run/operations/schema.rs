@@ -79,11 +79,10 @@ pub(super) fn rename(scope: &mut Scope<'_>) -> Result<()> {
     let (from, to) = (some_name(scope), some_name(scope));
     let Some(id) = scope.id_of(&from)? else {
         let renamed = scope.transaction()?.rename_table(&from, &to);
-        if !matches!(renamed, Err(Error::NoSuchTable(_))) {
-            scope
-                .session
-                .shared
-                .wrong(format_args!("`{from}`, which is not there, was renamed: {renamed:?}"));
+        match renamed {
+            Err(Error::NoSuchTable(_)) => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(()) => scope.session.shared.wrong(format_args!("`{from}`, which is not there, was renamed")),
         }
         return Ok(());
     };

@@ -222,14 +222,15 @@ fn is_of(conflict: &Conflict, attempt: &Attempt) -> bool {
 pub(super) fn transact_panics(session: &mut Session) {
     let count = some(session);
     let db = session.db.clone();
-    let mut acts = Vec::new();
-    let mut begin = None;
+    // Each with the handles of tables that it made: no other transaction knows them.
+    let mut attempts: Vec<(u64, Vec<Act>)> = Vec::new();
     let policy = RetryPolicy { transaction: options(session, Admission::ByMode), ..RetryPolicy::default() };
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         db.transact(policy, |tx| -> braid::Result<()> {
-            begin = Some(tx.timestamp().get());
-            acts.clear();
-            Scope::writing(session, tx, &mut acts).statements(count)?;
+            let mut acts = Vec::new();
+            let done = Scope::writing(session, tx, &mut acts).statements(count);
+            attempts.push((tx.timestamp().get(), acts));
+            done?;
             resume_unwind(Box::new(Planned))
         })
     }));
@@ -239,7 +240,7 @@ pub(super) fn transact_panics(session: &mut Session) {
         Err(panic) if panic.is::<Planned>() => session.say("  panicked as planned"),
         Err(panic) => resume_unwind(panic),
     }
-    if let Some(begin) = begin {
+    for (begin, acts) in attempts {
         session.history.transactions.push(Transaction {
             session: session.number,
             begin_ts: Some(begin),

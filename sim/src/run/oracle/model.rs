@@ -113,15 +113,17 @@ pub struct Model {
 pub type Written = BTreeMap<(u32, Key), Option<Datum>>;
 
 impl Model {
-    /// What each commit after `start` wrote, without the catalog's and those of loads, which are in no log.
+    /// What each commit after `start` wrote and left, without the catalog's and those of loads, which are in no log.
     #[must_use]
     pub fn written(&self, start: u64) -> BTreeMap<u64, Written> {
         let mut commits: BTreeMap<u64, Written> = BTreeMap::new();
         for (id, table) in self.tables.iter().filter(|(id, _)| ![NAMES, TABLES].contains(id)) {
             let loaded_at = table.created.filter(|_| table.loaded);
+            // What the transaction wrote that dropped the table, went with it.
+            let dropped_at = table.dropped.filter(|_| table.exact);
             for (key, versions) in &table.rows {
                 for (ts, value) in versions.iter().filter(|(ts, _)| *ts > start) {
-                    if !loaded_at.is_some_and(|loaded| loaded.holds(*ts)) {
+                    if ![loaded_at, dropped_at].into_iter().flatten().any(|at| at.holds(*ts)) {
                         commits.entry(*ts).or_default().insert((*id, key.clone()), *value);
                     }
                 }
