@@ -1,4 +1,5 @@
 //! Records that nobody wrote, read as transactions.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,10 @@ fn read(payload: &[u8], names: &mut Names) -> Result<Option<Vec<Change>>> {
     ChangeSet::new(timestamp(5), payload, names, None)?.map(Iterator::collect).transpose()
 }
 
-fn payload(rows: &[(u32, &[u8], Option<&[u8]>)]) -> Vec<u8> {
+/// A table's id, a key, and a value or a deletion.
+type Written<'a> = (u32, &'a [u8], Option<&'a [u8]>);
+
+fn payload(rows: &[Written<'_>]) -> Vec<u8> {
     let mut record = EncodedRecord::new();
     for &(table, key, value) in rows {
         encode_change(&mut record, Row { table: TableId(table), key, value });

@@ -254,36 +254,10 @@ impl Transaction {
 
     /// One attempt of [`commit_async`](Self::commit_async); `None` when there are no writes.
     pub(super) fn attempt(&mut self, wait: &mut CommitWait, waker: &Waker) -> Result<Option<Attempt>> {
-        let inner = &self.snapshot.inner;
-        inner.core().check_process()?;
-        inner.core().serve_futures()?;
-        let mut writes = inner.writes();
-        self.check_lease(&writes)?;
-        if let Some(token) = &self.admitted.token {
-            token.put(inner.core(), inner.begin_ts, &mut writes)?;
-        }
-        if writes.is_empty() {
-            return Ok(None);
-        }
-        let reads = inner.reads();
-        let schema = SchemaChanges::of(&writes);
-        let mut request = CommitRequest {
-            begin_ts: inner.begin_ts,
-            exclusive: self.admitted.exclusive.is_some(),
-            durability: self.admitted.durability,
-            busy_timeout: self.admitted.busy_timeout,
-            writes: &mut writes,
-            reads: reads.as_deref(),
-            schema,
-            token: self.admitted.token.as_ref(),
-            reserved: 0,
-            made: Made::default(),
-        };
-        let attempt = inner.core().attempt(&mut request, wait, waker);
-        if let Err(error) = &attempt {
-            self.lost(error, &writes);
-        }
-        attempt.map(Some)
+        let core = self.core();
+        core.check_process()?;
+        core.serve_futures()?;
+        self.ask(|core, request| core.attempt(request, wait, waker))
     }
 
     /// Refuses to commit once it was revoked.
@@ -324,6 +298,15 @@ impl Transaction {
 
     /// Has the writes installed; `None` when there are none.
     fn install(&mut self) -> Result<Option<Installed>> {
+        let installed = self.ask(Core::install);
+        self.snapshot.inner.writes().clear();
+        installed
+    }
+
+    /// Puts what the transaction wants to commit before the core, whether a thread or a future does so; `None` when there
+    /// are no writes.
+    #[inline]
+    fn ask<R>(&self, ask: impl FnOnce(&Core, &mut CommitRequest<'_>) -> Result<R>) -> Result<Option<R>> {
         let inner = &self.snapshot.inner;
         let mut writes = inner.writes();
         self.check_lease(&writes)?;
@@ -338,23 +321,25 @@ impl Transaction {
             reads.tidy();
         }
         let schema = SchemaChanges::of(&writes);
-        let installed = inner.core().install(&mut CommitRequest {
-            begin_ts: inner.begin_ts,
-            exclusive: self.admitted.exclusive.is_some(),
-            durability: self.admitted.durability,
-            busy_timeout: self.admitted.busy_timeout,
-            writes: &mut writes,
-            reads: reads.as_deref(),
-            token: self.admitted.token.as_ref(),
-            schema,
-            reserved: 0,
-            made: Made::default(),
-        });
-        if let Err(error) = &installed {
+        let answer = ask(
+            inner.core(),
+            &mut CommitRequest {
+                begin_ts: inner.begin_ts,
+                exclusive: self.admitted.exclusive.is_some(),
+                durability: self.admitted.durability,
+                busy_timeout: self.admitted.busy_timeout,
+                writes: &mut writes,
+                reads: reads.as_deref(),
+                token: self.admitted.token.as_ref(),
+                schema,
+                reserved: 0,
+                made: Made::default(),
+            },
+        );
+        if let Err(error) = &answer {
             self.lost(error, &writes);
         }
-        writes.clear();
-        installed.map(Some)
+        answer.map(Some)
     }
 
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next

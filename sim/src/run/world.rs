@@ -10,7 +10,7 @@ use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation}
 use braid::vfs::memory::SeededRandom;
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem, OpenMode, OpenOptions, ThreadSpawn};
-use braid::{Database, Error, JournalMode};
+use braid::{Database, Error, JournalMode, Timestamp};
 use braid_vfs::simulation::{self, Settings, SimulatedClock};
 use fastrand::Rng;
 
@@ -349,7 +349,7 @@ impl World {
         let there = self.tokens.iter().map(|(token, ts)| (token, Some(*ts)));
         for (token, place) in there.chain(gone) {
             match db.was_committed(token) {
-                Ok(found) if found.map(|ts| ts.get()) == place => {}
+                Ok(found) if found.map(Timestamp::get) == place => {}
                 Err(Error::Corrupt(_)) if self.damaged => {}
                 found => return Err(format!("`{token}` is {found:?} instead of {place:?}")),
             }

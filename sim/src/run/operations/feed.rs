@@ -54,7 +54,8 @@ pub(super) fn consume(session: &mut Session) {
         Err(error) => return session.met("a consumer's position", &error),
     };
     let stood = session.consumed.is_none_or(|consumed| consumed <= position);
-    if !(stood && session.shared.stood(&name, position)) && !session.shared.is_damaged() {
+    let stands = stood && session.shared.stood(&name, position);
+    if !stands && !session.shared.is_damaged() {
         let last = session.consumed;
         session.shared.wrong(format_args!("{name} stands at {position}, and last at {last:?}"));
     }

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use braid::{
-    Admission, Commit, Conflict, ConflictKind, Durability, Error, Isolation, RetryPolicy, TransactionOptions,
+    Admission, Commit, Conflict, ConflictKind, Durability, Error, Isolation, RetryPolicy, Timestamp,
+    TransactionOptions,
 };
 
 use super::Scope;
@@ -127,7 +128,9 @@ pub(super) fn ask_token(session: &mut Session) {
     }
     let (token, place) = known[session.rng.usize(0..known.len())].clone();
     match session.db.was_committed(&token) {
-        Ok(found) if found.map(|ts| ts.get()) == place => session.say(format_args!("  `{token}`: {found:?}")),
+        Ok(found) if found.map(Timestamp::get) == place => {
+            session.say(format_args!("  `{token}`: {found:?}"))
+        }
         Ok(found) => session.shared.wrong(format_args!("`{token}` is {found:?} instead of {place:?}")),
         Err(error) => session.met("a question for a token", &error),
     }
