@@ -129,7 +129,7 @@ pub(super) fn ask_token(session: &mut Session) {
     let (token, place) = known[session.rng.usize(0..known.len())].clone();
     match session.db.was_committed(&token) {
         Ok(found) if found.map(Timestamp::get) == place => {
-            session.say(format_args!("  `{token}`: {found:?}"))
+            session.say(format_args!("  `{token}`: {found:?}"));
         }
         Ok(found) => session.shared.wrong(format_args!("`{token}` is {found:?} instead of {place:?}")),
         Err(error) => session.met("a question for a token", &error),
