@@ -72,14 +72,29 @@ fn notes_tell_what_became_of_a_table() {
         [Change::Create(table(16, "a")), Change::Load(table(17, "b")), Change::Drop(table(18, "old")), put];
     assert_eq!(read(&made, &mut names).unwrap().unwrap(), expected);
 
-    // A new name is a row without a note.
-    let renamed = payload(&[(NAMES.0, b"a", None), (TABLES.0, &a, Some(b"z")), (16, b"k", None)]);
+    let renamed = payload(&[
+        (NAMES.0, b"a", None),
+        (TABLES.0, &a, Some(b"z")),
+        (TABLES.0, &id(16, b"\x04a"), None),
+        (16, b"k", None),
+    ]);
     let expected = [
         Change::Rename { table: table(16, "z"), from: Some(Arc::from("a")) },
         Change::Delete { table: table(16, "z"), key: b"k".to_vec() },
     ];
     assert_eq!(read(&renamed, &mut names).unwrap().unwrap(), expected);
-    let dropped = payload(&[(TABLES.0, &a, None)]);
+    // Another name for a moment is none, also where the table is dropped then.
+    let back =
+        payload(&[(TABLES.0, &a, Some(b"z")), (TABLES.0, &id(16, b"\x04z"), None), (16, b"k", Some(b"v"))]);
+    let put = Change::Put { table: table(16, "z"), key: b"k".to_vec(), value: b"v".to_vec() };
+    assert_eq!(read(&back, &mut names).unwrap().unwrap(), [put]);
+    // What it wrote before the drop has gone with the table.
+    let dropped = payload(&[
+        (TABLES.0, &a, None),
+        (TABLES.0, &id(16, b"\x03moment"), None),
+        (TABLES.0, &id(16, b"\x04z"), None),
+        (16, b"k", Some(b"v")),
+    ]);
     assert_eq!(read(&dropped, &mut names).unwrap().unwrap(), [Change::Drop(table(16, "z"))]);
 
     for quiet in [payload(&[]), payload(&[(CONSUMERS.0, b"c", Some(b"?")), (3, b"x", None)])] {

@@ -291,10 +291,14 @@ pub(super) fn listed(rows: &Rows) -> String {
 /// Rule 5, of an update that the commit refused.
 fn refused(model: &Model, one: &Transaction, key: &Key, own: &Own) -> Verdict {
     let Some(begin) = one.begin_ts else { return Ok(()) };
-    let may_be = model.values_since(key, begin).any(|(table, value)| {
-        own.get(table, key).is_some_and(|row| matches!(row, OwnRow::Updated(_)) && row.value(value).is_none())
-    });
-    if may_be { Ok(()) } else { Err(format!("the update of `{key:?}` could be made")) }
+    let refuses = |row: &OwnRow, before| matches!(row, OwnRow::Updated(_)) && row.value(before).is_none();
+    let may_be = model
+        .values_since(key, begin)
+        .any(|(table, value)| own.get(table, key).is_some_and(|row| refuses(row, value)));
+    // A table that it made itself is empty.
+    let own_tables = own.rows.iter().filter(|(table, _)| !model.tables.contains_key(table));
+    let in_own = own_tables.filter_map(|(_, rows)| rows.get(key)).any(|row| refuses(row, None));
+    if may_be || in_own { Ok(()) } else { Err(format!("the update of `{key:?}` could be made")) }
 }
 
 /// Rule 5.
