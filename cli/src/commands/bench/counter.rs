@@ -43,12 +43,15 @@ pub(crate) struct Args {
 enum By {
     /// Read the row, add one, write it: conflicts, and is tried again
     ReadModifyWrite,
+    /// Add one without looking at the row: made of what is there at the commit, and no conflict
+    Add,
 }
 
 impl By {
     fn name(self) -> &'static str {
         match self {
             Self::ReadModifyWrite => "read-modify-write",
+            Self::Add => "add",
         }
     }
 
@@ -60,6 +63,7 @@ impl By {
                 let value = number(tx.get(table, KEY)?)?;
                 tx.put(table, KEY, (value + 1).to_le_bytes())
             }
+            Self::Add => tx.add(table, KEY, 1),
         })?;
         Ok(outcome.attempts)
     }
