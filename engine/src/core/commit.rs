@@ -4,10 +4,12 @@
 //! outside the section                      inside it
 //! encode the record
 //! look through the sealed history
-//! look through what was read (reads.rs)
 //! find or create the written chains
+//! look through what was read (reads.rs)
+//! make the updates of what is newest (updates.rs)
 //!                                          poisoned? gate held? still this view?
 //!                                          validate against the active generation
+//!                                          make updates anew that were overtaken
 //!                                          take commit_ts, append the record, install the versions
 //! wait until what the commit asks,
 //! and what it follows, is durable
