@@ -395,6 +395,8 @@ fn a_position_counts_when_it_is_durable() {
     faults.inject(fault.call(move || late.acknowledge(to).unwrap()));
     db.checkpoint().unwrap();
     assert_eq!(consumer.position().unwrap(), to);
+    let kept = db.stats().feed.retained_bytes;
+    assert!(kept > 300_000, "{kept}: the position is not durable yet");
     let after = machine.crash(CrashChoice::KeepNone);
     drop((consumer, db));
     let db = Database::open_in(Env::with_files(Arc::new(after)), "/db", options()).unwrap();

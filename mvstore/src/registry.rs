@@ -65,7 +65,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use braid_vfs::planted;
-use braid_vfs::sync::{Arc, schedule_point};
+use braid_vfs::sync::Arc;
 
 pub use self::lease::{HeldView, Lease, LeasedRegistration, Revoked};
 use self::pin::Pin;
@@ -338,10 +338,6 @@ impl<V> SnapshotRegistry<V> {
         let open = slot.lease.lock();
         if !open.as_ref().is_some_and(|open| Arc::ptr_eq(open, lease)) {
             return None;
-        }
-        if planted!(PinLetGoFirst) {
-            slot.settle(Pin::REVOKED);
-            schedule_point();
         }
         if planted!(RevokedNotTold) {
             slot.settle(Pin::REVOKED);

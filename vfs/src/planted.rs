@@ -261,8 +261,6 @@ mod bugs {
         NotesNotRead,
         /// The notes of recent commits drop the older half and do not say so.
         NotesForgotten,
-        /// A revoked snapshot stops counting before it is told that it is revoked.
-        PinLetGoFirst,
         /// A snapshot stops counting for what is kept, and goes on reading.
         RevokedNotTold,
         /// A read looks whether its snapshot was revoked before it reads, and not after.

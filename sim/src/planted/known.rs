@@ -473,7 +473,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("NotesNotRead", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
     ("NotesForgotten", &["engine core::recent::tests::it_is_bounded_and_says_what_it_has_dropped"]),
     ("HorizonAfterView", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
-    ("PinLetGoFirst", &["sim run --seeds 0..4000"]),
     (
         "RevokedNotTold",
         &[
