@@ -239,10 +239,11 @@ fn loom_a_watcher_is_woken_by_what_it_has_not_seen() {
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let known = assert_honest(&shared);
-            if shared.1.watch(1, known, &waker) {
+            // There is one commit: after it nothing more comes.
+            if known == Lsn::ZERO && shared.1.watch(1, known, &waker) {
                 woken.wait();
             }
-            assert!(shared.1.durable() > known || shared.1.is_poisoned() || known > Lsn::ZERO);
+            assert!(shared.1.durable() > Lsn::ZERO || shared.1.is_poisoned());
             let _committed = committer.join().unwrap();
             server.stop();
         });
