@@ -198,7 +198,7 @@ impl Core {
 
     /// The writing half, or why there is none.
     pub(crate) fn writer(&self) -> Result<&Writer> {
-        self.writer.as_ref().ok_or(Error::ReadOnly)
+        self.writer.as_ref().ok_or_else(|| Error::ReadOnly)
     }
 
     /// What can be read of the log; `None` where there is none yet.
