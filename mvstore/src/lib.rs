@@ -20,6 +20,7 @@ mod found;
 mod generation;
 mod index;
 mod key;
+mod rare;
 mod registry;
 mod replay;
 mod resolve;
@@ -37,6 +38,7 @@ pub use fold::FoldIter;
 pub use found::Found;
 pub use generation::{Generation, InstallRights, UnusedGeneration};
 pub use key::{RowKey, TableId};
+pub use rare::Rare;
 pub use registry::{
     HeldView, Lease, LeasedRegistration, Registration, Revoked, SnapshotInfo, SnapshotKind, SnapshotRegistry,
     SnapshotSource, TooManySnapshots,

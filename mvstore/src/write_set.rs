@@ -24,7 +24,7 @@ pub use self::savepoints::SavepointId;
 use self::savepoints::{Before, ENTRY_OVERHEAD, Entry, MARK_BYTES, Savepoints};
 use crate::chain::Pending;
 use crate::key::Probe;
-use crate::{Direction, Found, TableId, Timestamp};
+use crate::{Direction, Found, Rare, TableId, Timestamp};
 
 /// What a row costs in memory beside the bytes of its key and value.
 const ROW_OVERHEAD: usize = 72;
@@ -37,8 +37,8 @@ pub struct WriteSet {
     tables: SmallVec<[TableId; 2]>,
     bytes: usize,
     version: u64,
-    /// What most transactions have none of. `None` until it is needed.
-    aside: Option<Box<Aside>>,
+    /// What most transactions have none of.
+    aside: Rare<Aside>,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl WriteSet {
         if before.is_none() {
             self.forget_update(table, key);
         }
-        if let Some(aside) = &mut self.aside
+        if let Some(aside) = &mut *self.aside
             && !(planted!(DeleteNotUndone) && deleted)
         {
             aside.savepoints.record(table, key, before);
@@ -188,7 +188,7 @@ impl WriteSet {
                 emptied.push(table);
             }
         }
-        self.aside = Some(aside);
+        *self.aside = Some(aside);
         self.version += u64::from(!planted!(RollbackUnnoticed));
         let has_rows = |table: &TableId| {
             let (from, to) = table_bounds(*table, Bound::Unbounded, Bound::Unbounded);
@@ -305,12 +305,14 @@ impl WriteSet {
 
     /// Changes with every write, with [`rollback_to`](WriteSet::rollback_to), and with [`clear`](WriteSet::clear).
     #[must_use]
+    #[inline]
     pub fn version(&self) -> u64 {
         self.version
     }
 
     /// The tables that it has written to, ascending.
     #[must_use]
+    #[inline]
     pub fn tables(&self) -> &[TableId] {
         &self.tables
     }
@@ -321,7 +323,7 @@ impl WriteSet {
         self.tables.clear();
         self.bytes = 0;
         self.version += 1;
-        self.aside = None;
+        self.aside.clear();
     }
 
     /// The keys as they are stored, in order.

@@ -266,6 +266,7 @@ impl EncodedRecord {
     }
 
     /// Of all that is there.
+    #[inline(always)]
     fn checksum(&self) -> u32 {
         if self.held.len == 0 {
             return payload_checksum(self.bytes.get(HEADER_BYTES..).unwrap_or_default());

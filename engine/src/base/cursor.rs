@@ -238,7 +238,7 @@ impl BaseCursor {
 
     /// Moves to the next row in `direction`, if the run since the last [`set_run`](Self::set_run) goes so far. Any other
     /// move ends the run.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step_in_run(&mut self, direction: Direction) -> bool {
         let row = match direction {
             Direction::Forward => self.row + 1,

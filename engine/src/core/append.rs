@@ -135,7 +135,7 @@ fn try_append(
     record: &mut EncodedRecord,
     tag: Timestamp,
 ) -> Result<Result<Lsn, AppendError>, Left> {
-    let appender = section.appender.as_mut().ok_or(Error::Poisoned)?;
+    let Some(appender) = section.appender.as_mut() else { return Err(Error::Poisoned.into()) };
     let appended = appender.append(record, tag.get());
     if planted!(FullDiskIgnored) && matches!(appended, Err(AppendError::Io(_))) {
         return Ok(Ok(appender.log().appended()));

@@ -227,7 +227,8 @@ impl Core {
         }
     }
 
-    #[inline]
+    /// One try; a part of both callers, of which threads' is hot and futures' may be.
+    #[inline(always)]
     pub(super) fn try_to_install(
         &self,
         writer: &Writer,
@@ -238,10 +239,22 @@ impl Core {
         if request.writes.updates() == 0 {
             self.try_install::<false>(writer, request, record, reads)
         } else {
-            self.try_install::<true>(writer, request, record, reads)
+            self.try_install_updates(writer, request, record, reads)
         }
     }
 
+    #[inline(never)]
+    fn try_install_updates(
+        &self,
+        writer: &Writer,
+        request: &mut CommitRequest<'_>,
+        record: &mut EncodedRecord,
+        reads: &mut ReadsLook<'_>,
+    ) -> Result<Installed, Left> {
+        self.try_install::<true>(writer, request, record, reads)
+    }
+
+    #[inline(always)]
     fn try_install<const UPDATES: bool>(
         &self,
         writer: &Writer,
@@ -255,7 +268,9 @@ impl Core {
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);
-        self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
+        if let Some(horizon) = horizon {
+            self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
+        }
         let mut updates = match fetched {
             Some(fetched) => Some(fetched.guess(&view, request, record, &guard)?),
             None => None,
@@ -273,7 +288,9 @@ impl Core {
             self.apply_schema(request, section.clock.last());
         }
         self.validate_active(&prepared, request)?;
-        self.validate_reads_inside(section, &view, request, reads)?;
+        if request.reads.is_some() {
+            self.validate_reads_inside(section, &view, request, reads)?;
+        }
         if let Some(updates) = &mut updates {
             updates.catch_up(self, request, record)?;
         }

@@ -72,6 +72,7 @@ impl Drop for ReadsLook<'_> {
 
 impl Core {
     /// Before the view is taken: up to where a look in it will reach; `None` when there is nothing to look at.
+    #[inline]
     pub(super) fn reads_horizon(
         &self,
         request: &CommitRequest<'_>,
@@ -95,9 +96,9 @@ impl Core {
         prepared: &Prepared<'_>,
         request: &CommitRequest<'_>,
         look: &mut ReadsLook<'_>,
-        horizon: Option<Timestamp>,
+        horizon: Timestamp,
     ) -> Result<()> {
-        let (Some(reads), Some(horizon)) = (request.reads, horizon) else { return Ok(()) };
+        let Some(reads) = request.reads else { return Ok(()) };
         // A write that has lost is the nearer reason, and soon found.
         self.validate_writes(prepared, request)?;
         let horizon = if planted!(HorizonAfterView) { self.installed_ts() } else { horizon };
@@ -229,7 +230,9 @@ mod tests {
         before();
         let guard = pin();
         let prepared = view.active.prepare(request.writes, &guard);
-        core.validate_reads_outside(&view, &prepared, &request, &mut look, horizon)?;
+        if let Some(horizon) = horizon {
+            core.validate_reads_outside(&view, &prepared, &request, &mut look, horizon)?;
+        }
         meanwhile();
         let section = writer.section.lock();
         let view = core.current_view();

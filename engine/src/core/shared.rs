@@ -198,7 +198,11 @@ impl Core {
 
     /// The writing half, or why there is none.
     pub(crate) fn writer(&self) -> Result<&Writer> {
-        self.writer.as_ref().ok_or(Error::ReadOnly)
+        // An error made ahead, by `ok_or`, would have to be dropped by everybody who has no use for it.
+        match &self.writer {
+            Some(writer) => Ok(writer),
+            None => Err(Error::ReadOnly),
+        }
     }
 
     /// What can be read of the log; `None` where there is none yet.

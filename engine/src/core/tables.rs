@@ -108,6 +108,7 @@ impl TableInfo {
     }
 
     /// Whether a snapshot at `ts` is too new to see the table, or too old.
+    #[inline]
     pub(crate) fn is_missing_at(&self, ts: Timestamp) -> bool {
         ts.get() >= self.dropped_at.load(Ordering::Acquire)
             || (ts.get() < self.visible_from.load(Ordering::Acquire) && !planted!(LoadSeenEarly))
@@ -292,6 +293,7 @@ impl Tables {
     }
 
     /// Whether any table was dropped or renamed after `begin_ts`.
+    #[inline]
     pub(crate) fn any_withdrawn_after(&self, begin_ts: Timestamp) -> bool {
         self.last_withdrawal.load(Ordering::Acquire) > begin_ts.get()
     }

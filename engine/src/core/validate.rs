@@ -49,12 +49,16 @@ impl Core {
     }
 
     /// In the commit section: the write set against everything else.
+    #[inline(always)]
     pub(super) fn validate_active(&self, prepared: &Prepared<'_>, request: &CommitRequest<'_>) -> Result<()> {
-        self.validate_schema(request)?;
+        if self.tables.any_withdrawn_after(request.begin_ts) {
+            self.validate_schema(request)?;
+        }
         self.validate_writes(prepared, request)
     }
 
     /// The write set against the active generation.
+    #[inline(always)]
     pub(super) fn validate_writes(&self, prepared: &Prepared<'_>, request: &CommitRequest<'_>) -> Result<()> {
         if let Some(lost) = prepared.first_conflict(request.begin_ts) {
             let kind = ConflictKind::WriteWrite;
@@ -66,8 +70,9 @@ impl Core {
     /// A table that was dropped after the transaction began takes no more rows, and what a `Serializable` transaction read
     /// of it no longer holds. The same goes for one that was renamed: whoever meant the table of that name may mean
     /// another one now.
+    #[cold]
     fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
-        if !self.tables.any_withdrawn_after(request.begin_ts) || planted!(DropNotValidated) {
+        if planted!(DropNotValidated) {
             return Ok(());
         }
         let written = request.writes.tables().iter().copied();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use braid_mvstore::Rare;
 use braid_vfs::sync::Arc;
 
 use super::RetryPolicy;
@@ -45,6 +46,7 @@ impl Losses<'_> {
 }
 
 impl Drop for Losses<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.core.counters.max_attempts.raise(u64::from(self.attempts));
         // Who lost nothing pays nothing.
@@ -67,20 +69,12 @@ pub(crate) fn transact<T>(
     let mut losses = Losses { core, attempts: 0, lost: 0, won: false };
     loop {
         losses.attempts += 1;
-        let mut options = policy.transaction.clone();
-        if losses.attempts > policy.exclusive_after && options.admission != Admission::Immediate {
-            options.admission = Admission::Immediate;
-            core.counters.escalations.add(1);
+        let mut own_options = Rare::default();
+        if losses.lost > 0 || losses.attempts > policy.exclusive_after {
+            *own_options = Some(options_after(core, policy, &losses, attempt_began.saturating_sub(began)));
         }
-        if losses.lost > 0
-            && let Some(deadline) = policy.deadline
-        {
-            // It waits for its turn no longer than for anything else.
-            let left = deadline.saturating_sub(attempt_began.saturating_sub(began));
-            let timeout = options.busy_timeout.unwrap_or(core.options.busy_timeout);
-            options.busy_timeout = Some(timeout.min(left));
-        }
-        let error = match attempt(handle, &options, &mut body) {
+        let options = own_options.as_deref().unwrap_or(&policy.transaction);
+        let error = match attempt(handle, options, &mut body) {
             Ok((value, commit, exclusive)) => {
                 losses.won = true;
                 let attempts = losses.attempts;
@@ -114,6 +108,29 @@ pub(crate) fn transact<T>(
             waited += attempt_began.saturating_sub(lost_at);
         }
     }
+}
+
+/// The options of an attempt that are not simply the policy's: one after some losses, or one that is to be exclusive.
+#[cold]
+fn options_after(
+    core: &Core,
+    policy: &RetryPolicy,
+    losses: &Losses<'_>,
+    elapsed: Duration,
+) -> Box<TransactionOptions> {
+    let mut options = Box::new(policy.transaction.clone());
+    if losses.attempts > policy.exclusive_after && options.admission != Admission::Immediate {
+        options.admission = Admission::Immediate;
+        core.counters.escalations.add(1);
+    }
+    if losses.lost > 0
+        && let Some(deadline) = policy.deadline
+    {
+        // It waits for its turn no longer than for anything else.
+        let timeout = options.busy_timeout.unwrap_or(core.options.busy_timeout);
+        options.busy_timeout = Some(timeout.min(deadline.saturating_sub(elapsed)));
+    }
+    options
 }
 
 fn attempt<T>(

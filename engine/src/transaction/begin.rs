@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use braid_mvstore::{Registration, SnapshotKind};
+use braid_mvstore::{Rare, Registration, SnapshotKind};
 use braid_vfs::sync::Arc;
 
-use super::inner::Inner;
+use super::inner::{Hold, Inner};
 use super::snapshot::Snapshot;
-use super::write::{Admitted, Transaction};
+use super::write::{Admitted, Extras, Transaction};
 use crate::core::{Core, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -39,7 +39,10 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     let timeout = options.busy_timeout.unwrap_or(core.options.busy_timeout);
     let track_reads = options.isolation == Isolation::Serializable;
     let name = options.name.as_deref();
-    let token = options.token.as_ref().map(|token| Token::new(core, token)).transpose()?;
+    let mut extras = Rare::default();
+    if options.name.is_some() || options.token.is_some() {
+        *extras = Some(extras_of(core, options)?);
+    }
     let concurrent = match options.admission {
         Admission::Immediate => None,
         Admission::Concurrent | Admission::ByMode => {
@@ -57,7 +60,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
         }
     };
     let snapshot = Snapshot::new(inner);
-    if let Some(token) = &token
+    if let Some(token) = extras.as_ref().and_then(|extras| extras.token.as_ref())
         && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
     {
         // What a write transaction sees may not stand yet.
@@ -68,12 +71,17 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
         snapshot,
         Admitted {
             exclusive,
-            token,
             durability: options.durability.unwrap_or(core.options.durability),
             busy_timeout: timeout,
-            name: options.name.clone(),
+            extras,
         },
     ))
+}
+
+#[cold]
+fn extras_of(core: &Core, options: &TransactionOptions) -> Result<Box<Extras>> {
+    let token = options.token.as_ref().map(|token| Token::new(core, token)).transpose()?;
+    Ok(Box::new(Extras { token, name: options.name.clone(), created: Vec::new() }))
 }
 
 /// `None` when the mode admits no concurrent transaction. Registers first and looks at the mode second; see
@@ -115,21 +123,17 @@ fn register(
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }
-    if let Some(terms) = terms {
-        return Ok(lease(handle, registration, track_reads, terms));
-    }
-    Ok(Inner::plain(handle, registration, track_reads))
+    let begin_ts = registration.begin_ts();
+    let hold = match terms {
+        None => Hold::Plain(registration),
+        Some(terms) => lease(core, registration, terms),
+    };
+    Ok(Inner::new(handle, begin_ts, hold, track_reads))
 }
 
 #[cold]
-fn lease(
-    handle: &Arc<Handle>,
-    registration: Registration<View>,
-    track_reads: bool,
-    terms: LeaseTerms,
-) -> Arc<Inner> {
-    let core = handle.core();
+fn lease(core: &Core, registration: Registration<View>, terms: LeaseTerms) -> Hold {
     let leased = core.registry.lease(registration, terms.max_age_nanos());
     core.watch_lease(terms);
-    Inner::leased(handle, leased, track_reads)
+    Hold::Leased(leased)
 }

@@ -131,7 +131,7 @@ impl Transaction {
             return Err(Error::TableExists(name.to_owned()));
         }
         let info = inner.core().tables.begin_creation(name, inner.as_maker())?;
-        self.created.push(Arc::clone(&info));
+        self.note_creation(Arc::clone(&info));
         self.snapshot.inner.write_names(info.id, name, Note::Created)?;
         Ok(Table::new(info, name))
     }

@@ -153,13 +153,16 @@ impl Cursor {
         self.seek_within(from, direction, Bound::Unbounded)
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, direction: Direction) -> Result<bool> {
-        // That the table is there was seen when the cursor came to the run, and holds for the whole snapshot.
-        if self.inner.is_live() && !self.tracked && self.layers.step_in_run(Some(&self.inner), direction) {
-            return Ok(true);
-        }
-        self.step_within(direction, Bound::Unbounded)
+        if self.step_in_run(direction) { Ok(true) } else { self.step_out_of_run(direction, Bound::Unbounded) }
+    }
+
+    /// Goes one row on where nothing but the base is to be looked at, and nothing to be noted; whether it did. That the
+    /// table is there was seen when the cursor came to the run, and holds for the whole snapshot.
+    #[inline(always)]
+    fn step_in_run(&mut self, direction: Direction) -> bool {
+        self.inner.is_live() && !self.tracked && self.layers.step_in_run(Some(&self.inner), direction)
     }
 
     /// Goes to the first row from `from` on in `direction`, for one to whom rows beyond `limit` mean nothing: whether there
@@ -179,9 +182,17 @@ impl Cursor {
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
-    /// The same, one row on. Not a part of [`step`](Self::step), so that this stays small.
-    #[inline(never)]
+    /// The same, one row on.
     pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
+        if self.step_in_run(direction) {
+            return Ok(!is_beyond(self.layers.key(), direction, limit));
+        }
+        self.step_out_of_run(direction, limit)
+    }
+
+    /// Not a part of the steps in a run, so that these stay small.
+    #[inline(never)]
+    fn step_out_of_run(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
         self.inner.check(&self.table)?;
         if self.layers.has_ended(direction) {
             return Ok(false);

@@ -62,36 +62,16 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn plain(
-        handle: &Arc<Handle>,
-        registration: Registration<View>,
-        track_reads: bool,
-    ) -> Arc<Self> {
+    pub(super) fn new(handle: &Arc<Handle>, begin_ts: Timestamp, hold: Hold, track_reads: bool) -> Arc<Self> {
+        let state = if matches!(hold, Hold::Leased(_)) { state::LEASED } else { state::OPEN };
         Arc::new(Self {
             handle: Arc::clone(handle),
-            begin_ts: registration.begin_ts(),
-            hold: Hold::Plain(registration),
+            begin_ts,
+            hold,
             writes: Mutex::new(WriteSet::new()),
             writes_version: AtomicU64::new(0),
             reads: track_reads.then(Mutex::default),
-            state: AtomicU8::new(state::OPEN),
-        })
-    }
-
-    #[cold]
-    pub(super) fn leased(
-        handle: &Arc<Handle>,
-        leased: LeasedRegistration<View>,
-        track_reads: bool,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            handle: Arc::clone(handle),
-            begin_ts: leased.begin_ts(),
-            hold: Hold::Leased(leased),
-            writes: Mutex::new(WriteSet::new()),
-            writes_version: AtomicU64::new(0),
-            reads: track_reads.then(Mutex::default),
-            state: AtomicU8::new(state::LEASED),
+            state: AtomicU8::new(state),
         })
     }
 
@@ -243,22 +223,25 @@ impl Inner {
     }
 
     /// Lets the snapshot go.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&mut self) {
-        match std::mem::replace(&mut self.hold, Hold::Over) {
-            Hold::Plain(registration) => {
-                let core = self.handle.core();
-                drop(core.registry.end(registration, &**core));
-            }
-            Hold::Leased(leased) => self.end_leased(leased),
-            Hold::Over => {}
+        match self.hold {
+            Hold::Plain(_) => {}
+            Hold::Leased(_) => return self.end_leased(),
+            Hold::Over => return,
+        }
+        if let Hold::Plain(registration) = std::mem::replace(&mut self.hold, Hold::Over) {
+            let core = self.handle.core();
+            drop(core.registry.end(registration, &**core));
         }
     }
 
     #[cold]
-    fn end_leased(&self, leased: LeasedRegistration<View>) {
-        let core = self.handle.core();
-        drop(core.registry.end_leased(leased, &**core));
+    fn end_leased(&mut self) {
+        if let Hold::Leased(leased) = std::mem::replace(&mut self.hold, Hold::Over) {
+            let core = self.handle.core();
+            drop(core.registry.end_leased(leased, &**core));
+        }
     }
 
     pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
@@ -440,6 +423,7 @@ impl Inner {
 }
 
 impl Drop for Inner {
+    #[inline(always)]
     fn drop(&mut self) {
         self.end();
     }

@@ -290,7 +290,7 @@ impl Layers {
     }
 
     /// The current row's value, as it was when the merge came to it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(&self) -> Result<Option<&[u8]>> {
         match self.place {
             Place::Row(Layer::Base) => match &self.base {
@@ -303,7 +303,7 @@ impl Layers {
     }
 
     /// The current row's key and value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
         match (self.place, &self.base) {
             (Place::Row(Layer::Base), Some(base)) => {

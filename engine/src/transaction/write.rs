@@ -4,7 +4,7 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::task::Waker;
 use std::time::Duration;
 
-use braid_mvstore::{Direction, TableId, Timestamp, WriteSet};
+use braid_mvstore::{Direction, Rare, TableId, Timestamp, WriteSet};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
@@ -28,10 +28,18 @@ use crate::tokens::Token;
 pub(super) struct Admitted {
     /// The gate, if the transaction holds it.
     pub(super) exclusive: Option<Exclusive>,
-    pub(super) token: Option<Token>,
     pub(super) durability: Durability,
     pub(super) busy_timeout: Duration,
+    pub(super) extras: Rare<Extras>,
+}
+
+/// What most transactions have none of.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) token: Option<Token>,
     pub(super) name: Option<Arc<str>>,
+    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
+    pub(super) created: Vec<Arc<TableInfo>>,
 }
 
 /// A write transaction: a [`Snapshot`] with private writes on top, which the commit makes everybody's, or nobody's.
@@ -58,8 +66,6 @@ pub(super) struct Admitted {
 pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
-    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
-    pub(super) created: Vec<Arc<TableInfo>>,
     over: bool,
 }
 
@@ -73,7 +79,7 @@ impl Deref for Transaction {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, admitted: Admitted) -> Self {
-        Self { snapshot, admitted, created: Vec::new(), over: false }
+        Self { snapshot, admitted, over: false }
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -207,13 +213,16 @@ impl Transaction {
         let installed = self.install();
         self.let_go();
         let core = self.snapshot.inner.core();
-        if let Err(Error::AlreadyCommitted { timestamp }) = installed {
-            // The other one may not stand yet.
-            core.acknowledge_reads(timestamp)?;
-        }
-        match installed? {
-            None => core.acknowledge_reads(self.snapshot.inner.begin_ts),
-            Some(installed) => {
+        match installed {
+            Err(error) => {
+                if let Error::AlreadyCommitted { timestamp } = error {
+                    // The other one may not stand yet.
+                    core.acknowledge_reads(timestamp)?;
+                }
+                Err(error)
+            }
+            Ok(None) => core.acknowledge_reads(self.snapshot.inner.begin_ts),
+            Ok(Some(installed)) => {
                 let commit = core.acknowledge(installed)?;
                 core.counters.commits.add(1);
                 Ok(commit)
@@ -257,7 +266,7 @@ impl Transaction {
         let core = self.core();
         core.check_process()?;
         core.serve_futures()?;
-        self.ask(|core, request| core.attempt(request, wait, waker))
+        self.ask(&mut self.snapshot.inner.writes(), |core, request| core.attempt(request, wait, waker))
     }
 
     /// Refuses to commit once it was revoked.
@@ -276,7 +285,8 @@ impl Transaction {
         let time = between(inner.started_at(), core.now_nanos());
         let wasted =
             WastedWork::new(time, (writes.written() + writes.updates()) as u64, writes.bytes() as u64);
-        core.lost(error, &Loss { name: self.admitted.name.as_deref(), wasted });
+        let name = self.admitted.extras.as_ref().and_then(|extras| extras.name.as_deref());
+        core.lost(error, &Loss { name, wasted });
     }
 
     /// The end of the transaction, after its last attempt.
@@ -286,6 +296,11 @@ impl Transaction {
         self.snapshot.inner.writes().clear();
         self.let_go();
         handle
+    }
+
+    /// Remembers a table that it made.
+    pub(super) fn note_creation(&mut self, table: Arc<TableInfo>) {
+        self.admitted.extras.get_or_insert_default().created.push(table);
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
@@ -298,20 +313,25 @@ impl Transaction {
 
     /// Has the writes installed; `None` when there are none.
     fn install(&mut self) -> Result<Option<Installed>> {
-        let installed = self.ask(Core::install);
-        self.snapshot.inner.writes().clear();
+        let mut writes = self.snapshot.inner.writes();
+        let installed = self.ask(&mut writes, Core::install);
+        writes.clear();
         installed
     }
 
     /// Puts what the transaction wants to commit before the core, whether a thread or a future does so; `None` when there
     /// are no writes.
     #[inline]
-    fn ask<R>(&self, ask: impl FnOnce(&Core, &mut CommitRequest<'_>) -> Result<R>) -> Result<Option<R>> {
+    fn ask<R>(
+        &self,
+        writes: &mut WriteSet,
+        ask: impl FnOnce(&Core, &mut CommitRequest<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
         let inner = &self.snapshot.inner;
-        let mut writes = inner.writes();
-        self.check_lease(&writes)?;
-        if let Some(token) = &self.admitted.token {
-            token.put(inner.core(), inner.begin_ts, &mut writes)?;
+        self.check_lease(writes)?;
+        let token = self.admitted.extras.as_ref().and_then(|extras| extras.token.as_ref());
+        if let Some(token) = token {
+            token.put(inner.core(), inner.begin_ts, writes)?;
         }
         if writes.is_empty() {
             return Ok(None);
@@ -320,7 +340,7 @@ impl Transaction {
         if let Some(reads) = reads.as_mut().filter(|reads| !reads.is_small()) {
             reads.tidy();
         }
-        let schema = SchemaChanges::of(&writes);
+        let schema = SchemaChanges::of(writes);
         let answer = ask(
             inner.core(),
             &mut CommitRequest {
@@ -328,16 +348,16 @@ impl Transaction {
                 exclusive: self.admitted.exclusive.is_some(),
                 durability: self.admitted.durability,
                 busy_timeout: self.admitted.busy_timeout,
-                writes: &mut writes,
+                writes,
                 reads: reads.as_deref(),
-                token: self.admitted.token.as_ref(),
+                token,
                 schema,
                 reserved: 0,
                 made: Made::default(),
             },
         );
         if let Err(error) = &answer {
-            self.lost(error, &writes);
+            self.lost(error, writes);
         }
         answer.map(Some)
     }
@@ -346,7 +366,7 @@ impl Transaction {
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
         self.snapshot.inner.close();
-        if !self.created.is_empty() {
+        if self.admitted.extras.is_some() {
             self.end_creations();
         }
         match Arc::get_mut(&mut self.snapshot.inner) {
@@ -358,8 +378,9 @@ impl Transaction {
 
     #[cold]
     fn end_creations(&mut self) {
-        for table in self.created.drain(..) {
-            self.snapshot.inner.core().tables.end_creation(&table);
+        let created = self.admitted.extras.as_mut().map(|extras| std::mem::take(&mut extras.created));
+        for table in created.into_iter().flatten() {
+            self.core().tables.end_creation(&table);
         }
     }
 

@@ -190,7 +190,7 @@ impl WriteSet {
 
     /// Takes the update of a row that is written: the write replaces it.
     pub(super) fn forget_update(&mut self, table: TableId, key: &[u8]) {
-        let Some(aside) = &mut self.aside else { return };
+        let Some(aside) = &mut *self.aside else { return };
         if let Some(before) = aside.late.remove(&Probe::new(table, key)) {
             self.bytes -= before.bytes() + key.len() + ROW_OVERHEAD;
             aside.savepoints.record_update(table, key, Some(before));

@@ -52,6 +52,7 @@ impl<V> Default for Rows<V> {
 }
 
 impl<V> Rows<V> {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Array(rows) => rows.len(),

@@ -169,13 +169,13 @@ impl Page {
     }
 
     /// The slots.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
         self.bytes()[self.slots_range()].as_chunks().0
     }
 
     /// Where a row is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn row_place(&self, row: usize) -> RowPlace {
         let slots = self.slots();
         let (start, key_len, overflow) = decode_slot(&slots[row]);
@@ -184,7 +184,7 @@ impl Page {
     }
 
     /// Puts the part of a row's key behind the prefix after what is in `key`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append_suffix(&self, place: &RowPlace, key: &mut Vec<u8>) {
         let suffix = &self.bytes()[place.start..place.key_end];
         // A copy of a fixed length is two instructions and not a call; most keys are no longer.
