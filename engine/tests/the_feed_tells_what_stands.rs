@@ -411,3 +411,31 @@ fn it_may_go_to_another_thread() {
     is_send::<braid::Consumer>();
     is_send::<braid::NextChanges<'_>>();
 }
+
+/// Its row is written over again and again while the other who registers it looks for it.
+#[test]
+fn two_that_register_one_consumer_both_have_it() {
+    let options = Options { durability: Durability::Deferred, ..Options::default() };
+    let db = Database::in_memory_with(options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let commits: Vec<_> = (0..20).map(|row| db.put(&table, "k", [row]).unwrap().timestamp).collect();
+    for round in 0..300 {
+        let name = round.to_string();
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    both.wait();
+                    let consumer = db.consumer(&name, Timestamp::ZERO).unwrap();
+                    commits.iter().for_each(|ts| consumer.acknowledge(*ts).unwrap());
+                });
+            }
+        });
+        let known = db.consumers().unwrap();
+        assert_eq!(known.iter().map(|one| &one.name).collect::<Vec<_>>(), [&name]);
+        assert_eq!(Some(&known[0].position), commits.last());
+        assert!(db.remove_consumer(&name).unwrap());
+        assert!(db.consumers().unwrap().is_empty());
+    }
+}
