@@ -252,6 +252,20 @@ fn a_consumer_that_never_comes_back_does_not_fill_the_disk() {
     consumer.acknowledge(db.snapshot().unwrap().timestamp()).unwrap();
     db.put(&db.table("t").unwrap(), "on", "again").unwrap();
     assert_eq!(lines(&mut consumer.changes().unwrap()), ["t[on]=again"], "it may begin anew from a snapshot");
+
+    // From then on the log is kept for it as before.
+    let table = db.table("t").unwrap();
+    for row in 0..20_u8 {
+        db.put(&table, [row], [row; 20_000]).unwrap();
+        db.checkpoint().unwrap();
+    }
+    assert!(!db.consumers().unwrap()[0].lost);
+    assert_eq!(rest(&mut consumer.changes().unwrap()).len(), 21);
+    drop((table, db));
+    let db = open();
+    assert!(!db.consumers().unwrap()[0].lost);
+    let consumer = db.consumer("dead", Timestamp::ZERO).unwrap();
+    assert_eq!(rest(&mut consumer.changes().unwrap()).len(), 21);
 }
 
 #[derive(Default)]

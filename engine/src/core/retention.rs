@@ -85,7 +85,8 @@ pub struct ConsumerInfo {
     pub lag_bytes: u64,
     /// How far its position is behind the newest commit. Timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
-    /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone).
+    /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
+    /// a timestamp after which the log is there.
     pub lost: bool,
 }
 
@@ -202,10 +203,17 @@ impl Retention {
 
     /// A consumer has acknowledged `position`, by a commit before `end`.
     pub(crate) fn advance_consumer(&self, name: &str, position: Anchor, end: Lsn, durable: Lsn) {
-        if let Some(kept) = self.state.lock().consumers.get_mut(name)
+        let mut state = self.state.lock();
+        let kept_from = state.kept_from;
+        if let Some(kept) = state.consumers.get_mut(name)
             && position.timestamp > kept.newest.timestamp
         {
-            kept.acknowledge(position, end, durable);
+            if kept.lost && position.lsn >= kept_from {
+                // If a power cut takes this back, it is as lost as it was.
+                *kept = Kept::new(position);
+            } else {
+                kept.acknowledge(position, end, durable);
+            }
         }
     }
 

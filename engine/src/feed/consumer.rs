@@ -113,8 +113,9 @@ impl Consumer {
         Changes::new(handle.core(), position.timestamp, Some(Arc::clone(&self.trail)))
     }
 
-    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed): everything
-    /// up to there is done with, and is not kept for this consumer any more. An earlier one than the position changes
+    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed), or that of a
+    /// snapshot that was read instead: everything up to there is done with, and is not kept for this consumer any more.
+    /// So one goes on whose history was given up. An earlier one than the position changes
     /// nothing.
     ///
     /// This is a transaction of its own, with the durability of the database. Seldom is enough: what was not acknowledged
@@ -137,17 +138,19 @@ impl Consumer {
                 limit: newest.get(),
             });
         }
-        let lsn = self.trail.before(timestamp).unwrap_or(position.lsn).max(position.lsn);
+        // Where it did not read so far itself, after a snapshot say, others may know a position.
+        let retention = &core.writer()?.retention;
+        let known = [self.trail.before(timestamp), retention.anchor_before(timestamp)];
+        let lsn = known.into_iter().flatten().fold(position.lsn, Lsn::max);
         let position = Anchor { timestamp, lsn };
         let stored = transact(&handle, &RetryPolicy::default(), |tx| match stored(tx, &self.name)? {
             Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
             Some(_) => put(tx, &self.name, position).map(|()| true),
             None => Err(Error::NoSuchConsumer(self.name.to_string())),
         })?;
-        let writer = core.writer()?;
         if stored.value {
-            let (end, durable) = (writer.log.appended(), writer.log.durable());
-            writer.retention.advance_consumer(&self.name, position, end, durable);
+            let log = &core.writer()?.log;
+            retention.advance_consumer(&self.name, position, log.appended(), log.durable());
         }
         Ok(())
     }
