@@ -453,3 +453,20 @@ fn two_that_register_one_consumer_both_have_it() {
         assert!(db.consumers().unwrap().is_empty());
     }
 }
+
+/// It has no log: who goes on there from where a consumer stood would miss what came between.
+#[test]
+fn a_backup_knows_no_consumers() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path().join("db")).unwrap();
+    let table = db.table("t").unwrap();
+    let consumer = db.consumer("c", db.snapshot().unwrap().timestamp()).unwrap();
+    db.put(&table, "missed", "1").unwrap();
+    let backup = db.backup(folder.path().join("copy")).unwrap();
+    assert_eq!((backup.tables, backup.rows), (1, 1));
+    let copy = Database::open(folder.path().join("copy")).unwrap();
+    assert_eq!(copy.consumers().unwrap(), []);
+    let early = copy.consumer("c", consumer.position().unwrap());
+    assert!(matches!(early, Err(Error::HistoryGone { .. })), "{early:?}");
+    assert_eq!(db.consumers().unwrap().len(), 1);
+}
