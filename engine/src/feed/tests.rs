@@ -72,14 +72,27 @@ fn notes_tell_what_became_of_a_table() {
         [Change::Create(table(16, "a")), Change::Load(table(17, "b")), Change::Drop(table(18, "old")), put];
     assert_eq!(read(&made, &mut names).unwrap().unwrap(), expected);
 
-    // A new name is a row without a note.
-    let renamed = payload(&[(NAMES.0, b"a", None), (TABLES.0, &a, Some(b"z")), (16, b"k", None)]);
+    let renamed = payload(&[
+        (NAMES.0, b"a", None),
+        (TABLES.0, &a, Some(b"z")),
+        (TABLES.0, &id(16, b"\x04a"), None),
+        (16, b"k", None),
+    ]);
     let expected = [
         Change::Rename { table: table(16, "z"), from: Some(Arc::from("a")) },
         Change::Delete { table: table(16, "z"), key: b"k".to_vec() },
     ];
     assert_eq!(read(&renamed, &mut names).unwrap().unwrap(), expected);
-    let dropped = payload(&[(TABLES.0, &a, None)]);
+    // Away and back.
+    let same = payload(&[(TABLES.0, &a, Some(b"z")), (TABLES.0, &id(16, b"\x04z"), None)]);
+    assert_eq!(read(&same, &mut names).unwrap(), None, "nothing has changed");
+    // By the name that it had before, and without what was written to it before.
+    let dropped = payload(&[
+        (TABLES.0, &a, None),
+        (TABLES.0, &id(16, b"\x03y"), None),
+        (TABLES.0, &id(16, b"\x04z"), None),
+        (16, b"k", Some(b"v")),
+    ]);
     assert_eq!(read(&dropped, &mut names).unwrap().unwrap(), [Change::Drop(table(16, "z"))]);
 
     for quiet in [payload(&[]), payload(&[(CONSUMERS.0, b"c", Some(b"?")), (3, b"x", None)])] {
