@@ -169,10 +169,12 @@ impl Database {
     }
 
     /// Opens a table, making it if there is none. Making one is a transaction of its own: while the same thread has an
-    /// exclusive one open, use [`Transaction::table`] of that.
+    /// exclusive one open, use [`Transaction::table`] of that. [`put`](Self::put) and whatever else here is a transaction
+    /// of its own waits behind it too.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a name longer than 120 bytes or empty, [`Error::NoSuchTable`] on a read-only handle.
+    /// [`Error::Limit`] for a name longer than 120 bytes or empty, [`Error::NoSuchTable`] on a read-only handle; as for a
+    /// commit where it is made.
     pub fn table(&self, name: &str) -> Result<Table> {
         match (self.existing_table(name)?, self.read_only) {
             (Some(table), _) => Ok(table),
@@ -213,8 +215,8 @@ impl Database {
     }
 
     /// Drops a table with all its rows, in a transaction of its own; whether there was one. Snapshots that began before
-    /// still see it. A transaction that wrote to it and has not committed yet will be `Busy` with
-    /// [`ConflictKind::Schema`](crate::ConflictKind::Schema).
+    /// still see it. A transaction that wrote to it, or as a `Serializable` one read it, and has not committed yet will be `Busy`
+    /// with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     ///
     /// # Errors
     /// As for a commit.
@@ -297,7 +299,8 @@ impl Database {
     /// Begins a write transaction as told.
     ///
     /// # Errors
-    /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate).
+    /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate);
+    /// [`Error::AlreadyCommitted`] for a token whose work is done, [`Error::Limit`] for what cannot be a token.
     #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction> {
         self.writable()?;

@@ -270,6 +270,7 @@ pub enum Error {
     /// The load has made its table already.
     #[error("the load of table `{0}` is finished; write further rows to the table, or begin another load")]
     LoadFinished(String),
+
     /// The table was made by a transaction that is still open, and this is another one.
     #[error(
         "table `{0}` was made by a transaction that has not committed; use it there, or after its commit"

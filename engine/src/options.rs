@@ -73,8 +73,8 @@ pub struct Options {
     pub max_retained_log_bytes: u64,
     /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,
-    /// The most that one transaction may hold: for each row that it writes, the key, the value and 72 bytes; and as much
-    /// again for what a `Serializable` one notes of its reads. Default: 1 GiB; at most
+    /// The most that one transaction may hold: for each row that it writes, the key, the value and 72 bytes, with what its
+    /// open savepoints keep; and as much again for what a `Serializable` one notes of its reads. Default: 1 GiB; at most
     /// [`MAX_TRANSACTION_BYTES`](crate::limits::MAX_TRANSACTION_BYTES).
     pub max_transaction_bytes: usize,
     /// The most transactions and snapshots open at once. Default: 65,536; at most 4,194,240.
@@ -179,7 +179,7 @@ pub struct TransactionOptions {
     pub durability: Option<Durability>,
     /// How long it waits for its turn; `None`: what the database was opened with.
     pub busy_timeout: Option<Duration>,
-    /// A name, for statistics and traces.
+    /// A name, for statistics, traces and [`conflict_report`](crate::Database::conflict_report).
     pub name: Option<Arc<str>>,
     /// How long it may be open before it is revoked, unless it is admitted exclusively; `None`: what the database was
     /// opened with. See [`Options::snapshot_max_age`].

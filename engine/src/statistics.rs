@@ -11,7 +11,7 @@ use crate::limits::MAX_LISTED_SNAPSHOTS;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Commits that changed something and stand.
+    /// Commits that changed something and were acknowledged: without those whose future was dropped before.
     pub commits: u64,
     /// Transactions that were rolled back by their owner.
     pub rollbacks: u64,

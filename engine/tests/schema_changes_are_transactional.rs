@@ -318,3 +318,31 @@ fn dropped_space_comes_back_after_the_last_snapshot() -> Result<()> {
     assert!(db.check()?.is_ok());
     Ok(())
 }
+
+#[test]
+fn what_is_asked_of_names_untracked_is_not_answered_for() -> Result<()> {
+    let db = mvcc()?;
+    let other = db.table("other")?;
+    let options = || braid::TransactionOptions {
+        isolation: braid::Isolation::Serializable,
+        ..braid::TransactionOptions::default()
+    };
+    for tracked in [false, true] {
+        for lists in [false, true] {
+            let mut tx = db.begin_with(options())?;
+            let all = tx.untracked();
+            let reader = if tracked { &*tx } else { &all };
+            if lists {
+                reader.tables()?;
+            } else {
+                assert!(reader.existing_table("made")?.is_none());
+            }
+            tx.put(&other, "row", "1")?;
+            db.table("made")?;
+            let committed = tx.commit();
+            assert_eq!(committed.is_err(), tracked, "{committed:?}");
+            db.drop_table("made")?;
+        }
+    }
+    Ok(())
+}

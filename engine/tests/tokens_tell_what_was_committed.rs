@@ -86,6 +86,41 @@ fn of_two_that_race_with_one_token_one_is_done() {
     }
 }
 
+/// Two that do the same work meet in more than the token, and what comes before it.
+#[test]
+fn of_two_that_race_one_is_done_whatever_else_they_meet_in() {
+    for (isolation, checkpoint) in
+        [Isolation::Snapshot, Isolation::Serializable].into_iter().flat_map(|one| [(one, false), (one, true)])
+    {
+        let (db, table) = memory();
+        let options = || TransactionOptions { isolation, ..with("race") };
+        let (mut one, mut other) = (db.begin_with(options()).unwrap(), db.begin_with(options()).unwrap());
+        for tx in [&mut one, &mut other] {
+            let made = tx.create_table("made").unwrap();
+            tx.put(&made, "k", "1").unwrap();
+            tx.add(&table, "count", 1).unwrap();
+        }
+        let commit = one.commit().unwrap();
+        if checkpoint {
+            db.checkpoint().unwrap();
+        }
+        assert_eq!(done_at(other.commit()), commit.timestamp, "both make a table");
+
+        let options = || TransactionOptions { isolation, ..with("another") };
+        let (mut one, mut other) = (db.begin_with(options()).unwrap(), db.begin_with(options()).unwrap());
+        for tx in [&mut one, &mut other] {
+            tx.add(&table, "count", 1).unwrap();
+        }
+        let commit = one.commit().unwrap();
+        db.drop_table("t").unwrap();
+        if checkpoint {
+            db.checkpoint().unwrap();
+        }
+        assert_eq!(done_at(other.commit()), commit.timestamp, "the table has gone since");
+        assert_eq!(db.stats().conflicts.total(), 0, "nobody has lost");
+    }
+}
+
 #[test]
 fn one_that_lost_is_not_answered_and_can_be_tried_again() {
     let (db, table) = memory();

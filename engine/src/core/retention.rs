@@ -40,7 +40,11 @@ pub(crate) struct Anchor {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Retention(Mutex<State>);
+pub(crate) struct Retention {
+    state: Mutex<State>,
+    /// Held by whoever has a consumer stand as its row says, so that the last to do so has read the newest row.
+    standing: Mutex<()>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -81,7 +85,8 @@ pub struct ConsumerInfo {
     pub lag_bytes: u64,
     /// How far its position is behind the newest commit. Timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
-    /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone).
+    /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
+    /// a timestamp after which the log is there.
     pub lost: bool,
 }
 
@@ -124,25 +129,26 @@ impl Kept {
 impl Retention {
     /// Of a log that was opened to be replayed from `base`, and of which everything is there from `oldest` on.
     pub(super) fn new(base: Anchor, oldest: Lsn) -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             kept_from: oldest,
             folded: base.lsn,
             anchors: vec![base],
             pins: BTreeMap::new(),
             next_pin: 0,
             consumers: BTreeMap::new(),
-        }))
+        };
+        Self { state: Mutex::new(state), standing: Mutex::default() }
     }
 
     /// Whether anything is kept for anybody.
     pub(crate) fn is_idle(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.pins.is_empty() && state.consumers.is_empty()
     }
 
     /// Where whoever wants everything after `after` may start for certain, if anywhere: the latest of the anchors.
     pub(crate) fn anchor_before(&self, after: Timestamp) -> Option<Lsn> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let positions = state.consumers.values().filter(|kept| !kept.lost).map(|kept| kept.durable);
         let anchors = state.anchors.iter().copied().chain(positions);
         let usable = anchors.filter(|anchor| anchor.timestamp <= after && anchor.lsn >= state.kept_from);
@@ -151,7 +157,7 @@ impl Retention {
 
     /// The oldest timestamp of an anchor that is still in the log.
     pub(crate) fn oldest_anchor(&self) -> Option<Timestamp> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let usable = state.anchors.iter().filter(|anchor| anchor.lsn >= state.kept_from);
         usable.map(|anchor| anchor.timestamp).min()
     }
@@ -166,43 +172,59 @@ impl Retention {
             lag_timestamps: newest.get().saturating_sub(kept.newest.timestamp.get()),
             lost: kept.lost,
         };
-        self.0.lock().consumers.iter().map(info).collect()
+        self.state.lock().consumers.iter().map(info).collect()
     }
 
     /// The position of a consumer, and whether its history is lost.
     pub(crate) fn consumer(&self, name: &str) -> Option<(Anchor, bool)> {
-        self.0.lock().consumers.get(name).map(|kept| (kept.newest, kept.lost))
+        self.state.lock().consumers.get(name).map(|kept| (kept.newest, kept.lost))
+    }
+
+    /// Has a consumer stand as its row says, which is durable. Whoever changed the row calls this afterwards.
+    pub(crate) fn stand_as_stored(
+        &self,
+        name: &str,
+        stored: impl FnOnce() -> Result<Option<Anchor>>,
+    ) -> Result<()> {
+        let _one_at_a_time = self.standing.lock();
+        match stored()? {
+            Some(position) => self.insert_consumer(name, position),
+            None => drop(self.state.lock().consumers.remove(name)),
+        }
+        Ok(())
     }
 
     /// A consumer stands at `position`, which is durable.
-    pub(crate) fn insert_consumer(&self, name: &str, position: Anchor) {
-        let mut state = self.0.lock();
+    fn insert_consumer(&self, name: &str, position: Anchor) {
+        let mut state = self.state.lock();
         let kept = Kept { lost: position.lsn < state.kept_from, ..Kept::new(position) };
         state.consumers.entry(name.to_owned()).or_insert(kept);
     }
 
     /// A consumer has acknowledged `position`, by a commit before `end`.
     pub(crate) fn advance_consumer(&self, name: &str, position: Anchor, end: Lsn, durable: Lsn) {
-        if let Some(kept) = self.0.lock().consumers.get_mut(name)
+        let mut state = self.state.lock();
+        let kept_from = state.kept_from;
+        if let Some(kept) = state.consumers.get_mut(name)
             && position.timestamp > kept.newest.timestamp
         {
-            kept.acknowledge(position, end, durable);
+            if kept.lost && position.lsn >= kept_from {
+                // If a power cut takes this back, it is as lost as it was.
+                *kept = Kept::new(position);
+            } else {
+                kept.acknowledge(position, end, durable);
+            }
         }
-    }
-
-    /// A consumer is no more.
-    pub(crate) fn remove_consumer(&self, name: &str) {
-        self.0.lock().consumers.remove(name);
     }
 
     /// How many feeds are open.
     pub(crate) fn pins(&self) -> usize {
-        self.0.lock().pins.len()
+        self.state.lock().pins.len()
     }
 
     /// A checkpoint has folded everything before the anchor, if it comes from one. The position before which the log may go.
     fn release(&self, log: &Log, folded: Option<Anchor>, bound: u64) -> Lsn {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(anchor) = folded {
             state.folded = state.folded.max(anchor.lsn);
@@ -257,21 +279,6 @@ impl Core {
         Ok(())
     }
 
-    /// Has a consumer stand as its row says.
-    pub(crate) fn refresh_consumer(&self, writer: &Writer, wanted: &str) -> Result<()> {
-        let mut stored = None;
-        self.each_consumer(&mut |name, position| {
-            if name == wanted {
-                stored = Some(position);
-            }
-        })?;
-        match stored {
-            Some(position) => writer.retention.insert_consumer(wanted, position),
-            None => writer.retention.remove_consumer(wanted),
-        }
-        Ok(())
-    }
-
     /// The consumers of a core that only reads, as their rows say.
     pub(super) fn stored_consumers(&self) -> Result<Vec<ConsumerInfo>> {
         let (history, newest) = (self.history.as_ref(), self.acked_ts());
@@ -311,7 +318,7 @@ impl Core {
             tracing::warn!(%error, "a log segment could not be recycled");
         }
         if !writer.retention.is_idle() {
-            let folded = writer.retention.0.lock().folded;
+            let folded = writer.retention.state.lock().folded;
             writer.log.set_aside_before(folded);
         }
     }
@@ -319,7 +326,7 @@ impl Core {
     /// Keeps the log from the oldest position on that is promised. What lies before that may still be there, and go at any
     /// moment.
     pub(crate) fn pin_log(self: &Arc<Self>, writer: &Writer) -> (Pin, Lsn) {
-        let mut state = writer.retention.0.lock();
+        let mut state = writer.retention.state.lock();
         let number = state.next_pin;
         state.next_pin += 1;
         let from = state.kept_from;
@@ -332,7 +339,7 @@ impl Pin {
     /// Lets go of what comes before `lsn`.
     pub(crate) fn advance(&self, lsn: Lsn) {
         if let Some(writer) = &self.core.writer
-            && let Some(pinned) = writer.retention.0.lock().pins.get_mut(&self.number)
+            && let Some(pinned) = writer.retention.state.lock().pins.get_mut(&self.number)
         {
             *pinned = (*pinned).max(lsn);
         }
@@ -341,7 +348,7 @@ impl Pin {
     /// Another pin of the same position.
     pub(crate) fn another(&self) -> Option<Self> {
         let writer = self.core.writer.as_ref()?;
-        let mut state = writer.retention.0.lock();
+        let mut state = writer.retention.state.lock();
         let lsn = *state.pins.get(&self.number)?;
         let number = state.next_pin;
         state.next_pin += 1;
@@ -356,7 +363,7 @@ impl Drop for Pin {
         if self.core.is_own_process()
             && let Some(writer) = &self.core.writer
         {
-            writer.retention.0.lock().pins.remove(&self.number);
+            writer.retention.state.lock().pins.remove(&self.number);
         }
     }
 }

@@ -84,7 +84,7 @@ impl Core {
             let info = self.tables.by_id(table);
             let changed_at = info.as_ref().and_then(|info| info.changed_after(request.begin_ts));
             if info.is_none() || changed_at.is_some() {
-                return Err(schema_conflict(self.tables.name_of(table), request, changed_at));
+                return Err(self.schema_conflict(self.tables.name_of(table), request, changed_at));
             }
         }
         Ok(())
@@ -101,14 +101,17 @@ impl Core {
         if table == TOKENS && request.token.is_some_and(|token| token.bytes() == key) {
             return Error::AlreadyCommitted { timestamp: winner_ts };
         }
+        if let Some(done) = self.done_already(request) {
+            return done;
+        }
         // Who made, dropped or renamed a table, or looked for one, knows nothing of the rows that say so.
         match table {
             NAMES => {
-                return schema_conflict(String::from_utf8_lossy(key).into_owned(), request, Some(winner_ts));
+                return schema_busy(String::from_utf8_lossy(key).into_owned(), request, Some(winner_ts));
             }
             TABLES => {
                 let name = table_id(key).map_or_else(String::new, |id| self.tables.name_of(id));
-                return schema_conflict(name, request, Some(winner_ts));
+                return schema_busy(name, request, Some(winner_ts));
             }
             _ => {}
         }
@@ -120,9 +123,32 @@ impl Core {
             winner_ts: Some(winner_ts),
         }))
     }
+
+    fn schema_conflict(
+        &self,
+        table: String,
+        request: &CommitRequest<'_>,
+        winner_ts: Option<Timestamp>,
+    ) -> Error {
+        self.done_already(request).unwrap_or_else(|| schema_busy(table, request, winner_ts))
+    }
+
+    /// Of one that has lost, whatever over: that another transaction with its token was committed, if that is so. Two that
+    /// do the same work meet in more than the token.
+    #[cold]
+    fn done_already(&self, request: &CommitRequest<'_>) -> Option<Error> {
+        let token = request.token?;
+        let view = self.view.load();
+        let guard = pin();
+        let timestamp = std::iter::once(&view.active)
+            .chain(view.history_after(request.begin_ts))
+            .find_map(|generation| generation.newest(TOKENS, token.bytes(), &guard))
+            .filter(|ts| *ts > request.begin_ts)?;
+        Some(Error::AlreadyCommitted { timestamp })
+    }
 }
 
-fn schema_conflict(table: String, request: &CommitRequest<'_>, winner_ts: Option<Timestamp>) -> Error {
+fn schema_busy(table: String, request: &CommitRequest<'_>, winner_ts: Option<Timestamp>) -> Error {
     Error::Busy(Box::new(Conflict {
         kind: ConflictKind::Schema,
         table: Some(table),

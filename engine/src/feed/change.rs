@@ -48,7 +48,7 @@ pub enum Change {
         /// What it was called before, where the feed knows it.
         from: Option<Arc<str>>,
     },
-    /// A table was dropped with all its rows. Rows of it that follow mean nothing any more.
+    /// A table was dropped with all its rows. None follow, not even what the transaction wrote to it before.
     Drop(ChangedTable),
 }
 

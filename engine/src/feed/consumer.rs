@@ -14,7 +14,7 @@ use crate::handle::Handle;
 use crate::limits::MAX_CONSUMER_NAME_BYTES;
 use crate::options::{Durability, TransactionOptions};
 use crate::retry::{RetryPolicy, transact};
-use crate::transaction::Transaction;
+use crate::transaction::{Snapshot, Transaction, begin_own_snapshot};
 
 /// Positions of a trail.
 const TRAIL: usize = 64;
@@ -113,8 +113,9 @@ impl Consumer {
         Changes::new(handle.core(), position.timestamp, Some(Arc::clone(&self.trail)))
     }
 
-    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed): everything
-    /// up to there is done with, and is not kept for this consumer any more. An earlier one than the position changes
+    /// Moves the position on to `timestamp`, one that a feed gave or that it has [`passed`](Changes::passed), or that of a
+    /// snapshot that was read instead: everything up to there is done with, and is not kept for this consumer any more.
+    /// So one goes on whose history was given up. An earlier one than the position changes
     /// nothing.
     ///
     /// This is a transaction of its own, with the durability of the database. Seldom is enough: what was not acknowledged
@@ -137,23 +138,32 @@ impl Consumer {
                 limit: newest.get(),
             });
         }
-        let lsn = self.trail.before(timestamp).unwrap_or(position.lsn).max(position.lsn);
+        // Where it did not read so far itself, after a snapshot say, others may know a position.
+        let retention = &core.writer()?.retention;
+        let known = [self.trail.before(timestamp), retention.anchor_before(timestamp)];
+        let lsn = known.into_iter().flatten().fold(position.lsn, Lsn::max);
         let position = Anchor { timestamp, lsn };
         let stored = transact(&handle, &RetryPolicy::default(), |tx| match stored(tx, &self.name)? {
             Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
             Some(_) => put(tx, &self.name, position).map(|()| true),
             None => Err(Error::NoSuchConsumer(self.name.to_string())),
         })?;
-        let writer = core.writer()?;
         if stored.value {
-            let (end, durable) = (writer.log.appended(), writer.log.durable());
-            writer.retention.advance_consumer(&self.name, position, end, durable);
+            let log = &core.writer()?.log;
+            retention.advance_consumer(&self.name, position, log.appended(), log.durable());
         }
         Ok(())
     }
 }
 
-fn stored(tx: &Transaction, name: &str) -> Result<Option<Anchor>> {
+/// Has the log kept as the row says: somebody else may have registered or removed it since, and been faster here.
+fn stand_as_stored(handle: &Arc<Handle>, name: &str) -> Result<()> {
+    let retention = &handle.core().writer()?.retention;
+    // A snapshot, so that the row is not trimmed while it is looked for.
+    retention.stand_as_stored(name, || stored(&begin_own_snapshot(handle, None)?, name))
+}
+
+fn stored(tx: &Snapshot, name: &str) -> Result<Option<Anchor>> {
     let Some(row) = tx.read_system_row(CONSUMERS, name.as_bytes(), <[u8]>::to_vec)? else { return Ok(None) };
     let malformed = || Error::Corrupt("a row of the consumers' table is malformed".to_owned());
     decode_position(&row).ok_or_else(malformed).map(Some)
@@ -188,13 +198,11 @@ pub(crate) fn register(handle: &Arc<Handle>, name: &str, start: Timestamp) -> Re
     // Holds the log until the consumer does, and finds out whether it is there.
     let feed = Changes::new(core, start, None)?;
     let position = Anchor { timestamp: start, lsn: feed.begins_at() };
-    let outcome = transact(handle, &durably(), |tx| match stored(tx, name)? {
-        Some(stored) => Ok(stored),
-        None => put(tx, name, position).map(|()| position),
+    transact(handle, &durably(), |tx| match stored(tx, name)? {
+        Some(_) => Ok(()),
+        None => put(tx, name, position),
     })?;
-    writer.retention.insert_consumer(name, outcome.value);
-    // Somebody may have removed it since, and been faster here.
-    core.refresh_consumer(writer, name)?;
+    stand_as_stored(handle, name)?;
     drop(feed);
     Ok(consumer)
 }
@@ -209,9 +217,7 @@ pub(crate) fn remove(handle: &Arc<Handle>, name: &str) -> Result<bool> {
         }
         tx.delete_row(CONSUMERS, name.as_bytes()).map(|()| true)
     })?;
-    writer.retention.remove_consumer(name);
-    // Somebody may have registered it again since, and been faster here.
-    core.refresh_consumer(writer, name)?;
+    stand_as_stored(handle, name)?;
     core.release_log(writer, None);
     Ok(removed.value)
 }

@@ -13,7 +13,7 @@ use braid_vfs::sync::Arc;
 use braid_vfs::{File, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
-use crate::core::{Core, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
+use crate::core::{CONSUMERS, Core, FIRST_USER_TABLE, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::record::encode_mode;
@@ -109,7 +109,7 @@ fn write(handle: &Arc<Handle>, file: Arc<dyn File>) -> Result<BackupReport> {
     let cache = Arc::new(ClockCache::new(CACHE_BYTES));
     let (store, empty) = BaseStore::create(file, cache, &params).map_err(writing)?;
     let mut rows = Rows::new(core, view, timestamp)?;
-    let tables = rows.tables.len().saturating_sub(SYSTEM_TABLES.len()) as u64;
+    let tables = rows.tables.iter().filter(|table| table.0 >= FIRST_USER_TABLE).count() as u64;
     store.fold(&empty, &mut rows, &[], state, &|| Ok(())).map_err(writing)?;
     let bytes =
         store.file().len().map_err(|error| Error::io("asking for the length of the backup", error))?;
@@ -130,6 +130,8 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(core: &'a Core, view: &'a View, at: Timestamp) -> Result<Self> {
         let mut tables = SYSTEM_TABLES.to_vec();
+        // Where consumers stand is a place in a log that the backup does not have.
+        tables.retain(|table| *table != CONSUMERS);
         let mut catalog = Layers::over(&core.base, view, TABLES, at);
         while catalog.step(view, None, Direction::Forward)? {
             let id = catalog.key().and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
@@ -162,7 +164,7 @@ impl ChangeSource for Rows<'_> {
             return Ok(None);
         }
         let Some((table, rows)) = &self.current else { return Ok(None) };
-        self.count += u64::from(table.0 >= crate::core::FIRST_USER_TABLE);
+        self.count += u64::from(table.0 >= FIRST_USER_TABLE);
         let row = rows.row().map_err(caller)?;
         Ok(row.map(|(key, value)| Change { tree: (*table).into(), key, value: Some(value) }))
     }

@@ -112,6 +112,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         names: BTreeMap::new(),
         names_lost: opened.other_damaged || !losses.is_empty(),
         unnamed: BTreeSet::new(),
+        dropped: BTreeSet::new(),
         store: opened.store,
         base: opened.base,
         tables: BTreeMap::new(),
@@ -178,6 +179,8 @@ struct Rescue {
     names_lost: bool,
     /// Tables whose trees wait for the log to name them, or to hold a row of them.
     unnamed: BTreeSet<TableId>,
+    /// Tables that the log drops: the rows that the same transaction wrote to them come after that.
+    dropped: BTreeSet<TableId>,
     tables: BTreeMap<TableId, Table>,
     /// The first ids that are not reserved.
     sequences: BTreeMap<String, u64>,
@@ -368,6 +371,7 @@ impl Rescue {
                 // lost.
                 (NAMES | TOKENS | CONSUMERS, _) => {}
                 (SEQUENCES, next) => keep_sequence(&mut self.sequences, change.key, next),
+                (table, _) if self.dropped.contains(&table) => {}
                 (table, value) => {
                     self.read_awaited_tree(table)?;
                     self.put(table, change.key, value)?;
@@ -396,6 +400,7 @@ impl Rescue {
     fn drop_table(&mut self, id: TableId) -> Result<()> {
         self.flush()?;
         self.unnamed.remove(&id);
+        self.dropped.insert(id);
         if let Some(table) = self.tables.remove(&id) {
             self.target.drop_table(table.name())?;
         }

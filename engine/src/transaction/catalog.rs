@@ -32,17 +32,21 @@ fn malformed() -> Error {
 
 impl Inner {
     /// The table that a name stands for.
-    fn named(&self, name: &str) -> Result<Option<TableId>> {
+    fn named(&self, tracked: bool, name: &str) -> Result<Option<TableId>> {
         if planted!(NewestNameFound) {
             return Ok(self.core().tables.by_name(name).map(|info| info.id));
         }
-        self.get(true, NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
+        self.get(tracked, NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
     }
 
-    fn open(&self, name: &str) -> Result<Option<Table>> {
-        let Some(id) = self.named(name)? else { return Ok(None) };
-        let info = self.core().tables.by_id(id);
-        info.map(|info| Some(Table::new(info, name))).ok_or_else(|| Error::NoSuchTable(name.to_owned()))
+    fn open(&self, tracked: bool, name: &str) -> Result<Option<Table>> {
+        let Some(id) = self.named(tracked, name)? else { return Ok(None) };
+        if let Some(info) = self.core().tables.by_id(id) {
+            return Ok(Some(Table::new(info, name)));
+        }
+        // It is kept for as long as a snapshot may ask for it: this one was revoked meanwhile.
+        self.check_lease()?;
+        Err(Error::NoSuchTable(name.to_owned()))
     }
 
     fn write_names(&self, id: TableId, name: &str, note: Note<'_>) -> Result<()> {
@@ -62,7 +66,7 @@ impl Snapshot {
     /// When the transaction is over, or the file cannot be read.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.inner.check_open()?;
-        self.inner.open(name)
+        self.inner.open(self.tracked, name)
     }
 
     /// The names of all tables at the moment of the snapshot, with what the transaction itself did, in order.
@@ -72,7 +76,7 @@ impl Snapshot {
     pub fn tables(&self) -> Result<Vec<String>> {
         let inner = &*self.inner;
         inner.check_open()?;
-        if let Some(mut reads) = inner.reads() {
+        if let Some(mut reads) = inner.reads().filter(|_| self.tracked) {
             reads.span(&mut LastSpan::default(), NAMES, Bound::Unbounded, Bound::Unbounded);
         }
         inner.in_view(|view| {
@@ -127,7 +131,7 @@ impl Transaction {
         check_name(name)?;
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        if inner.named(name)?.is_some() {
+        if inner.named(true, name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
         let info = inner.core().tables.begin_creation(name, inner.as_maker())?;
@@ -157,7 +161,7 @@ impl Transaction {
     pub fn drop_table(&mut self, name: &str) -> Result<bool> {
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        let Some(id) = inner.named(name)? else { return Ok(false) };
+        let Some(id) = inner.named(true, name)? else { return Ok(false) };
         inner.write_catalog(&[
             (NAMES, name.as_bytes(), None),
             (TABLES, &id.0.to_be_bytes(), None),
@@ -180,11 +184,11 @@ impl Transaction {
         check_name(to)?;
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        let Some(id) = inner.named(from)? else { return Err(Error::NoSuchTable(from.to_owned())) };
+        let Some(id) = inner.named(true, from)? else { return Err(Error::NoSuchTable(from.to_owned())) };
         if from == to {
             return Ok(());
         }
-        if inner.named(to)?.is_some() {
+        if inner.named(true, to)?.is_some() {
             return Err(Error::TableExists(to.to_owned()));
         }
         let (key, value) = (id.0.to_be_bytes(), id.0.to_le_bytes());
@@ -204,7 +208,7 @@ impl Transaction {
     /// Gives a table its rows in the catalog, where nothing may have its name.
     pub(crate) fn name_table(&mut self, id: TableId, name: &str) -> Result<()> {
         let inner = &self.snapshot.inner;
-        if inner.named(name)?.is_some() {
+        if inner.named(true, name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
         inner.write_names(id, name, Note::Loaded)

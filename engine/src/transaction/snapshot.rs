@@ -19,6 +19,9 @@ use crate::table::Table;
 /// It sees every commit that was acknowledged before it began and no other. A [`Transaction`](crate::Transaction) reads
 /// through one too, with its own writes on top. Clones are the same snapshot.
 ///
+/// Where there is a limit (`Options::snapshot_max_age`, `Options::snapshot_max_pinned_bytes`, or one of its own) it may be
+/// revoked: then every call says [`BusySnapshot`](crate::Error::BusySnapshot).
+///
 /// ```
 /// # fn main() -> braid::Result<()> {
 /// let db = braid::Database::in_memory()?;

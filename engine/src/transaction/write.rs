@@ -94,7 +94,7 @@ impl Transaction {
 
     /// The same reads for rows that may change before the commit without its being lost: under
     /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
-    /// lookups, ranges, cursors and counts alike. At the default isolation no read is validated anyway.
+    /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is validated anyway.
     ///
     /// It sees the same moment, and what the transaction has written, and ends with it. What the transaction writes is
     /// validated as ever.
@@ -206,6 +206,7 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Error::BusySnapshot`] when the transaction lost: nothing was applied, begin anew.
+    /// [`Error::AlreadyCommitted`] when another one with its token was committed: there is nothing left to do.
     /// [`Error::CommitUnknown`] when the log could not be written or synced. Every other error: nothing was applied.
     pub fn commit(mut self) -> Result<Commit> {
         self.over = true;

@@ -148,3 +148,27 @@ fn of_a_load_that_was_cut_short_nothing_unless_its_name_may_be_lost() -> Result<
     assert_eq!(out.open()?.tables()?, [format!("table-{}", unfinished.id())]);
     Ok(())
 }
+
+#[test]
+fn of_a_table_that_its_transaction_drops_nothing() -> Result<()> {
+    let (place, out) = (filled()?, Place::new());
+    let db = place.open()?;
+    let one = db.table("one")?;
+    let mut tx = db.begin_immediate()?;
+    tx.put(&one, "late", "")?;
+    tx.drop_table("one")?;
+    let passing = tx.create_table("passing")?;
+    tx.put(&passing, "late", "")?;
+    tx.drop_table("passing")?;
+    let kept = tx.create_table("one")?;
+    tx.put(&kept, "kept", "")?;
+    tx.commit()?;
+    // Not closed: it stays in the log.
+    drop(db);
+    let report = salvage(place.path(), out.path())?;
+    assert!(report.losses.is_empty(), "{report:?}");
+    let saved = out.open()?;
+    assert_eq!(saved.tables()?, ["one", "two"]);
+    assert_eq!(contents(&saved.snapshot()?, &saved.table("one")?)?.len(), 1);
+    assert_clean(&saved)
+}

@@ -98,7 +98,9 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     if let Some(begin) = one.begin_ts {
         let scanned = one.acts.iter().filter(|act| {
             one.isolation == Isolation::Serializable
+                && act.tracked
                 && matches!(act.what, What::Count { .. } | What::Range { ended: true, .. })
+                && !reads_nothing(&act.what)
         });
         for table in own.rows.keys().copied().chain(scanned.map(|act| act.table)) {
             if let Some(withdrawn) = model.withdrawn_after(table, begin) {
@@ -108,6 +110,18 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     }
     model.apply_names(&own, ts);
     model.install(own.rows, ts)
+}
+
+/// Whether it asks for a range in which no key can lie: it reads nothing, and hangs on no table.
+fn reads_nothing(what: &What) -> bool {
+    let (What::Count { from, to, .. } | What::Range { from, to, .. }) = what else { return false };
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+            from >= to
+        }
+    }
 }
 
 /// Everything that does not need the moment of the commit itself.
@@ -123,7 +137,8 @@ fn rest(model: &Model, one: &Transaction) -> Verdict {
     match (&one.outcome, one.begin_ts) {
         (Outcome::Committed { ts, .. } | Outcome::Unknown { ts } | Outcome::Unwatched { ts }, _) if wrote => {
             if one.isolation == Isolation::Serializable {
-                let tracked: Vec<_> = one.acts.iter().filter(|act| act.tracked).cloned().collect();
+                let tracked = one.acts.iter().filter(|act| act.tracked && !reads_nothing(&act.what));
+                let tracked: Vec<_> = tracked.cloned().collect();
                 answers(model, ts - 1, &tracked, &mut Own::new())
                     .map_err(|why| format!("{why} (at the place of its commit)"))?;
             }
