@@ -114,6 +114,8 @@ impl Core {
     /// Revokes what is over its limit; when to look again.
     pub(super) fn enforce_leases(&self, writer: &Writer) -> Option<Duration> {
         let background = &writer.background;
+        // One at a time: what another look has revoked and not freed yet would count for the next oldest.
+        let _alone = writer.looks_at_leases.lock();
         background.forget_look_at_leases();
         let now = self.now_nanos();
         let (mut too_old, mut next) = (Vec::new(), u64::MAX);

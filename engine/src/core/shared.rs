@@ -1,6 +1,6 @@
 //! The core: one per open file, shared by its handles, its transactions and its background threads.
 //!
-//! Locks, in the order in which they may be taken: the checkpoint lock, the gate, the map of sequences, a sequence, the commit
+//! Locks, in the order in which they may be taken: the checkpoint lock, the look at leases, the gate, the map of sequences, a sequence, the commit
 //! section, the catalog map, the name of a table, the retention.
 //! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for, and those
 //! of the sequences (see `core/sequences.rs`).
@@ -88,6 +88,8 @@ pub(crate) struct Writer {
     pub(super) validating: CachePadded<AtomicUsize>,
     pub(super) background: Background,
     pub(crate) retention: Retention,
+    /// Held while leases are looked at, and those that are over a limit revoked.
+    pub(super) looks_at_leases: Mutex<()>,
     /// Held by the one checkpoint that runs. What it says was sealed by one that failed.
     pub(super) checkpoint: Mutex<Option<Seal>>,
     pub(super) closed: AtomicBool,
@@ -163,6 +165,7 @@ impl Core {
                 },
                 log.spans().first().map_or(log.durable(), |span| span.base),
             ),
+            looks_at_leases: Mutex::new(()),
             checkpoint: Mutex::new(None),
             closed: AtomicBool::new(false),
             log,
