@@ -203,6 +203,13 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             return own.update(model, ts, table, key, step).then(|| "refused".to_owned());
         }
         What::NotUpdated { key, step } => {
+            let before = own.clone();
+            if own.update(model, ts, table, key, step) {
+                return None;
+            }
+            // A cursor may have come to the row as the first one beyond its range, which makes the update a write.
+            *own = before;
+            own.look(model, ts, table, key);
             return (!own.update(model, ts, table, key, step)).then(|| "taken".to_owned());
         }
         What::Get { key, found } => {
