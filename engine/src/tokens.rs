@@ -31,6 +31,8 @@ use crate::transaction::{Layers, Snapshot};
 const LOOKED_AT: usize = 8;
 /// A round of looking begins at most so many times within the retention.
 const ROUNDS: u32 = 8;
+/// And no sooner than this after the one before, so that transactions of one have ended when the next looks at their rows.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A token, and when its transaction will say that it was committed.
 #[derive(Clone, Debug)]
@@ -118,7 +120,7 @@ fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result
         }
         if !found {
             round.at.clear();
-            round.next = now.saturating_add(retention / ROUNDS);
+            round.next = now.saturating_add(LEAST_PAUSE.max(retention / ROUNDS));
         }
     }
     for key in looked_at.iter().filter(|key| !key.is_empty()) {

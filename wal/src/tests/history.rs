@@ -195,7 +195,7 @@ fn watchers_are_woken_once_by_progress_and_by_the_end() {
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
     let watcher = log.watcher();
-    let server = std::thread::spawn({
+    let server = braid_vfs::sync::thread::spawn({
         let log = Arc::clone(&log);
         move || log.serve_futures()
     });
