@@ -8,8 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use braid::vfs::sync::{Event, thread};
 use braid::{Admission, Commit, CommitFuture, Result};
 
-use super::Scope;
-use super::transactions::{asked, options, outcome, some, token};
+use super::transactions::{Done, outcome, statements};
 use crate::run::oracle::{Outcome, Transaction};
 use crate::run::session::{Pending, Session};
 
@@ -34,29 +33,10 @@ fn poll(future: &mut CommitFuture) -> (Poll<Result<Commit>>, Arc<Alarm>) {
 /// A transaction that commits by a future, which is awaited, kept or dropped.
 pub(super) fn begin(session: &mut Session) {
     let admission = if session.rng.u8(0..4) == 0 { Admission::ByMode } else { Admission::Concurrent };
-    let options = options(session, admission);
-    let count = some(session);
-    let mut tx = match session.db.begin_with(options.clone()) {
-        Ok(tx) => tx,
-        Err(error) => return session.met("begin", &error),
-    };
-    let (begin, exclusive) = (tx.timestamp().get(), tx.is_exclusive());
-    session.say(format_args!("  begins at {begin}, exclusive {exclusive}, {:?}", options.isolation));
-    let mut acts = Vec::new();
-    let done = Scope::writing(session, &mut tx, &mut acts).statements(count);
-    let transaction = Transaction {
-        session: session.number,
-        begin_ts: Some(begin),
-        read_only: false,
-        exclusive,
-        isolation: options.isolation,
-        durability: asked(session, &options),
-        stands: session.shared.has_power(),
-        token: token(&options),
-        acts,
-        outcome: Outcome::Nothing,
-    };
-    if let Err(error) = done {
+    let Some(Done { tx, answer, record }) = statements(session, admission) else { return };
+    let exclusive = record.exclusive;
+    let transaction = record.with(session, Outcome::Nothing);
+    if let Err(error) = answer {
         drop(tx);
         session.met("a statement", &error);
         session.history.transactions.push(transaction);

@@ -34,7 +34,7 @@ pub(super) fn own_max_age(rng: &mut fastrand::Rng) -> Option<Duration> {
 }
 
 /// How a transaction is told to be.
-pub(super) fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
+fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
     let features = &session.shared.plan.features;
     let (may_defer, may_serialize) = (features.has("deferred"), features.has("serializable"));
     let may_be_revoked = features.has("leases");
@@ -59,30 +59,72 @@ pub(super) fn options(session: &mut Session, admission: Admission) -> Transactio
     }
 }
 
-pub(super) fn token(options: &TransactionOptions) -> Option<String> {
+fn token(options: &TransactionOptions) -> Option<String> {
     options.token.as_deref().map(|token| String::from_utf8_lossy(token).into_owned())
 }
 
-pub(super) fn asked(session: &Session, options: &TransactionOptions) -> Durability {
+fn asked(session: &Session, options: &TransactionOptions) -> Durability {
     options.durability.unwrap_or(session.shared.plan.options.durability)
 }
 
-pub(super) fn some(session: &mut Session) -> u32 {
+fn some(session: &mut Session) -> u32 {
     [1, 2, 4, 12][session.rng.usize(0..4)]
 }
 
-fn one(session: &mut Session, admission: Admission) {
+/// A transaction whose statements are done, and which has not ended.
+pub(super) struct Done {
+    pub(super) tx: braid::Transaction,
+    /// What came of the last statement.
+    pub(super) answer: braid::Result<()>,
+    pub(super) record: Record,
+}
+
+/// What is known of a transaction before its end.
+pub(super) struct Record {
+    options: TransactionOptions,
+    begin: u64,
+    pub(super) exclusive: bool,
+    acts: Vec<Act>,
+}
+
+impl Record {
+    pub(super) fn with(self, session: &Session, outcome: Outcome) -> Transaction {
+        Transaction {
+            session: session.number,
+            begin_ts: Some(self.begin),
+            read_only: false,
+            exclusive: self.exclusive,
+            isolation: self.options.isolation,
+            durability: asked(session, &self.options),
+            stands: session.shared.has_power(),
+            token: token(&self.options),
+            acts: self.acts,
+            outcome,
+        }
+    }
+}
+
+/// Begins a transaction and does something in it.
+pub(super) fn statements(session: &mut Session, admission: Admission) -> Option<Done> {
     let options = options(session, admission);
     let count = some(session);
     let mut tx = match session.db.begin_with(options.clone()) {
         Ok(tx) => tx,
-        Err(error) => return session.met("begin", &error),
+        Err(error) => {
+            session.met("begin", &error);
+            return None;
+        }
     };
     let (begin, exclusive) = (tx.timestamp().get(), tx.is_exclusive());
     session.say(format_args!("  begins at {begin}, exclusive {exclusive}, {:?}", options.isolation));
     let mut acts = Vec::new();
-    let done = Scope::writing(session, &mut tx, &mut acts).statements(count);
-    let outcome = match done {
+    let answer = Scope::writing(session, &mut tx, &mut acts).statements(count);
+    Some(Done { tx, answer, record: Record { options, begin, exclusive, acts } })
+}
+
+fn one(session: &mut Session, admission: Admission) {
+    let Some(Done { tx, answer, record }) = statements(session, admission) else { return };
+    let outcome = match answer {
         Err(error) => {
             drop(tx);
             session.met("a statement", &error);
@@ -98,18 +140,8 @@ fn one(session: &mut Session, admission: Admission) {
             outcome(session, committed)
         }
     };
-    session.history.transactions.push(Transaction {
-        session: session.number,
-        begin_ts: Some(begin),
-        read_only: false,
-        exclusive,
-        isolation: options.isolation,
-        durability: asked(session, &options),
-        stands: session.shared.has_power(),
-        token: token(&options),
-        acts,
-        outcome,
-    });
+    let transaction = record.with(session, outcome);
+    session.history.transactions.push(transaction);
 }
 
 /// A token is answered as its transaction ended, and refused to another one.
