@@ -243,3 +243,24 @@ pub enum ReadError {
         source: io::Error,
     },
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_with_what_there_is_to_know_about_it() {
+        let durable = Lsn::new(8200);
+        let told = [
+            (Damage::ProvenByLog { durable }, "8200"),
+            (Damage::ProvenByCaller { durable }, "8200"),
+            (Damage::SegmentGone { segment: 0xab }, "00000000000000ab"),
+            (Damage::HeaderDamaged, "header"),
+            (Damage::CutOff { made: 4096 }, "4096"),
+            (Damage::Overlap, "next segment"),
+        ];
+        for (damage, fact) in told {
+            assert!(damage.to_string().contains(fact), "{damage:?}: {damage}");
+        }
+    }
+}

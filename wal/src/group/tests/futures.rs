@@ -137,6 +137,20 @@ mod native {
         server.stop();
     }
 
+    /// Else a future that gives its place up would leave that of another one.
+    #[test]
+    fn a_place_with_those_who_are_next_is_none_with_those_who_are_covered() {
+        let mut waiting = Waiting::of_turn(0);
+        for _ in 0..3 {
+            let covered = waiting.present.futures.join(Waker::noop().clone());
+            let next = waiting.next.futures.join(Waker::noop().clone());
+            assert!(waiting.present.futures.has(covered) && !waiting.present.futures.has(next));
+            assert!(waiting.next.futures.has(next) && !waiting.next.futures.has(covered));
+            waiting.advance();
+            assert!(waiting.present.futures.has(next), "who was next keeps the place");
+        }
+    }
+
     /// A future that comes during a sync, and after which nobody comes.
     #[test]
     fn the_last_one_is_not_forgotten() {
