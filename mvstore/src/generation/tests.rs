@@ -52,6 +52,31 @@ fn a_hot_row_stays_small_and_is_accounted_for() {
 }
 
 #[test]
+fn all_rows_of_a_commit_are_accounted_for() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    let before = generation.bytes();
+    commit(&mut rights, 1, 1, |writes| {
+        for key in [b"a", b"b", b"c"] {
+            writes.put(T, key, &[0; 10_000]);
+        }
+    });
+    let grown = generation.bytes() - before;
+    assert!((30_000..35_000).contains(&grown), "{grown} bytes for three rows");
+}
+
+#[test]
+fn a_row_that_is_here_may_be_here_and_most_others_may_not() {
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    for row in 0..100_u64 {
+        put(&mut rights, row + 1, &row.to_be_bytes(), Some(b"v"));
+    }
+    let may_have = |row: u64| generation.may_have(T, &row.to_be_bytes());
+    assert!((0..100).all(may_have));
+    let mistaken = (100..1100).filter(|&row| may_have(row)).count();
+    assert!(mistaken < 100, "{mistaken} of 1000 rows that are not here");
+}
+
+#[test]
 fn a_reader_keeps_its_version_of_a_hot_row() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     for commit_ts in 1..=500_u64 {
