@@ -182,6 +182,29 @@ fn rows_that_cannot_be_removed_come_into_no_table() {
     is_sound(&after);
 }
 
+/// Nobody is handed a database that can only be closed again.
+#[test]
+fn an_open_that_could_not_sync_the_removal_fails() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine);
+    let mut load = db.load_table("t").unwrap();
+    put(&mut load, 0..4_096);
+    for nth in 1.. {
+        let files = machine.crash(CrashChoice::KeepNone).under_faults();
+        let faults = files.faults();
+        faults.inject(Fault::on(Operation::SyncData).on_paths_ending("/db").nth(nth));
+        let opened = Database::open_in(Env::with_files(Arc::new(files)), "/db", options());
+        if faults.fired() == 0 {
+            assert!(nth > 1, "nothing was to be removed");
+            opened.unwrap();
+            break;
+        }
+        if let Ok(db) = opened {
+            db.table("new").unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_power_cut_after_the_end_leaves_all() {
     for choice in [CrashChoice::KeepNone, CrashChoice::KeepAll] {

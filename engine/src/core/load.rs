@@ -47,8 +47,9 @@ impl Core {
         self.fold_aside(&mut Nothing, &[id.into()])
     }
 
-    /// Removes the trees of loads that a death of the process cut short. A core that only reads passes them over.
-    pub(super) fn drop_orphans(&self) {
+    /// Removes the trees of loads that a death of the process cut short. A core that only reads passes them over. What
+    /// cannot be removed stays until the next open, unless the core takes no writes after that.
+    pub(super) fn drop_orphans(&self) -> Result<()> {
         let base = Arc::clone(&self.current_view().base);
         // A table that the log drops keeps its tree until the next fold; removed here it is gone a little earlier.
         let orphans: BTreeSet<_> = base
@@ -56,17 +57,17 @@ impl Core {
             .map(|TreeId(tree)| TableId(tree))
             .filter(|id| is_users_table(id) && self.tables.by_id(*id).is_none())
             .collect();
-        let Some(last) = orphans.last().filter(|_| !planted!(OrphanTreeKept)) else { return };
+        let Some(last) = orphans.last().filter(|_| !planted!(OrphanTreeKept)) else { return Ok(()) };
         // Where they cannot be removed, no table is to come into their rows.
         self.tables.reserve_ids(last.0.saturating_add(1));
         let trees: Vec<_> = orphans.iter().copied().map(TreeId::from).collect();
         *self.unnamed.lock() = orphans;
-        if self.writer.is_none() {
-            return;
-        }
+        let Some(writer) = &self.writer else { return Ok(()) };
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
             tracing::warn!(%error, trees = trees.len(), "trees of unfinished loads stay until the next open");
+            writer.check()?;
         }
+        Ok(())
     }
 
     /// Whether a tree may be there without a table: it was made by a load. A base may be older than the end of that.

@@ -418,7 +418,7 @@ fn join(
     core.load_catalog()?;
     core.load_sequences()?;
     core.load_consumers()?;
-    core.drop_orphans();
+    core.drop_orphans()?;
     Ok(core)
 }
 

@@ -151,6 +151,18 @@ mod native {
         }
     }
 
+    #[test]
+    fn watchers_are_woken_though_nothing_was_synced() {
+        let shared = shared(None);
+        let server = serve(&shared);
+        let alarm = Arc::new(Alarm::default());
+        assert!(shared.1.watch(1, Lsn::ZERO, &Waker::from(Arc::clone(&alarm))));
+        shared.1.wake_watchers();
+        alarm.0.wait();
+        server.stop();
+        assert!(shared.1.queue.lock().watchers.is_empty());
+    }
+
     /// A future that comes during a sync, and after which nobody comes.
     #[test]
     fn the_last_one_is_not_forgotten() {
