@@ -137,6 +137,13 @@ mod native {
     }
 
     #[test]
+    fn the_first_to_poison_is_told_so() {
+        let group = GroupCommit::new(Lsn::ZERO);
+        assert!(group.poison());
+        assert!(!group.poison());
+    }
+
+    #[test]
     fn nobody_sleeps_on_after_a_leader_panics() {
         /// Panics once somebody waits for it.
         #[derive(Debug)]

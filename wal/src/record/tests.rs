@@ -38,12 +38,28 @@ fn implausible_headers_are_none_whatever_their_checksum() {
         RecordHeader { lsn: 0, durable: 0, ..HEADER },
         RecordHeader { lsn: 8193, ..HEADER },
         RecordHeader { durable: 8193, ..HEADER },
-        RecordHeader { lsn: u64::MAX - 7, ..HEADER },
-        RecordHeader { kind: RecordKind(0xFF), ..HEADER },
+        RecordHeader { lsn: u64::MAX - 199, ..HEADER },
+        RecordHeader { kind: RecordKind(0xFF), payload_len: 0, ..HEADER },
+        RecordHeader { kind: RecordKind(0xF3), payload_len: 0, ..HEADER },
         RecordHeader { kind: RecordKind::CLOSE, ..HEADER },
     ] {
         assert_eq!(RecordHeader::decode(&bad.encode(&key), &key), None, "{bad:?}");
     }
+    for good in [
+        RecordHeader { durable: 8192, ..HEADER },
+        RecordHeader { lsn: u64::MAX - 207, durable: 0, ..HEADER },
+        RecordHeader { kind: RecordKind(0xEF), ..HEADER },
+        own_record(RecordKind::WATERMARK, 8, 8, 1, 2),
+        own_record(RecordKind::CLOSE, 8, 0, 1, 2),
+        own_record(RecordKind::ROTATE, 8, 0, 1, 2),
+    ] {
+        assert_eq!(RecordHeader::decode(&good.encode(&key), &key), Some(good));
+    }
+}
+
+#[test]
+fn a_kind_is_the_number_that_it_was_made_of() {
+    assert_eq!((RecordKind::user::<0>().get(), RecordKind::user::<0xEF>().get()), (0, 0xEF));
 }
 
 #[test]
