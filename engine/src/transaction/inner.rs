@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use braid_mvstore::{Found, LeasedRegistration, Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Found, LeasedRegistration, Rare, Registration, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
+use super::own_writes::{OwnWrites, WritesGuard};
 use super::read_set::ReadSet;
 use crate::core::{Core, TABLES, TableInfo, View};
 use crate::error::{Error, Result};
@@ -45,11 +46,11 @@ pub(crate) struct Inner {
     /// Given back at the end.
     hold: Hold,
     /// Private writes; unused by a snapshot.
-    writes: Mutex<WriteSet>,
+    writes: OwnWrites,
     /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
-    reads: Option<Mutex<ReadSet>>,
+    reads: Rare<Mutex<ReadSet>>,
     /// See [`state`].
     state: AtomicU8,
 }
@@ -62,15 +63,23 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn new(handle: &Arc<Handle>, begin_ts: Timestamp, hold: Hold, track_reads: bool) -> Arc<Self> {
-        let state = if matches!(hold, Hold::Leased(_)) { state::LEASED } else { state::OPEN };
+    pub(super) fn new(handle: &Arc<Handle>, hold: Hold, track_reads: bool) -> Arc<Self> {
+        let (begin_ts, state) = match &hold {
+            Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
+            Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
+            Hold::Over => (Timestamp::ZERO, state::OVER),
+        };
+        let mut reads = Rare::default();
+        if track_reads {
+            *reads = Some(Box::default());
+        }
         Arc::new(Self {
             handle: Arc::clone(handle),
             begin_ts,
             hold,
-            writes: Mutex::new(WriteSet::new()),
+            writes: OwnWrites::new(),
             writes_version: AtomicU64::new(0),
-            reads: track_reads.then(Mutex::default),
+            reads,
             state: AtomicU8::new(state),
         })
     }
@@ -244,7 +253,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
+    pub(super) fn writes(&self) -> WritesGuard<'_> {
         self.writes.lock()
     }
 
@@ -319,7 +328,7 @@ impl Inner {
     }
 
     pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
-        self.reads.as_ref().map(Mutex::lock)
+        self.reads.as_ref().map(|reads| reads.lock())
     }
 
     /// Refuses a move when too much is noted already.
@@ -426,6 +435,7 @@ impl Drop for Inner {
     #[inline(always)]
     fn drop(&mut self) {
         self.end();
+        self.writes.leave();
     }
 }
 
