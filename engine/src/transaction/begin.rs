@@ -57,15 +57,13 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     }
     let concurrent = match options.admission {
         Admission::Immediate => None,
-        Admission::Concurrent | Admission::ByMode => {
-            register_concurrent(core)?.map(|registration| {
-                if name.is_none() && options.max_age.is_none() && !core.leases_all() {
-                    Hold::Plain(registration)
-                } else {
-                    dress(core, registration, name, core.lease_terms(options.max_age))
-                }
-            })
-        }
+        Admission::Concurrent | Admission::ByMode => register_concurrent(core)?.map(|registration| {
+            if name.is_none() && options.max_age.is_none() && !core.leases_all() {
+                Hold::Plain(registration)
+            } else {
+                dress(core, registration, name, core.lease_terms(options.max_age))
+            }
+        }),
     };
     let (inner, exclusive) = match (concurrent, options.admission) {
         (Some(hold), _) => (Inner::new(handle, hold, track_reads), None),

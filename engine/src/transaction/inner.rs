@@ -159,8 +159,13 @@ impl Inner {
     /// Whether it has not ended, was not revoked and has not changed the catalog, and this is the process that began it.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        (self.state.load(Ordering::Acquire) == state::OPEN || self.is_leased())
-            && self.core().is_own_process()
+        (self.is_simply_open() || self.is_leased()) && self.core().is_own_process()
+    }
+
+    /// Whether it has not ended, has no lease and has not changed the catalog.
+    #[inline(always)]
+    pub(super) fn is_simply_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == state::OPEN
     }
 
     /// Whether there is nothing but a lease that was not revoked.
