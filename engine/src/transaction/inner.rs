@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use braid_mvstore::{Found, LeasedRegistration, Rare, Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{
+    Found, LeasedRegistration, Rare, Registration, TableId, Timestamp, Wanted, WriteSet, pin,
+};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
@@ -420,12 +422,17 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
+        let mut wanted = None;
         for generation in view.generations() {
-            if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
+            if !generation.may_hold(self.begin_ts) {
+                continue;
+            }
+            let wanted = wanted.get_or_insert_with(|| Wanted::new(table, key));
+            if !generation.may_have(wanted) {
                 continue;
             }
             let guard = pin();
-            if let Some(found) = generation.get(table, key, self.begin_ts, &guard) {
+            if let Some(found) = generation.look_up(wanted, self.begin_ts, &guard) {
                 return Ok(found.value().map(read));
             }
         }
