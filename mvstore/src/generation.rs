@@ -131,6 +131,24 @@ impl UnusedGeneration {
     }
 }
 
+/// A row that is looked up: its key, taken apart once for however many generations.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    probe: Probe<'a>,
+    hash: u64,
+}
+
+impl<'a> Wanted<'a> {
+    /// The row of a key.
+    #[must_use]
+    #[inline]
+    pub fn new(table: TableId, key: &'a [u8]) -> Self {
+        let probe = Probe::new(table, key);
+        let hash = probe.hash();
+        Self { probe, hash }
+    }
+}
+
 impl Generation {
     /// An empty generation for commits later than `start_ts`, and the right to install them. It is made to be sealed at
     /// about `expected_bytes`, and works beyond that.
@@ -182,8 +200,8 @@ impl Generation {
     /// Whether a row may be here. `false` is certain; it costs one look at a filter and needs no guard.
     #[must_use]
     #[inline]
-    pub fn may_have(&self, table: TableId, key: &[u8]) -> bool {
-        self.filter.may_hold(Probe::new(table, key).hash())
+    pub fn may_have(&self, wanted: &Wanted<'_>) -> bool {
+        self.filter.may_hold(wanted.hash)
     }
 
     /// What a snapshot at `at` sees of a row here.
@@ -194,10 +212,14 @@ impl Generation {
         at: Timestamp,
         guard: &'g Guard,
     ) -> Option<Found<'g>> {
-        if !self.may_hold(at) {
-            return None;
-        }
-        let row = self.find(table, key)?;
+        let wanted = Wanted::new(table, key);
+        if self.may_hold(at) && self.may_have(&wanted) { self.look_up(&wanted, at, guard) } else { None }
+    }
+
+    /// The same for a row that [may be here](Self::may_have), in a generation that the snapshot
+    /// [may see something of](Self::may_hold).
+    pub fn look_up<'g>(&'g self, wanted: &Wanted<'_>, at: Timestamp, guard: &'g Guard) -> Option<Found<'g>> {
+        let row = self.index.get(&wanted.probe, wanted.hash)?;
         let found = row.chain.read(at, guard).map(Version::found);
         found.filter(|found| !(planted!(TombstoneOverlooked) && found.value().is_none()))
     }
@@ -213,9 +235,8 @@ impl Generation {
 
     #[inline]
     fn find(&self, table: TableId, key: &[u8]) -> Option<&Row> {
-        let probe = Probe::new(table, key);
-        let hash = probe.hash();
-        if self.filter.may_hold(hash) { self.index.get(&probe, hash) } else { None }
+        let wanted = Wanted::new(table, key);
+        if self.may_have(&wanted) { self.index.get(&wanted.probe, wanted.hash) } else { None }
     }
 
     /// The row of a key.

@@ -39,10 +39,12 @@
 //!
 //! Keys often ascend: the next one belongs near the last. Each thread remembers the node where it was last, by table, and
 //! looks there first. The node may be gone with its index, so it comes with the index's number, which no other index has.
+//! The rows that it was at last it remembers themselves (`recent.rs`).
 #![expect(unsafe_code, reason = "nodes point to each other, and lie in memory that is given back as a whole")]
 
 mod arena;
 mod node;
+mod recent;
 mod search;
 mod walk;
 mod whole;
@@ -126,7 +128,7 @@ const _: () = {
 
 /// What a look through a block for a key found.
 enum Found<'i> {
-    Row(&'i Row),
+    Row(Stored<'i>),
     /// The key is not there, and this is the first free slot.
     Free(usize),
     Full,
@@ -156,7 +158,15 @@ impl RowIndex {
     }
 
     /// The row with this key, whose hash is `hash`.
+    #[inline]
     pub(crate) fn get(&self, key: &Probe<'_>, hash: u64) -> Option<&Row> {
+        if let Some(row) = self.recent(key, hash) {
+            return Some(row);
+        }
+        self.search_row(key, hash)
+    }
+
+    fn search_row(&self, key: &Probe<'_>, hash: u64) -> Option<&Row> {
         let mut node = self.node_of(key);
         loop {
             let block = self.block_of(node)?;
@@ -164,7 +174,10 @@ impl RowIndex {
             match self.behind(node) {
                 Some(behind) if behind.first() <= key => node = Some(behind),
                 _ => match self.find(block, key, hash) {
-                    Found::Row(row) => return Some(row),
+                    Found::Row(row) => {
+                        self.remember(row, hash);
+                        return Some(row.get());
+                    }
                     Found::Free(_) | Found::Full => return None,
                 },
             }
@@ -172,7 +185,15 @@ impl RowIndex {
     }
 
     /// The row with this key, whose hash is `hash`; it is made where it is missing.
+    #[inline]
     pub(crate) fn get_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
+        if let Some(row) = self.recent(key.borrow(), hash) {
+            return row;
+        }
+        self.search_or_insert(key, hash)
+    }
+
+    fn search_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
         PLACES.with(|places| {
             let place = &places[key.table().0 as usize % TABLES];
             let near = place.get();
@@ -181,7 +202,8 @@ impl RowIndex {
             let (row, node) = self.get_or_insert_from(near, key, hash);
             let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
             place.set(Place { index: self.number, node: header });
-            row
+            self.remember(row, hash);
+            row.get()
         })
     }
 
@@ -191,7 +213,7 @@ impl RowIndex {
         near: Option<Node<'i>>,
         key: &RowKey,
         hash: u64,
-    ) -> (&'i Row, Option<Node<'i>>) {
+    ) -> (Stored<'i>, Option<Node<'i>>) {
         let probe = key.borrow();
         let mut made: Option<Stored<'i>> = None;
         let mut node = match near {
@@ -225,7 +247,7 @@ impl RowIndex {
                     // Release: invariant 2.
                     let tagged = row.tagged(hash);
                     if block.slots[slot].compare_exchange(ptr::null_mut(), tagged, Release, Relaxed).is_ok() {
-                        return (row.get(), node);
+                        return (row, node);
                     }
                 }
             }
@@ -244,7 +266,7 @@ impl RowIndex {
         for (slot, pointer) in block.slots.iter().enumerate() {
             let Some((row, its_tag)) = self.stored(pointer) else { return Found::Free(slot) };
             if its_tag == tag && row.key() == key {
-                return Found::Row(row.get());
+                return Found::Row(row);
             }
         }
         Found::Full

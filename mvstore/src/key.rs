@@ -42,12 +42,16 @@ const _: () = assert!(size_of::<RowKey>() == 32);
 pub struct RowKey(Probe<'static>);
 
 /// A [`RowKey`] that may borrow its bytes.
+///
+/// The representation is told: so table and first bytes are where they are whatever the form, and most comparisons need not
+/// ask for that.
 #[derive(Clone)]
+#[repr(u8)]
 pub(crate) enum Probe<'a> {
     /// Invariant: `bytes[len..]` is zero.
     Inline {
-        table: TableId,
         len: u8,
+        table: TableId,
         bytes: [u8; INLINE],
     },
     Heap {
@@ -158,35 +162,106 @@ impl<'a> Probe<'a> {
     }
 
     /// Orders two keys of one table and one prefix.
-    #[inline]
+    #[inline(always)]
     fn cmp_tail(&self, other: &Probe<'_>) -> Ordering {
         match (self, other) {
             (Self::Inline { len, bytes, .. }, Probe::Inline { len: other_len, bytes: other_bytes, .. }) => {
-                word(bytes, 1)
-                    .cmp(&word(other_bytes, 1))
-                    .then_with(|| word(bytes, 2).cmp(&word(other_bytes, 2)))
-                    .then_with(|| len.cmp(other_len))
+                let (second, other_second) = (word(bytes, 1), word(other_bytes, 1));
+                if second != other_second {
+                    return second.cmp(&other_second);
+                }
+                let (third, other_third) = (word(bytes, 2), word(other_bytes, 2));
+                if third == other_third { len.cmp(other_len) } else { third.cmp(&other_third) }
             }
-            _ => self.bytes().cmp(other.bytes()),
+            _ => self.cmp_bytes(other),
+        }
+    }
+
+    #[inline(never)]
+    fn cmp_bytes(&self, other: &Probe<'_>) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+/// A key as a search wants it, which compares it with many: taken apart once.
+pub(crate) struct Sought<'a> {
+    table: TableId,
+    prefix: u64,
+    /// The rest of one of the short form, padded with zeros, and its length.
+    tail: Option<(u64, u64, u8)>,
+    key: &'a Probe<'a>,
+}
+
+impl<'a> Sought<'a> {
+    #[inline]
+    pub(crate) fn new(key: &'a Probe<'a>) -> Self {
+        let tail = match key {
+            Probe::Inline { len, bytes, .. } => Some((word(bytes, 1), word(bytes, 2), *len)),
+            Probe::Heap { .. } | Probe::Borrowed { .. } => None,
+        };
+        Self { table: key.table(), prefix: key.prefix(), tail, key }
+    }
+
+    /// Whether it comes before another key.
+    #[inline(always)]
+    pub(crate) fn is_before(&self, other: &Probe<'_>) -> bool {
+        if self.table != other.table() {
+            return self.table < other.table();
+        }
+        let prefix = other.prefix();
+        if self.prefix != prefix {
+            return self.prefix < prefix;
+        }
+        match (self.tail, other) {
+            (Some((second, third, len)), Probe::Inline { len: other_len, bytes, .. }) => {
+                let (other_second, other_third) = (word(bytes, 1), word(bytes, 2));
+                if second != other_second {
+                    second < other_second
+                } else {
+                    (third, len) < (other_third, *other_len)
+                }
+            }
+            _ => self.key.cmp_bytes(other).is_lt(),
         }
     }
 }
 
 #[inline]
 fn inline(table: TableId, key: &[u8]) -> Option<Probe<'static>> {
+    if key.len() > INLINE {
+        return None;
+    }
     let mut bytes = [0; INLINE];
-    bytes.get_mut(..key.len())?.copy_from_slice(key);
+    // Copies of fixed lengths, the last of which may overlap the one before: a copy of a length that is not known is a call.
+    if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<PREFIX>()) {
+        bytes[..16].copy_from_slice(first);
+        bytes[key.len() - PREFIX..key.len()].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (key.first_chunk::<PREFIX>(), key.last_chunk::<PREFIX>()) {
+        bytes[..PREFIX].copy_from_slice(first);
+        bytes[key.len() - PREFIX..key.len()].copy_from_slice(last);
+    } else {
+        bytes[..PREFIX].copy_from_slice(&prefix(key));
+    }
     // The length fits: it is at most INLINE.
     Some(Probe::Inline { table, len: u8::try_from(key.len()).ok()?, bytes })
 }
 
+/// The first bytes, padded with zeros.
 #[inline]
 fn prefix(key: &[u8]) -> [u8; PREFIX] {
-    key.first_chunk().copied().unwrap_or_else(|| {
-        let mut padded = [0; PREFIX];
-        padded[..key.len()].copy_from_slice(key);
-        padded
-    })
+    if let Some(bytes) = key.first_chunk() {
+        return *bytes;
+    }
+    let mut padded = [0; PREFIX];
+    if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        padded[..4].copy_from_slice(first);
+        padded[key.len() - 4..key.len()].copy_from_slice(last);
+    } else {
+        for (to, from) in padded.iter_mut().zip(key) {
+            *to = *from;
+        }
+    }
+    padded
 }
 
 /// Folds a product of 128 bits: each half of it depends on all bits of both sides.
@@ -283,6 +358,8 @@ mod tests {
             assert_eq!(left == right, expected.is_eq());
             let stored: &Probe<'_> = left.borrow();
             assert_eq!(stored.cmp(&Probe::new(b.0, &b.1)), expected, "{left:?} {right:?}");
+            assert_eq!(Sought::new(stored).is_before(&Probe::new(b.0, &b.1)), expected.is_lt());
+            assert_eq!(Sought::new(&Probe::new(b.0, &b.1)).is_before(stored), expected.is_gt());
         }
         assert!(equal > 100, "the generator must produce ties, it made {equal}");
     }

@@ -36,7 +36,7 @@ pub use epoch::{Guard, pin};
 pub use commit::{Conflict, Prepared};
 pub use fold::FoldIter;
 pub use found::Found;
-pub use generation::{Generation, InstallRights, UnusedGeneration};
+pub use generation::{Generation, InstallRights, UnusedGeneration, Wanted};
 pub use key::{RowKey, TableId};
 pub use rare::Rare;
 pub use registry::{

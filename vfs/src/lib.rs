@@ -17,6 +17,7 @@ mod filesystem;
 pub mod memory;
 #[doc(hidden)]
 pub mod planted;
+mod prefetch;
 mod process;
 mod random;
 mod real;
@@ -30,6 +31,7 @@ pub use clock::Clock;
 pub use env::Env;
 pub use file::{File, LockAttempt, LockKind, LogMapping};
 pub use filesystem::{FileIdentity, FileSystem, OpenMode, OpenOptions};
+pub use prefetch::prefetch;
 pub use process::ProcessMark;
 pub use random::Random;
 pub use real::{OsRandom, RealClock, RealFileSystem, ThreadSpawn};

@@ -1,7 +1,6 @@
 //! A place in a tree that can be moved.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use braid_vfs::planted;
@@ -12,6 +11,7 @@ use super::ids::TreeId;
 use super::overflow::OverflowValue;
 use super::page::{Expected, Page, RowPlace, Value};
 use super::refs::OverflowRef;
+use super::row_key::RowKeyBuffer;
 use super::store::{Base, BaseStore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,19 @@ enum Place {
 pub(crate) enum Direction {
     Forward,
     Backward,
+}
+
+/// How far [`step_in_run`](BaseCursor::step_in_run) may go within the leaf: one way or the other, or not at all.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// From a row before this one there is a step forward.
+    last: usize,
+    /// From a row behind this one there is a step backward.
+    first: usize,
+}
+
+impl Run {
+    const NONE: Self = Self { last: 0, first: usize::MAX };
 }
 
 /// Branches above a leaf that need no memory of their own.
@@ -52,11 +65,10 @@ pub(crate) struct BaseCursor {
     path: SmallVec<[(Expected, usize); PATH]>,
     leaf: Option<Page>,
     row: usize,
-    /// The rows of the leaf that [`step_in_run`](Self::step_in_run) may come to.
-    run: Range<usize>,
+    run: Run,
     row_place: RowPlace,
-    /// On a row: the leaf's prefix and what its slot adds.
-    key: Vec<u8>,
+    /// The key of the row, or of the one that it stood on last.
+    key: RowKeyBuffer,
     /// The row's value, if it is a long one and was asked for.
     long_value: OnceLock<OverflowValue>,
 }
@@ -80,9 +92,9 @@ impl BaseCursor {
             path: SmallVec::new(),
             leaf: None,
             row: 0,
-            run: 0..0,
+            run: Run::NONE,
             row_place: RowPlace::default(),
-            key: Vec::new(),
+            key: RowKeyBuffer::default(),
             long_value: OnceLock::new(),
         }
     }
@@ -96,13 +108,19 @@ impl BaseCursor {
     /// The row's key; empty when the cursor stands on none.
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {
-        if self.is_on_row() { &self.key } else { &[] }
+        if self.is_on_row() { self.key.key() } else { &[] }
     }
 
     /// The key of the row that it stood on last, which an error leaves as it was.
-    #[cfg(test)]
     pub(crate) fn last_key(&self) -> &[u8] {
-        &self.key
+        self.key.key()
+    }
+
+    /// Key and value of the row, if it stands on one whose value lies in the leaf.
+    #[inline(always)]
+    pub(crate) fn short_row(&self) -> Option<(&[u8], &[u8])> {
+        let leaf = self.leaf.as_ref().filter(|_| self.is_on_row())?;
+        Some((self.key.key(), leaf.short_value_at(&self.row_place)?))
     }
 
     /// The row's value; empty when the cursor stands on none. A long value is read at the first call and kept until the
@@ -125,7 +143,7 @@ impl BaseCursor {
     /// As for [`value`](Self::value).
     #[inline]
     pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
-        if self.is_on_row() { Ok(Some((&self.key, self.value()?))) } else { Ok(None) }
+        if self.is_on_row() { Ok(Some((self.key.key(), self.value()?))) } else { Ok(None) }
     }
 
     #[cold]
@@ -221,8 +239,8 @@ impl BaseCursor {
         }
     }
 
-    /// Says how far [`step_in_run`](Self::step_in_run) may go from the row that the cursor stands on: to the edge of the
-    /// leaf, but not to `fence` or beyond.
+    /// Says how far [`step_in_run`](Self::step_in_run) may go from the row that the cursor stands on: in `direction` to the
+    /// edge of the leaf, but not to `fence` or beyond.
     pub(crate) fn set_run(&mut self, fence: Option<&[u8]>, direction: Direction) {
         let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else { return };
         let (mut first, mut end) = (0, leaf.entries());
@@ -233,28 +251,62 @@ impl BaseCursor {
                 (Direction::Backward, Err(at)) => first = at,
             }
         }
-        self.run = first..end;
+        self.run = match direction {
+            Direction::Forward => Run { last: end.saturating_sub(1), ..Run::NONE },
+            Direction::Backward => Run { first, ..Run::NONE },
+        };
     }
 
-    /// Moves to the next row in `direction`, if the run since the last [`set_run`](Self::set_run) goes so far. Any other
-    /// move ends the run.
-    #[inline(always)]
+    /// Ends the run.
+    pub(crate) fn end_run(&mut self) {
+        self.run = Run::NONE;
+    }
+
+    /// Moves to the next row in `direction`, if the run since the last [`set_run`](Self::set_run) goes so far, and goes that
+    /// way. Any other move ends the run.
     pub(crate) fn step_in_run(&mut self, direction: Direction) -> bool {
-        let row = match direction {
-            Direction::Forward => self.row + 1,
-            Direction::Backward => self.row.wrapping_sub(1),
-        };
-        if !self.run.contains(&row) {
-            return false;
-        }
-        let Some(leaf) = &self.leaf else { return false };
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.run_goes_on(direction)) else { return false };
         if self.row_place.has_long_value() {
             self.long_value = OnceLock::new();
         }
-        self.row_place = leaf.row_place(row);
-        self.key.truncate(leaf.prefix_len());
-        leaf.append_suffix(&self.row_place, &mut self.key);
-        self.row = row;
+        self.row = match direction {
+            Direction::Forward => self.row + 1,
+            Direction::Backward => self.row - 1,
+        };
+        self.row_place = leaf.row_place(self.row);
+        self.key.go_to(leaf, &self.row_place);
+        true
+    }
+
+    #[inline(always)]
+    fn run_goes_on(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Forward => self.row < self.run.last,
+            Direction::Backward => self.row > self.run.first,
+        }
+    }
+
+    /// The same from a row with a short value to one with a short key, in a few instructions and without a call; `false`
+    /// also where [`step_in_run`](Self::step_in_run) has to see to it.
+    #[inline(always)]
+    pub(crate) fn step_quickly(&mut self, direction: Direction) -> bool {
+        let Some(leaf) = &self.leaf else { return false };
+        if !self.run_goes_on(direction) || self.row_place.has_long_value() {
+            return false;
+        }
+        let row = match direction {
+            Direction::Forward => self.row + 1,
+            Direction::Backward => self.row - 1,
+        };
+        let place = match direction {
+            Direction::Forward => leaf.place_behind(&self.row_place, row),
+            Direction::Backward => Some(leaf.place_before(&self.row_place, row)),
+        };
+        let Some(place) = place else { return false };
+        if !self.key.go_quickly_to(leaf, &place) {
+            return false;
+        }
+        (self.row, self.row_place) = (row, place);
         true
     }
 
@@ -276,10 +328,10 @@ impl BaseCursor {
 
     fn stand_on(&mut self, row: usize) -> Result<bool> {
         self.long_value.take();
-        self.run = 0..0;
+        self.end_run();
         if let Some(leaf) = &self.leaf {
-            leaf.copy_key(row, &mut self.key);
             self.row_place = leaf.row_place(row);
+            self.key.set(leaf, &self.row_place);
         }
         self.row = row;
         self.place = Place::Row;
@@ -288,7 +340,7 @@ impl BaseCursor {
 
     fn leave(&mut self, place: Place) -> Result<bool> {
         self.long_value.take();
-        self.run = 0..0;
+        self.end_run();
         self.place = place;
         self.path.clear();
         self.leaf = None;
@@ -305,6 +357,7 @@ impl BaseCursor {
 
     /// Goes down from a page to its first row, or to its last.
     fn descend_go_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
+        self.store.count_lookups(u64::from(at.level) + 1);
         let pick = |page: &Page| if direction == Direction::Forward { 0 } else { page.entries() - 1 };
         while at.level > 0 {
             let (index, child) = self.read(&at, |branch| {
@@ -323,6 +376,7 @@ impl BaseCursor {
     /// Goes to the edge of the leaf after, or before.
     fn next_leaf(&mut self, direction: Direction) -> Result<bool> {
         while let Some((at, index)) = self.path.pop() {
+            self.store.count_lookups(1);
             let next = self.read(&at, |branch| {
                 let next = match direction {
                     Direction::Forward => Some(index + 1).filter(|next| *next < branch.entries()),
@@ -351,12 +405,12 @@ impl BaseCursor {
             Direction::Forward => (left.entries() - 1, Ordering::Less),
             Direction::Backward => (0, Ordering::Greater),
         };
-        if left.compare_key(edge, &self.key) == in_order {
+        if left.compare_key(edge, self.key.key()) == in_order {
             return Ok(true);
         }
         let page = leaf.id();
         // As after any error: what it stood on last.
-        left.copy_key(edge, &mut self.key);
+        self.key.set(&left, &left.row_place(edge));
         self.leave(Place::BeforeFirst)?;
         Err(BaseError::Corrupt { page, what: "its keys do not follow those of the leaf before" })
     }
@@ -372,6 +426,7 @@ impl BaseCursor {
         }
         self.leave(Place::BeforeFirst)?;
         let Some(mut at) = self.top else { return Ok(None) };
+        self.store.count_lookups(u64::from(at.level) + 1);
         while at.level > 0 {
             let (index, child) = self.read(&at, |branch| {
                 let index = branch.find_child(key);
@@ -388,7 +443,6 @@ impl BaseCursor {
 
     /// Looks into a page.
     fn read<R>(&mut self, at: &Expected, look: impl FnOnce(&Page) -> R) -> Result<R> {
-        self.store.count_lookups(1);
         match self.store.page(at) {
             Ok(page) => Ok(look(&page)),
             Err(error) => {
@@ -399,7 +453,6 @@ impl BaseCursor {
     }
 
     fn read_leaf(&mut self, at: &Expected) -> Result<Page> {
-        self.store.count_lookups(1);
         match self.store.page(at) {
             Ok(page) => Ok(page.into_shared()),
             Err(error) => {

@@ -27,6 +27,7 @@ mod page;
 mod page_set;
 mod read;
 mod refs;
+mod row_key;
 mod salvage;
 mod space;
 mod store;

@@ -58,6 +58,12 @@ impl Core {
         Some(LeaseTerms { max_age: own_max_age.or(self.options.snapshot_max_age) })
     }
 
+    /// Whether every snapshot is begun with a lease.
+    #[inline]
+    pub(crate) fn leases_all(&self) -> bool {
+        self.leases_all
+    }
+
     /// Has the checkpointer look in time at a lease that was begun now.
     pub(crate) fn watch_lease(&self, terms: LeaseTerms) {
         if let (Some(writer), Some(max_age)) = (&self.writer, terms.max_age_nanos()) {

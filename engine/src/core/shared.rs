@@ -244,6 +244,11 @@ impl Core {
         self.process.is_current()
     }
 
+    /// The mark of the process that opened the file.
+    pub(crate) fn process_mark(&self) -> ProcessMark {
+        self.process
+    }
+
     /// Refuses a process that is a fork of the one that opened the file.
     pub(crate) fn check_process(&self) -> Result<()> {
         if self.is_own_process() { Ok(()) } else { Err(Error::Forked) }

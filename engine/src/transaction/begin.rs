@@ -21,14 +21,26 @@ pub(crate) fn begin_snapshot(
     name: Option<&str>,
     max_age: Option<Duration>,
 ) -> Result<Snapshot> {
-    let terms = handle.core().lease_terms(max_age);
-    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, terms)?))
+    let core = handle.core();
+    let registration = register(core, SnapshotKind::ReadOnly)?;
+    let hold = if name.is_none() && max_age.is_none() && !core.leases_all() {
+        Hold::Plain(registration)
+    } else {
+        dress(core, registration, name, core.lease_terms(max_age))
+    };
+    Ok(Snapshot::untracked_in(Inner::new(handle, hold, false)))
 }
 
 /// Begins a snapshot for a call that ends with its work, a backup say: it is never revoked.
 #[inline]
 pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Result<Snapshot> {
-    Ok(Snapshot::untracked_in(register(handle, SnapshotKind::ReadOnly, name, false, None)?))
+    let core = handle.core();
+    let registration = register(core, SnapshotKind::ReadOnly)?;
+    let hold = match name {
+        None => Hold::Plain(registration),
+        name => dress(core, registration, name, None),
+    };
+    Ok(Snapshot::untracked_in(Inner::new(handle, hold, false)))
 }
 
 /// Begins a write transaction.
@@ -45,18 +57,23 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     }
     let concurrent = match options.admission {
         Admission::Immediate => None,
-        Admission::Concurrent | Admission::ByMode => {
-            let terms = core.lease_terms(options.max_age);
-            register_concurrent(handle, core, name, track_reads, terms)?
-        }
+        Admission::Concurrent | Admission::ByMode => register_concurrent(core)?.map(|registration| {
+            if name.is_none() && options.max_age.is_none() && !core.leases_all() {
+                Hold::Plain(registration)
+            } else {
+                dress(core, registration, name, core.lease_terms(options.max_age))
+            }
+        }),
     };
     let (inner, exclusive) = match (concurrent, options.admission) {
-        (Some(inner), _) => (inner, None),
+        (Some(hold), _) => (Inner::new(handle, hold, track_reads), None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
             let exclusive = core.enter_exclusive(handle, timeout, name)?;
             // Nobody commits beside it, so it keeps nothing from being freed, and it cannot lose: it has no lease.
-            (register(handle, SnapshotKind::ReadWrite, name, false, None)?, Some(exclusive))
+            let registration = register(core, SnapshotKind::ReadWrite)?;
+            let hold = dress(core, registration, name, None);
+            (Inner::new(handle, hold, false), Some(exclusive))
         }
     };
     let snapshot = Snapshot::new(inner);
@@ -86,53 +103,46 @@ fn extras_of(core: &Core, options: &TransactionOptions) -> Result<Box<Extras>> {
 
 /// `None` when the mode admits no concurrent transaction. Registers first and looks at the mode second; see
 /// `core/journal_mode.rs` for why.
-fn register_concurrent(
-    handle: &Arc<Handle>,
-    core: &Core,
-    name: Option<&str>,
-    track_reads: bool,
-    terms: Option<LeaseTerms>,
-) -> Result<Option<Arc<Inner>>> {
+#[inline]
+fn register_concurrent(core: &Core) -> Result<Option<Registration<View>>> {
     // Looked at first as well, so that one who only asks is not taken for an open write transaction.
     while core.journal_mode() == JournalMode::Mvcc {
-        let inner = register(handle, SnapshotKind::ReadWrite, name, track_reads, terms)?;
+        let registration = register(core, SnapshotKind::ReadWrite)?;
         match core.mode.get() {
-            Some(JournalMode::Mvcc) => return Ok(Some(inner)),
-            Some(JournalMode::Wal) => break,
-            None => {}
+            Some(JournalMode::Mvcc) => return Ok(Some(registration)),
+            mode => {
+                drop(core.registry.end(registration, core));
+                if mode.is_some() {
+                    break;
+                }
+            }
         }
     }
     Ok(None)
 }
 
-fn register(
-    handle: &Arc<Handle>,
-    kind: SnapshotKind,
-    name: Option<&str>,
-    track_reads: bool,
-    terms: Option<LeaseTerms>,
-) -> Result<Arc<Inner>> {
-    let core = handle.core();
+#[inline]
+fn register(core: &Core, kind: SnapshotKind) -> Result<Registration<View>> {
     core.check_process()?;
-    let registration =
-        core.registry.begin(kind, &**core, core.now_nanos()).map_err(|error| Error::Limit {
-            what: "the number of open transactions and snapshots",
-            actual: error.limit as u64 + 1,
-            limit: error.limit as u64,
-        })?;
+    core.registry.begin(kind, core, core.now_nanos()).map_err(|error| Error::Limit {
+        what: "the number of open transactions and snapshots",
+        actual: error.limit as u64 + 1,
+        limit: error.limit as u64,
+    })
+}
+
+/// Gives a snapshot the name and the lease that it is to have, if any.
+#[cold]
+fn dress(
+    core: &Core,
+    registration: Registration<View>,
+    name: Option<&str>,
+    terms: Option<LeaseTerms>,
+) -> Hold {
     if let Some(name) = name {
         core.registry.set_name(&registration, name);
     }
-    let begin_ts = registration.begin_ts();
-    let hold = match terms {
-        None => Hold::Plain(registration),
-        Some(terms) => lease(core, registration, terms),
-    };
-    Ok(Inner::new(handle, begin_ts, hold, track_reads))
-}
-
-#[cold]
-fn lease(core: &Core, registration: Registration<View>, terms: LeaseTerms) -> Hold {
+    let Some(terms) = terms else { return Hold::Plain(registration) };
     let leased = core.registry.lease(registration, terms.max_age_nanos());
     core.watch_lease(terms);
     Hold::Leased(leased)

@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use braid_mvstore::Direction;
-use braid_vfs::planted;
 use braid_vfs::sync::Arc;
+use braid_vfs::{ProcessMark, planted};
 
 use super::inner::Inner;
 use super::layers::Layers;
@@ -43,6 +43,8 @@ use crate::table::Table;
 #[derive(Debug)]
 pub struct Cursor {
     inner: Arc<Inner>,
+    /// The process that opened the database.
+    process: ProcessMark,
     table: Arc<TableInfo>,
     layers: Layers,
     /// Its moves are noted for the commit.
@@ -62,6 +64,7 @@ impl Cursor {
         let layers = inner.in_view(|view| Ok(Layers::over(store, view, id, inner.begin_ts)))?;
         let leased = !inner.is_plain();
         Ok(Self {
+            process: inner.core().process_mark(),
             inner,
             table: Arc::clone(table.info()),
             layers,
@@ -132,7 +135,10 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn value(&self) -> Result<Option<&[u8]>> {
-        if self.leased { self.held(Layers::value) } else { self.layers.value() }
+        match self.layers.base_row().filter(|_| !self.leased) {
+            Some((_, value)) => Ok(Some(value)),
+            None => self.value_slowly(),
+        }
     }
 
     /// Key and value of the row that it stands on.
@@ -140,6 +146,19 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be read.
     pub fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
+        match self.layers.base_row().filter(|_| !self.leased) {
+            Some(row) => Ok(Some(row)),
+            None => self.row_slowly(),
+        }
+    }
+
+    #[inline(never)]
+    fn value_slowly(&self) -> Result<Option<&[u8]>> {
+        if self.leased { self.held(Layers::value) } else { self.layers.value() }
+    }
+
+    #[inline(never)]
+    fn row_slowly(&self) -> Result<Option<(&[u8], &[u8])>> {
         if self.leased { self.held(Layers::row) } else { self.layers.row() }
     }
 
@@ -155,12 +174,40 @@ impl Cursor {
 
     #[inline(always)]
     fn step(&mut self, direction: Direction) -> Result<bool> {
-        if self.step_in_run(direction) { Ok(true) } else { self.step_out_of_run(direction, Bound::Unbounded) }
+        if self.step_quickly(direction) {
+            return Ok(true);
+        }
+        match direction {
+            Direction::Forward => self.next_slowly(),
+            Direction::Backward => self.prev_slowly(),
+        }
+    }
+
+    // With nothing to be passed on but the cursor, so that the quick step ends in a jump.
+
+    #[inline(never)]
+    fn next_slowly(&mut self) -> Result<bool> {
+        self.step_out_of_run(Direction::Forward, Bound::Unbounded)
+    }
+
+    #[inline(never)]
+    fn prev_slowly(&mut self) -> Result<bool> {
+        self.step_out_of_run(Direction::Backward, Bound::Unbounded)
     }
 
     /// Goes one row on where nothing but the base is to be looked at, and nothing to be noted; whether it did. That the
     /// table is there was seen when the cursor came to the run, and holds for the whole snapshot.
+    ///
+    /// There is no call on the way, so that nothing is saved for one.
     #[inline(always)]
+    fn step_quickly(&mut self, direction: Direction) -> bool {
+        self.inner.is_simply_open()
+            && self.process.is_surely_current()
+            && !self.tracked
+            && self.layers.step_quickly(&self.inner, direction)
+    }
+
+    /// The same where it takes more.
     fn step_in_run(&mut self, direction: Direction) -> bool {
         self.inner.is_live() && !self.tracked && self.layers.step_in_run(Some(&self.inner), direction)
     }
@@ -184,15 +231,18 @@ impl Cursor {
 
     /// The same, one row on.
     pub(super) fn step_within(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
-        if self.step_in_run(direction) {
+        if self.step_quickly(direction) {
             return Ok(!is_beyond(self.layers.key(), direction, limit));
         }
         self.step_out_of_run(direction, limit)
     }
 
-    /// Not a part of the steps in a run, so that these stay small.
+    /// Not a part of the quick steps, so that these stay small.
     #[inline(never)]
     fn step_out_of_run(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
+        if self.step_in_run(direction) {
+            return Ok(!is_beyond(self.layers.key(), direction, limit));
+        }
         self.inner.check(&self.table)?;
         if self.layers.has_ended(direction) {
             return Ok(false);

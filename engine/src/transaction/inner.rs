@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use braid_mvstore::{Found, LeasedRegistration, Registration, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{
+    Found, LeasedRegistration, Rare, Registration, TableId, Timestamp, Wanted, WriteSet, pin,
+};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
+use super::own_writes::{OwnWrites, WritesGuard};
 use super::read_set::ReadSet;
 use crate::core::{Core, TABLES, TableInfo, View};
 use crate::error::{Error, Result};
@@ -45,11 +48,11 @@ pub(crate) struct Inner {
     /// Given back at the end.
     hold: Hold,
     /// Private writes; unused by a snapshot.
-    writes: Mutex<WriteSet>,
+    writes: OwnWrites,
     /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
-    reads: Option<Mutex<ReadSet>>,
+    reads: Rare<Mutex<ReadSet>>,
     /// See [`state`].
     state: AtomicU8,
 }
@@ -62,15 +65,23 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn new(handle: &Arc<Handle>, begin_ts: Timestamp, hold: Hold, track_reads: bool) -> Arc<Self> {
-        let state = if matches!(hold, Hold::Leased(_)) { state::LEASED } else { state::OPEN };
+    pub(super) fn new(handle: &Arc<Handle>, hold: Hold, track_reads: bool) -> Arc<Self> {
+        let (begin_ts, state) = match &hold {
+            Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
+            Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
+            Hold::Over => (Timestamp::ZERO, state::OVER),
+        };
+        let mut reads = Rare::default();
+        if track_reads {
+            *reads = Some(Box::default());
+        }
         Arc::new(Self {
             handle: Arc::clone(handle),
             begin_ts,
             hold,
-            writes: Mutex::new(WriteSet::new()),
+            writes: OwnWrites::new(),
             writes_version: AtomicU64::new(0),
-            reads: track_reads.then(Mutex::default),
+            reads,
             state: AtomicU8::new(state),
         })
     }
@@ -150,8 +161,13 @@ impl Inner {
     /// Whether it has not ended, was not revoked and has not changed the catalog, and this is the process that began it.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        (self.state.load(Ordering::Acquire) == state::OPEN || self.is_leased())
-            && self.core().is_own_process()
+        (self.is_simply_open() || self.is_leased()) && self.core().is_own_process()
+    }
+
+    /// Whether it has not ended, has no lease and has not changed the catalog.
+    #[inline(always)]
+    pub(super) fn is_simply_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == state::OPEN
     }
 
     /// Whether there is nothing but a lease that was not revoked.
@@ -244,7 +260,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn writes(&self) -> MutexGuard<'_, WriteSet> {
+    pub(super) fn writes(&self) -> WritesGuard<'_> {
         self.writes.lock()
     }
 
@@ -319,7 +335,7 @@ impl Inner {
     }
 
     pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
-        self.reads.as_ref().map(Mutex::lock)
+        self.reads.as_ref().map(|reads| reads.lock())
     }
 
     /// Refuses a move when too much is noted already.
@@ -406,12 +422,17 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
+        let mut wanted = None;
         for generation in view.generations() {
-            if !generation.may_hold(self.begin_ts) || !generation.may_have(table, key) {
+            if !generation.may_hold(self.begin_ts) {
+                continue;
+            }
+            let wanted = wanted.get_or_insert_with(|| Wanted::new(table, key));
+            if !generation.may_have(wanted) {
                 continue;
             }
             let guard = pin();
-            if let Some(found) = generation.get(table, key, self.begin_ts, &guard) {
+            if let Some(found) = generation.look_up(wanted, self.begin_ts, &guard) {
                 return Ok(found.value().map(read));
             }
         }
@@ -426,6 +447,7 @@ impl Drop for Inner {
     #[inline(always)]
     fn drop(&mut self) {
         self.end();
+        self.writes.leave();
     }
 }
 

@@ -125,6 +125,7 @@ impl Layers {
         match self.place {
             Place::End if ahead => Ok(false),
             Place::Nowhere | Place::End => self.seek(view, own, Bound::Unbounded, direction),
+            Place::Row(Layer::Base) if ahead && self.is_base_alone(own) => self.advance_base_alone(),
             Place::Row(_) if ahead => self.advance(view, own).inspect_err(|_| self.place = Place::Behind),
             Place::Row(_) | Place::Behind => {
                 let back_to_it = self.place == Place::Behind && !ahead;
@@ -142,13 +143,17 @@ impl Layers {
     }
 
     /// Goes to the next row if that is one more of the base's run: nothing but the transaction's own writes can have come
-    /// between.
-    #[inline(always)]
+    /// between. A run begins where the merge comes to a row of the base, and ends with every other move.
     pub(crate) fn step_in_run(&mut self, own: Option<&Inner>, direction: Direction) -> bool {
-        direction == self.direction
-            && matches!(self.place, Place::Row(Layer::Base))
-            && !self.own.is_stale(own)
+        !self.own.is_stale(own)
             && self.base.as_mut().is_some_and(|base| base.step_in_run(base_direction(direction)))
+    }
+
+    /// The same where a few instructions do it; see [`BaseCursor::step_quickly`].
+    #[inline(always)]
+    pub(crate) fn step_quickly(&mut self, own: &Inner, direction: Direction) -> bool {
+        !self.own.is_stale(Some(own))
+            && self.base.as_mut().is_some_and(|base| base.step_quickly(base_direction(direction)))
     }
 
     /// Goes from a row to the next in the direction of travel.
@@ -159,6 +164,29 @@ impl Layers {
         }
         self.pass(view, own)?;
         self.settle(view, own)
+    }
+
+    /// Whether the layers above the base have nothing further in the direction of travel.
+    fn is_base_alone(&self, own: Option<&Inner>) -> bool {
+        self.own.key().is_none()
+            && !self.own.is_stale(own)
+            && self.generations.iter().all(|generation| generation.key().is_none())
+    }
+
+    /// Goes from a row of the base to its next one, where only the base has any.
+    fn advance_base_alone(&mut self) -> Result<bool> {
+        let Some(base) = &mut self.base else { return Ok(false) };
+        match advance_base(base, self.direction) {
+            Ok(true) => base.set_run(None, base_direction(self.direction)),
+            Ok(false) => self.place = Place::End,
+            Err(error) => {
+                self.key.clear();
+                self.key.extend_from_slice(base.last_key());
+                self.place = Place::Behind;
+                return Err(error);
+            }
+        }
+        Ok(self.place != Place::End)
     }
 
     /// What a step in `direction` passes first: everything from here on.
@@ -174,6 +202,9 @@ impl Layers {
     /// Stands nowhere: what the last move came to is not to be believed.
     pub(crate) fn forget_place(&mut self) {
         self.place = Place::Nowhere;
+        if let Some(base) = &mut self.base {
+            base.end_run();
+        }
     }
 
     /// Whether a step in `direction` stays where it is, beyond the last row that way.
@@ -312,6 +343,12 @@ impl Layers {
             (Place::Row(_), _) => Ok(self.key().zip(self.value()?)),
             (Place::Nowhere | Place::End | Place::Behind, _) => Ok(None),
         }
+    }
+
+    /// The same of a row of the base whose value lies in its leaf.
+    #[inline(always)]
+    pub(crate) fn base_row(&self) -> Option<(&[u8], &[u8])> {
+        if matches!(self.place, Place::Row(Layer::Base)) { self.base.as_ref()?.short_row() } else { None }
     }
 
     fn key_in(&self, layer: Layer) -> Option<&[u8]> {

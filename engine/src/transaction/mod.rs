@@ -8,6 +8,7 @@ mod cursor;
 mod inner;
 mod layers;
 mod overlay;
+mod own_writes;
 mod range;
 mod read_set;
 mod savepoint;

@@ -294,7 +294,7 @@ impl Transaction {
     pub(super) fn end(&mut self) -> Arc<Handle> {
         let handle = Arc::clone(&self.snapshot.inner.handle);
         self.over = true;
-        self.snapshot.inner.writes().clear();
+        self.snapshot.inner.writes().leave();
         self.let_go();
         handle
     }
@@ -316,7 +316,7 @@ impl Transaction {
     fn install(&mut self) -> Result<Option<Installed>> {
         let mut writes = self.snapshot.inner.writes();
         let installed = self.ask(&mut writes, Core::install);
-        writes.clear();
+        writes.leave();
         installed
     }
 

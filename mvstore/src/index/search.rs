@@ -4,11 +4,12 @@
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use braid_vfs::prefetch;
 use braid_vfs::sync::atomic::AtomicPtr;
 
 use super::node::{Node, NodeHeader};
-use super::{LEVELS, RowIndex};
-use crate::key::Probe;
+use super::{CHECKED, LEVELS, RowIndex};
+use crate::key::{Probe, Sought};
 
 /// Where a key belongs: the last node at or before it on each level, `None` for the head, and the first one behind.
 ///
@@ -31,6 +32,7 @@ impl RowIndex {
     /// The last node at or before a key; `None` for what is before the first.
     #[inline]
     pub(super) fn node_of(&self, key: &Probe<'_>) -> Option<Node<'_>> {
+        let key = Sought::new(key);
         let mut node = None;
         let mut known = ptr::null_mut();
         for level in (0..self.height.load(Relaxed)).rev() {
@@ -40,11 +42,16 @@ impl RowIndex {
                 if next.header.as_ptr() == known {
                     break;
                 }
-                if next.first() > key {
+                if key.is_before(next.first()) {
                     known = next.header.as_ptr();
                     break;
                 }
                 node = Some(next);
+                if let Some(below) = level.checked_sub(1).filter(|_| !CHECKED) {
+                    // Where the search goes if not along this level: so it waits for one of the two and not for both.
+                    // SAFETY: as above.
+                    prefetch(unsafe { self.pointer(node, below).load(Relaxed) });
+                }
             }
         }
         node

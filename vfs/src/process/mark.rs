@@ -38,6 +38,13 @@ impl ProcessMark {
             Mark::Process(process) => process == std::process::id(),
         }
     }
+
+    /// The same by one look at memory: `false` also where that does not tell.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_surely_current(&self) -> bool {
+        matches!(self.0, Mark::Generation(generation) if generation == super::fork_hook::generation())
+    }
 }
 
 #[cfg(not(unix))]
@@ -52,5 +59,12 @@ impl ProcessMark {
     #[must_use]
     pub fn is_current(&self) -> bool {
         matches!(self.0, Mark::Only)
+    }
+
+    /// The same by one look at memory: `false` also where that does not tell.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_surely_current(&self) -> bool {
+        self.is_current()
     }
 }

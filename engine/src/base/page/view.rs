@@ -11,8 +11,8 @@ use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::refs::{ChildRef, OverflowRef};
 
 const OVERFLOW_FLAG: u16 = 1 << 15;
-/// Bytes of a key that are copied at once.
-const SHORT_KEY: usize = 16;
+/// Where in a slot the length is.
+const LEN_IN_SLOT: usize = 6;
 
 /// A checked, immutable page of the database file. Clones are the same page: they share its memory and count its holders.
 ///
@@ -54,11 +54,13 @@ pub(crate) enum Value<'a> {
 }
 
 /// Where a row is in its leaf, to be looked up once for its key and its value.
+///
+/// The numbers are as small as a page allows, so that one may be added to another without a look whether that goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowPlace {
-    start: usize,
-    key_end: usize,
-    end: usize,
+    start: u32,
+    key_end: u32,
+    end: u32,
     overflow: bool,
 }
 
@@ -68,15 +70,31 @@ impl RowPlace {
     pub(crate) fn has_long_value(&self) -> bool {
         self.overflow
     }
+
+    /// How long the key is behind the prefix.
+    #[inline]
+    pub(crate) fn suffix_len(&self) -> usize {
+        (self.key_end - self.start) as usize
+    }
+
+    #[inline(always)]
+    fn value_range(&self) -> Range<usize> {
+        self.key_end as usize..self.end as usize
+    }
 }
 
 /// What a slot says: where the key starts, its length, and whether the value is a reference to an overflow run.
-#[inline]
-fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (usize, usize, bool) {
+#[inline(always)]
+fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (u32, u32, bool) {
     let [.., offset_low, offset_high, len_low, len_high] = *slot;
-    let len = u16::from_le_bytes([len_low, len_high]);
     let offset = u16::from_le_bytes([offset_low, offset_high]);
-    (usize::from(offset), usize::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
+    let (len, overflow) = decode_len(u16::from_le_bytes([len_low, len_high]));
+    (u32::from(offset), len, overflow)
+}
+
+#[inline(always)]
+fn decode_len(len: u16) -> (u32, bool) {
+    (u32::from(len & !OVERFLOW_FLAG), len & OVERFLOW_FLAG != 0)
 }
 
 impl Page {
@@ -165,7 +183,8 @@ impl Page {
     /// How long the prefix is.
     #[inline]
     pub(crate) fn prefix_len(&self) -> usize {
-        usize::from(self.description().slots_at) - HEADER_BYTES
+        // In the smaller numbers, so that something may be added without a look whether that goes.
+        usize::from(self.description().slots_at.saturating_sub(HEADER_BYTES as u16))
     }
 
     /// The slots.
@@ -177,32 +196,72 @@ impl Page {
     /// Where a row is.
     #[inline(always)]
     pub(crate) fn row_place(&self, row: usize) -> RowPlace {
-        let slots = self.slots();
-        let (start, key_len, overflow) = decode_slot(&slots[row]);
-        let end = slots.get(row + 1).map_or(self.end(), |next| decode_slot(next).0);
-        RowPlace { start, key_end: start + key_len, end, overflow }
+        let (start, key_len, overflow) = decode_slot(self.slot(row));
+        RowPlace { start, key_end: start + key_len, end: self.row_end(row), overflow }
     }
 
-    /// Puts the part of a row's key behind the prefix after what is in `key`.
+    /// Where the row behind one is, which starts where that ends; `None` where it takes more than a look to say so.
     #[inline(always)]
-    pub(crate) fn append_suffix(&self, place: &RowPlace, key: &mut Vec<u8>) {
-        let suffix = &self.bytes()[place.start..place.key_end];
-        // A copy of a fixed length is two instructions and not a call; most keys are no longer.
-        match self.bytes()[place.start..].first_chunk::<SHORT_KEY>() {
-            Some(longer) if suffix.len() <= SHORT_KEY => {
-                let end = key.len() + suffix.len();
-                key.extend_from_slice(longer);
-                key.truncate(end);
-            }
-            _ => key.extend_from_slice(suffix),
+    pub(crate) fn place_behind(&self, before: &RowPlace, row: usize) -> Option<RowPlace> {
+        // The end of its slot and the start of the next one's, at once.
+        let at = usize::from(self.description().slots_at) + row * SLOT_BYTES + LEN_IN_SLOT;
+        let [len_low, len_high, _, _, _, _, next_low, next_high] = *self.bytes().get(at..)?.first_chunk()?;
+        let (key_len, overflow) = decode_len(u16::from_le_bytes([len_low, len_high]));
+        let next = u16::from_le_bytes([next_low, next_high]);
+        let end = if row + 1 < self.entries() { next } else { self.description().end };
+        Some(RowPlace { start: before.end, key_end: before.end + key_len, end: u32::from(end), overflow })
+    }
+
+    /// Where the row before one is, which ends where that starts.
+    #[inline(always)]
+    pub(crate) fn place_before(&self, behind: &RowPlace, row: usize) -> RowPlace {
+        let (start, key_len, overflow) = decode_slot(self.slot(row));
+        RowPlace { start, key_end: start + key_len, end: behind.start, overflow }
+    }
+
+    /// Where a row ends: where the next one starts.
+    #[inline(always)]
+    fn row_end(&self, row: usize) -> u32 {
+        if row + 1 < self.entries() {
+            decode_slot(self.slot(row + 1)).0
+        } else {
+            u32::from(self.description().end)
         }
+    }
+
+    /// One of the slots.
+    #[inline(always)]
+    fn slot(&self, slot: usize) -> &[u8; SLOT_BYTES] {
+        let at = usize::from(self.description().slots_at) + slot * SLOT_BYTES;
+        match self.bytes()[at..].first_chunk() {
+            Some(slot) => slot,
+            None => unreachable!("the slots lie in the page"),
+        }
+    }
+
+    /// So many bytes from a row on, if the page has them.
+    #[inline(always)]
+    pub(crate) fn bytes_from<const N: usize>(&self, place: &RowPlace) -> Option<&[u8; N]> {
+        let start = place.start as usize;
+        self.bytes().get(start..start + N)?.first_chunk()
+    }
+
+    /// A row's key without the prefix.
+    pub(crate) fn suffix_at(&self, place: &RowPlace) -> &[u8] {
+        &self.bytes()[place.start as usize..place.key_end as usize]
     }
 
     /// The value of a row.
     #[inline]
     pub(crate) fn value_at(&self, place: &RowPlace) -> Value<'_> {
-        let body = &self.bytes()[place.key_end..place.end];
+        let body = &self.bytes()[place.value_range()];
         if place.overflow { Value::Overflow(OverflowRef::decode(body)) } else { Value::Inline(body) }
+    }
+
+    /// The value of a row that lies in the leaf.
+    #[inline(always)]
+    pub(crate) fn short_value_at(&self, place: &RowPlace) -> Option<&[u8]> {
+        if place.overflow { None } else { self.bytes().get(place.value_range()) }
     }
 
     /// Compares the key of a slot with another one.
@@ -217,7 +276,7 @@ impl Page {
     /// Where the key of a slot is, without the prefix.
     pub(super) fn suffix_range(&self, slot: usize) -> Range<usize> {
         let (offset, len, _) = decode_slot(&self.slots()[slot]);
-        offset..offset + len
+        offset as usize..(offset + len) as usize
     }
 
     /// The key of a slot, without the prefix.
@@ -235,7 +294,7 @@ impl Page {
     /// Where a row's value is, and whether it is a reference to an overflow run.
     pub(super) fn body_range(&self, row: usize) -> (Range<usize>, bool) {
         let place = self.row_place(row);
-        (place.key_end..place.end, place.overflow)
+        (place.value_range(), place.overflow)
     }
 
     /// A row's value or reference as bytes, and whether it is a reference.

@@ -1,0 +1,90 @@
+//! Where a transaction's writes are: a place that is empty until it writes.
+//!
+//! Most snapshots never write, so that beginning one makes nothing of a write set but a null pointer. Whoever writes takes the
+//! set that the thread's last transaction left, with its memory.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+
+use braid_mvstore::{Rare, WriteSet};
+use braid_vfs::sync::{Mutex, MutexGuard, thread_local};
+
+thread_local! {
+    /// A write set without writes, kept for the thread's next transaction so that a hot one does not allocate.
+    static SPARE: Cell<Option<Box<WriteSet>>> = const { Cell::new(None) };
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct OwnWrites(Mutex<Rare<WriteSet>>);
+
+/// The writes, locked. Invariant: there is a set.
+pub(super) struct WritesGuard<'a>(MutexGuard<'a, Rare<WriteSet>>);
+
+impl OwnWrites {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Rare::default()))
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> WritesGuard<'_> {
+        let mut writes = self.0.lock();
+        if writes.is_none() {
+            **writes = Some(take_spare());
+        }
+        WritesGuard(writes)
+    }
+
+    /// Forgets all writes, at the end.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        if let Some(set) = self.0.get_mut().take() {
+            keep(set);
+        }
+    }
+}
+
+impl WritesGuard<'_> {
+    /// Forgets all writes.
+    pub(super) fn leave(mut self) {
+        let set = self.0.take();
+        // Not under the lock.
+        drop(self);
+        if let Some(set) = set {
+            keep(set);
+        }
+    }
+}
+
+impl Deref for WritesGuard<'_> {
+    type Target = WriteSet;
+
+    #[inline]
+    fn deref(&self) -> &WriteSet {
+        match &**self.0 {
+            Some(set) => set,
+            None => unreachable!("a set was put here when the place was locked"),
+        }
+    }
+}
+
+impl DerefMut for WritesGuard<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut WriteSet {
+        match &mut **self.0 {
+            Some(set) => set,
+            None => unreachable!("a set was put here when the place was locked"),
+        }
+    }
+}
+
+fn take_spare() -> Box<WriteSet> {
+    // A thread that ends has none left.
+    SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+}
+
+fn keep(mut set: Box<WriteSet>) {
+    set.clear();
+    let _ = SPARE.try_with(|spare| spare.set(Some(set)));
+}
