@@ -76,7 +76,7 @@ pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, s
 pub use options::{
     Admission, Durability, Isolation, JournalMode, Options, SnapshotOptions, TransactionOptions,
 };
-pub use retry::{Outcome, RetryPolicy};
+pub use retry::{Outcome, RetryPolicy, TransactFuture};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, LogStats, OpenSnapshot, RowStoreStats,

@@ -145,7 +145,7 @@ impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let view = Arc::new(parts.view);
         let writer = parts.writer.map(|WriterParts { log, appender, clock, rights }| Writer {
-            gate: Gate::default(),
+            gate: Gate::new(Arc::clone(&log)),
             section: Mutex::new(Section {
                 appender: Some(appender),
                 clock,
@@ -274,11 +274,6 @@ impl Writer {
     /// Whether the core is being shut down: work in the background is not worth finishing.
     pub(super) fn is_closing(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    /// Gives the gate back.
-    pub(super) fn open_gate(&self) {
-        self.log.wake_soon(self.gate.release());
     }
 
     /// Refuses to write when it could not be made to last.
