@@ -7,7 +7,6 @@ use braid_mvstore::Timestamp;
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
-use crate::conflicts::ConflictReport;
 use crate::core::{CheckpointReport, Commit, ConsumerInfo, Core};
 use crate::error::{Error, Result};
 use crate::feed::{Changes, Consumer};
@@ -561,23 +560,16 @@ impl Database {
         feed::remove(&self.handle, name)
     }
 
-    /// Who lost what to whom, and what that cost: hot rows, tables, names, attempts. Apart from [`stats`](Self::stats),
-    /// which is cheap enough to be asked all the time.
+    /// What the core says about itself: who lost what to whom ([`Stats::conflicts`]), what it holds, what it has done.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {
     /// # let db = braid::Database::in_memory()?;
-    /// for row in db.conflict_report().hot_keys.iter().take(3) {
+    /// for row in db.stats().conflicts.hot_keys.iter().take(3) {
     ///     println!("{} {:?}: {} lost over it", row.table, row.key, row.count);
     /// }
     /// # Ok(()) }
     /// ```
-    #[must_use]
-    pub fn conflict_report(&self) -> ConflictReport {
-        self.core().conflicts.report(self.core().counters.conflicts())
-    }
-
-    /// What the core says about itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
         crate::statistics::of(self.core())

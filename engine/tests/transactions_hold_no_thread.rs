@@ -82,8 +82,9 @@ fn it_commits_and_tells_attempts_and_time_lost() {
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 4"));
     assert!(outcome.waited > Duration::ZERO);
     assert_eq!(db.snapshot().unwrap().timestamp(), outcome.commit.timestamp);
-    let (stats, report) = (db.stats(), db.conflict_report());
-    assert_eq!((stats.retries, stats.max_attempts, stats.conflicts.write_write), (3, 4, 3));
+    let stats = db.stats();
+    let report = &stats.conflicts;
+    assert_eq!((stats.retries, stats.max_attempts, report.kinds.write_write), (3, 4, 3));
     assert_eq!((report.absorbed, report.escaped), (3, 0));
     assert_eq!(report.names[0].name.as_deref(), Some("loser"));
 }
@@ -107,7 +108,7 @@ fn it_gives_up_as_the_policy_says() {
     let few = RetryPolicy::immediate().attempts(3).never_exclusive();
     let error = block_on(db.transact_async(few, loser(&db, &table, 100))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::WriteWrite);
-    assert_eq!(db.conflict_report().escaped, 3);
+    assert_eq!(db.stats().conflicts.escaped, 3);
     let short =
         RetryPolicy::backoff(Duration::from_secs(60), Duration::from_secs(60)).deadline(Duration::ZERO);
     assert!(block_on(db.transact_async(short, loser(&db, &table, 1))).unwrap_err().is_retryable());
@@ -165,10 +166,10 @@ fn dropped_between_attempts_it_leaves_no_timer_and_no_transaction() {
     assert!(alarm.poll(&mut future).is_pending(), "polled for no reason");
     assert_eq!(Arc::strong_count(&alarm), 2, "one timer");
     assert_eq!(db.stats().open_snapshots, 0, "it holds no snapshot while it rests");
-    assert_eq!(db.conflict_report().escaped, 0, "it is still at it");
+    assert_eq!(db.stats().conflicts.escaped, 0, "it is still at it");
     drop(future);
     assert_eq!(Arc::strong_count(&alarm), 1, "its timer is gone");
-    assert_eq!(db.conflict_report().escaped, 1);
+    assert_eq!(db.stats().conflicts.escaped, 1);
     assert_eq!(row(&db, &table).as_deref(), Some("rival"));
     nothing_is_locked(&db);
     db.set_journal_mode(JournalMode::Wal).unwrap();
@@ -245,7 +246,7 @@ fn it_is_told_when_its_turn_does_not_come() {
     policy.transaction.busy_timeout = Some(Duration::from_millis(20));
     let error = block_on(db.transact_async(policy, loser(&db, &table, 0))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);
-    assert_eq!(db.stats().conflicts.locked, 1);
+    assert_eq!(db.stats().conflicts.kinds.locked, 1);
     // The policy's deadline ends that wait too.
     let policy = RetryPolicy::immediate().exclusive_after(1).deadline(Duration::from_millis(50));
     let error = block_on(db.transact_async(policy, |tx| {
@@ -352,7 +353,7 @@ fn a_storm_of_futures_and_threads_loses_no_count() {
     });
     let number = db.get(&table, "n").unwrap().unwrap();
     assert_eq!(u64::from_le_bytes(number.try_into().unwrap()), 32 * 20 + 2 * 50);
-    assert_eq!(db.conflict_report().escaped, 0);
+    assert_eq!(db.stats().conflicts.escaped, 0);
     nothing_is_locked(&db);
 }
 

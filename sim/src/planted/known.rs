@@ -51,10 +51,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         "SeatKept",
         &["engine/transactions_hold_no_thread dropped_while_it_waits_for_its_turn_it_is_in_nobodys_way"],
     ),
-    (
-        "TimerLost",
-        &["engine/transactions_hold_no_thread it_is_woken_when_its_time_has_come", "sim run --seeds 0..400"],
-    ),
+    ("TimerLost", &["engine/transactions_hold_no_thread it_is_woken_when_its_time_has_come"]),
     ("EndTakenAfterSync", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
     (
         "OneSegmentSynced",
