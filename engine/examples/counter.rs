@@ -44,13 +44,13 @@ fn main() -> Result<()> {
         "{} visits, the last visitor was {}, {} conflicts; {} updates of {} would have been some",
         number(&db, &pages, "visits")?,
         number(&db, &pages, "last visitor")?,
-        stats.conflicts.total(),
+        stats.conflicts.kinds.total(),
         stats.updates.absorbed,
         stats.updates.made,
     );
     assert_eq!(number(&db, &pages, "visits")?, WRITERS * VISITS);
     assert_eq!(db.get(&pages, "log")?.map(|log| log.len()), usize::try_from(WRITERS * VISITS).ok());
-    assert_eq!(stats.conflicts.total(), 0);
+    assert_eq!(stats.conflicts.kinds.total(), 0);
 
     // The same by hand: right too, but whoever loses does it again.
     on_all_threads(|_| {
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         })
         .map(drop)
     })?;
-    println!("by a read and a write: {} conflicts", db.stats().conflicts.total());
+    println!("by a read and a write: {} conflicts", db.stats().conflicts.kinds.total());
     assert_eq!(number(&db, &pages, "by hand")?, WRITERS * VISITS);
 
     // What does not fit is refused by the commit, and nothing of the transaction is there.

@@ -7,7 +7,6 @@ use braid_mvstore::Timestamp;
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
 
-use crate::conflicts::ConflictReport;
 use crate::core::{CheckpointReport, Commit, ConsumerInfo, Core};
 use crate::error::{Error, Result};
 use crate::feed::{Changes, Consumer};
@@ -15,7 +14,7 @@ use crate::handle::Handle;
 use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
 use crate::options::{JournalMode, Options, SnapshotOptions, TransactionOptions};
-use crate::retry::{Outcome, RetryPolicy, transact};
+use crate::retry::{Outcome, RetryPolicy, TransactFuture, transact};
 use crate::sequence::{Sequence, SequenceOptions};
 use crate::statistics::Stats;
 use crate::table::Table;
@@ -410,6 +409,48 @@ impl Database {
         transact(&self.handle, &policy, body)
     }
 
+    /// [`transact`](Self::transact) as a future, which holds no thread while it waits: for the disk, for its turn, or between
+    /// attempts. The closure is run within a poll, and is to wait for nothing; policy, errors, statistics and what comes out
+    /// are the same. It works in any runtime, and does nothing before it is polled; see [`TransactFuture`] for what dropping it
+    /// means.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    /// #     struct Unpark(std::thread::Thread);
+    /// #     impl std::task::Wake for Unpark { fn wake(self: std::sync::Arc<Self>) { self.0.unpark() } }
+    /// #     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+    /// #             std::task::Poll::Ready(output) => return output,
+    /// #             std::task::Poll::Pending => std::thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    /// use braid::{JournalMode, RetryPolicy};
+    ///
+    /// let db = braid::Database::in_memory()?;
+    /// db.set_journal_mode(JournalMode::Mvcc)?;
+    /// let stock = db.table("stock")?;
+    /// let sold = block_on(async {
+    ///     db.transact_async(RetryPolicy::default(), |tx| {
+    ///         let left = tx.get(&stock, "apple")?.unwrap_or_else(|| b"3".to_vec());
+    ///         tx.put(&stock, "apple", "2")?;
+    ///         Ok(left)
+    ///     })
+    ///     .await
+    /// })?;
+    /// assert_eq!((sold.value, sold.attempts), (b"3".to_vec(), 1));
+    /// # Ok(()) }
+    /// ```
+    pub fn transact_async<T, F>(&self, policy: RetryPolicy, body: F) -> TransactFuture<T, F>
+    where
+        F: FnMut(&mut Transaction) -> Result<T>,
+    {
+        TransactFuture::new(self.writable().map(|_| Arc::clone(&self.handle)), policy, body)
+    }
+
     /// Whether a transaction with this [token](TransactionOptions::token) was committed, and at which timestamp: what to ask
     /// after a crash or [`Error::CommitUnknown`], once the database is open again. The answer `None` is final for a
     /// transaction that is not under way any more, unless its token is older than
@@ -519,23 +560,16 @@ impl Database {
         feed::remove(&self.handle, name)
     }
 
-    /// Who lost what to whom, and what that cost: hot rows, tables, names, attempts. Apart from [`stats`](Self::stats),
-    /// which is cheap enough to be asked all the time.
+    /// What the core says about itself: who lost what to whom ([`Stats::conflicts`]), what it holds, what it has done.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {
     /// # let db = braid::Database::in_memory()?;
-    /// for row in db.conflict_report().hot_keys.iter().take(3) {
+    /// for row in db.stats().conflicts.hot_keys.iter().take(3) {
     ///     println!("{} {:?}: {} lost over it", row.table, row.key, row.count);
     /// }
     /// # Ok(()) }
     /// ```
-    #[must_use]
-    pub fn conflict_report(&self) -> ConflictReport {
-        self.core().conflicts.report(self.core().counters.conflicts())
-    }
-
-    /// What the core says about itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
         crate::statistics::of(self.core())

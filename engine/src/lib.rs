@@ -66,7 +66,9 @@ mod transaction;
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::{Refusal, Timestamp};
 pub use braid_vfs as vfs;
-pub use conflicts::{AttemptsBucket, ConflictReport, HotKey, NamedConflicts, TableConflicts, WastedWork};
+pub use conflicts::{
+    AttemptsBucket, ConflictReport, HotKey, NamedConflicts, PastConflicts, TableConflicts, WastedWork,
+};
 pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
 pub use error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
@@ -76,7 +78,7 @@ pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, s
 pub use options::{
     Admission, Durability, Isolation, JournalMode, Options, SnapshotOptions, TransactionOptions,
 };
-pub use retry::{Outcome, RetryPolicy};
+pub use retry::{Outcome, RetryPolicy, TransactFuture};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
     CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, LogStats, OpenSnapshot, RowStoreStats,

@@ -179,7 +179,7 @@ pub struct TransactionOptions {
     pub durability: Option<Durability>,
     /// How long it waits for its turn; `None`: what the database was opened with.
     pub busy_timeout: Option<Duration>,
-    /// A name, for statistics, traces and [`conflict_report`](crate::Database::conflict_report).
+    /// A name, for statistics, traces and [`Stats::conflicts`](crate::Stats::conflicts).
     pub name: Option<Arc<str>>,
     /// How long it may be open before it is revoked, unless it is admitted exclusively; `None`: what the database was
     /// opened with. See [`Options::snapshot_max_age`].

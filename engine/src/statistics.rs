@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use braid_mvstore::Timestamp;
 
+use crate::conflicts::{ConflictReport, PastConflicts};
 use crate::core::{ConsumerInfo, Core};
 use crate::limits::MAX_LISTED_SNAPSHOTS;
 
@@ -15,8 +16,10 @@ pub struct Stats {
     pub commits: u64,
     /// Transactions that were rolled back by their owner.
     pub rollbacks: u64,
-    /// Transactions that lost.
-    pub conflicts: ConflictStats,
+    /// Transactions that lost: what over, to whom, and what it cost.
+    pub conflicts: ConflictReport,
+    /// The same of the last session before this one that had conflicts, as far as its last checkpoint has written it down.
+    pub past_conflicts: Option<PastConflicts>,
     /// Updates of rows that were not looked at.
     pub updates: UpdateStats,
     /// Further attempts made by `transact`.
@@ -65,6 +68,8 @@ pub struct UpdateStats {
     pub made: u64,
     /// Of these, the ones whose row somebody else changed since the transaction began: conflicts, had they been writes.
     pub absorbed: u64,
+    /// Of these, the ones that were made anew in the commit section, since somebody was there between.
+    pub remade: u64,
 }
 
 /// Lost transactions, by the kind of conflict.
@@ -221,8 +226,9 @@ pub(crate) fn of(core: &Core) -> Stats {
     Stats {
         commits,
         rollbacks: counters.rollbacks.get(),
-        conflicts: counters.conflicts(),
-        updates: UpdateStats { made: counters.updates.get(), absorbed: counters.absorbed.get() },
+        conflicts: core.conflict_report(),
+        past_conflicts: core.past_conflicts.clone(),
+        updates: counters.update_stats(),
         retries: counters.retries.get(),
         escalations: counters.escalations.get(),
         max_attempts: counters.max_attempts.get(),

@@ -88,7 +88,7 @@ fn it_is_a_commit() {
     let error = block_on(lost.commit_async()).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::WriteWrite);
     let stats = db.stats();
-    assert_eq!(stats.conflicts.write_write, 1);
+    assert_eq!(stats.conflicts.kinds.write_write, 1);
 }
 
 #[test]

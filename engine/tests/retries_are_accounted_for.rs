@@ -71,8 +71,7 @@ fn a_report_tells_what_was_absorbed_and_what_escaped() {
     loser(&db, &table, "apples", 1)(&mut lost).unwrap();
     lost.commit().unwrap_err();
 
-    let report = db.conflict_report();
-    assert_eq!(report.kinds, db.stats().conflicts);
+    let report = db.stats().conflicts;
     assert_eq!((report.kinds.write_write, report.absorbed, report.escaped), (7, 4, 3));
     let hot: Vec<_> = report.hot_keys.iter().map(|hot| (&*hot.key, hot.count, hot.error)).collect();
     assert_eq!(hot, [(&b"apples"[..], 6, 0), (&b"pears"[..], 1, 0)]);
@@ -106,7 +105,7 @@ fn reads_and_turns_are_reported_too() {
     );
     db.transact(policy, |_| Ok(())).unwrap_err();
     holder.rollback();
-    let report = db.conflict_report();
+    let report = db.stats().conflicts;
     assert_eq!((report.kinds.read_write, report.kinds.locked), (1, 2));
     assert_eq!(report.tables[0].kinds.read_write, 1);
     assert!(
@@ -148,7 +147,7 @@ fn a_panic_or_an_error_rolls_back_and_leaves_nothing_pending() {
     });
     assert!(matches!(given_up, Err(Error::Aborted(_))));
     assert_eq!(db.get(&table, "apples").unwrap().unwrap(), b"in between");
-    let report = db.conflict_report();
+    let report = db.stats().conflicts;
     assert_eq!((report.absorbed, report.escaped), (0, 2));
     // Nothing is locked.
     db.begin_immediate().unwrap().commit().unwrap();
@@ -175,8 +174,55 @@ fn a_storm_is_absorbed() {
         }
     });
     assert_eq!(db.get(&table, "hot").unwrap().unwrap(), 400_u64.to_le_bytes());
-    let (report, stats) = (db.conflict_report(), db.stats());
-    assert_eq!((report.escaped, report.absorbed), (0, stats.conflicts.total()));
+    let stats = db.stats();
+    let report = &stats.conflicts;
+    assert_eq!((report.escaped, report.absorbed), (0, report.kinds.total()));
     assert_eq!(report.absorbed, stats.retries);
     assert_eq!(report.names.iter().map(|named| named.conflicts).sum::<u64>(), report.absorbed);
+}
+
+#[test]
+fn the_file_tells_the_next_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Database::open(folder.path().join("db")).unwrap();
+    let lose = |db: &Database, table: &Table, times| {
+        let policy = RetryPolicy::immediate().named("loser");
+        db.transact(policy, loser(db, table, "row", times)).unwrap();
+    };
+    let db = open();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    lose(&db, &table, 2);
+    let told = db.checkpoint().unwrap().timestamp;
+    lose(&db, &table, 1);
+    assert_eq!(db.stats().past_conflicts, None, "there was no session before this one");
+    // Not closed: what its checkpoint knew is known.
+    drop(db);
+    let db = open();
+    let past = db.stats().past_conflicts.unwrap();
+    assert_eq!((past.report.kinds.write_write, past.report.absorbed, past.until), (2, 2, told));
+    assert_eq!(past.report.hot_keys[0].table, "t");
+    assert_eq!(past.report.names[0].name.as_deref(), Some("loser"));
+    assert_eq!(past.report.attempts.iter().map(|bucket| bucket.transactions).sum::<u64>(), 1);
+    // It lost over nothing that it committed later: the close has something to write all the same.
+    db.checkpoint().unwrap();
+    let table = db.table("t").unwrap();
+    let mut late = db.begin_concurrent().unwrap();
+    late.put(&table, "row", "late").unwrap();
+    db.put(&table, "row", "first").unwrap();
+    db.checkpoint().unwrap();
+    assert!(late.commit().is_err());
+    assert_eq!(db.stats().past_conflicts, Some(past), "it is of the session before, and stays so");
+    db.close().unwrap();
+    let db = open();
+    assert_eq!(db.stats().past_conflicts.unwrap().report.kinds.write_write, 1);
+    assert_eq!(db.stats().conflicts.kinds.total(), 0);
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    let reader = Database::open_read_only(folder.path().join("db")).unwrap();
+    assert_eq!(
+        reader.stats().past_conflicts.unwrap().report.kinds.write_write,
+        1,
+        "it is still the last one"
+    );
 }

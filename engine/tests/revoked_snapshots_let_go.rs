@@ -290,7 +290,7 @@ fn a_revoked_writer_overwrites_nothing_and_holds_nobody_up() {
             "{error}"
         );
         assert_eq!(db.get(&table, 1_u32.to_be_bytes()).unwrap(), Some(vec![1; 50]));
-        assert!(db.stats().conflicts.snapshot > 0);
+        assert!(db.stats().conflicts.kinds.snapshot > 0);
     }
 }
 

@@ -162,7 +162,7 @@ fn whoever_gives_up_is_in_nobodys_way() {
         }
     });
     assert_eq!(won.load(Ordering::Relaxed) + gave_up.load(Ordering::Relaxed), 240);
-    assert_eq!(db.stats().conflicts.locked, gave_up.into_inner());
+    assert_eq!(db.stats().conflicts.kinds.locked, gave_up.into_inner());
     // Nobody holds it any more.
     db.begin_immediate().unwrap().commit().unwrap();
 }

@@ -75,15 +75,15 @@ fn pending(value: Result<Value, Refusal>) -> Result<Pending, Refusal> {
 }
 
 impl Resolved<'_> {
-    /// Makes those updates anew whose row was changed since; whether there were any. Binding only in the commit section.
-    pub fn catch_up(&mut self, writes: &WriteSet) -> bool {
-        let mut overtaken = false;
+    /// Makes those updates anew whose row was changed since; how many these were. Binding only in the commit section.
+    pub fn catch_up(&mut self, writes: &WriteSet) -> usize {
+        let mut overtaken = 0;
         for ((_, update), row) in writes.late_rows().zip(&mut self.rows) {
             let Some(newest) = row.row.chain.newest(self.guard) else { continue };
             if row.made_of != Some(newest.commit_ts()) && !planted!(BaseNotLookedAtAgain) {
                 row.value = pending(update.apply(newest.found().value(), self.max_value_bytes));
                 row.made_of = Some(newest.commit_ts());
-                overtaken = true;
+                overtaken += 1;
             }
         }
         overtaken
@@ -187,12 +187,12 @@ mod tests {
         let older = older.iter().map(|older| older.as_ref().map(<[u8; 8]>::as_slice));
         let mut resolved = generation.guess(&writes, older, 100, &guard);
         assert_eq!(values(&resolved), [11, 21, 1]);
-        assert!(!resolved.catch_up(&writes), "nobody came in between");
+        assert_eq!(resolved.catch_up(&writes), 0, "nobody came in between");
         commit(&mut rights, 4, 0, |writes| writes.put(T, b"a", &number(50)));
         commit(&mut rights, 5, 0, |writes| writes.delete(T, b"b"));
-        assert!(resolved.catch_up(&writes));
+        assert_eq!(resolved.catch_up(&writes), 2);
         assert_eq!(values(&resolved), [51, 1, 1]);
-        assert!(!resolved.catch_up(&writes), "it has caught up");
+        assert_eq!(resolved.catch_up(&writes), 0, "it has caught up");
         assert_eq!(resolved.changed_after(ts(4)).collect::<Vec<_>>(), [false, true, false]);
         resolved.install(&mut rights, ts(6), || Timestamp::ZERO);
         let get = |key: &[u8], at| generation.get(T, key, ts(at), &guard);
@@ -212,10 +212,10 @@ mod tests {
         let mut resolved = generation.guess(&writes, [None, None], 100, &guard);
         assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 4 })));
         commit(&mut rights, 2, 0, |writes| writes.put(T, b"a", &number(1)));
-        assert!(resolved.catch_up(&writes));
+        assert_eq!(resolved.catch_up(&writes), 1);
         assert_eq!(resolved.refusal(), None);
         commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(i64::MAX)));
-        assert!(resolved.catch_up(&writes));
+        assert_eq!(resolved.catch_up(&writes), 1);
         assert_eq!(resolved.refusal(), Some((T, &b"b"[..], Refusal::Overflow)));
     }
 

@@ -65,6 +65,12 @@ mod bugs {
         ServerNotCalled,
         /// The gate waits for a future until it is polled.
         LoanNotTakenBack,
+        /// The gate waits for a future that is to be admitted exclusively until it is polled.
+        TurnNotTakenBack,
+        /// A future that is dropped while it waits to be admitted exclusively keeps its place.
+        SeatKept,
+        /// The waker of a future that waits for a time is dropped when the time has come.
+        TimerLost,
         /// A commit's future is ready once the commit is installed.
         ReadyBeforeSync,
         /// A leader takes the end of the log after its sync, and so covers what came during it.

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod compact;
+mod conflicts;
 pub(crate) mod dump;
 pub(crate) mod load;
 mod open;

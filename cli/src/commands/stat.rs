@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use braid::{Database, JournalMode, OpenSnapshot};
+use braid::{Database, JournalMode, OpenSnapshot, PastConflicts};
 use serde_json::json;
 
-use crate::commands::open;
+use crate::commands::{conflicts, open};
 use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
 
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "pinned_bytes": stats.pinned_bytes,
             "revoked_snapshots": stats.revoked_snapshots,
             "snapshots": stats.snapshots.iter().map(lease).collect::<Vec<_>>(),
+            "past_conflicts": stats.past_conflicts.as_ref().map(past_json),
         })
         .to_string())?;
         return Ok(Code::Done);
@@ -78,7 +79,27 @@ pub(crate) fn run(args: &Args) -> Result {
     if !stats.snapshots.is_empty() {
         say(&leases(&stats.snapshots))?;
     }
+    if let Some(past) = &stats.past_conflicts {
+        say(&format!("\n{}", past_text(past)))?;
+    }
     Ok(Code::Done)
+}
+
+/// What an earlier session has left.
+fn past_text(past: &PastConflicts) -> String {
+    let PastConflicts { until, commits, updates, report, .. } = past;
+    let mut text = format!("the last session with conflicts, up to its checkpoint at {until}:\n");
+    text += &facts([("commits", count(*commits)), ("updates", conflicts::updates(*updates))]);
+    text += &conflicts::text(report);
+    text
+}
+
+fn past_json(past: &PastConflicts) -> serde_json::Value {
+    let mut value = conflicts::json(&past.report);
+    value["until"] = past.until.get().into();
+    value["commits"] = past.commits.into();
+    value["updates"] = conflicts::updates_json(past.updates);
+    value
 }
 
 /// The open snapshots, the oldest first.

@@ -16,14 +16,18 @@
 //! | 80..104 | first page of the free list; zeros when nothing is free |
 //! | 104..112 | zero |
 //! | 112..176 | what the engine keeps, see [`EngineState`] |
+//! | 176..178 | bytes of the memo |
+//! | 178.. | the memo: what the engine likes to find again and can do without; zeros after it |
 //! | 4092..4096 | CRC-32 of all bytes before it |
 //!
 //! Magic, version and checksum stand where they do in every version of the format, so any version can tell a newer
 //! block from a damaged one.
 
+use std::sync::Arc;
+
 use braid_vfs::planted;
 
-use super::bytes::{get_u32, get_u64, put};
+use super::bytes::{get_u16, get_u32, get_u64, put};
 use super::error::{BaseError, Result};
 use super::ids::PageGeneration;
 use super::page::PageSize;
@@ -40,6 +44,9 @@ pub const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"BRAIDDB\0";
 const CHECKSUM_AT: usize = META_BYTES - 4;
 const ENGINE_AT: usize = 112;
+const MEMO_AT: usize = 178;
+/// The longest memo.
+pub(crate) const MEMO_BYTES: usize = CHECKSUM_AT - MEMO_AT;
 
 /// What the engine keeps in the meta block; the base only carries it.
 ///
@@ -98,7 +105,7 @@ impl EngineState {
 }
 
 /// One meta block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) page_size: PageSize,
     pub(crate) uuid: [u8; 16],
@@ -107,10 +114,12 @@ pub(crate) struct Meta {
     pub(crate) directory: Option<Root>,
     pub(crate) free_list: Option<FreeListRef>,
     pub(crate) state: EngineState,
+    /// At most [`MEMO_BYTES`]; empty for none.
+    pub(crate) memo: Arc<[u8]>,
 }
 
 /// What stands where a meta block should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     /// A meta block.
     Valid(Meta),
@@ -140,6 +149,12 @@ impl Meta {
             put(&mut out, 80, &list.first.encode());
         }
         put(&mut out, ENGINE_AT, &self.state.encode());
+        if let Ok(bytes) = u16::try_from(self.memo.len())
+            && self.memo.len() <= MEMO_BYTES
+        {
+            put(&mut out, MEMO_AT - 2, &bytes.to_le_bytes());
+            put(&mut out, MEMO_AT, &self.memo);
+        }
         let checksum = checksum(&out);
         put(&mut out, CHECKSUM_AT, &checksum.to_le_bytes());
         out
@@ -211,7 +226,10 @@ impl Meta {
         let mut uuid = [0; 16];
         put(&mut uuid, 0, bytes.get(16..32).unwrap_or_default());
         let state = EngineState::decode(bytes.get(ENGINE_AT..ENGINE_AT + 64).unwrap_or_default());
-        Ok(Self { page_size, uuid, generation, end, directory, free_list, state })
+        // Nothing depends on the memo: one that cannot be is none.
+        let memo_bytes = Some(usize::from(get_u16(bytes, MEMO_AT - 2))).filter(|bytes| *bytes <= MEMO_BYTES);
+        let memo = memo_bytes.and_then(|len| bytes.get(MEMO_AT..MEMO_AT + len)).unwrap_or_default().into();
+        Ok(Self { page_size, uuid, generation, end, directory, free_list, state, memo })
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) use fold::{Change, ChangeSource};
 pub(crate) use ids::TreeId;
 pub use ids::{PageGeneration, PageId};
 pub use meta::FORMAT_VERSION;
-pub(crate) use meta::{EngineState, PAGES_AT as HEAD_BYTES};
+pub(crate) use meta::{EngineState, MEMO_BYTES, PAGES_AT as HEAD_BYTES};
 pub(crate) use open::{CreateParams, Opened};
 pub(crate) use page_set::PageSet;
 pub(crate) use salvage::Loss;

@@ -85,11 +85,12 @@ impl BaseStore {
             directory: None,
             free_list: None,
             state: params.state,
+            memo: Arc::default(),
         };
-        let newer = Meta { generation: PageGeneration(PageGeneration::FIRST.0 + 1), ..older };
+        let newer = Meta { generation: PageGeneration(PageGeneration::FIRST.0 + 1), ..older.clone() };
         let write = |doing, source| BaseError::from_write(doing, source);
         file.set_len(0).map_err(|e| write("emptying a new database file", e))?;
-        for (slot, meta) in [(1, older), (0, newer)] {
+        for (slot, meta) in [(1, &older), (0, &newer)] {
             file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64)
                 .map_err(|e| write("writing the head of a new database file", e))?;
             file.sync_all().map_err(|source| BaseError::SyncFailed { source })?;
@@ -106,7 +107,7 @@ impl BaseStore {
         match read_slots(&*file)? {
             Slots::Unfinished => Ok(Opened::Unfinished),
             Slots::Found { slot, meta, other_damaged } => {
-                Self::assemble(file, cache, read_only, slot, meta, other_damaged).map(Opened::Ready)
+                Self::assemble(file, cache, read_only, slot, *meta, other_damaged).map(Opened::Ready)
             }
         }
     }
@@ -140,7 +141,7 @@ impl BaseStore {
             file,
             cache,
             true,
-            writer(meta, slot, Space::new(Extents::default(), end), end),
+            writer(&meta, slot, Space::new(Extents::default(), end), end),
         ));
         let mut roots: Vec<(TreeId, Root)> = Vec::new();
         let mut losses = Vec::new();
@@ -158,7 +159,7 @@ impl BaseStore {
                 &mut |loss| losses.push(loss),
             )?;
         }
-        let base = Arc::new(Base { meta, roots });
+        let base = Arc::new(Base { meta: *meta, roots });
         Ok((OpenedBase { store, base, other_damaged }, losses))
     }
 
@@ -175,7 +176,7 @@ impl BaseStore {
             return Err(BaseError::CorruptHead { what: "the file is shorter than it says" });
         }
         let space = Space::new(Extents::default(), meta.end);
-        let store = Self::new(file, cache, read_only, writer(meta, slot, space, physical_end));
+        let store = Self::new(file, cache, read_only, writer(&meta, slot, space, physical_end));
         let (free, chain) = read_free_list(meta.free_list, meta.end, meta.page_size, &mut |page, bytes| {
             store.read_bytes(page, bytes)
         })?;
@@ -199,19 +200,20 @@ impl BaseStore {
         let base = Arc::new(Base { meta, roots });
         {
             let mut writer = store.writer.lock();
-            writer.space = Space::new(free, meta.end);
+            writer.space = Space::new(free, base.meta.end);
             writer.chain = chain.iter().map(|page| page.page).collect();
-            writer.bases.insert(meta.generation, Arc::downgrade(&base));
+            writer.bases.insert(base.meta.generation, Arc::downgrade(&base));
             store.publish_space(&writer.space);
         }
         Ok(OpenedBase { store: Arc::new(store), base, other_damaged })
     }
 }
 
-fn writer(meta: Meta, slot: usize, space: Space, physical_end: u32) -> Writer {
+fn writer(meta: &Meta, slot: usize, space: Space, physical_end: u32) -> Writer {
     Writer {
         space,
-        current: meta,
+        current: meta.clone(),
+        memo: Arc::clone(&meta.memo),
         slot,
         next_generation: meta.generation.next(),
         chain: Vec::new(),
@@ -229,7 +231,7 @@ pub(super) fn directory_row(key: &[u8], value: &[u8]) -> Option<(TreeId, Root)> 
 
 enum Slots {
     Unfinished,
-    Found { slot: usize, meta: Meta, other_damaged: bool },
+    Found { slot: usize, meta: Box<Meta>, other_damaged: bool },
 }
 
 /// Pages that a file is long enough for.
@@ -267,11 +269,15 @@ fn read_slots(file: &dyn File) -> Result<Slots> {
             Err(BaseError::CorruptHead { what: "its two meta blocks claim the same generation" })
         }
         [Slot::Valid(a), Slot::Valid(b)] => {
-            let (slot, meta) = if a.generation > b.generation { (0, *a) } else { (1, *b) };
-            Ok(Slots::Found { slot, meta, other_damaged: false })
+            let (slot, meta) = if a.generation > b.generation { (0, a) } else { (1, b) };
+            Ok(Slots::Found { slot, meta: Box::new(meta.clone()), other_damaged: false })
         }
-        [Slot::Valid(meta), _] => Ok(Slots::Found { slot: 0, meta: *meta, other_damaged: true }),
-        [_, Slot::Valid(meta)] => Ok(Slots::Found { slot: 1, meta: *meta, other_damaged: true }),
+        [Slot::Valid(meta), _] => {
+            Ok(Slots::Found { slot: 0, meta: Box::new(meta.clone()), other_damaged: true })
+        }
+        [_, Slot::Valid(meta)] => {
+            Ok(Slots::Found { slot: 1, meta: Box::new(meta.clone()), other_damaged: true })
+        }
         [Slot::Blank, Slot::Blank | Slot::Damaged { ours: true }] if len <= PAGES_AT => Ok(Slots::Unfinished),
         [Slot::Damaged { ours: true }, _] | [_, Slot::Damaged { ours: true }] => {
             Err(BaseError::CorruptHead { what: "neither of its two meta blocks has its checksum" })

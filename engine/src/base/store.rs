@@ -38,6 +38,11 @@ impl Base {
         &self.meta.state
     }
 
+    /// What the engine liked to find again.
+    pub(crate) fn memo(&self) -> &[u8] {
+        &self.meta.memo
+    }
+
     /// The trees that have rows.
     pub(crate) fn trees(&self) -> impl Iterator<Item = TreeId> + '_ {
         self.roots.iter().map(|(tree, _)| *tree)
@@ -88,6 +93,8 @@ pub(super) struct Writer {
     /// The newest durable meta block, and the slot that has it.
     pub(super) current: Meta,
     pub(super) slot: usize,
+    /// The memo that the next meta block gets.
+    pub(super) memo: Arc<[u8]>,
     /// The generation of the next attempt; one that failed is not used again.
     pub(super) next_generation: Option<PageGeneration>,
     /// Pages of the free list that `current` names.
@@ -122,6 +129,11 @@ pub(crate) struct SpaceStats {
 }
 
 impl BaseStore {
+    /// Has the next meta block, and those after it, keep a memo of at most [`MEMO_BYTES`](super::meta::MEMO_BYTES).
+    pub(crate) fn keep_memo(&self, memo: Arc<[u8]>) {
+        self.writer.lock().memo = memo;
+    }
+
     pub(super) fn new(
         file: Arc<dyn File>,
         cache: Arc<dyn PageCache>,

@@ -5,10 +5,12 @@
 //! * Losers do not queue up: each thread records in one of a few shards, and a report adds them up.
 //! * Memory is bounded, whatever the keys, tables and names are: see the limits in [`recorder`].
 
+mod past;
 mod recorder;
 mod report;
 mod shard;
 mod sketch;
 
+pub use past::PastConflicts;
 pub(crate) use recorder::{Loss, Recorder, between};
 pub use report::{AttemptsBucket, ConflictReport, HotKey, NamedConflicts, TableConflicts, WastedWork};

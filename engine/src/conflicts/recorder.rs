@@ -23,7 +23,7 @@ const SHARDS: usize = 8;
 /// The hottest keys of a report.
 const HOT_KEYS: usize = 32;
 /// Attempts are told apart by powers of two: 2, up to 4, up to 8, …, more than 64.
-const BUCKETS: usize = 7;
+pub(super) const BUCKETS: usize = 7;
 
 /// Numbers for threads, given out for as long as the process runs: no schedule turns on them.
 static NEXT_THREAD: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -48,6 +48,8 @@ pub(crate) struct Recorder {
     /// Losses of runners that are still at it.
     pending: AtomicU64,
     attempts: [AtomicU64; BUCKETS],
+    /// The conflicts and absorbed updates that the file tells of.
+    told: AtomicU64,
 }
 
 impl Recorder {
@@ -83,6 +85,16 @@ impl Recorder {
         if let Some(bucket) = self.attempts.get(bucket(attempts)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the file does not tell of so many conflicts and absorbed updates yet.
+    pub(crate) fn has_news(&self, count: u64) -> bool {
+        self.told.load(Ordering::Relaxed) < count
+    }
+
+    /// The file tells of so many.
+    pub(crate) fn told(&self, count: u64) {
+        self.told.store(count, Ordering::Relaxed);
     }
 
     /// What was recorded, with the counts by kind.
@@ -131,15 +143,23 @@ impl Recorder {
             tables,
             names,
             wasted,
-            attempts: (1_u32..)
+            attempts: (0..)
                 .zip(&self.attempts)
-                .map(|(power, transactions)| AttemptsBucket {
-                    from: (1 << (power - 1)) + 1,
-                    to: if power as usize == BUCKETS { u32::MAX } else { 1 << power },
+                .map(|(at, transactions)| AttemptsBucket {
                     transactions: load(transactions),
+                    ..empty_bucket(at)
                 })
                 .collect(),
         }
+    }
+}
+
+/// What the bucket at a place counts.
+pub(super) const fn empty_bucket(at: usize) -> AttemptsBucket {
+    AttemptsBucket {
+        from: (1 << at) + 1,
+        to: if at + 1 >= BUCKETS { u32::MAX } else { 1 << (at + 1) },
+        transactions: 0,
     }
 }
 

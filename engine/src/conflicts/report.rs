@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use crate::statistics::ConflictStats;
 
-/// Who lost what to whom since the database was opened: what [`Database::conflict_report`](crate::Database::conflict_report)
-/// answers. It is made of what losers recorded; the lists are bounded, and say how far they can be off.
-#[derive(Clone, Debug, Default)]
+/// Who lost what to whom since the database was opened. It is made of what losers recorded; the lists are bounded, and say how far they can be off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConflictReport {
-    /// By kind, as in [`Stats::conflicts`](crate::Stats::conflicts).
+    /// By kind.
     pub kinds: ConflictStats,
     /// Lost attempts that [`Database::transact`](crate::Database::transact) made up for: the caller saw a commit.
     pub absorbed: u64,

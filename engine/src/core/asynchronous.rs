@@ -1,4 +1,5 @@
-//! Commits that hold no thread while they wait.
+//! Commits that hold no thread while they wait. What the retry runner waits for beside them is in [`timers`](super::timers) and
+//! [`exclusive`](super::exclusive).
 //!
 //! A commit may wait for four things, and a future that does so leaves a waker and nothing else: it may be polled late, or
 //! never again, by a thread that waits for somebody else meanwhile. So whatever a future holds while it waits must be in

@@ -22,6 +22,7 @@ use braid_vfs::sync::{Arc, Condvar, Mutex};
 use braid_wal::{Appender, Log, SyncError};
 
 use super::shared::{Core, Writer};
+use super::timers::Timers;
 
 /// How often the checkpointer looks whether the last reader of a folded generation is gone.
 const REAP_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,8 +38,10 @@ struct Wishes {
     leases: bool,
     settle: bool,
     segment: bool,
-    /// When futures that wait for a time are to look at it.
+    /// When futures that wait for something, and up to a time, are to look again.
     alarm: Option<Duration>,
+    /// Futures that wait for a time and nothing else.
+    timers: Timers,
     stop: bool,
 }
 
@@ -97,6 +100,17 @@ impl Background {
             wishes.alarm = Some(time);
             self.log_keeper.notify_one();
         }
+    }
+
+    /// Looks after the futures that wait for a time; the log keeper is told if one of them waits for the next time there is.
+    pub(super) fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
+        let mut wishes = self.wishes.lock();
+        let before = wishes.timers.next();
+        let changed = change(&mut wishes.timers);
+        if wishes.timers.next().is_some_and(|next| before.is_none_or(|before| next < before)) {
+            self.log_keeper.notify_one();
+        }
+        changed
     }
 
     /// Takes folded generations, to free them when the last snapshot lets go.
@@ -216,7 +230,7 @@ impl Core {
 
     /// Has all futures look again that wait for room or for the gate.
     fn wake_waiting(writer: &Writer) {
-        writer.log.wake_soon(writer.gate.futures());
+        writer.gate.wake_futures();
         writer.budget.look_again();
     }
 
@@ -259,6 +273,8 @@ impl Core {
         self.keep_log(writer);
         // Of a poisoned log: whoever waits for something else is told so, as there will be no alarm.
         Self::wake_waiting(writer);
+        let sleepers = writer.background.with_timers(|timers| timers.due(Duration::MAX));
+        writer.log.wake_soon(sleepers);
     }
 
     fn keep_log(&self, writer: &Writer) {
@@ -279,7 +295,11 @@ impl Core {
             if wishes.stop {
                 return;
             }
-            if wishes.alarm.take_if(|at| now >= *at).is_some() {
+            let due = wishes.timers.due(now);
+            if !due.is_empty() {
+                drop(wishes);
+                writer.log.wake_soon(due);
+            } else if wishes.alarm.take_if(|at| now >= *at).is_some() {
                 drop(wishes);
                 Self::wake_waiting(writer);
             } else if std::mem::take(&mut wishes.segment) {
@@ -291,7 +311,9 @@ impl Core {
                 }
             } else if std::mem::take(&mut wishes.settle) {
                 settle_at.get_or_insert(now.saturating_add(self.options.deferred_sync_interval));
-            } else if let Some(at) = [settle_at, wishes.alarm].into_iter().flatten().min() {
+            } else if let Some(at) =
+                [settle_at, wishes.alarm, wishes.timers.next()].into_iter().flatten().min()
+            {
                 background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
             } else {
                 background.log_keeper.wait(&mut wishes);

@@ -86,7 +86,8 @@ impl Core {
         let began = self.env.clock.now();
         let seal_ts = timestamp(seal.state.checkpoint_ts);
         let view = self.current_view();
-        if view.sealed.is_empty() && view.base.state().checkpoint_lsn == seal.state.checkpoint_lsn {
+        let nothing_new = view.base.state().checkpoint_lsn == seal.state.checkpoint_lsn;
+        if view.sealed.is_empty() && nothing_new && !self.has_news() {
             return Ok(0);
         }
         tracing::info!(timestamp = %seal_ts, generations = view.sealed.len(), "checkpoint begins");
@@ -173,6 +174,7 @@ impl Core {
 
     /// Step 3. The number of rows folded comes along.
     fn fold(&self, writer: &Writer, view: &View, seal: &Seal) -> Result<(Arc<Base>, u64)> {
+        self.tell_of_session(timestamp(seal.state.checkpoint_ts));
         // As of now: since the seal a load may have taken an id, and be in the base with it.
         let state = EngineState { next_table_id: self.tables.next_id(), ..seal.state };
         fold(&self.base, &view.base, &view.sealed, state, &|| self.keep_on(writer))

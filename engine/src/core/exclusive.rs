@@ -1,11 +1,14 @@
 //! Exclusive transactions: the gate, then everybody out of the commit section, then the snapshot.
 
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
-use super::shared::Core;
+use super::budget::LOOK_AGAIN;
+use super::gate::{Asked, PATIENCE, Seat};
+use super::shared::{Core, Writer};
 use crate::conflicts::Loss;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -16,10 +19,18 @@ pub(crate) struct Exclusive {
     handle: Arc<Handle>,
 }
 
+/// What a future that is to be admitted exclusively waits for.
+#[derive(Debug, Default)]
+pub(crate) struct TurnWait {
+    seat: Option<Seat>,
+    /// When it has waited for long enough.
+    until: Option<Duration>,
+}
+
 impl Drop for Exclusive {
     fn drop(&mut self) {
         if let Ok(writer) = self.handle.core().writer() {
-            writer.open_gate();
+            writer.gate.release();
         }
     }
 }
@@ -35,10 +46,55 @@ impl Core {
     ) -> Result<Exclusive> {
         let writer = self.writer()?;
         if !writer.gate.acquire(timeout) {
-            let error = Error::locked_out(self.installed_ts());
-            self.lost(&error, &Loss { name, ..Loss::default() });
-            return Err(error);
+            return Err(self.not_admitted(name));
         }
+        Self::admitted(handle, writer)
+    }
+
+    /// The same for a future, whose waker is called when it may look again.
+    pub(crate) fn poll_exclusive(
+        &self,
+        handle: &Arc<Handle>,
+        timeout: Duration,
+        name: Option<&str>,
+        wait: &mut TurnWait,
+        waker: &Waker,
+    ) -> Result<Poll<Exclusive>> {
+        let writer = self.writer()?;
+        writer.check()?;
+        let now = self.env.clock.now();
+        let until = *wait.until.get_or_insert(now.saturating_add(timeout));
+        let again = match writer.gate.poll_acquire(&mut wait.seat, now, waker) {
+            Asked::Taken => return Self::admitted(handle, writer).map(Poll::Ready),
+            Asked::Waits => LOOK_AGAIN,
+            Asked::WaitsForFutures => PATIENCE,
+        };
+        if now >= until {
+            return Err(self.not_admitted(name));
+        }
+        // Whoever is before it may never be polled, and then nobody wakes it.
+        writer.background.wake_at(now.saturating_add(again).min(until));
+        // After the waker is in its place: the log keeper, which rings alarms, ends with the log.
+        writer.check()?;
+        Ok(Poll::Pending)
+    }
+
+    /// Gives up the place of a future that waits for its turn.
+    pub(crate) fn leave_queue(&self, wait: &mut TurnWait) {
+        if let (Ok(writer), Some(seat), true) = (self.writer(), wait.seat.take(), self.is_own_process()) {
+            writer.gate.leave_queue(seat);
+        }
+    }
+
+    /// Its turn has not come in time.
+    fn not_admitted(&self, name: Option<&str>) -> Error {
+        let error = Error::locked_out(self.installed_ts());
+        self.lost(&error, &Loss { name, ..Loss::default() });
+        error
+    }
+
+    /// The gate is taken.
+    fn admitted(handle: &Arc<Handle>, writer: &Writer) -> Result<Exclusive> {
         let exclusive = Exclusive { handle: Arc::clone(handle) };
         // Whoever passed the gate before is still in the section, or through it.
         if !planted!(CommitterNotAwaited) {

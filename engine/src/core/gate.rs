@@ -3,28 +3,30 @@
 //! * An exclusive transaction holds the gate from before its snapshot until its commit is installed.
 //! * A concurrent commit passes while nobody holds the gate. It looks inside the commit section, so that once the gate
 //!   is taken and the section was entered once, no commit is under way.
-//! * Exclusive transactions are served in the order they came, each woken alone.
+//! * Exclusive transactions are served in the order they came, each woken alone, whether a thread waits for one or a future.
 //! * Neither side starves the other: concurrent commits that were held back get a [`Pass`] when the holder leaves, and
 //!   the next exclusive transaction waits for exactly those; commits that come later do not delay it.
 //! * A future that was held back gets its pass on loan: nobody knows when it is polled, and the thread that would do so may be
 //!   the one that waits for the gate. So whoever is next takes loans back after [`PATIENCE`]. The future is held back anew then, and
 //!   first again when that holder leaves; one that is polled in time never loses its turn.
+//! * A future whose turn it is to be admitted exclusively is woken, and takes the gate when it is polled: until then nobody holds
+//!   it, and commits pass. After [`PATIENCE`] whoever is behind it goes first, and it keeps its place.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::task::Waker;
 use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
-use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers};
+use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers, wake_all};
+use braid_wal::Log;
+
+pub(crate) use self::queue::Seat;
+use self::queue::{Queue, Turn};
 
 /// How long an exclusive transaction waits for futures that go before it.
-const PATIENCE: Duration = Duration::from_millis(10);
-
-#[derive(Debug, Default)]
-struct Turn {
-    come: Condvar,
-}
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Passes that futures have.
 #[derive(Debug, Default)]
@@ -32,8 +34,15 @@ struct Lent {
     /// The turn of the places that the futures had.
     turn: u64,
     passes: usize,
-    /// For how long exclusive transactions have waited for these.
-    waited: Duration,
+}
+
+/// For how long exclusive transactions have waited for nobody but futures.
+#[derive(Debug, Default)]
+struct Patience {
+    /// Threads, in all.
+    used: Duration,
+    /// Since when futures have, the first of them that knows.
+    since: Option<Duration>,
 }
 
 impl State {
@@ -41,13 +50,18 @@ impl State {
     fn is_free(&self) -> bool {
         !self.held && self.passes == 0 && self.lent.passes == 0
     }
+
+    /// Whether all that the exclusive transactions wait for is that futures are polled.
+    fn waits_for_futures(&self) -> bool {
+        self.lent.passes > 0 || (self.is_free() && self.queue.begins_with_future())
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     held: bool,
     /// Exclusive transactions that wait, first come first served.
-    queue: VecDeque<Arc<Turn>>,
+    queue: Queue,
     /// Concurrent commits that wait for the holder to leave.
     held_back: usize,
     /// Passes given out and not yet returned.
@@ -56,11 +70,25 @@ struct State {
     futures: Wakers,
     /// Those of them that were told to go on.
     lent: Lent,
+    patience: Patience,
+}
+
+/// What a future that asks for the gate is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It holds the gate.
+    Taken,
+    /// Its waker will be called.
+    Waits,
+    /// The same, and some others may have to be overtaken: it is to ask again after [`PATIENCE`].
+    WaitsForFutures,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
+    /// Whose server calls wakers; `None` for a gate on its own, in a test.
+    log: Option<Arc<Log>>,
     /// `State::held`, to be read inside the commit section.
     held: AtomicBool,
     state: Mutex<State>,
@@ -82,6 +110,10 @@ impl Drop for Pass<'_> {
 }
 
 impl Gate {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        Self { log: Some(log), ..Self::default() }
+    }
+
     /// Whether concurrent commits are held back. Exact inside the commit section.
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire)
@@ -97,52 +129,117 @@ impl Gate {
             return true;
         }
         let turn = Arc::new(Turn::default());
-        state.queue.push_back(Arc::clone(&turn));
-        // `admit_next` takes the gate for whom it removes from the queue.
+        state.queue.push_thread(Arc::clone(&turn));
+        // Whoever takes the gate for it removes it from the queue.
         let mut left = timeout;
         loop {
-            let lent = state.lent.passes > 0;
-            let slice = if lent { left.min(PATIENCE) } else { left };
+            let for_futures = state.waits_for_futures();
+            let slice = if for_futures { left.min(PATIENCE) } else { left };
             let timed_out = turn.come.wait_for(&mut state, slice);
             if timed_out {
                 left = left.saturating_sub(slice);
-                if lent {
+                if for_futures {
                     self.lose_patience(&mut state, slice);
                 }
             }
-            let Some(place) = state.queue.iter().position(|other| Arc::ptr_eq(other, &turn)) else {
+            if !state.queue.has_thread(&turn) {
                 return true;
-            };
+            }
             if timed_out && left.is_zero() {
-                state.queue.remove(place);
-                Self::nudge(&state);
+                state.queue.remove_thread(&turn);
+                self.nudge(&mut state);
                 return false;
             }
         }
     }
 
-    /// Takes back what was lent, once somebody has waited for it for long enough.
+    /// Goes before the futures that are first, once somebody has waited for them for long enough.
     fn lose_patience(&self, state: &mut State, waited: Duration) {
         // Some time at least, so that those who have none and try again and again get there too.
-        state.lent.waited += waited.max(PATIENCE / 10);
-        if state.lent.waited >= PATIENCE && !planted!(LoanNotTakenBack) {
+        state.patience.used += waited.max(PATIENCE / 10);
+        if state.patience.used < PATIENCE {
+            return;
+        }
+        if state.lent.passes > 0 {
+            self.take_loans_back(state);
+        } else if state.is_free()
+            && !planted!(TurnNotTakenBack)
+            && let Some(turn) = state.queue.take_first_thread()
+        {
+            self.take(state);
+            turn.come.notify_one();
+        }
+    }
+
+    fn take_loans_back(&self, state: &mut State) {
+        if !planted!(LoanNotTakenBack) {
+            state.patience = Patience::default();
             state.lent.passes = 0;
             self.admit_next(state);
         }
     }
 
+    /// Takes the gate for a future that is to be admitted exclusively, or has `waker` called when its turn may have come. It
+    /// keeps its place in the queue in `seat`. The caller must then enter the commit section once before it takes a snapshot.
+    pub(crate) fn poll_acquire(&self, seat: &mut Option<Seat>, now: Duration, waker: &Waker) -> Asked {
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        let replaced = state.queue.sit(seat, waker);
+        let Some(kept) = *seat else { return Asked::Waits };
+        if state.waits_for_futures() {
+            let since = *state.patience.since.get_or_insert(now);
+            let is_over = now.saturating_sub(since) >= PATIENCE;
+            if is_over && state.lent.passes > 0 {
+                self.take_loans_back(&mut state);
+            }
+            let first = state.queue.is_first(kept)
+                || (is_over && !planted!(TurnNotTakenBack) && state.queue.is_behind_futures(kept));
+            if state.is_free() && first {
+                let own = state.queue.leave(kept);
+                *seat = None;
+                self.take(&mut state);
+                drop(state);
+                drop((own, replaced));
+                return Asked::Taken;
+            }
+        }
+        let asked = if state.waits_for_futures() { Asked::WaitsForFutures } else { Asked::Waits };
+        drop(state);
+        drop(replaced);
+        asked
+    }
+
+    /// Gives up the place of a future in the queue.
+    pub(crate) fn leave_queue(&self, seat: Seat) {
+        let left = {
+            let mut state = self.state.lock();
+            let left = if planted!(SeatKept) { None } else { state.queue.leave(seat) };
+            self.admit_next(&mut state);
+            left
+        };
+        drop(left);
+    }
+
     /// Has whoever is next see that it waits for futures.
-    fn nudge(state: &State) {
-        if state.lent.passes > 0
-            && let Some(turn) = state.queue.front()
-        {
-            turn.come.notify_one();
+    fn nudge(&self, state: &mut State) {
+        if state.waits_for_futures() {
+            if let Some(turn) = state.queue.first_thread() {
+                turn.come.notify_one();
+            }
+            self.wake(state.queue.first_waker().into_iter().collect());
         }
     }
 
-    /// Gives the gate back. The wakers are of futures that may look again.
-    #[must_use]
-    pub(crate) fn release(&self) -> Vec<Waker> {
+    /// Has wakers called. Under the lock: what is passed on is only kept, and nothing of a user's runs here.
+    fn wake(&self, wakers: Vec<Waker>) {
+        match &self.log {
+            Some(log) => log.wake_soon(wakers),
+            None => wake_all(wakers),
+        }
+    }
+
+    /// Gives the gate back.
+    pub(crate) fn release(&self) {
         let mut state = self.state.lock();
         state.held = false;
         self.held.store(false, Ordering::Release);
@@ -152,10 +249,11 @@ impl Gate {
         }
         let turn = state.futures.turn();
         let woken = state.futures.take();
-        state.lent = Lent { turn: turn + 1, passes: woken.len(), waited: Duration::ZERO };
+        state.lent = Lent { turn: turn + 1, passes: woken.len() };
+        state.patience = Patience::default();
+        self.wake(woken);
         self.admit_next(&mut state);
-        Self::nudge(&state);
-        woken
+        self.nudge(&mut state);
     }
 
     /// Waits until the holder leaves, up to `timeout`; `None` when that has passed.
@@ -204,20 +302,27 @@ impl Gate {
         drop(left);
     }
 
-    /// Takes all futures out, to have them look at the time.
-    pub(crate) fn futures(&self) -> Vec<Waker> {
-        self.state.lock().futures.take()
+    /// Has all futures look at the time.
+    pub(crate) fn wake_futures(&self) {
+        let mut state = self.state.lock();
+        let mut wakers = state.futures.take();
+        wakers.extend(state.queue.wakers());
+        self.wake(wakers);
     }
 
     fn take(&self, state: &mut State) {
+        state.patience = Patience::default();
         state.held = true;
         self.held.store(true, Ordering::Release);
     }
 
     fn admit_next(&self, state: &mut State) {
-        if state.is_free()
-            && let Some(turn) = state.queue.pop_front()
-        {
+        if !state.is_free() {
+            return;
+        }
+        if state.queue.begins_with_future() {
+            self.nudge(state);
+        } else if let Some(turn) = state.queue.take_first_thread() {
             self.take(state);
             turn.come.notify_one();
         }
@@ -225,137 +330,4 @@ impl Gate {
 }
 
 #[cfg(all(test, not(loom), not(shuttle)))]
-mod tests {
-    use super::*;
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn it_is_exclusive_and_times_out() {
-        let gate = Gate::default();
-        assert!(gate.acquire(Duration::ZERO));
-        assert!(gate.is_held());
-        assert!(!gate.acquire(Duration::from_millis(1)));
-        assert!(gate.wait(Duration::from_millis(1)).is_none());
-        drop(gate.release());
-        assert!(!gate.is_held());
-        assert!(gate.acquire(Duration::ZERO));
-    }
-
-    #[test]
-    fn a_commit_that_was_held_back_goes_before_the_next_exclusive() {
-        let gate = Gate::default();
-        assert!(gate.acquire(LONG));
-        let (order, ended) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let concurrent = order.clone();
-            scope.spawn(|| {
-                let pass = gate.wait(LONG).unwrap();
-                concurrent.send("concurrent").unwrap();
-                drop(pass);
-                drop(concurrent);
-            });
-            while gate.state.lock().held_back == 0 {
-                std::thread::yield_now();
-            }
-            let exclusive = order.clone();
-            scope.spawn(|| {
-                assert!(gate.acquire(LONG));
-                exclusive.send("exclusive").unwrap();
-                drop(gate.release());
-                drop(exclusive);
-            });
-            while gate.state.lock().queue.is_empty() {
-                std::thread::yield_now();
-            }
-            drop(gate.release());
-        });
-        drop(order);
-        assert_eq!(ended.iter().collect::<Vec<_>>(), ["concurrent", "exclusive"]);
-    }
-
-    #[test]
-    fn one_that_gave_up_is_skipped() {
-        let gate = Gate::default();
-        assert!(gate.acquire(LONG));
-        assert!(!gate.acquire(Duration::from_millis(1)));
-        drop(gate.release());
-        assert!(gate.acquire(Duration::ZERO), "nobody is left in the queue");
-        drop(gate.release());
-    }
-
-    #[test]
-    fn a_future_goes_before_the_next_exclusive_unless_nobody_polls_it() {
-        let (gate, noop) = (Gate::default(), Waker::noop());
-        assert!(gate.poll(&mut None, noop), "nobody holds it");
-        for is_polled in [true, false] {
-            let mut place = None;
-            assert!(gate.acquire(Duration::ZERO));
-            assert!(!gate.poll(&mut place, noop));
-            assert_eq!(gate.release().len(), 1);
-            assert!(!gate.acquire(Duration::ZERO), "the future is first");
-            if is_polled {
-                assert!(gate.poll(&mut place, noop));
-                gate.leave(place.unwrap());
-                assert!(gate.acquire(Duration::ZERO));
-                drop(gate.release());
-            } else {
-                assert!(gate.acquire(LONG), "it does not wait for ever");
-                assert!(!gate.poll(&mut place, noop), "the loan was taken back");
-                assert_eq!(gate.release().len(), 1, "and given anew");
-                gate.leave(place.unwrap());
-            }
-            assert!(gate.acquire(Duration::ZERO));
-            drop(gate.release());
-        }
-    }
-
-    #[test]
-    fn short_waits_add_up_to_patience() {
-        let (gate, mut place) = (Gate::default(), None);
-        assert!(gate.acquire(Duration::ZERO));
-        assert!(!gate.poll(&mut place, Waker::noop()));
-        drop(gate.release());
-        let tries = (0..100).take_while(|_| !gate.acquire(Duration::ZERO)).count();
-        assert!((1..100).contains(&tries), "{tries}");
-        drop(gate.release());
-    }
-
-    /// Whoever waits for the holder learns of the loan when the holder leaves, and has little patience from then on.
-    #[test]
-    fn one_that_waits_already_takes_the_loan_back() {
-        let (gate, mut place) = (Gate::default(), None);
-        assert!(gate.acquire(Duration::ZERO));
-        assert!(!gate.poll(&mut place, Waker::noop()));
-        std::thread::scope(|scope| {
-            let waits = scope.spawn(|| gate.acquire(LONG));
-            while gate.state.lock().queue.is_empty() {
-                std::thread::yield_now();
-            }
-            drop(gate.release());
-            assert!(waits.join().unwrap());
-        });
-        gate.leave(place.unwrap());
-        drop(gate.release());
-    }
-
-    #[test]
-    fn many_threads_exclude_each_other() {
-        let gate = Gate::default();
-        let inside = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..200 {
-                        assert!(gate.acquire(LONG));
-                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                        inside.fetch_sub(1, Ordering::SeqCst);
-                        drop(gate.release());
-                    }
-                });
-            }
-        });
-    }
-}
+mod tests;

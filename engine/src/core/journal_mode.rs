@@ -55,7 +55,7 @@ impl Core {
             return Err(Error::locked_out(self.installed_ts()));
         }
         let changed = self.change_mode(mode);
-        writer.open_gate();
+        writer.gate.release();
         changed
     }
 

@@ -30,7 +30,7 @@ use super::stats::Counters;
 use super::tables::Tables;
 use super::view::View;
 use crate::base::BaseStore;
-use crate::conflicts::Recorder;
+use crate::conflicts::{PastConflicts, Recorder};
 use crate::error::{Error, Result};
 use crate::options::{JournalMode, Options};
 use crate::tokens;
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) registry: SnapshotRegistry<View>,
     pub(crate) counters: Counters,
     pub(crate) conflicts: Recorder,
+    /// What the file told of an earlier session when it was opened.
+    pub(crate) past_conflicts: Option<PastConflicts>,
     pub(crate) mode: ModeCell,
     /// Every snapshot has a limit to keep to.
     pub(super) leases_all: bool,
@@ -145,7 +147,7 @@ impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let view = Arc::new(parts.view);
         let writer = parts.writer.map(|WriterParts { log, appender, clock, rights }| Writer {
-            gate: Gate::default(),
+            gate: Gate::new(Arc::clone(&log)),
             section: Mutex::new(Section {
                 appender: Some(appender),
                 clock,
@@ -184,6 +186,7 @@ impl Core {
             sequences: Sequences::default(),
             counters: Counters::default(),
             conflicts: Recorder::default(),
+            past_conflicts: PastConflicts::decode(view.base.memo()),
             mode: ModeCell::new(parts.mode),
             writer,
             view_id: CachePadded::new(AtomicU64::new(view.id)),
@@ -279,11 +282,6 @@ impl Writer {
     /// Whether the core is being shut down: work in the background is not worth finishing.
     pub(super) fn is_closing(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    /// Gives the gate back.
-    pub(super) fn open_gate(&self) {
-        self.log.wake_soon(self.gate.release());
     }
 
     /// Refuses to write when it could not be made to last.

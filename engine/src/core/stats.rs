@@ -6,9 +6,11 @@ use crossbeam_utils::CachePadded;
 use super::retention::ConsumerInfo;
 use super::shared::Core;
 use super::updates::Made;
-use crate::conflicts::Loss;
+use braid_mvstore::Timestamp;
+
+use crate::conflicts::{ConflictReport, Loss, PastConflicts};
 use crate::error::{ConflictKind, Error, Result};
-use crate::statistics::{ConflictStats, FeedStats, LogStats};
+use crate::statistics::{ConflictStats, FeedStats, LogStats, UpdateStats};
 
 /// A number that only grows, or is set.
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ pub(crate) struct Counters {
     pub(crate) updates: Counter,
     /// Of these, the ones that would have been conflicts had they been writes.
     pub(crate) absorbed: Counter,
+    /// Of these, the ones that were made anew in the commit section.
+    pub(crate) remade: Counter,
     /// Snapshots that were revoked.
     pub(crate) revoked: Counter,
     /// Writers that had to wait for the checkpoint.
@@ -73,7 +77,13 @@ impl Counters {
         if made.updates > 0 {
             self.updates.add(made.updates as u64);
             self.absorbed.add(made.absorbed as u64);
+            self.remade.add(made.remade as u64);
         }
+    }
+
+    /// The updates that commits have made.
+    pub(crate) fn update_stats(&self) -> UpdateStats {
+        UpdateStats { made: self.updates.get(), absorbed: self.absorbed.get(), remade: self.remade.get() }
     }
 
     /// Lost transactions.
@@ -86,6 +96,11 @@ impl Counters {
             locked: self.locked.get(),
             snapshot: self.snapshot.get(),
         }
+    }
+
+    /// Conflicts, and updates that would have been some.
+    fn contended(&self) -> u64 {
+        self.conflicts().total() + self.absorbed.get()
     }
 
     /// Counts an error that a transaction ended with, if it is one of the retryable ones.
@@ -124,6 +139,32 @@ impl Core {
             retained_bytes: kept.map(|span| span.bytes).sum(),
             consumers: writer.retention.consumers(&writer.log, self.acked_ts()),
         }
+    }
+
+    /// Who has lost what to whom.
+    pub(crate) fn conflict_report(&self) -> ConflictReport {
+        self.conflicts.report(self.counters.conflicts())
+    }
+
+    /// Whether there is something of this session that the file does not tell of yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.conflicts.has_news(self.counters.contended())
+    }
+
+    /// Has the next meta block tell of this session, if there is something to tell.
+    pub(super) fn tell_of_session(&self, until: Timestamp) {
+        let contended = self.counters.contended();
+        if !self.conflicts.has_news(contended) {
+            return;
+        }
+        let session = PastConflicts {
+            until,
+            commits: self.counters.commits.get(),
+            updates: self.counters.update_stats(),
+            report: self.conflict_report(),
+        };
+        self.base.keep_memo(session.encode().into());
+        self.conflicts.told(contended);
     }
 
     /// Counts and records an error that a transaction ended with, if it is one of the retryable ones.

@@ -37,6 +37,8 @@ use crate::record::{self, Change};
 pub(super) struct Updates<'g> {
     resolved: Resolved<'g>,
     older: Layer,
+    /// How many were made anew in the section.
+    remade: usize,
 }
 
 /// What updates a commit has made, for statistics.
@@ -45,6 +47,8 @@ pub(crate) struct Made {
     pub(super) updates: usize,
     /// Of these, the ones whose row somebody changed since the snapshot: writes would have been conflicts.
     pub(super) absorbed: usize,
+    /// Of these, the ones that were made anew in the section.
+    pub(super) remade: usize,
 }
 
 /// Encodes the writes before the first updated row: they stay whatever the updates make.
@@ -135,7 +139,7 @@ impl Fetched {
     ) -> Result<Updates<'g>, Left> {
         let older = self.0.iter().map(|older| older.value.as_deref());
         let resolved = view.active.guess(request.writes, older, MAX_VALUE_BYTES, guard);
-        let updates = Updates { resolved, older: self.0 };
+        let updates = Updates { resolved, older: self.0, remade: 0 };
         updates.check_room(request)?;
         updates.encode(request.writes, record);
         Ok(updates)
@@ -150,7 +154,8 @@ impl Updates<'_> {
         request: &CommitRequest<'_>,
         record: &mut EncodedRecord,
     ) -> Result<(), Left> {
-        if self.resolved.catch_up(request.writes) {
+        self.remade = self.resolved.catch_up(request.writes);
+        if self.remade > 0 {
             self.check_room(request)?;
             if !planted!(GuessLogged) {
                 self.encode(request.writes, record);
@@ -199,6 +204,7 @@ impl Updates<'_> {
         request.made.absorbed =
             later.zip(&self.older).filter(|(later, older)| *later || older.changed).count();
         request.made.updates = self.older.len();
+        request.made.remade = self.remade;
         self.resolved.install(&mut section.rights, commit_ts, watermark);
     }
 }

@@ -13,7 +13,7 @@ use crate::options::TransactionOptions;
 ///
 /// // Short and rarely disputed: try again at once.
 /// let _ = RetryPolicy::immediate();
-/// // A request that has a second, and a name in `conflict_report`.
+/// // A request that has a second, and a name in the statistics.
 /// let _ = RetryPolicy::default().deadline(Duration::from_secs(1)).named("checkout");
 /// // Long work, which backs off further, and is admitted alone after three losses.
 /// let _ = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(200)).exclusive_after(3);
@@ -92,7 +92,7 @@ impl RetryPolicy {
         self.exclusive_after(u32::MAX)
     }
 
-    /// Gives the transaction a name, by which [`conflict_report`](crate::Database::conflict_report) and traces tell it.
+    /// Gives the transaction a name, by which [`Stats::conflicts`](crate::Stats::conflicts) and traces tell it.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.transaction.name = Some(name.into());

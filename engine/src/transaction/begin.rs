@@ -8,7 +8,7 @@ use braid_vfs::sync::Arc;
 use super::inner::{Hold, Inner};
 use super::snapshot::Snapshot;
 use super::write::{Admitted, Extras, Transaction};
-use crate::core::{Core, LeaseTerms, View};
+use crate::core::{Core, Exclusive, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
@@ -45,6 +45,16 @@ pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Re
 
 /// Begins a write transaction.
 pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Result<Transaction> {
+    begin_by(handle, options, |core, timeout, name| core.enter_exclusive(handle, timeout, name))
+}
+
+/// The same; `enter` takes the gate, if the transaction needs it.
+#[inline]
+pub(crate) fn begin_by(
+    handle: &Arc<Handle>,
+    options: &TransactionOptions,
+    enter: impl FnOnce(&Core, Duration, Option<&str>) -> Result<Exclusive>,
+) -> Result<Transaction> {
     let core = handle.core();
     core.check_process()?;
     core.writer()?.check()?;
@@ -69,7 +79,7 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
         (Some(hold), _) => (Inner::new(handle, hold, track_reads), None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
-            let exclusive = core.enter_exclusive(handle, timeout, name)?;
+            let exclusive = enter(core, timeout, name)?;
             // Nobody commits beside it, so it keeps nothing from being freed, and it cannot lose: it has no lease.
             let registration = register(core, SnapshotKind::ReadWrite)?;
             let hold = dress(core, registration, name, None);

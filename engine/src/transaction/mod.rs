@@ -23,7 +23,7 @@ pub use savepoint::Savepoint;
 pub use snapshot::Snapshot;
 pub use write::Transaction;
 
-pub(crate) use begin::{begin, begin_own_snapshot, begin_snapshot};
+pub(crate) use begin::{begin, begin_by, begin_own_snapshot, begin_snapshot};
 pub(crate) use layers::Layers;
 #[cfg(test)]
 pub(crate) use read_set::LastSpan;

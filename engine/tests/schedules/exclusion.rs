@@ -53,7 +53,7 @@ fn writers_who_take_turns_never_lose() {
         );
         join([folds]);
         assert_eq!(look(&db, &table), 3);
-        assert_eq!(db.stats().conflicts.write_write, 0);
+        assert_eq!(db.stats().conflicts.kinds.write_write, 0);
     });
 }
 

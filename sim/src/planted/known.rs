@@ -40,6 +40,18 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("ServerNotCalled", &["wal group::tests::futures::native::the_last_one_is_not_forgotten"]),
     ("ReadyBeforeSync", &["engine/commits_hold_no_thread it_waits_for_the_sync_and_is_woken_by_it"]),
     ("LoanNotTakenBack", &["engine/the_gate_is_fair a_future_that_nobody_polls_holds_nobody_up"]),
+    (
+        "TurnNotTakenBack",
+        &[
+            "engine/transactions_hold_no_thread one_whose_turn_has_come_and_that_nobody_polls_holds_nobody_up",
+            "engine core::gate::tests::a_future_that_is_not_polled_is_overtaken_and_keeps_its_place",
+        ],
+    ),
+    (
+        "SeatKept",
+        &["engine/transactions_hold_no_thread dropped_while_it_waits_for_its_turn_it_is_in_nobodys_way"],
+    ),
+    ("TimerLost", &["engine/transactions_hold_no_thread it_is_woken_when_its_time_has_come"]),
     ("EndTakenAfterSync", &["wal group::tests::native::a_failure_reaches_everybody_and_stops_durable"]),
     (
         "OneSegmentSynced",

@@ -133,7 +133,7 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
         assert_eq!(conflict.kind, ConflictKind::Schema, "{context}: {conflict}");
         assert!(conflict.winner_ts.is_some_and(|winner| winner > conflict.begin_ts), "{context}");
         assert_eq!(left, b"old", "{context}: nothing of the loser was applied");
-        assert_eq!(db.stats().conflicts.schema, 1);
+        assert_eq!(db.stats().conflicts.kinds.schema, 1);
     } else {
         committed.unwrap_or_else(|error| panic!("{context}: {error}"));
         assert_eq!(left, b"of the loser", "{context}");

@@ -23,8 +23,8 @@ fn commits_conflicts_and_retries() -> Result<()> {
     loser.put(&table, key(0), "loser")?;
     db.put(&table, key(0), "winner")?;
     assert!(loser.commit().is_err());
-    assert_eq!(db.stats().conflicts.write_write, 1);
-    assert_eq!(db.stats().conflicts.total(), 1);
+    assert_eq!(db.stats().conflicts.kinds.write_write, 1);
+    assert_eq!(db.stats().conflicts.kinds.total(), 1);
 
     let turn = db.begin_immediate()?;
     let at_once = TransactionOptions {
@@ -34,7 +34,7 @@ fn commits_conflicts_and_retries() -> Result<()> {
     };
     assert!(db.begin_with(at_once).is_err());
     turn.rollback();
-    assert_eq!((db.stats().conflicts.locked, db.stats().conflicts.total()), (1, 2));
+    assert_eq!((db.stats().conflicts.kinds.locked, db.stats().conflicts.kinds.total()), (1, 2));
 
     let mut first = true;
     db.transact(RetryPolicy::default(), |tx| {

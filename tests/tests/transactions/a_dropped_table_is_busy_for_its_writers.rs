@@ -39,7 +39,7 @@ fn the_commit_is_refused_and_nothing_of_it_applied() -> Result<()> {
             assert_clean(&db)?;
         }
     }
-    assert_eq!(db.stats().conflicts.schema, 4);
+    assert_eq!(db.stats().conflicts.kinds.schema, 4);
     Ok(())
 }
 

@@ -43,7 +43,7 @@ fn table_key_kind_and_both_timestamps() -> Result<()> {
         assert_eq!(db.get(&accounts, "bob")?, None, "nothing of the loser was applied");
     }
     let stats = db.stats();
-    assert_eq!((stats.conflicts.total(), stats.conflicts.write_write), (2, 2));
+    assert_eq!((stats.conflicts.kinds.total(), stats.conflicts.kinds.write_write), (2, 2));
     assert_clean(&db)
 }
 

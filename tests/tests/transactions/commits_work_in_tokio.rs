@@ -1,9 +1,9 @@
-//! Commits by future in a runtime that others wrote: on one thread and on several, with timeouts, and with tasks that are
+//! Commits and retries by future in a runtime that others wrote: on one thread and on several, with timeouts, and with tasks that are
 //! aborted half way.
 
 use std::time::Duration;
 
-use braid::{Database, JournalMode, Table};
+use braid::{Database, JournalMode, RetryPolicy, Table, Transaction};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -109,5 +109,46 @@ fn aborted_tasks_leave_whole_commits() {
             assert_eq!(left, right, "{task}");
             assert!(left || !told.contains(&task), "{task} was told that it stands");
         }
+    }
+}
+
+/// Tasks that count, all on one row: they back off, escalate, are aborted half way, and share their threads.
+#[test]
+fn the_retry_runner_holds_no_thread() {
+    for runtime in runtimes() {
+        let (_folder, db, table) = database();
+        let policy = RetryPolicy::default().exclusive_after(3).deadline(Duration::from_secs(300));
+        let counted = runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for task in 0..24 {
+                let (db, table, policy) = (db.clone(), table.clone(), policy.clone());
+                let aborted = tasks.spawn(async move {
+                    for _ in 0..8 {
+                        let counts = |tx: &mut Transaction| {
+                            let count = tx.get(&table, "count")?.map_or(0, |bytes| bytes.len());
+                            tx.put(&table, "count", vec![b'x'; count + 1])
+                        };
+                        db.transact_async(policy.clone(), counts).await.unwrap();
+                    }
+                });
+                if task % 4 == 0 {
+                    tokio::task::yield_now().await;
+                    aborted.abort();
+                }
+            }
+            let mut whole = 0;
+            while let Some(ended) = tasks.join_next().await {
+                match ended {
+                    Ok(()) => whole += 8,
+                    Err(error) => assert!(error.is_cancelled(), "{error}"),
+                }
+            }
+            whole
+        });
+        // Nobody is in the way of the next one, and whoever was told of a commit is in the count.
+        db.begin_immediate().unwrap().commit().unwrap();
+        let count = db.get(&table, "count").unwrap().unwrap().len();
+        assert!((counted..=24 * 8).contains(&count), "{count}, of which {counted} were told");
+        assert!(counted >= 18 * 8);
     }
 }

@@ -31,7 +31,7 @@ fn count_together(mode: JournalMode, durability: Durability, each: u64) -> Resul
     assert_eq!(number_at(&db.snapshot()?, &table, 0)?, Some(expected));
     let most = attempts.into_iter().max().unwrap_or(0);
     assert!(most <= 9, "an attempt that is admitted exclusively wins, and {most} were needed");
-    let losses = db.stats().conflicts.write_write;
+    let losses = db.stats().conflicts.kinds.write_write;
     if mode == JournalMode::Wal {
         assert_eq!(losses, 0, "writers that take turns do not conflict");
     }

@@ -42,7 +42,7 @@ fn in_every_layer(
             }
             let between = || if folds == 2 { db.checkpoint().map(drop) } else { Ok(()) };
             check(&db, &table, isolation, &between)?;
-            let conflicts = db.stats().conflicts.total();
+            let conflicts = db.stats().conflicts.kinds.total();
             assert_clean(&db)?;
             let rows: Vec<_> = db.snapshot()?.scan(&table)?.collect::<Result<_>>()?;
             drop((db, table));
@@ -76,7 +76,7 @@ fn whoever_commits_first() -> Result<()> {
         assert_eq!(number(db, table, "lowest")?, Some(-3));
         assert_eq!(db.get(table, "text")?.as_deref(), Some(&b"ab3210"[..]));
         let stats = db.stats();
-        assert_eq!(stats.conflicts.total(), 0);
+        assert_eq!(stats.conflicts.kinds.total(), 0);
         assert_eq!(
             (stats.updates.made, stats.updates.absorbed),
             (16, 12),
@@ -316,7 +316,7 @@ fn sixteen_writers_of_one_counter_lose_nothing() -> Result<()> {
     let sum: i64 = counts.into_iter().sum();
     assert_eq!(number(&db, &table, "counter")?, Some(sum));
     let stats = db.stats();
-    assert_eq!((stats.conflicts.total(), stats.retries), (0, 0), "{stats:?}");
+    assert_eq!((stats.conflicts.kinds.total(), stats.retries), (0, 0), "{stats:?}");
     assert_eq!(stats.updates.made, sum.unsigned_abs(), "{:?}", stats.updates);
     assert_clean(&db)?;
     drop((db, table));
@@ -407,7 +407,7 @@ fn in_every_mode_and_admission() -> Result<()> {
         }
         assert_eq!(number(&db, &table, "number")?, Some(10));
         assert_eq!(db.get(&table, "text")?.as_deref(), Some(&b"xyxy"[..]));
-        assert_eq!(db.stats().conflicts.total(), 0);
+        assert_eq!(db.stats().conflicts.kinds.total(), 0);
         assert_clean(&db)?;
     }
     Ok(())

@@ -10,8 +10,9 @@ use clap::ValueEnum;
 
 use super::ledger::Ledger;
 use super::report::{Report, Totals, commits_per_sync};
+use super::seconds;
 use super::teller::{Shared, Tally, work};
-use super::{conflicts, seconds};
+use crate::commands::conflicts;
 use crate::commands::open::{Durability, Mode};
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let tally = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
     let elapsed = began.elapsed();
     let after = db.stats();
-    let conflicts = db.conflict_report();
+    let conflicts = db.stats().conflicts;
     if let Some(error) = tally.error {
         return Err(error.into());
     }

@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::crew::{self, Scratch};
-use super::{conflicts, seconds};
+use super::seconds;
+use crate::commands::conflicts;
 use crate::commands::open::Durability;
 use crate::exit::{Code, Result};
 use crate::interrupt::Interrupt;
@@ -93,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result {
         )?;
         let counted = u64::try_from(number(db.get(table, KEY)?)?).unwrap_or_default();
         exact &= counted == done.commits;
-        let report = db.conflict_report();
+        let stats = db.stats();
         values.push(json!({
             "by": by.name(),
             "writers": args.writers,
@@ -102,7 +103,8 @@ pub(crate) fn run(args: &Args) -> Result {
             "commits_per_second": done.per_second(),
             "attempts": done.attempts,
             "counted": counted,
-            "conflicts": conflicts::json(&report),
+            "conflicts": conflicts::json(&stats.conflicts),
+            "updates": conflicts::updates_json(stats.updates),
         }));
         let verdict = if counted == done.commits { "exact" } else { "WRONG" };
         texts.push(format!(
@@ -114,8 +116,9 @@ pub(crate) fn run(args: &Args) -> Result {
                 ("counted", format!("{}, {verdict}: {} commits", count(counted), count(done.commits))),
                 ("commits/s", count(done.per_second())),
                 ("attempts per commit", done.attempts_per_commit()),
+                ("updates", conflicts::updates(stats.updates)),
             ]),
-            conflicts::text(&report),
+            conflicts::text(&stats.conflicts),
         ));
     }
     say(&if args.json { json!(values).to_string() } else { texts.join("\n") })?;

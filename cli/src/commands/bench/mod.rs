@@ -1,7 +1,6 @@
 //! `braid bench`: the engine under load.
 
 mod bank;
-mod conflicts;
 mod counter;
 mod crew;
 mod ledger;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use braid::{ConflictReport, Stats};
 use serde_json::{Value, json};
 
-use super::conflicts;
 use super::teller::Tally;
+use crate::commands::conflicts;
 use crate::output::{count, duration, facts, rate, ratio};
 
 /// The sums of the balances: what they must be, and what they were.

@@ -8,7 +8,8 @@ use braid::{Database, Error, Isolation, Options, RetryPolicy, Table, Transaction
 use serde_json::json;
 
 use super::crew::{self, Scratch};
-use super::{conflicts, seconds};
+use super::seconds;
+use crate::commands::conflicts;
 use crate::commands::open::Durability;
 use crate::exit::{Code, Result};
 use crate::interrupt::Interrupt;
@@ -107,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "commits": done.commits,
             "commits_per_second": done.per_second(),
             "attempts": done.attempts,
-            "conflicts": conflicts::json(&db.conflict_report()),
+            "conflicts": conflicts::json(&db.stats().conflicts),
         }));
     }
     say(&if args.json {

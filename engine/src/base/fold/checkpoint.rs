@@ -284,7 +284,8 @@ impl<'w> Checkpoint<'w> {
         }
         let (page_size, uuid) = (self.store.page_size, self.store.uuid);
         let generation = self.generation;
-        let meta = Meta { page_size, uuid, generation, end, directory, free_list, state };
+        let memo = Arc::clone(&self.writer.memo);
+        let meta = Meta { page_size, uuid, generation, end, directory, free_list, state, memo };
         let slot = if planted!(MetaPageOverwritten) { self.writer.slot } else { 1 - self.writer.slot };
         if let Err(source) = self.store.file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64) {
             let taken = std::mem::take(&mut self.allocated);
@@ -295,10 +296,10 @@ impl<'w> Checkpoint<'w> {
             self.sync()?;
         }
         self.allocated.clear();
-        let base = Arc::new(Base { meta, roots });
         let live = self.writer.live();
         let writer = &mut *self.writer;
-        writer.current = meta;
+        writer.current = meta.clone();
+        let base = Arc::new(Base { meta, roots });
         writer.slot = slot;
         writer.chain = chain;
         writer.bases.insert(generation, Arc::downgrade(&base));

@@ -42,7 +42,7 @@ impl Bomb {
     /// Opens the file as one in which these pages are a tree.
     fn lit(self, child: ChildRef, level: u8) -> (Arc<BaseStore>, Arc<Base>) {
         let opened = open_ready(self.image);
-        let mut meta = opened.base.meta;
+        let mut meta = opened.base.meta.clone();
         meta.end = self.pages;
         opened.store.end.store(self.pages, std::sync::atomic::Ordering::Release);
         (opened.store, Arc::new(Base { meta, roots: vec![(TREE, Root { child, level })] }))

@@ -39,7 +39,7 @@ fn a_hostile_page_never_panics() {
     let tree = TreeId(1);
     let root = base.root(tree).unwrap();
     assert!(root.level > 0);
-    let meta = store.writer.lock().current;
+    let meta = store.writer.lock().current.clone();
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..1000 {
         let mut image = image.clone();
@@ -65,7 +65,7 @@ fn a_hostile_page_never_panics() {
             let named = clean.windows(24).position(|bytes| bytes == root.child.encode());
             let Some(place) = named else { continue };
             clean[place..place + 24].copy_from_slice(&top);
-            let mut meta = meta;
+            let mut meta = meta.clone();
             let mut directory = meta.directory.unwrap();
             let mut child = directory.child.encode();
             reseal(&mut clean, 512, &mut child, directory.level);

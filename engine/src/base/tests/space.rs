@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::file::TestFile;
 use super::kit::*;
+use crate::base::meta::Meta;
 use crate::base::space::{Extent, Extents};
 use crate::base::*;
 
@@ -127,4 +128,30 @@ fn extents_join_and_give_the_lowest() {
         let runs: Vec<Extent> = extents.iter().collect();
         assert!(runs.windows(2).all(|pair| pair[0].end() < pair[1].start));
     }
+}
+
+#[test]
+fn a_memo_is_carried_from_block_to_block() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 512, 1 << 16);
+    assert_eq!(base.memo(), b"");
+    let long = vec![7; MEMO_BYTES];
+    store.keep_memo(long.clone().into());
+    let base = fold(&store, &base, &Changes::new(), &[]).unwrap();
+    assert_eq!(base.memo(), long);
+    let base = fold(&store, &base, &Changes::new(), &[]).unwrap();
+    let opened = open_ready(file.image());
+    opened.store.confirm().unwrap();
+    assert_eq!(opened.base.memo(), base.memo());
+    store.keep_memo(b"short".as_slice().into());
+    assert_eq!(open_ready(file.image()).base.memo(), long, "it comes with the next block");
+    let base = fold(&store, &base, &Changes::new(), &[]).unwrap();
+    assert_eq!((base.memo(), open_ready(file.image()).base.memo()), (&b"short"[..], &b"short"[..]));
+    // One that is longer than its place is none; in a block that has its checksum.
+    let mut image = file.image();
+    for block in [0..4096, 4096..8192] {
+        image[block.start + 176..block.start + 178].copy_from_slice(&0xffff_u16.to_le_bytes());
+        Meta::seal(&mut image[block]);
+    }
+    assert_eq!(open_ready(image).base.memo(), b"");
 }

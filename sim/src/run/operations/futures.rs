@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use braid::vfs::sync::{Event, thread};
-use braid::{Admission, Commit, CommitFuture, Result};
+use braid::{Admission, Commit, Result};
 
 use super::transactions::{Done, outcome, statements};
 use crate::run::oracle::{Outcome, Transaction};
@@ -24,10 +24,22 @@ impl Wake for Alarm {
     }
 }
 
-fn poll(future: &mut CommitFuture) -> (Poll<Result<Commit>>, Arc<Alarm>) {
+fn poll<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Alarm>) {
     let alarm = Arc::new(Alarm::default());
     let polled = Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm))));
     (polled, alarm)
+}
+
+/// Polls a future whenever it asks for it, and so often at most; sometimes also when it does not ask.
+pub(super) fn poll_so_often<F: Future + Unpin>(future: &mut F, polls: u32) -> Option<F::Output> {
+    for poll_number in 0..polls {
+        match poll(future) {
+            (Poll::Ready(output), _) => return Some(output),
+            (Poll::Pending, _) if poll_number % 4 == 0 => thread::yield_now(),
+            (Poll::Pending, alarm) => _ = alarm.0.wait(),
+        }
+    }
+    None
 }
 
 /// A transaction that commits by a future, which is awaited, kept or dropped.

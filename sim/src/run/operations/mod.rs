@@ -86,6 +86,7 @@ pub const ALL: &[Operation] = &[
     alone("immediate", 8, transactions::immediate),
     alone("by-mode", 12, transactions::by_mode),
     alone("transact", 15, transactions::transact),
+    alone("transact-by-future", 12, transactions::transact_by_future),
     alone("transact-panics", 2, transactions::transact_panics),
     alone("commit-by-future", 20, futures::begin),
     alone("await-commit", 12, futures::await_one),

@@ -9,6 +9,7 @@ use braid::{
 };
 
 use super::Scope;
+use super::futures::poll_so_often;
 use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
 use crate::run::panics::Planned;
 use crate::run::rows::{Datum, Key, any_key};
@@ -200,36 +201,82 @@ struct Attempt {
     acts: Vec<Act>,
 }
 
-pub(super) fn transact(session: &mut Session) {
-    let options = options(session, Admission::ByMode);
-    let policy = RetryPolicy {
-        max_attempts: session.rng.u32(1..20),
-        exclusive_after: session.rng.u32(0..5),
-        transaction: options.clone(),
-        ..RetryPolicy::default()
-    };
-    let count = some(session);
-    let gives_up = session.rng.u8(0..12) == 0;
-    let db = session.db.clone();
-    let mut attempts: Vec<Attempt> = Vec::new();
-    let done = db.transact(policy, |tx| {
+/// A transaction that is tried until it commits.
+struct Run {
+    policy: RetryPolicy,
+    options: TransactionOptions,
+    count: u32,
+    gives_up: bool,
+    attempts: Vec<Attempt>,
+}
+
+impl Run {
+    fn drawn(session: &mut Session) -> Self {
+        let options = options(session, Admission::ByMode);
+        let policy = RetryPolicy {
+            max_attempts: session.rng.u32(1..20),
+            exclusive_after: session.rng.u32(0..5),
+            transaction: options.clone(),
+            ..RetryPolicy::default()
+        };
+        let count = some(session);
+        let gives_up = session.rng.u8(0..12) == 0;
+        Self { policy, options, count, gives_up, attempts: Vec::new() }
+    }
+
+    fn attempt(&mut self, session: &mut Session, tx: &mut braid::Transaction) -> braid::Result<()> {
         let mut attempt =
             Attempt { begin: tx.timestamp().get(), exclusive: tx.is_exclusive(), acts: Vec::new() };
         session.say(format_args!("  begins at {}, exclusive {}", attempt.begin, attempt.exclusive));
-        let done = Scope::writing(session, tx, &mut attempt.acts).statements(count);
-        attempts.push(attempt);
+        let done = Scope::writing(session, tx, &mut attempt.acts).statements(self.count);
+        self.attempts.push(attempt);
         done?;
-        if gives_up { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
-    });
+        if self.gives_up { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
+    }
+}
+
+pub(super) fn transact(session: &mut Session) {
+    let mut run = Run::drawn(session);
+    let (db, policy) = (session.db.clone(), run.policy.clone());
+    let done = db.transact(policy, |tx| run.attempt(session, tx));
+    end(session, run, done);
+}
+
+/// The same by a future, which may be dropped at any moment.
+pub(super) fn transact_by_future(session: &mut Session) {
+    let mut run = Run::drawn(session);
+    let (db, policy) = (session.db.clone(), run.policy.clone());
+    let polls = if session.rng.u8(0..4) == 0 { session.rng.u32(0..6) } else { u32::MAX };
+    let mut future = db.transact_async(policy, |tx| run.attempt(session, tx));
+    let done = poll_so_often(&mut future, polls);
+    let installed = future.timestamp();
+    drop(future);
+    match done {
+        Some(done) => end(session, run, done),
+        None => {
+            session.say(format_args!("  is dropped, installed at {installed:?}"));
+            let last = installed.map_or(Outcome::Nothing, |ts| Outcome::Unwatched { ts: ts.get() });
+            write_down(session, run, &last);
+        }
+    }
+}
+
+fn end(session: &mut Session, run: Run, done: braid::Result<braid::Outcome<()>>) {
     let last = match done {
         Err(Error::Aborted(_)) => Outcome::Nothing,
         done => outcome(session, done.map(|outcome| outcome.commit)),
     };
+    write_down(session, run, &last);
+}
+
+/// Writes every attempt down, of which the last one may have committed.
+fn write_down(session: &mut Session, run: Run, last: &Outcome) {
+    let Run { options, attempts, .. } = run;
     let (count, stands) = (attempts.len(), session.shared.has_power());
     for (at, attempt) in attempts.into_iter().enumerate() {
         let is_last = at + 1 == count;
         // The last error may be that no further attempt got its turn.
-        let outcome = match &last {
+        let outcome = match last {
             Outcome::Lost(conflict) if is_last && !is_of(conflict, &attempt) => Outcome::Nothing,
             outcome if is_last => outcome.clone(),
             _ => Outcome::Nothing,

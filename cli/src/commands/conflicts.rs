@@ -1,8 +1,8 @@
-//! Conflicts as a table: under the live line of a run, and in its report.
+//! Conflicts as a table: under the live line of a run, in its report, and in what `braid stat` says of the past.
 
 use std::fmt::Write as _;
 
-use braid::{ConflictReport, Database};
+use braid::{ConflictReport, Database, UpdateStats};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, count, duration, facts, printable, table};
@@ -14,8 +14,8 @@ const KEYS: usize = 10;
 const KEY_CHARS: usize = 32;
 
 /// What is shown below the live line; nothing before the first conflict.
-pub(super) fn live(db: &Database) -> String {
-    let report = db.conflict_report();
+pub(in crate::commands) fn live(db: &Database) -> String {
+    let report = db.stats().conflicts;
     if report.kinds.total() == 0 {
         return String::new();
     }
@@ -23,7 +23,7 @@ pub(super) fn live(db: &Database) -> String {
 }
 
 /// The section of a report; nothing where nothing conflicted.
-pub(super) fn text(report: &ConflictReport) -> String {
+pub(in crate::commands) fn text(report: &ConflictReport) -> String {
     if report.kinds.total() == 0 {
         return String::new();
     }
@@ -45,7 +45,7 @@ pub(super) fn text(report: &ConflictReport) -> String {
 }
 
 /// The same for a program.
-pub(super) fn json(report: &ConflictReport) -> Value {
+pub(in crate::commands) fn json(report: &ConflictReport) -> Value {
     let kinds = report.kinds;
     json!({
         "total": kinds.total(),
@@ -73,11 +73,29 @@ pub(super) fn json(report: &ConflictReport) -> Value {
             "count": hot.count,
             "error": hot.error,
         })).collect::<Vec<_>>(),
+        "tables": report.tables.iter().map(|table| json!({
+            "table": table.table,
+            "conflicts": table.kinds.total(),
+        })).collect::<Vec<_>>(),
         "names": report.names.iter().map(|named| json!({
             "name": named.name,
             "conflicts": named.conflicts,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// Updates of rows that were not looked at: one line, and the same for a program.
+pub(in crate::commands) fn updates(updates: UpdateStats) -> String {
+    format!(
+        "{} made, {} absorbed, {} made anew in the commit section",
+        count(updates.made),
+        count(updates.absorbed),
+        count(updates.remade)
+    )
+}
+
+pub(in crate::commands) fn updates_json(updates: UpdateStats) -> Value {
+    json!({ "made": updates.made, "absorbed": updates.absorbed, "remade": updates.remade })
 }
 
 fn kinds(report: &ConflictReport) -> String {
@@ -160,7 +178,7 @@ mod tests {
             })
             .unwrap();
         }
-        let report = db.conflict_report();
+        let report = db.stats().conflicts;
         let text = text(&report);
         for part in ["3 write-write", "absorbed", "apples", "0x00ff", "0x611b5b324a", "2: 3"] {
             assert!(text.contains(part), "{part} in {text}");
