@@ -33,12 +33,13 @@ impl Spawn for NoThreads {
 /// These files; a clock that stands still, randomness of `seed`, and no threads.
 #[must_use]
 pub fn still(files: Arc<dyn FileSystem>, seed: u64) -> Env {
-    Env {
-        files,
-        clock: Arc::new(VirtualClock::new(Duration::ZERO)),
-        random: Arc::new(SeededRandom::new(seed)),
-        spawn: Arc::new(NoThreads),
-    }
+    moved(files, seed, Arc::new(VirtualClock::new(Duration::ZERO)))
+}
+
+/// The same with a clock that somebody else moves.
+#[must_use]
+pub fn moved(files: Arc<dyn FileSystem>, seed: u64, clock: Arc<VirtualClock>) -> Env {
+    Env { files, clock, random: Arc::new(SeededRandom::new(seed)), spawn: Arc::new(NoThreads) }
 }
 
 /// The same with background threads, and the clock to move them with.

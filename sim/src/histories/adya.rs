@@ -108,8 +108,12 @@ fn in_doubt(answer: Option<OpType>, record: &Record, end: End) -> Option<OpType>
 /// The reads and writes of elements.
 fn micro_operations(ops: &[Op], elements: Elements, keeps_reads: bool, interner: &mut Interner) -> Vec<Mop> {
     let mut mops = Vec::new();
+    let mut saved = Vec::new();
     for op in ops {
         match op {
+            Op::Savepoint => saved.push(mops.len()),
+            Op::TakenBack => take_back(&mut mops, saved.last().copied().unwrap_or(0)),
+            Op::Released => drop(saved.pop()),
             Op::Get { table: ELEMENTS, key, found } if keeps_reads => {
                 mops.extend(read(key, found.as_deref(), elements, interner));
             }
@@ -131,6 +135,18 @@ fn micro_operations(ops: &[Op], elements: Elements, keeps_reads: bool, interner:
         }
     }
     mops
+}
+
+/// Forgets what was written from a place on, and who read that.
+fn take_back(mops: &mut Vec<Mop>, from: usize) {
+    let mut written = Vec::new();
+    for mop in mops.split_off(from) {
+        match mop {
+            Mop::Append { key, .. } | Mop::Write { key, .. } => written.push(key),
+            Mop::Read { key, .. } if written.contains(&key) => {}
+            read => mops.push(read),
+        }
+    }
 }
 
 fn read(key: &[u8], found: Option<&[u8]>, elements: Elements, interner: &mut Interner) -> Option<Mop> {

@@ -10,8 +10,12 @@ pub(super) const ROWS: usize = 1;
 pub(super) const INDEX: usize = 2;
 /// One row for each transaction that wrote something, so that a crash shows which of them are left.
 pub(super) const MARKS: usize = 3;
-/// All tables.
-pub(super) const TABLES: [&str; 4] = ["elements", "rows", "index", "marks"];
+/// Numbers that are counted without a look at them: each either added to, raised or lowered.
+pub(super) const NUMBERS: usize = 4;
+/// All tables that stay.
+pub(super) const TABLES: [&str; 5] = ["elements", "rows", "index", "marks", "numbers"];
+/// Tables that come and go.
+pub(super) const MADE: [&str; 3] = ["one", "other", "third"];
 
 /// A bound behind every key.
 pub(super) const END: [u8; 1] = [0xff];

@@ -1,17 +1,20 @@
 //! One life: all sessions from an open to the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::sync::thread;
-use braid::{Database, Durability, Error, JournalMode, Result, Table};
-use braid_tests::{Kind, Op, Outcome, Record, Rows, Times};
+use braid::{Database, Durability, Error, JournalMode, Result, Table, Timestamp};
+use braid_tests::{Kind, NAMES, Op, Outcome, Record, Rows, TOKENS, Times, Told};
 
-use super::elements::{END, TABLES};
+use super::elements::{END, MADE, TABLES};
+use super::follower::Follower;
 use super::session::Session;
+use super::tables::{find, read_all};
 use super::{Modes, Plan};
 
 /// A process that will die.
@@ -34,6 +37,14 @@ pub(super) struct Stage {
     pub(super) ticks: Arc<AtomicU64>,
     /// How many elements were written, through all lives.
     pub(super) elements: Arc<AtomicU64>,
+    /// Every token that was used, through all lives, with its place as far as that was told.
+    pub(super) tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
+    /// Every id that was drawn, through all lives.
+    pub(super) ids: Arc<Mutex<BTreeSet<u64>>>,
+    /// Sessions that are at work.
+    pub(super) working: AtomicUsize,
+    /// Tokens that were asked for: the answer, and when it came.
+    pub(super) answers: Mutex<Vec<(Vec<u8>, u64, u64)>>,
     /// The newest commit that a session was told of.
     pub(super) answered: AtomicU64,
     /// The newest commit that an explicit sync made durable.
@@ -48,6 +59,11 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn tick(&self) -> u64 {
         self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Whether the process is dead. Whoever holds the answer delays its death.
+    pub(super) fn death(&self) -> Option<MutexGuard<'_, Option<(u64, CrashFileSystem)>>> {
+        self.killing.as_ref().map(|killing| lock(&killing.died))
     }
 
     pub(super) fn trouble(&self, what: String) {
@@ -100,6 +116,21 @@ impl Stage {
             let (from, to) = (Vec::new(), END.to_vec());
             ops.push(Op::Range { table: number, from, to, backwards: false, limit: usize::MAX, found });
         }
+        for name in MADE {
+            let Some(table) = find(&snapshot, name, &mut ops)? else { continue };
+            rows.insert((NAMES, name.into()), table.id().to_be_bytes().to_vec());
+            let read = read_all(&snapshot, &table)?;
+            if let Op::Range { table, found, .. } = &read {
+                rows.extend(found.iter().cloned().map(|(key, value)| ((*table, key), value)));
+            }
+            ops.push(read);
+        }
+        for (token, place) in lock(&self.tokens).iter_mut() {
+            *place = db.was_committed(token)?.map(Timestamp::get);
+            let found = place.map(|place| place.to_be_bytes().to_vec());
+            rows.extend(found.clone().map(|found| ((TOKENS, token.clone()), found)));
+            ops.push(Op::Get { table: TOKENS, key: token.clone(), found });
+        }
         let record = Record {
             session: self.plan.sessions,
             kind: Kind::Snapshot,
@@ -122,14 +153,22 @@ impl Stage {
         }
     }
 
-    /// Runs all sessions, each on a thread of its own, to their end.
-    pub(super) fn run(self: &Arc<Self>) -> Vec<Record> {
+    /// Runs all sessions, each on a thread of its own, to their end, and one who follows them.
+    pub(super) fn run(self: &Arc<Self>) -> (Vec<Record>, Vec<Told>) {
+        self.working.store(self.plan.sessions, Ordering::SeqCst);
         let threads: Vec<_> = (0..self.plan.sessions)
             .map(|number| {
                 let stage = Arc::clone(self);
-                thread::spawn(move || Session::run(&stage, number))
+                thread::spawn(move || {
+                    let _working = Working(&stage.working);
+                    Session::run(&stage, number)
+                })
             })
             .collect();
+        let follower = (self.plan.sessions > 0).then(|| {
+            let stage = Arc::clone(self);
+            thread::spawn(move || Follower::run(&stage))
+        });
         let mut records = Vec::new();
         for thread in threads {
             match thread.join() {
@@ -137,6 +176,26 @@ impl Stage {
                 Err(_) => self.trouble("a session panicked".to_owned()),
             }
         }
-        records
+        let told = follower.map(|thread| thread.join().map_err(|_| "the follower panicked".to_owned()));
+        match told.transpose() {
+            Ok(told) => (records, told.unwrap_or_default()),
+            Err(panicked) => {
+                self.trouble(panicked);
+                (records, Vec::new())
+            }
+        }
     }
+}
+
+/// One who works, to his end or a panic.
+struct Working<'a>(&'a AtomicUsize);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

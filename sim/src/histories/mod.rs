@@ -2,11 +2,13 @@
 //!
 //! A [`Plan`] says what one seed means, [`play`](fn@play) lets it happen and writes everything down, and
 //! [`judge`](fn@judge) asks both checkers. One is the replay in commit order of `braid-tests`, which knows timestamps,
-//! predicates and crashes. The other is the crate `adya`, which knows nothing but what the sessions were told, and
+//! predicates, crashes, tables that come and go, tokens and change feeds. The other is the crate `adya`, which knows nothing but what the sessions were told, and
 //! looks for cycles among the transactions.
 
 mod adya;
 mod elements;
+mod follower;
+mod futures;
 mod judge;
 mod life;
 mod machine;
@@ -14,6 +16,7 @@ mod plan;
 mod play;
 mod save;
 mod session;
+mod tables;
 mod work;
 
 pub use self::{

@@ -1,6 +1,7 @@
 //! A whole history: life after life on one disk.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use braid::{Database, Error};
@@ -10,7 +11,7 @@ use braid_vfs::simulation::{self, Failure, Settings, SimulatedClock};
 use braid_vfs::{Env, Random, ThreadSpawn};
 use fastrand::Rng;
 
-use super::life::{Killing, Stage};
+use super::life::{Killing, Stage, lock};
 use super::machine::{Disk, Fate, MakeEnv};
 use super::{Files, Plan};
 
@@ -33,6 +34,8 @@ pub fn play(plan: &Plan, env: &MakeEnv) -> Played {
         rng: Rng::with_seed(!plan.seed),
         ticks: Arc::new(AtomicU64::new(1)),
         elements: Arc::default(),
+        tokens: Arc::default(),
+        ids: Arc::default(),
         played: Played::default(),
     };
     for life in 0..plan.lives {
@@ -74,6 +77,8 @@ struct Play {
     rng: Rng,
     ticks: Arc<AtomicU64>,
     elements: Arc<AtomicU64>,
+    tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
+    ids: Arc<Mutex<BTreeSet<u64>>>,
     played: Played,
 }
 
@@ -92,6 +97,10 @@ impl Play {
             path: self.disk.path(),
             ticks: Arc::clone(&self.ticks),
             elements: Arc::clone(&self.elements),
+            tokens: Arc::clone(&self.tokens),
+            ids: Arc::clone(&self.ids),
+            working: AtomicUsize::new(0),
+            answers: Mutex::default(),
             answered: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             killing,
@@ -101,10 +110,12 @@ impl Play {
         let opened = self.open(&stage);
         let is_open = opened.is_some();
         if let Some(db) = opened {
-            let records = stage.run();
+            let (records, told) = stage.run();
             self.close(&stage, db, fate, plan.sessions == 0);
             if let Some(life) = self.played.history.lives.last_mut() {
                 life.records.extend(records);
+                life.told = told;
+                life.answers.append(&mut lock(&stage.answers));
                 life.synced = life.synced.max(stage.synced.load(Ordering::SeqCst));
             }
         }

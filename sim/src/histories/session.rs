@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 
 use braid::vfs::sync::thread;
 use braid::{
-    Admission, Database, Durability, Error, JournalMode, Result, RetryPolicy, Snapshot, Transaction,
-    TransactionOptions,
+    Admission, Commit, CommitFuture, Database, Durability, Error, JournalMode, Result, RetryPolicy, Sequence,
+    SequenceOptions, Snapshot, Timestamp, Transaction, TransactionOptions,
 };
 use braid_tests::{Blame, Kind, Op, Outcome, Record, Times};
 use fastrand::Rng;
 
 use super::Modes;
 use super::elements::{ELEMENTS, MARKS, TABLES};
-use super::life::Stage;
+use super::life::{Stage, lock};
 use super::work::Work;
 
 /// How many writes an element gets before the next takes its place.
@@ -23,8 +23,11 @@ pub(super) struct Session<'a> {
     stage: &'a Stage,
     number: usize,
     db: Database,
-    work: Work,
+    pub(super) work: Work,
     records: Vec<Record>,
+    sequence: Option<Sequence>,
+    /// A commit that nobody awaits yet.
+    pub(super) pending: Option<(CommitFuture, Record)>,
     /// A snapshot that is kept for a while, and what was read in it.
     held: Option<(Snapshot, Record)>,
     /// A transaction that is open for a while beside others of this session.
@@ -84,7 +87,8 @@ impl<'a> Session<'a> {
             rng: Rng::with_seed(stage.plan.seed.wrapping_mul(1_000_003).wrapping_add(who)),
             fresh: u32::try_from(who << 20).unwrap_or(u32::MAX),
         };
-        Ok(Self { stage, number, db, work, records: Vec::new(), held: None, open: None })
+        let (records, sequence, pending) = (Vec::new(), None, None);
+        Ok(Self { stage, number, db, work, records, sequence, pending, held: None, open: None })
     }
 
     fn after(&self, error: &Error) -> After {
@@ -92,6 +96,7 @@ impl<'a> Session<'a> {
             Error::Busy(_)
             | Error::BusySnapshot { .. }
             | Error::JournalMode
+            | Error::AlreadyCommitted { .. }
             | Error::WriteTransactionsOpen { .. } => After::GoesOn,
             Error::CommitUnknown { .. } | Error::Poisoned | Error::Io { .. } | Error::NoSpace(_)
                 if self.stage.may_fail() =>
@@ -107,7 +112,10 @@ impl<'a> Session<'a> {
 
     fn step(&mut self) -> Result<()> {
         self.work.first_element = self.stage.elements.load(Ordering::Relaxed) / WRITES_PER_ELEMENT;
-        match self.work.rng.u8(0..100) {
+        match self.work.rng.u8(0..104) {
+            100 => self.draw(),
+            101 => self.ask_token(),
+            102 | 103 => self.await_pending(),
             0..12 => self.snapshot(),
             12..18 => self.hold(),
             18..25 => self.lone_write(),
@@ -192,7 +200,7 @@ impl<'a> Session<'a> {
 
     fn read_some(&mut self, snapshot: &Snapshot, ops: &mut Vec<Op>) -> Result<()> {
         for _ in 0..self.work.rng.usize(1..6) {
-            ops.push(self.work.read(snapshot)?);
+            self.work.read(snapshot, ops)?;
         }
         Ok(())
     }
@@ -238,6 +246,8 @@ impl<'a> Session<'a> {
 
     /// Ends what is held.
     fn release(&mut self) {
+        // What becomes of it is in its record.
+        let _ended = self.await_pending();
         if let Some((tx, record)) = self.open.take() {
             // What becomes of it is in its record.
             let _ended = self.commit(tx, record, Ok(()));
@@ -258,7 +268,76 @@ impl<'a> Session<'a> {
 
     fn options(&mut self, admission: Admission) -> TransactionOptions {
         let isolation = self.stage.plan.isolation;
-        TransactionOptions { admission, isolation, durability: self.durability(), ..Default::default() }
+        let options =
+            TransactionOptions { admission, isolation, durability: self.durability(), ..Default::default() };
+        match self.token() {
+            Some(token) => options.token(token),
+            None => options,
+        }
+    }
+
+    /// A token for some transactions: a new one, or now and then one that may be committed already.
+    fn token(&mut self) -> Option<Vec<u8>> {
+        if self.work.rng.u8(0..8) > 0 {
+            return None;
+        }
+        let mut tokens = lock(&self.stage.tokens);
+        if self.work.rng.u8(0..4) == 0 && !tokens.is_empty() {
+            return tokens.keys().nth(self.work.rng.usize(0..tokens.len())).cloned();
+        }
+        let token = format!("token {:08x}", self.work.fresh()).into_bytes();
+        tokens.insert(token.clone(), None);
+        Some(token)
+    }
+
+    /// Somebody says that a token was committed there.
+    fn known(&self, token: &[u8], place: u64) {
+        let known = lock(&self.stage.tokens).get(token).copied().flatten();
+        if known.is_some_and(|known| known != place) {
+            self.stage.trouble(format!("{} is told at {place} and {known:?}", token.escape_ascii()));
+        }
+    }
+
+    /// Asks whether a token was committed: what was told of it is what is answered.
+    fn ask_token(&mut self) -> Result<()> {
+        let asked = {
+            let tokens = lock(&self.stage.tokens);
+            let at = self.work.rng.usize(0..tokens.len().max(1));
+            tokens.iter().nth(at).map(|(token, place)| (token.clone(), *place))
+        };
+        let Some((token, told)) = asked else { return Ok(()) };
+        let found = self.db.was_committed(&token)?.map(Timestamp::get);
+        if told.is_some() && found != told {
+            self.stage.trouble(format!("{} is {found:?} and not {told:?}", token.escape_ascii()));
+        }
+        if let Some(found) = found {
+            self.known(&token, found);
+            lock(&self.stage.answers).push((token, found, self.stage.tick()));
+        }
+        Ok(())
+    }
+
+    /// Draws ids that nobody ever drew.
+    fn draw(&mut self) -> Result<()> {
+        let sequence = match self.sequence.take() {
+            Some(sequence) => sequence,
+            None => {
+                let block = self.work.rng.u64(1..20);
+                self.db.sequence_with("ids", SequenceOptions { block, ..SequenceOptions::default() })?
+            }
+        };
+        for _ in 0..self.work.rng.u8(1..10) {
+            let id = sequence.next()?;
+            // What a process is given after its death, another is given too.
+            let death = self.stage.death();
+            if death.as_ref().is_none_or(|died| died.is_none()) && !lock(&self.stage.ids).insert(id) {
+                self.stage.trouble(format!("the id {id} is given twice"));
+            }
+        }
+        if self.work.rng.u8(0..3) > 0 {
+            self.sequence = Some(sequence);
+        }
+        Ok(())
     }
 
     fn promised(&self, durability: Option<Durability>) -> Durability {
@@ -283,14 +362,23 @@ impl<'a> Session<'a> {
 
     fn begin(&mut self, admission: Admission) -> Result<(Transaction, Record)> {
         let options = self.options(admission);
-        let durability = self.promised(options.durability);
+        let (durability, token) = (self.promised(options.durability), options.token.clone());
         let invoked = self.stage.tick();
-        let tx = self.db.begin_with(options)?;
+        let tx = self.db.begin_with(options).inspect_err(|error| self.refused(token.as_deref(), error))?;
         let begun = self.stage.tick();
         let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
         let times = Times { invoked, begun, committing: begun, ended: begun };
         let begin_ts = Some(tx.timestamp().get());
-        Ok((tx, self.record(kind, begin_ts, durability, times)))
+        let mut record = self.record(kind, begin_ts, durability, times);
+        record.ops.extend(token.map(|token| Op::Token { token: token.to_vec() }));
+        Ok((tx, record))
+    }
+
+    /// A transaction with a token was refused because it was committed before: where that is, it is.
+    fn refused(&self, token: Option<&[u8]>, error: &Error) {
+        if let (Some(token), Error::AlreadyCommitted { timestamp }) = (token, error) {
+            self.known(token, timestamp.get());
+        }
     }
 
     fn transaction(&mut self, admission: Admission) -> Result<()> {
@@ -301,29 +389,41 @@ impl<'a> Session<'a> {
 
     /// Commits a transaction that has done its work, mostly.
     fn commit(&mut self, tx: Transaction, mut record: Record, worked: Result<()>) -> Result<()> {
-        let committing = self.stage.tick();
-        let result = if worked.is_ok() && self.work.rng.u8(0..16) != 0 {
-            Some(tx.commit().map(|commit| commit.timestamp.get()))
-        } else {
-            tx.rollback();
-            None
-        };
         if let Some(times) = &mut record.times {
-            (times.committing, times.ended) = (committing, self.stage.tick());
+            times.committing = self.stage.tick();
         }
-        match result {
-            Some(result) => self.conclude(record, result),
-            None => {
-                self.records.push(record);
-                worked
-            }
+        if worked.is_err() || self.work.rng.u8(0..16) == 0 {
+            tx.rollback();
+            self.give_up(record);
+            return worked;
         }
+        if self.work.rng.u8(0..4) == 0 {
+            return self.commit_by_future(tx, record);
+        }
+        let committed = tx.commit();
+        self.answered(record, committed)
+    }
+
+    /// Writes down a transaction of which nobody is told how it ends.
+    pub(super) fn give_up(&mut self, mut record: Record) {
+        if let Some(times) = &mut record.times {
+            times.ended = self.stage.tick();
+        }
+        self.records.push(record);
+    }
+
+    /// A commit is answered.
+    pub(super) fn answered(&mut self, mut record: Record, committed: Result<Commit>) -> Result<()> {
+        if let Some(times) = &mut record.times {
+            times.ended = self.stage.tick();
+        }
+        self.conclude(record, committed.map(|commit| commit.timestamp.get()))
     }
 
     /// The same by the engine's own retry loop; written down is the last attempt.
     fn transact(&mut self) -> Result<()> {
         let options = self.options(Admission::ByMode);
-        let durability = self.promised(options.durability);
+        let (durability, token) = (self.promised(options.durability), options.token.clone());
         let policy = RetryPolicy { exclusive_after: 2, transaction: options, ..RetryPolicy::default() };
         let mut times = Times { invoked: self.stage.tick(), begun: 0, committing: 0, ended: 0 };
         let mut last = None;
@@ -334,7 +434,7 @@ impl<'a> Session<'a> {
             }
             times.begun = stage.tick();
             let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
-            let mut ops = Vec::new();
+            let mut ops: Vec<Op> = token.iter().map(|token| Op::Token { token: token.to_vec() }).collect();
             let begin_ts = tx.timestamp().get();
             let worked = work(work_of, number, tx, &mut ops);
             last = Some((kind, begin_ts, ops));
@@ -342,6 +442,9 @@ impl<'a> Session<'a> {
             worked
         });
         times.ended = self.stage.tick();
+        if let Err(error) = &result {
+            self.refused(token.as_deref(), error);
+        }
         let Some((kind, begin_ts, ops)) = last else { return result.map(drop) };
         let record = Record { ops, ..self.record(kind, Some(begin_ts), durability, times) };
         self.conclude(record, result.map(|outcome| outcome.commit.timestamp.get()))
@@ -374,6 +477,18 @@ impl<'a> Session<'a> {
             }
         };
         record.outcome = outcome;
+        for op in &record.ops {
+            let Op::Token { token } = op else { continue };
+            if let Some(place) = record.commit_ts() {
+                self.known(token, place);
+                // One in doubt is asked for later.
+                if matches!(record.outcome, Outcome::Committed(_)) {
+                    lock(&self.stage.tokens).insert(token.clone(), Some(place));
+                }
+            } else if let Err(error) = &result {
+                self.refused(Some(token), error);
+            }
+        }
         self.records.push(record);
         result
     }
@@ -381,18 +496,35 @@ impl<'a> Session<'a> {
 
 /// Fills one transaction, and leaves a mark of its own if it wrote something.
 fn work(work: &mut Work, session: usize, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
+    let mut savepoints = Vec::new();
     for _ in 0..work.rng.usize(1..7) {
-        if work.rng.u8(0..8) == 0 {
-            thread::yield_now();
+        match work.rng.u8(0..48) {
+            0..6 => thread::yield_now(),
+            6 | 7 => {
+                savepoints.push(tx.savepoint()?);
+                ops.push(Op::Savepoint);
+            }
+            8..16 => {
+                if let Some(savepoint) = savepoints.last() {
+                    tx.rollback_to(savepoint)?;
+                    ops.push(Op::TakenBack);
+                }
+            }
+            16..20 => {
+                if let Some(savepoint) = savepoints.pop() {
+                    tx.release(savepoint)?;
+                    ops.push(Op::Released);
+                }
+            }
+            _ => {}
         }
         if work.rng.bool() {
-            let op = work.read(tx)?;
-            ops.push(op);
+            work.read(tx, ops)?;
         } else {
             work.write(tx, ops)?;
         }
     }
-    if ops.iter().any(Op::writes) {
+    if ops.iter().any(|op| op.writes() && !matches!(op, Op::Token { .. })) {
         work.fresh += 1;
         let key = format!("{session} {:08x}", work.fresh).into_bytes();
         tx.put(&work.tables[MARKS], &key, b"")?;

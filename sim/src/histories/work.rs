@@ -1,11 +1,11 @@
 //! What one transaction does: random reads and writes, each written down with its answer.
 
 use braid::{Result, Snapshot, Table, Transaction};
-use braid_tests::Op;
+use braid_tests::{Number, Op};
 use fastrand::Rng;
 
 use super::Elements;
-use super::elements::{self, ELEMENTS, END, INDEX, ROWS};
+use super::elements::{self, ELEMENTS, END, INDEX, NUMBERS, ROWS};
 
 /// The rows of each table that the random keys of one life fall on.
 const KEYS: u64 = 40;
@@ -35,18 +35,40 @@ impl Work {
         bytes
     }
 
+    /// A number, and what is to become of it.
+    fn number(&mut self) -> (Vec<u8>, Number) {
+        let number = self.rng.i64(-1000..1000);
+        match self.rng.u8(0..6) {
+            0 => (b"highest".to_vec(), Number::Max(number)),
+            1 => (b"lowest".to_vec(), Number::Min(number)),
+            which => (format!("sum {}", which % 2).into_bytes(), Number::Add(number)),
+        }
+    }
+
     fn element_key(&mut self) -> Vec<u8> {
         elements::key(self.first_element + self.rng.u64(0..5))
     }
 
-    fn fresh(&mut self) -> u32 {
+    pub(super) fn fresh(&mut self) -> u32 {
         self.fresh += 1;
         self.fresh
     }
 
     /// One read, somewhere.
-    pub(super) fn read(&mut self, snapshot: &Snapshot) -> Result<Op> {
-        match self.rng.u8(0..20) {
+    pub(super) fn read(&mut self, snapshot: &Snapshot, ops: &mut Vec<Op>) -> Result<()> {
+        if self.rng.u8(0..16) == 0 {
+            return self.read_by_name(snapshot, ops);
+        }
+        ops.push(self.read_rows(snapshot)?);
+        Ok(())
+    }
+
+    fn read_rows(&mut self, snapshot: &Snapshot) -> Result<Op> {
+        match self.rng.u8(0..21) {
+            20 => {
+                let (key, _) = self.number();
+                self.get(snapshot, NUMBERS, key)
+            }
             0..9 => {
                 let key = self.element_key();
                 self.get(snapshot, ELEMENTS, key)
@@ -60,7 +82,7 @@ impl Work {
                 self.get(snapshot, ROWS, key)
             }
             14 => {
-                let table = if self.rng.bool() { ROWS } else { INDEX };
+                let table = [ROWS, INDEX, NUMBERS][self.rng.usize(0..3)];
                 Ok(Op::Count { table, found: snapshot.count(&self.tables[table])? })
             }
             15..18 => {
@@ -110,7 +132,18 @@ impl Work {
 
     /// One write, somewhere, with the reads that it needs.
     pub(super) fn write(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
-        match self.rng.u8(0..20) {
+        match self.rng.u8(0..23) {
+            20 => self.change_tables(tx, ops),
+            21 | 22 => {
+                let (table, (key, change)) = (NUMBERS, self.number());
+                match change {
+                    Number::Add(number) => tx.add(&self.tables[table], &key, number)?,
+                    Number::Max(number) => tx.max(&self.tables[table], &key, number)?,
+                    Number::Min(number) => tx.min(&self.tables[table], &key, number)?,
+                }
+                ops.push(Op::Number { table, key, change });
+                Ok(())
+            }
             0..9 => self.write_element(tx, ops),
             9 | 10 => {
                 let (table, key, bytes) = (ROWS, self.row_key(), self.fresh().to_be_bytes().to_vec());

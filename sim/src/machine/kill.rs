@@ -47,10 +47,11 @@ pub fn kill(cycles: u64, threads: usize, seed: u64, jobs: usize) -> ExitCode {
         );
     }
     println!(
-        "cycles={} commits={} unknown={} in_open={} in_checkpoint={} in_compaction={} in_close={} failures={}",
+        "cycles={} commits={} unknown={} told={} in_open={} in_checkpoint={} in_compaction={} in_close={} failures={}",
         totals.cycles,
         totals.commits,
         totals.unknown,
+        totals.told,
         totals.in_open,
         totals.in_checkpoint,
         totals.in_compaction,
@@ -65,6 +66,7 @@ fn sum(a: KillFigures, b: KillFigures) -> KillFigures {
     all.cycles += b.cycles;
     all.commits += b.commits;
     all.unknown += b.unknown;
+    all.told += b.told;
     all.in_open += b.in_open;
     all.in_checkpoint += b.in_checkpoint;
     all.in_compaction += b.in_compaction;

@@ -90,6 +90,21 @@ pub(super) fn examine_mirror(
         .map_err(|error| format!("the consumer of the changes: {error}"))
 }
 
+/// Looks at the ids and tokens that were given out, where state `found` is there.
+pub(super) fn examine_issued(
+    image: &CrashFileSystem,
+    life: &Life,
+    (found, marks): (usize, Marks),
+    options: &Options,
+) -> Verdict<()> {
+    if !life.gave_out() {
+        return Ok(());
+    }
+    let db = open(Arc::new(image.clone()), options, 6)?;
+    let examined = life.examine_issued(&db, found, marks, options.token_retention);
+    examined.map_err(|error| format!("what was given out: {error}"))
+}
+
 /// Looks for the backups that were made: there and whole, or not there.
 pub(super) fn examine_backups(
     image: &CrashFileSystem,

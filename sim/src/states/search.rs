@@ -249,6 +249,8 @@ impl<'a> Shared<'a> {
             image::examine_backups(&image, recording.life.backups(), moment.marks, &recording.options)?;
             let image = crash(moment, choice);
             image::examine_mirror(&image, &recording.life, moment.marks, &recording.options)?;
+            let image = crash(moment, choice);
+            image::examine_issued(&image, &recording.life, (found, moment.marks), &recording.options)?;
         }
         Ok(Judged { found, image: print, is_new })
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use braid::vfs::faulty::CrashFileSystem;
+use braid::vfs::memory::VirtualClock;
 use braid::{Database, Durability, JournalMode, Options};
-use braid_tests::oracle::{Action, Life, Step, Write, random_action};
+use braid_tests::oracle::{Action, Life, SEQUENCES, Step, Write, random_action};
 use fastrand::Rng;
 
 use super::recorder::{Moment, Recorder};
-use crate::outside::{PATH, still, threaded};
+use crate::outside::{PATH, moved, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 16] = [
     "log",
     "deferred",
     "checkpoints",
@@ -28,7 +29,12 @@ pub const NAMES: [&str; 14] = [
     "schema",
     "consumer",
     "updates",
+    "sequences",
+    "tokens",
 ];
+
+/// How long tokens are kept where they are forgotten on the way.
+const RETENTION: Duration = Duration::from_secs(10);
 
 /// A run to be recorded.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,11 @@ impl Workload {
             log_segment_bytes: 64 << 10,
             map_log: self.name == "idle" || rng.u8(0..3) > 0,
             deferred_sync_interval: Duration::from_millis(1),
+            token_retention: if self.name == "tokens" {
+                RETENTION
+            } else {
+                Options::default().token_retention
+            },
             ..Options::default()
         }
     }
@@ -118,9 +129,13 @@ impl Workload {
             }
             db.close().map_err(told(&"the close"))?;
         } else {
-            let env = still(Arc::new(recorder.clone()), seed);
+            let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+            let env = moved(Arc::new(recorder.clone()), seed, Arc::clone(&clock));
             let db = Database::open_in(env, PATH, options.clone()).map_err(told(&"the open"))?;
             for action in &actions {
+                if let Action::Wait(time) = action {
+                    clock.advance(*time);
+                }
                 life.act(&db, action).map_err(told(action))?;
                 recorder.told();
             }
@@ -296,6 +311,36 @@ impl Workload {
                     }
                 }
             }
+            "sequences" => {
+                actions.push(create("rows"));
+                for turn in 0..14 {
+                    if rng.bool() {
+                        let durability = either(rng);
+                        actions.push(commit(rng, "rows", 0..100, durability));
+                    }
+                    let (block, ids) = (rng.u64(1..6), rng.u64(1..9));
+                    actions.push(Action::Draw { sequence: rng.usize(0..SEQUENCES.len()), block, ids });
+                    if turn % 5 == 4 {
+                        actions.push(Action::Checkpoint);
+                    }
+                }
+            }
+            "tokens" => {
+                actions.push(create("rows"));
+                for turn in 0..24 {
+                    let durability = either(rng);
+                    let Action::Commit { writes, .. } = commit(rng, "rows", 0..60, durability) else {
+                        continue;
+                    };
+                    actions.push(Action::Tokened { token: format!("token {turn}"), writes, durability });
+                    if rng.bool() {
+                        actions.push(Action::Wait(Duration::from_millis(rng.u64(500..4000))));
+                    }
+                    if turn % 7 == 6 {
+                        actions.push(Action::Checkpoint);
+                    }
+                }
+            }
             "idle" => {
                 actions.push(create("rows"));
                 for turn in 0..10 {
@@ -385,9 +430,14 @@ pub(super) fn record_recovery(
     options: &Options,
 ) -> Result<Recording, String> {
     let recorder = Recorder::new(machine, &life);
-    let db = super::image::open(Arc::new(recorder.clone()), options, 3)?;
+    let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+    clock.advance(life.marks().now);
+    let env = moved(Arc::new(recorder.clone()), 3, clock);
+    let db =
+        Database::open_in(env, PATH, options.clone()).map_err(|error| format!("the open says: {error}"))?;
     life.promise_everything();
     recorder.told();
+    let gave_out = life.gave_out();
     let mut act = |action: &Action| {
         life.act(&db, action).map_err(|error| format!("{action:?} after the recovery says: {error}"))?;
         recorder.told();
@@ -401,6 +451,15 @@ pub(super) fn record_recovery(
     act(&one_commit(&mut rng, "again", 3, 20_000..20_001, Durability::Sync))?;
     act(&one_commit(&mut rng, "again", 4, 20_000..20_001, Durability::Sync))?;
     act(&one_commit(&mut rng, "again", 5, 20_000..20_001, Durability::Sync))?;
+    if gave_out {
+        act(&Action::Draw { sequence: 0, block: 2, ids: 3 })?;
+        let Action::Commit { writes, durability } =
+            one_commit(&mut rng, "again", 7, 0..20, Durability::Deferred)
+        else {
+            return Err("a commit is none".to_owned());
+        };
+        act(&Action::Tokened { token: "again".to_owned(), writes, durability })?;
+    }
     act(&Action::Checkpoint)?;
     act(&one_commit(&mut rng, "again", 6, 0..20, Durability::Deferred))?;
     drop(db);

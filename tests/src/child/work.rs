@@ -3,15 +3,17 @@
 //! Each thread commits the numbers 1, 2, 3, ... and prints `ack THREAD NUMBER` after each commit. Threads of even number
 //! commit with `Sync`, the others with `Deferred`. Commit `n` of a thread inserts its row `n`, deletes its row
 //! `n - WINDOW`, sets its row `last` to `n`, and every [`SHARED_EVERY`]th adds one to a row that all threads share. Beside
-//! them one thread checkpoints, compacts, and makes and drops tables. Once the input ends it all comes to an end, and the
-//! database is closed.
+//! them one thread checkpoints, compacts, and makes and drops tables. Another follows the changes as the consumer
+//! [`FOLLOWER`], if there is one, prints `told THREAD NUMBER` for each commit, and acknowledges now and then what it has told.
+//! Once the input ends it all comes to an end, and the database is closed.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use braid::{
-    Database, Durability, Error, JournalMode, Options, Result, RetryPolicy, Table, TransactionOptions,
+    Change, ChangeSet, Database, Durability, Error, JournalMode, Options, Result, RetryPolicy, Table,
+    Timestamp, TransactionOptions,
 };
 use fastrand::Rng;
 
@@ -22,6 +24,9 @@ use crate::{number, value};
 pub(crate) const WINDOW: i64 = 60;
 /// How often a commit also changes the row that all threads share.
 pub(crate) const SHARED_EVERY: i64 = 8;
+
+/// The consumer of the changes.
+pub(crate) const FOLLOWER: &str = "follower";
 
 /// The row of a thread's commit.
 pub(crate) fn row(thread: usize, number: i64) -> (String, Vec<u8>) {
@@ -60,6 +65,7 @@ pub(super) fn work(path: &str, threads: usize, seed: u64) -> Result<()> {
         let workers: Vec<_> =
             (0..threads).map(|thread| scope.spawn(move || commits(db, table, thread, goes_on))).collect();
         let keeper = scope.spawn(move || keep_house(db, &mut rng, goes_on));
+        let follower = scope.spawn(move || follow(db, seed, goes_on));
         let mut input = Vec::new();
         // Whatever ends the input ends the work.
         let _ = std::io::stdin().read_to_end(&mut input);
@@ -67,6 +73,7 @@ pub(super) fn work(path: &str, threads: usize, seed: u64) -> Result<()> {
         for worker in workers {
             worker.join().map_err(|_| Error::Aborted("a worker panicked".into()))??;
         }
+        follower.join().map_err(|_| Error::Aborted("the follower panicked".into()))??;
         keeper.join().map_err(|_| Error::Aborted("the keeper panicked".into()))?
     })?;
     drop(table);
@@ -134,4 +141,38 @@ fn keep_house(db: &Database, rng: &mut Rng, goes_on: &AtomicBool) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Tells what is committed, and acknowledges it once it is told.
+fn follow(db: &Database, seed: u64, goes_on: &AtomicBool) -> Result<()> {
+    if !db.consumers()?.iter().any(|consumer| consumer.name == FOLLOWER) {
+        return Ok(());
+    }
+    let mut rng = Rng::with_seed(!seed);
+    let follower = db.consumer(FOLLOWER, Timestamp::ZERO)?;
+    let mut changes = follower.changes()?;
+    while goes_on.load(Ordering::Relaxed) {
+        let set = changes.next_timeout(Duration::from_millis(5))?;
+        if let Some((thread, at)) = set.map(told).transpose()?.flatten() {
+            say(&format!("told {thread} {at}"));
+        }
+        if rng.u8(..6) == 0 {
+            follower.acknowledge(changes.passed())?;
+        }
+    }
+    Ok(())
+}
+
+/// The commits of threads that a transaction is; one at most.
+pub(crate) fn told(set: ChangeSet) -> Result<Option<(usize, i64)>> {
+    let mut told = None;
+    for change in set {
+        let Change::Put { table, key, value } = change? else { continue };
+        let thread =
+            key.strip_suffix(b" last").and_then(|thread| std::str::from_utf8(thread).ok()?.parse().ok());
+        if let (Some("rows"), Some(thread)) = (table.name.as_deref(), thread) {
+            told = Some((thread, number(&value)));
+        }
+    }
+    Ok(told)
 }

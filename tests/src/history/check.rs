@@ -1,9 +1,12 @@
 //! The replay.
 
+use std::collections::BTreeMap;
+
 use braid::Isolation;
 
-use super::record::{Kind, Record, Rows};
-use super::state::{Sight, Versions, Writes};
+use super::feed::{self, Expected};
+use super::record::{Kind, Op, Record, Rows, TOKENS, made_id};
+use super::state::{Sight, Versions, Writes, renamed};
 use super::{life::Life, lost, real_time};
 
 /// What a history shows that must not be.
@@ -56,6 +59,8 @@ struct Replay {
     issued: u64,
     /// The newest commit that stands.
     stands: u64,
+    /// What feeds are to give.
+    told: BTreeMap<u64, Expected>,
 }
 
 impl Replay {
@@ -80,11 +85,18 @@ impl Replay {
             self.answers(record).map_err(|why| format!("{why}, in {record:?}"))?;
         }
         real_time::check(&life.records)?;
+        feed::check(life, &self.told)?;
+        for (token, ts, _) in &life.answers {
+            if !self.versions.of(&(TOKENS, token.clone())).iter().any(|(at, _)| at == ts) {
+                return Err(format!("{:?} is answered {ts}, where it is not", token.escape_ascii()));
+            }
+        }
 
         let stamps = life.records.iter().flat_map(|record| [record.begin_ts, record.commit_ts()]);
         self.issued = stamps.flatten().chain([self.issued]).max().unwrap_or(0);
         self.stands = life.stands(self.stands, &self.versions, &written)?;
         self.versions.cut_after(self.stands);
+        drop(self.told.split_off(&(self.stands + 1)));
         Ok(())
     }
 
@@ -102,8 +114,40 @@ impl Replay {
             }
         }
         writes.extend(appended);
+        for op in &record.ops {
+            let Op::Token { token } = op else { continue };
+            let row = (TOKENS, token.clone());
+            if !self.versions.of(&row).is_empty() {
+                return Err(format!("its token was committed before: {record:?}"));
+            }
+            writes.insert(row, Some(commit_ts.to_be_bytes().to_vec()));
+        }
+        self.tables(commit_ts, record, &mut writes)?;
         self.versions.install(commit_ts, &writes);
         Ok(writes)
+    }
+
+    /// Looks that no table which the commit wrote to was changed since it began. Tables that it drops take their rows
+    /// along, and those it says nothing of to the feeds.
+    fn tables(&mut self, commit_ts: u64, record: &Record, writes: &mut Writes) -> Result<(), String> {
+        let names = self.versions.names_at(commit_ts - 1);
+        if let Some(begin_ts) = record.begin_ts {
+            let began = self.versions.names_at(begin_ts);
+            for id in writes.keys().filter_map(|(table, _)| made_id(*table)) {
+                if began.contains_key(&id) && began.get(&id) != names.get(&id) {
+                    return Err(format!("it wrote to table {id}, which was changed: {record:?}"));
+                }
+            }
+        }
+        self.told.insert(commit_ts, Expected::of(record, writes, &names));
+        let renamed = renamed(&names, writes);
+        let is_there = |id: u32| renamed.get(&id).map_or(names.contains_key(&id), Option::is_some);
+        writes.retain(|(table, _), _| made_id(*table).is_none_or(is_there));
+        for (id, _) in renamed.iter().filter(|(_, name)| name.is_none()) {
+            let rows = self.versions.rows_of(*id, commit_ts - 1);
+            writes.extend(rows.into_iter().map(|row| (row, None)));
+        }
+        Ok(())
     }
 
     /// Asks again what was asked by one who did not commit, or who would get the same answers at its place in the

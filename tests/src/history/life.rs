@@ -1,10 +1,11 @@
 //! A life of a database: from one open to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use braid::Durability;
 
-use super::record::{Record, Rows};
+use super::feed::Told;
+use super::record::{Record, Row, Rows};
 use super::state::{Versions, Writes};
 
 /// How a life ended.
@@ -27,13 +28,18 @@ pub struct Life {
     pub end: End,
     /// The rows that the next open found; `None` where nobody looked.
     pub found: Option<Rows>,
+    /// What change feeds told: no crash takes that back.
+    pub told: Vec<Told>,
+    /// Tokens that were answered with a place in the history, and when.
+    pub answers: Vec<(Vec<u8>, u64, u64)>,
 }
 
 impl Life {
     /// One that goes on.
     #[must_use]
     pub fn of(records: Vec<Record>) -> Self {
-        Self { records, synced: 0, end: End::Killed(u64::MAX), found: None }
+        let (told, answers) = (Vec::new(), Vec::new());
+        Self { records, synced: 0, end: End::Killed(u64::MAX), found: None, told, answers }
     }
 
     /// Everything that may stand, in order.
@@ -53,7 +59,13 @@ impl Life {
 
     /// The commit that must be there at the next open, with everything before it.
     fn promised(&self) -> u64 {
-        let observed = self.records.iter().filter_map(Record::observed);
+        let answered = self.answers.iter().map(|(_, ts, when)| (*ts, Some(*when)));
+        let observed = self.records.iter().filter_map(Record::observed).chain(answered);
+        let told = self.told.iter().filter_map(|told| Some((told.sets.last()?.0, told.when)));
+        let told = match self.end {
+            End::Killed(at) => told.filter(|(_, when)| *when < at).map(|(ts, _)| ts).max(),
+            End::PowerCut => told.map(|(ts, _)| ts).max(),
+        };
         match self.end {
             End::Killed(at) => {
                 observed.filter(|(_, when)| when.is_none_or(|when| when < at)).map(|(ts, _)| ts).max()
@@ -64,6 +76,7 @@ impl Life {
                 durable.filter_map(Record::commit_ts).filter(|ts| *ts <= observed).max()
             }
         }
+        .max(told)
         .unwrap_or(0)
         .max(self.synced)
     }
@@ -84,6 +97,8 @@ impl Life {
         let mut wrong = rows.iter().filter(|(row, value)| found.get(*row) != Some(*value)).count()
             + found.keys().filter(|row| !rows.contains_key(*row)).count();
         let mut too_early = None;
+        // The state that comes nearest, and how it differs.
+        let mut nearest = (usize::MAX, before, Vec::new());
         let states =
             std::iter::once((before, None)).chain(commits.iter().map(|(ts, writes)| (*ts, Some(writes))));
         for (ts, writes) in states {
@@ -96,6 +111,9 @@ impl Life {
                     None => rows.remove(row),
                 };
             }
+            if wrong < nearest.0 {
+                nearest = (wrong, ts, differences(&rows, found));
+            }
             if wrong == 0 && ts >= promised {
                 return Ok(ts);
             }
@@ -107,7 +125,20 @@ impl Life {
             Some(ts) => {
                 format!("the next open found the state after {ts}, and {promised} was promised to stand")
             }
-            None => "the next open found a state that is not the one after any commit".to_owned(),
+            None => {
+                let (_, ts, differences) = nearest;
+                let of = format!("of {promised} promised, that after {ts} comes nearest");
+                format!(
+                    "the next open found a state that is not the one after any commit; {of}: {differences:?}"
+                )
+            }
         })
     }
+}
+
+/// Some rows that differ: how they are, and how they were found.
+fn differences(rows: &Rows, found: &Rows) -> Vec<(Row, Option<Vec<u8>>, Option<Vec<u8>>)> {
+    let all: BTreeSet<&Row> = rows.keys().chain(found.keys()).collect();
+    let differ = all.into_iter().filter(|row| rows.get(*row) != found.get(*row)).take(4);
+    differ.map(|row| (row.clone(), rows.get(row).cloned(), found.get(row).cloned())).collect()
 }

@@ -5,9 +5,9 @@ use braid::{ConflictKind, Isolation};
 use super::record::{Kind, Op, Outcome, Record, Row};
 use super::state::{Versions, Writes};
 
-/// A range comes to one row more than it tells, and an append of that row is made of what is there.
+/// A range comes to one row more than it tells, and an update of that row is made of what is there.
 fn may_look(op: &Op, row: &Row) -> bool {
-    matches!(op, Op::Append { table, key, .. } if (*table, key) == (row.0, &row.1))
+    matches!(op, Op::Append { table, key, .. } | Op::Number { table, key, .. } if (*table, key) == (row.0, &row.1))
 }
 
 /// `writes` is what the loser would have written.

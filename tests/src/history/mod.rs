@@ -17,9 +17,16 @@
 //!    commits, and whatever was promised lies before it: everything that anybody was told of if only the process died,
 //!    the durable part of that if the power went.
 //!
+//! 8. Tables that come and go have rows of their own: names that lead to ids. Who wrote to one that was dropped or renamed
+//!    meanwhile does not commit.
+//! 9. A token is committed once, and is answered as the history has it.
+//! 10. A change feed gives the commits in their order, each with what it left, none missing; and no crash takes back what
+//!    it gave.
+//!
 //! What a power cut took back did happen: the reads of that life are checked with it, those of the next without.
 
 mod check;
+mod feed;
 mod life;
 mod lost;
 mod real_time;
@@ -28,8 +35,9 @@ mod state;
 
 pub use self::{
     check::{History, Verdict, Violation},
+    feed::{Set, Told},
     life::{End, Life},
-    record::{Blame, Kind, Op, Outcome, Record, Row, Rows, Times},
+    record::{Blame, Kind, NAMES, Number, Op, Outcome, Record, Row, Rows, TOKENS, Times, made_table},
 };
 
 #[cfg(test)]

@@ -13,6 +13,48 @@ pub type Rows = BTreeMap<Row, Vec<u8>>;
 type Key = Vec<u8>;
 type Value = Vec<u8>;
 
+/// The table of tables that come and go: name → id, four bytes, the highest first.
+pub const NAMES: usize = usize::MAX - 4;
+/// The table of tokens: token → commit timestamp, eight bytes, the highest first.
+pub const TOKENS: usize = usize::MAX - 2;
+const FIRST_MADE: usize = 1000;
+
+/// The number of a table that comes and goes.
+#[must_use]
+pub const fn made_table(id: u32) -> usize {
+    FIRST_MADE + id as usize
+}
+
+/// The id of a table that comes and goes.
+pub(super) fn made_id(table: usize) -> Option<u32> {
+    u32::try_from(table.checked_sub(FIRST_MADE)?).ok()
+}
+
+/// What becomes of a number, eight bytes with the lowest first, that nobody looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// This is added; one that is not there counts as 0.
+    Add(i64),
+    /// It is at least this.
+    Max(i64),
+    /// It is at most this.
+    Min(i64),
+}
+
+impl Number {
+    /// What it makes of a row.
+    pub(super) fn of(self, before: Option<&Value>) -> Value {
+        let before = before.and_then(|value| <[u8; 8]>::try_from(&**value).ok()).map(i64::from_le_bytes);
+        let after = match (self, before) {
+            (Self::Add(number) | Self::Max(number) | Self::Min(number), None) => number,
+            (Self::Add(number), Some(before)) => before.wrapping_add(number),
+            (Self::Max(number), Some(before)) => before.max(number),
+            (Self::Min(number), Some(before)) => before.min(number),
+        };
+        after.to_le_bytes().to_vec()
+    }
+}
+
 /// One operation of a transaction, with its answer. Tables are numbered as the workload likes.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Op {
@@ -65,6 +107,26 @@ pub enum Op {
         /// The bytes.
         bytes: Value,
     },
+    /// A number changed without a look at it.
+    Number {
+        /// The table.
+        table: usize,
+        /// The key.
+        key: Key,
+        /// What becomes of it.
+        change: Number,
+    },
+    /// A savepoint inside those that are open.
+    Savepoint,
+    /// Everything written since the innermost savepoint, which stays open, taken back.
+    TakenBack,
+    /// The innermost savepoint closed; what was written since stays.
+    Released,
+    /// If it commits, it is known by this token.
+    Token {
+        /// The token.
+        token: Vec<u8>,
+    },
     /// A delete of one row.
     Delete {
         /// The table.
@@ -90,9 +152,18 @@ impl Op {
     #[must_use]
     pub fn writes(&self) -> bool {
         match self {
-            Self::Put { .. } | Self::Append { .. } | Self::Delete { .. } => true,
+            Self::Put { .. }
+            | Self::Append { .. }
+            | Self::Number { .. }
+            | Self::Delete { .. }
+            | Self::Token { .. } => true,
             Self::DeleteRange { removed, .. } => *removed > 0,
-            Self::Get { .. } | Self::Range { .. } | Self::Count { .. } => false,
+            Self::Get { .. }
+            | Self::Range { .. }
+            | Self::Count { .. }
+            | Self::Savepoint
+            | Self::TakenBack
+            | Self::Released => false,
         }
     }
 
@@ -105,7 +176,14 @@ impl Op {
                 within(*table, from, to)
             }
             Self::Count { table, .. } => row.0 == *table,
-            Self::Put { .. } | Self::Append { .. } | Self::Delete { .. } => false,
+            Self::Put { .. }
+            | Self::Append { .. }
+            | Self::Number { .. }
+            | Self::Savepoint
+            | Self::TakenBack
+            | Self::Released
+            | Self::Token { .. }
+            | Self::Delete { .. } => false,
         }
     }
 }
@@ -126,6 +204,11 @@ impl fmt::Debug for Op {
             Self::Count { table, found } => write!(f, "count {table} {found}"),
             Self::Put { table, key, value } => write!(f, "put {table} {} {}", Short(key), Short(value)),
             Self::Append { table, key, bytes } => write!(f, "append {table} {} {}", Short(key), Short(bytes)),
+            Self::Number { table, key, change } => write!(f, "{change:?} {table} {}", Short(key)),
+            Self::Savepoint => f.write_str("savepoint"),
+            Self::TakenBack => f.write_str("taken back"),
+            Self::Released => f.write_str("released"),
+            Self::Token { token } => write!(f, "token {}", Short(token)),
             Self::Delete { table, key } => write!(f, "delete {table} {}", Short(key)),
             Self::DeleteRange { table, from, to, removed } => {
                 write!(f, "delete {table} {}..{} {removed}", Short(from), Short(to))

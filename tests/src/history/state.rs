@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::{Op, Row, Rows};
+use super::record::{NAMES, Number, Op, Row, Rows, made_table};
 
 type Value = Vec<u8>;
 
@@ -38,9 +38,17 @@ impl Versions {
         }
     }
 
-    /// What an append makes of a row that nobody looks at meanwhile.
-    fn appended(&self, row: &Row, at: u64, bytes: &[u8]) -> Value {
-        [self.visible(row, at).map_or(&[][..], Vec::as_slice), bytes].concat()
+    /// The names of the tables that come and go, as they are at a moment, by id.
+    pub(super) fn names_at(&self, at: u64) -> BTreeMap<u32, Value> {
+        let rows = self.0.range((NAMES, Vec::new())..(NAMES + 1, Vec::new())).map(|(row, _)| row);
+        rows.filter_map(|row| Some((id_of(self.visible(row, at)?)?, row.1.clone()))).collect()
+    }
+
+    /// The rows that a table has at a moment.
+    pub(super) fn rows_of(&self, id: u32, at: u64) -> Vec<Row> {
+        let table = made_table(id);
+        let rows = self.0.range((table, Vec::new())..(table + 1, Vec::new())).map(|(row, _)| row);
+        rows.filter(|row| self.visible(row, at).is_some()).cloned().collect()
     }
 
     pub(super) fn rows_at(&self, at: u64) -> Rows {
@@ -48,48 +56,122 @@ impl Versions {
     }
 }
 
+/// The id in a row of the names.
+fn id_of(value: &[u8]) -> Option<u32> {
+    value.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// Whether a table that comes and goes has another name after these writes, or none: its id, and the name.
+pub(super) fn renamed(before: &BTreeMap<u32, Value>, writes: &Writes) -> BTreeMap<u32, Option<Value>> {
+    let mut after = before.clone();
+    let names = writes.range((NAMES, Vec::new())..(NAMES + 1, Vec::new()));
+    for ((_, name), _) in names.clone() {
+        after.retain(|_, known| known != name);
+    }
+    for ((_, name), id) in names {
+        if let Some(id) = id.as_deref().and_then(id_of) {
+            after.insert(id, name.clone());
+        }
+    }
+    let ids = before.keys().chain(after.keys());
+    ids.filter(|id| before.get(id) != after.get(id)).map(|id| (*id, after.get(id).cloned())).collect()
+}
+
+/// What becomes of a row that nobody looks at meanwhile.
+#[derive(Clone, Debug)]
+enum Blind {
+    Bytes(Value),
+    Numbers(Vec<Number>),
+}
+
+impl Blind {
+    fn of(&self, before: Option<&Value>) -> Value {
+        match self {
+            Self::Bytes(bytes) => [before.map_or(&[][..], Vec::as_slice), bytes].concat(),
+            Self::Numbers(changes) => {
+                let mut value = before.cloned();
+                for change in changes {
+                    value = Some(change.of(value.as_ref()));
+                }
+                value.unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// What a transaction has written so far.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    written: Writes,
+    /// Rows that it changed and did not look at.
+    blind: BTreeMap<Row, Blind>,
+}
+
 /// The rows of a moment as one transaction sees them.
 #[derive(Debug)]
 pub(super) struct Sight<'a> {
     versions: &'a Versions,
     at: u64,
-    own: Writes,
-    /// Rows that it appended to and did not look at, with what it appended.
-    blind: BTreeMap<Row, Value>,
+    own: Own,
+    /// As it was at each savepoint that is open.
+    saved: Vec<Own>,
 }
 
 impl<'a> Sight<'a> {
     pub(super) fn new(versions: &'a Versions, at: u64) -> Self {
-        Self { versions, at, own: Writes::new(), blind: BTreeMap::new() }
+        Self { versions, at, own: Own::default(), saved: Vec::new() }
     }
 
-    /// What it wrote, and what its appends make of their rows at `at`.
+    /// What it wrote, and what its updates make of their rows at `at`.
     pub(super) fn into_writes(self, at: u64) -> (Writes, Writes) {
-        let made = |(row, bytes): (Row, Value)| {
-            let value = self.versions.appended(&row, at, &bytes);
+        let made = |(row, blind): (Row, Blind)| {
+            let value = blind.of(self.versions.visible(&row, at));
             (row, Some(value))
         };
-        (self.own, self.blind.into_iter().map(made).collect())
+        (self.own.written, self.own.blind.into_iter().map(made).collect())
     }
 
     fn get(&self, row: &Row) -> Option<Value> {
-        match (self.own.get(row), self.blind.get(row)) {
+        let before = self.versions.visible(row, self.at);
+        match (self.own.written.get(row), self.own.blind.get(row)) {
             (Some(own), _) => own.clone(),
-            (None, Some(bytes)) => Some(self.versions.appended(row, self.at, bytes)),
-            (None, None) => self.versions.visible(row, self.at).cloned(),
+            (None, Some(blind)) => Some(blind.of(before)),
+            (None, None) => before.cloned(),
         }
     }
 
     /// A row that was looked at is from now on written like any other.
     fn look(&mut self, row: &Row) {
-        if let Some(bytes) = self.blind.remove(row) {
-            self.own.insert(row.clone(), Some(self.versions.appended(row, self.at, &bytes)));
+        if let Some(blind) = self.own.blind.remove(row) {
+            let value = blind.of(self.versions.visible(row, self.at));
+            self.own.written.insert(row.clone(), Some(value));
         }
     }
 
     fn write(&mut self, row: Row, value: Option<Value>) {
-        self.blind.remove(&row);
-        self.own.insert(row, value);
+        self.own.blind.remove(&row);
+        self.own.written.insert(row, value);
+    }
+
+    fn append(&mut self, row: Row, bytes: &[u8]) {
+        if let Some(own) = self.own.written.get_mut(&row) {
+            return own.get_or_insert_default().extend(bytes);
+        }
+        match self.own.blind.entry(row).or_insert_with(|| Blind::Bytes(Vec::new())) {
+            Blind::Bytes(all) => all.extend(bytes),
+            Blind::Numbers(_) => {}
+        }
+    }
+
+    fn change(&mut self, row: Row, change: Number) {
+        if let Some(own) = self.own.written.get_mut(&row) {
+            *own = Some(change.of(own.as_ref()));
+            return;
+        }
+        match self.own.blind.entry(row).or_insert_with(|| Blind::Numbers(Vec::new())) {
+            Blind::Numbers(all) => all.push(change),
+            Blind::Bytes(_) => {}
+        }
     }
 
     /// The rows from the first up to but without the second.
@@ -99,8 +181,8 @@ impl<'a> Sight<'a> {
         }
         let within = from..to;
         let stored = self.versions.0.range(within.clone()).map(|(row, _)| row);
-        let own = self.own.range(within.clone()).map(|(row, _)| row);
-        let blind = self.blind.range(within).map(|(row, _)| row);
+        let own = self.own.written.range(within.clone()).map(|(row, _)| row);
+        let blind = self.own.blind.range(within).map(|(row, _)| row);
         let rows: BTreeSet<&Row> = stored.chain(own).chain(blind).collect();
         rows.into_iter().filter_map(|row| Some((row.clone(), self.get(row)?))).collect()
     }
@@ -138,13 +220,27 @@ impl<'a> Sight<'a> {
                     true
                 }
                 Op::Append { table, key, bytes } => {
-                    let row = (*table, key.clone());
-                    match self.own.get_mut(&row) {
-                        Some(own) => own.get_or_insert_default().extend(bytes),
-                        None => self.blind.entry(row).or_default().extend(bytes),
-                    }
+                    self.append((*table, key.clone()), bytes);
                     true
                 }
+                Op::Number { table, key, change } => {
+                    self.change((*table, key.clone()), *change);
+                    true
+                }
+                Op::Savepoint => {
+                    self.saved.push(self.own.clone());
+                    true
+                }
+                Op::TakenBack => match self.saved.last() {
+                    Some(saved) => {
+                        self.own.clone_from(saved);
+                        true
+                    }
+                    None => false,
+                },
+                Op::Released => self.saved.pop().is_some(),
+                // It is written when the commit has its place.
+                Op::Token { .. } => true,
                 Op::Delete { table, key } => {
                     self.write((*table, key.clone()), None);
                     true

@@ -4,6 +4,8 @@ use braid::{ConflictKind, Durability, Isolation};
 
 use super::*;
 
+mod objects;
+
 fn put(key: &str, value: &str) -> Op {
     Op::Put { table: 0, key: key.into(), value: value.into() }
 }
@@ -244,7 +246,7 @@ fn life(commits: &[(u64, Durability, bool)], end: End, found: &[u64]) -> Life {
         Record { durability, outcome, ..record(ts - 1, None, vec![put(&ts.to_string(), "1")]) }
     });
     let rows = found.iter().map(|ts| ((0, ts.to_string().into_bytes()), b"1".to_vec())).collect();
-    Life { records: records.collect(), synced: 0, end, found: Some(rows) }
+    Life { end, found: Some(rows), ..Life::of(records.collect()) }
 }
 
 fn stands(lives: Vec<Life>) -> Result<Vec<u64>, String> {

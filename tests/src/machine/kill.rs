@@ -4,14 +4,18 @@
 //! thread that was told of commit `n` is found at `n` or `n + 1`; of a commit that is found every row is, and of one that
 //! is not, none. So the rows are those of a prefix of each thread, the row that they all share counts each commit once, and
 //! nothing else is there. The integrity check finds nothing.
+//!
+//! A consumer of the changes is told of the same commits: of each thread one after the other, none missing. It is killed
+//! with the rest, and what comes after its place when the database is open again joins what it was told before: each commit
+//! that is there comes at least once.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use braid::{Database, Error};
+use braid::{Database, Error, Timestamp};
 use fastrand::Rng;
 
-use crate::child::work::{SHARED_EVERY, WINDOW, last, options, row};
+use crate::child::work::{self, FOLLOWER, SHARED_EVERY, WINDOW, last, options, row};
 use crate::{Actor, Program, number};
 
 /// What the cycles met.
@@ -23,6 +27,8 @@ pub struct KillFigures {
     pub commits: u64,
     /// Commits found that nobody had been told of: the kill came between the commit and the telling.
     pub unknown: u64,
+    /// Commits that the consumer was told of, those that came again included.
+    pub told: u64,
     /// Kills before the child had the database open.
     pub in_open: u64,
     /// Kills while a checkpoint was asked for and not done.
@@ -41,6 +47,8 @@ pub struct KillLoop {
     rng: Rng,
     /// How far each thread was found to be.
     found: Vec<i64>,
+    /// The newest commit of each thread that the consumer was told of, by any child, once there is a consumer.
+    told: Option<Vec<i64>>,
     figures: KillFigures,
 }
 
@@ -62,7 +70,7 @@ impl KillLoop {
     #[must_use]
     pub fn new(program: Program, path: PathBuf, threads: usize, seed: u64) -> Self {
         let figures = KillFigures::default();
-        Self { program, path, rng: Rng::with_seed(seed), found: vec![0; threads], figures }
+        Self { program, path, rng: Rng::with_seed(seed), found: vec![0; threads], told: None, figures }
     }
 
     /// What the cycles met so far.
@@ -161,6 +169,7 @@ impl KillLoop {
     /// What each thread was told; counts where the kill fell.
     fn read(&mut self, lines: &[String]) -> Result<Vec<i64>, String> {
         let mut told = self.found.clone();
+        let mut trail = Trail::of(self.told.as_ref());
         let (mut ready, mut checkpoint, mut compaction, mut closing) = (false, false, false, false);
         for line in lines {
             match line.split(' ').collect::<Vec<_>>().as_slice() {
@@ -174,6 +183,12 @@ impl KillLoop {
                     }
                     *place = at;
                 }
+                ["told", thread, at] => {
+                    let parsed = thread.parse::<usize>().ok().zip(at.parse::<i64>().ok());
+                    let (thread, at) = parsed.ok_or_else(|| format!("the child says `{line}`"))?;
+                    trail.step(thread, at)?;
+                    self.figures.told += 1;
+                }
                 ["ready"] => ready = true,
                 ["checkpoint", what] => checkpoint = *what == "begins",
                 ["compact", what] => compaction = *what == "begins",
@@ -182,6 +197,7 @@ impl KillLoop {
                 _ => return Err(format!("the child says `{line}`")),
             }
         }
+        self.told = trail.told.or_else(|| self.told.take());
         self.figures.in_open += u64::from(!ready);
         self.figures.in_checkpoint += u64::from(checkpoint);
         self.figures.in_compaction += u64::from(compaction);
@@ -224,7 +240,9 @@ impl KillLoop {
         if count != u64::try_from(rows + i64::from(shared > 0)).unwrap_or(0) {
             return Err(format!("there are {count} rows, and the commits left {rows} and the shared one"));
         }
+        let now = snapshot.timestamp();
         drop(snapshot);
+        self.follow(&db, now).map_err(failed)??;
         let report = db.check().map_err(failed)?;
         if !report.is_ok() {
             return Err(format!("the integrity check finds {:?}", report.findings));
@@ -232,5 +250,61 @@ impl KillLoop {
         self.figures.commits = u64::try_from(commits).unwrap_or(0);
         drop(table);
         if self.rng.bool() { db.close().map_err(failed) } else { Ok(()) }
+    }
+
+    /// Goes on from the consumer's place to the end; a new consumer stands at `now`.
+    fn follow(&mut self, db: &Database, now: Timestamp) -> braid::Result<Result<(), String>> {
+        let consumer = db.consumer(FOLLOWER, now)?;
+        let Some(told) = &self.told else {
+            self.told = Some(self.found.clone());
+            return Ok(Ok(()));
+        };
+        let mut trail = Trail::of(Some(told));
+        db.sync()?;
+        let mut changes = consumer.changes()?;
+        while let Some(set) = changes.try_next()? {
+            if let Some((thread, at)) = work::told(set)?
+                && let Err(what) = trail.step(thread, at)
+            {
+                return Ok(Err(what));
+            }
+        }
+        let told = trail.told.unwrap_or_default();
+        if told != self.found {
+            return Ok(Err(format!("the consumer comes to {told:?}, and {:?} is there", self.found)));
+        }
+        self.told = Some(told);
+        Ok(Ok(()))
+    }
+}
+
+/// What a consumer is told of, from its place on.
+#[derive(Debug)]
+struct Trail {
+    told: Option<Vec<i64>>,
+    /// The last of each thread since then.
+    last: Vec<Option<i64>>,
+}
+
+impl Trail {
+    fn of(told: Option<&Vec<i64>>) -> Self {
+        Self { told: told.cloned(), last: vec![None; told.map_or(0, Vec::len)] }
+    }
+
+    /// The next commit: it follows the one before, and the first joins what was told before.
+    fn step(&mut self, thread: usize, at: i64) -> Result<(), String> {
+        let known = self.told.as_mut().and_then(|told| told.get_mut(thread)).zip(self.last.get_mut(thread));
+        let Some((told, last)) = known else {
+            return Err(format!("a consumer that nobody has is told of commit {at} of thread {thread}"));
+        };
+        let joins = last.map_or(at <= *told + 1, |last| at == last + 1);
+        if !joins {
+            return Err(format!(
+                "the consumer is told of commit {at} of thread {thread} after {last:?}, and of {told} before"
+            ));
+        }
+        *last = Some(at);
+        *told = at.max(*told);
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use braid::{Durability, JournalMode};
 use fastrand::Rng;
@@ -14,6 +15,15 @@ pub enum Action {
     /// One transaction. Its tables exist.
     Commit {
         /// What it writes.
+        writes: Vec<Write>,
+        /// What it asks for.
+        durability: Durability,
+    },
+    /// One transaction with an idempotency token that nobody used before. Its tables exist.
+    Tokened {
+        /// The token.
+        token: String,
+        /// What it writes: something that changes what is there.
         writes: Vec<Write>,
         /// What it asks for.
         durability: Durability,
@@ -60,6 +70,17 @@ pub enum Action {
     KeepUp,
     /// Copies everything to a new file.
     Backup(PathBuf),
+    /// Draws ids from a sequence by a new handle, and makes the sequence if it is not there.
+    Draw {
+        /// Which of [`SEQUENCES`](super::SEQUENCES).
+        sequence: usize,
+        /// How many ids the handle reserves at once.
+        block: u64,
+        /// How many are drawn, one at least.
+        ids: u64,
+    },
+    /// Lets time pass: whoever acts has moved the clock.
+    Wait(Duration),
 }
 
 /// A step of [`Action::Schema`].
@@ -102,7 +123,7 @@ impl Action {
     pub fn effect(&self, before: &Contents) -> Option<Contents> {
         let mut after = before.clone();
         match self {
-            Self::Commit { writes, .. } => {
+            Self::Commit { writes, .. } | Self::Tokened { writes, .. } => {
                 for write in writes {
                     write.apply(&mut after);
                 }
@@ -138,7 +159,13 @@ impl Action {
             }
             Self::DropTable(name) => drop(after.tables.remove(name)),
             Self::Mode(mode) => after.mode = *mode,
-            Self::Sync | Self::Checkpoint | Self::Compact | Self::KeepUp | Self::Backup(_) => return None,
+            Self::Sync
+            | Self::Checkpoint
+            | Self::Compact
+            | Self::KeepUp
+            | Self::Backup(_)
+            | Self::Draw { .. }
+            | Self::Wait(_) => return None,
         }
         (after != *before).then_some(after)
     }

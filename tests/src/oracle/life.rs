@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use braid::{Database, Durability, Error, Result, Transaction, TransactionOptions};
+use braid::{Commit, Database, Durability, Error, Result, Transaction, TransactionOptions};
 
-use super::{Action, Contents, Mirror, Step};
+use super::issued::{self, SEQUENCES, Token};
+use super::{Action, Contents, Drawn, Mirror, Step, Write};
 
 /// How far a life has come, as numbers of its states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Marks {
     pub backups_done: usize,
     /// The consumer of the changes must be there.
     pub mirrored: bool,
+    /// What the sequences have given out.
+    pub drawn: [Drawn; SEQUENCES.len()],
+    /// How much time has passed.
+    pub now: Duration,
 }
 
 /// A copy that was made on the way.
@@ -42,6 +48,7 @@ pub struct Life {
     fingerprints: Vec<u64>,
     backups: Vec<Backup>,
     mirror: Mirror,
+    tokens: Vec<Token>,
     /// Shared with whoever watches the files while an action runs.
     marks: Arc<Mutex<Marks>>,
 }
@@ -62,7 +69,7 @@ impl Life {
     fn of(states: Vec<Arc<Contents>>, backups: Vec<Backup>, marks: Marks) -> Self {
         let fingerprints = states.iter().map(|state| state.fingerprint()).collect();
         let mirror = Mirror::default();
-        Self { states, fingerprints, backups, mirror, marks: Arc::new(Mutex::new(marks)) }
+        Self { states, fingerprints, backups, mirror, tokens: Vec::new(), marks: Arc::new(Mutex::new(marks)) }
     }
 
     /// The life that goes on from state `found`, everything else being gone. A power cut may still take it back to
@@ -71,9 +78,13 @@ impl Life {
     pub fn go_on(&self, found: usize, marks: Marks, durable: bool) -> Self {
         let states: Vec<_> = self.states.iter().take(found + 1).cloned().collect();
         let promised = if durable { found } else { marks.promised.min(found) };
-        let mirrored = marks.mirrored;
-        let marks = Marks { promised, acknowledged: found, begun: found, mirrored, ..Marks::default() };
-        Self { mirror: self.mirror.clone(), ..Self::of(states, Vec::new(), marks) }
+        let mut tokens = self.tokens.clone();
+        for token in tokens.iter_mut().filter(|token| token.state > found) {
+            token.state = usize::MAX;
+        }
+        let marks =
+            Marks { promised, acknowledged: found, begun: found, backups_begun: 0, backups_done: 0, ..marks };
+        Self { mirror: self.mirror.clone(), tokens, ..Self::of(states, Vec::new(), marks) }
     }
 
     /// How far it has come.
@@ -155,17 +166,20 @@ impl Life {
         match action {
             Action::Commit { writes, durability } => {
                 let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
-                let mut tx = db.begin_with(options)?;
-                for write in writes {
-                    let table = db
-                        .existing_table(&write.table)?
-                        .ok_or_else(|| Error::NoSuchTable(write.table.clone()))?;
-                    match &write.value {
-                        Some(value) => tx.put(&table, &write.key, value)?,
-                        None => tx.delete(&table, &write.key)?,
-                    }
+                write_all(db, options, writes)?;
+                return Ok(*durability == Durability::Sync);
+            }
+            Action::Tokened { token, writes, durability } => {
+                let (state, written) = (self.states.len() - 1, self.marks().now);
+                self.tokens.push(Token { name: token.clone(), state, timestamp: None, written });
+                let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
+                let committed = write_all(db, options.token(token.as_bytes()), writes);
+                if let (Ok(commit), Some(token)) = (&committed, self.tokens.last_mut()) {
+                    token.timestamp = Some(commit.timestamp);
+                } else if !matches!(committed, Err(Error::CommitUnknown { .. })) {
+                    self.tokens.pop();
                 }
-                tx.commit()?;
+                committed?;
                 return Ok(*durability == Durability::Sync);
             }
             Action::Schema { steps, durability } => {
@@ -214,6 +228,17 @@ impl Life {
                 self.mark(|marks| marks.mirrored = true);
             }
             Action::Backup(path) => return self.back_up(db, path).map(|()| false),
+            Action::Draw { sequence, block, ids } => {
+                let at = sequence % SEQUENCES.len();
+                // A new handle reserves a block at least, by a commit that waits for the disk.
+                issued::draw(db, at, (*block, *ids), |change| {
+                    self.mark(|marks| change(&mut marks.drawn[at]))
+                })?;
+            }
+            Action::Wait(time) => {
+                self.mark(|marks| marks.now += *time);
+                return Ok(false);
+            }
         }
         // Found in place, a table may be of a commit that nobody waited for.
         Ok(!matches!(action, Action::CreateTable(_) | Action::DropTable(_) | Action::Mode(_))
@@ -257,6 +282,28 @@ impl Life {
         Err(format!("{outcome} is left; {least} to {} may be", marks.begun))
     }
 
+    /// Whether ids were drawn, or tokens used.
+    #[must_use]
+    pub fn gave_out(&self) -> bool {
+        !self.tokens.is_empty() || self.marks().drawn.iter().any(|drawn| drawn.begun)
+    }
+
+    /// Looks at what was given out beside the rows, where state `found` is there and `marks` hold: ids do not come
+    /// again, and tokens are answered as their transactions are there, those that are older than `retention` aside.
+    ///
+    /// # Errors
+    /// Those of the database, and `Aborted` where something is not as it should be.
+    pub fn examine_issued(
+        &self,
+        db: &Database,
+        found: usize,
+        marks: Marks,
+        retention: Duration,
+    ) -> Result<()> {
+        issued::examine_tokens(db, &self.tokens, found, (marks.now, retention))?;
+        issued::examine_sequences(db, &marks.drawn)
+    }
+
     /// The state of a number.
     #[must_use]
     pub fn state(&self, number: usize) -> Option<&Contents> {
@@ -278,6 +325,19 @@ impl Life {
         *self = self.go_on(found, self.marks(), false);
         Ok(())
     }
+}
+
+fn write_all(db: &Database, options: TransactionOptions, writes: &[Write]) -> Result<Commit> {
+    let mut tx = db.begin_with(options)?;
+    for write in writes {
+        let table =
+            db.existing_table(&write.table)?.ok_or_else(|| Error::NoSuchTable(write.table.clone()))?;
+        match &write.value {
+            Some(value) => tx.put(&table, &write.key, value)?,
+            None => tx.delete(&table, &write.key)?,
+        }
+    }
+    tx.commit()
 }
 
 fn perform_step(tx: &mut Transaction, step: &Step) -> Result<()> {

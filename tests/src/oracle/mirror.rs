@@ -91,6 +91,10 @@ impl Mirror {
                             return Err(Error::Aborted(format!("table {id} is made twice")));
                         }
                     }
+                    Change::Rename { table, .. } => {
+                        let name = table.name.as_deref().unwrap_or_default();
+                        name.clone_into(&mut tables.get_mut(&id).ok_or_else(unknown)?.0);
+                    }
                     Change::Drop(_) => drop(tables.remove(&id).ok_or_else(unknown)?),
                     other => return Err(Error::Aborted(format!("nobody did {other:?}"))),
                 }

@@ -7,10 +7,12 @@
 
 mod action;
 mod contents;
+mod issued;
 mod life;
 mod mirror;
 
 pub use action::{Action, Step, Write, random_action};
 pub use contents::{Contents, Rows};
+pub use issued::{Drawn, SEQUENCES};
 pub use life::{Backup, Life, Marks};
 pub use mirror::Mirror;

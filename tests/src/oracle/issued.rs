@@ -1,0 +1,119 @@
+//! What a database has given out beside its rows: ids of sequences, and answers about tokens.
+
+use std::time::Duration;
+
+use braid::{Database, Error, Result, SequenceOptions, Timestamp};
+
+/// The sequences that ids are drawn from.
+pub const SEQUENCES: [&str; 2] = ["orders", "parts"];
+
+/// How far a sequence has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// It may be there.
+    pub begun: bool,
+    /// It must be.
+    pub made: bool,
+    /// The greatest id that was given out.
+    pub given: u64,
+    /// No id beyond this can be reserved.
+    pub reserved: u64,
+}
+
+impl Drawn {
+    /// Whether an id may come next.
+    fn judge(&self, name: &str, id: u64) -> Result<()> {
+        if id > self.given && id <= self.reserved + 1 {
+            return Ok(());
+        }
+        Err(wrong(format!("`{name}` gives {id}, after {} and of {} reserved", self.given, self.reserved)))
+    }
+}
+
+fn wrong(what: String) -> Error {
+    Error::Aborted(what)
+}
+
+/// Draws ids by a handle of its own, which reserves `block` at a time; `note` is told before and after each step.
+pub(super) fn draw(
+    db: &Database,
+    at: usize,
+    (block, ids): (u64, u64),
+    mut note: impl FnMut(&mut dyn FnMut(&mut Drawn)),
+) -> Result<()> {
+    let name = SEQUENCES[at % SEQUENCES.len()];
+    note(&mut |drawn| drawn.begun = true);
+    let sequence = db.sequence_with(name, SequenceOptions { block, ..SequenceOptions::default() })?;
+    note(&mut |drawn| drawn.made = true);
+    for number in 0..ids {
+        if number.is_multiple_of(block) {
+            note(&mut |drawn| drawn.reserved += block);
+        }
+        let id = sequence.next()?;
+        let mut judged = Ok(());
+        note(&mut |drawn| {
+            judged = drawn.judge(name, id);
+            drawn.given = drawn.given.max(id);
+        });
+        judged?;
+    }
+    Ok(())
+}
+
+/// Looks at the sequences: those that were made are there, and what they give was never given.
+pub(super) fn examine_sequences(db: &Database, drawn: &[Drawn]) -> Result<()> {
+    let there = db.sequences()?;
+    for (name, drawn) in SEQUENCES.iter().zip(drawn) {
+        if there.iter().any(|known| known == name) {
+            if !drawn.begun {
+                return Err(wrong(format!("nobody made `{name}`")));
+            }
+            let options = SequenceOptions { block: 1, ..SequenceOptions::default() };
+            drawn.judge(name, db.sequence_with(name, options)?.next()?)?;
+        } else if drawn.made {
+            return Err(wrong(format!("`{name}` is gone")));
+        }
+    }
+    Ok(())
+}
+
+/// A token, and what becomes of it.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) name: String,
+    /// The number of the state that its transaction made; `usize::MAX` once that is lost.
+    pub(super) state: usize,
+    /// Where it lies, as far as that was told.
+    pub(super) timestamp: Option<Timestamp>,
+    /// When it was written.
+    pub(super) written: Duration,
+}
+
+impl Token {
+    /// Whether it may have been forgotten by `now`; its time is kept in seconds.
+    fn is_old(&self, now: Duration, retention: Duration) -> bool {
+        Duration::from_secs(self.written.as_secs()) + retention < now
+    }
+}
+
+/// Looks for tokens: one is known just when its transaction is in the state that was found, or is too old.
+pub(super) fn examine_tokens(
+    db: &Database,
+    tokens: &[Token],
+    found: usize,
+    (now, retention): (Duration, Duration),
+) -> Result<()> {
+    for token in tokens {
+        let answer = db.was_committed(&token.name)?;
+        let right = match answer {
+            None => token.state > found || token.is_old(now, retention),
+            Some(timestamp) => {
+                token.state <= found && token.timestamp.is_none_or(|expected| expected == timestamp)
+            }
+        };
+        if !right {
+            return Err(wrong(format!("{token:?} is answered {answer:?} in state {found}, at {now:?}")));
+        }
+    }
+    Ok(())
+}
