@@ -70,7 +70,7 @@ fn a_row_that_is_here_may_be_here_and_most_others_may_not() {
     for row in 0..100_u64 {
         put(&mut rights, row + 1, &row.to_be_bytes(), Some(b"v"));
     }
-    let may_have = |row: u64| generation.may_have(T, &row.to_be_bytes());
+    let may_have = |row: u64| generation.may_have(&Wanted::new(T, &row.to_be_bytes()));
     assert!((0..100).all(may_have));
     let mistaken = (100..1100).filter(|&row| may_have(row)).count();
     assert!(mistaken < 100, "{mistaken} of 1000 rows that are not here");
