@@ -42,6 +42,12 @@ fn what_is_durable_and_nothing_else() {
         assert_prefix(&read);
         // From every segment on.
         for base in log.history().segments() {
+            let mut reader = log.history().reader(base);
+            assert_eq!(reader.segment(), None, "it has read nothing");
+            if reader.advance().unwrap().is_some() {
+                assert_eq!(reader.segment(), Some(base));
+                assert!(!reader.payload().unwrap().needs_log(), "a short one is held");
+            }
             let records = rest(&mut log.history().reader(base)).unwrap();
             let first = records.first().map_or(read.len() as u64, |(tag, _)| *tag);
             assert_eq!(records, read[first as usize..]);
