@@ -143,6 +143,10 @@ mod native {
         /// Its first sync waits until somebody waits for the next.
         struct Waits(Numbers, Arc<GroupCommit>);
         impl SyncTarget for Waits {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 self.0.appended()
             }
@@ -175,7 +179,7 @@ mod native {
         let last = target.0.append();
         assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
         for _ in 0..2 {
-            told.recv_timeout(std::time::Duration::from_secs(20)).expect("a future is forgotten");
+            told.recv_timeout(Duration::from_secs(20)).expect("a future is forgotten");
         }
         assert!(group.durable() >= last);
         group.stop_serving();
@@ -186,6 +190,10 @@ mod native {
     fn a_server_whose_sync_panics_stays_to_tell() {
         struct Panics(Numbers);
         impl SyncTarget for Panics {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 self.0.appended()
             }
