@@ -15,11 +15,23 @@
 //!     E, F                (wait)        ▐██████
 //! ```
 //!
+//! When nobody waits for the next sync, it is put off for a moment, so that it serves all those who were just woken and are on
+//! their way back; see [`gathering`]. The first of them keeps watch, the last one leads:
+//!
+//! ```text
+//!           ┌── sync 1 ──┐     ┌── sync 2 ──┐
+//! leader A  ████████████▌ wakes B, C and D · appends, waits: the last one to come, C, leads
+//!        B      (waits)       (keeps watch)
+//!        C      (waits)        ▐█████████████▌ wakes A, B and D
+//!        D      (waits)       (waits)
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
-//! 2. `lead` is `Taken` exactly while one thread leads or has been told to. A follower is in `waiting` only while it is
-//!    `Taken`, a waker only while it is `Taken` or `Called`, so there is always somebody who will wake it.
+//! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Watched` while one sleeps in
+//!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting` only while it is
+//!    `Taken` or `Watched`, a waker only while it is not `Free`, so there is always somebody who will wake it.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
@@ -56,15 +68,18 @@
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Condvar, Event, Mutex, Wakers};
 
 use self::futures::Served;
+use self::gathering::Gathering;
 use crate::{Lsn, SyncError};
 
 mod futures;
+mod gathering;
 
 /// What the leader syncs.
 pub(crate) trait SyncTarget {
@@ -73,6 +88,9 @@ pub(crate) trait SyncTarget {
 
     /// Makes everything before `through` durable.
     fn sync(&self, through: Lsn) -> io::Result<()>;
+
+    /// The time, to tell how long a sync takes.
+    fn now(&self) -> Duration;
 }
 
 /// The queue of one log.
@@ -91,6 +109,8 @@ enum Lead {
     /// Nobody, and nobody waits.
     #[default]
     Free,
+    /// Nobody yet: the last one that is awaited, or at a certain time the thread that keeps watch.
+    Watched,
     /// Nobody yet: the server, unless a thread comes first.
     Called,
     /// A thread, or one has been told to.
@@ -103,6 +123,7 @@ struct Queue {
     /// What the present sync covers; `None` before its leader has taken the log's end.
     through: Option<Lsn>,
     waiting: Waiting,
+    gathering: Gathering,
     failure: Option<Arc<io::Error>>,
     served: Served,
     /// Who wants to know when more is durable, or nothing more will be. Empty unless somebody reads the live log.
@@ -115,6 +136,7 @@ impl Default for Queue {
             lead: Lead::Free,
             through: None,
             waiting: Waiting::of_turn(0),
+            gathering: Gathering::default(),
             failure: None,
             served: Served::default(),
             watchers: Watchers::default(),
@@ -179,7 +201,38 @@ impl Waiting {
     }
 }
 
+/// What one who waits does first.
+enum Place {
+    Leads,
+    Sleeps(Arc<Event>),
+    /// Sleeps for so long; then it leads, unless somebody does.
+    Watches(Arc<Event>, Duration),
+}
+
 impl Queue {
+    /// A place for one who waits for `lsn`.
+    fn come(&mut self, lsn: Lsn) -> Place {
+        if self.lead == Lead::Taken {
+            return Place::Sleeps(self.join(lsn));
+        }
+        if self.lead == Lead::Called || self.gathering.come() {
+            self.take_lead();
+            return Place::Leads;
+        }
+        let (event, watch) = (self.join(lsn), self.gathering.watch());
+        if self.lead == Lead::Watched {
+            Place::Sleeps(event)
+        } else {
+            self.lead = Lead::Watched;
+            Place::Watches(event, watch)
+        }
+    }
+
+    fn take_lead(&mut self) {
+        self.lead = Lead::Taken;
+        self.through = None;
+    }
+
     /// A place to sleep for one who waits for `lsn` while somebody leads.
     fn join(&mut self, lsn: Lsn) -> Arc<Event> {
         if self.through.is_none_or(|through| lsn <= through) {
@@ -238,18 +291,38 @@ impl GroupCommit {
             if self.is_poisoned() {
                 return Err(SyncError::Poisoned);
             }
-            if queue.lead == Lead::Taken {
-                Some(queue.join(lsn))
-            } else {
-                queue.lead = Lead::Taken;
-                queue.through = None;
-                None
-            }
+            queue.come(lsn)
         };
-        match place.map_or(LEAD, |event| event.wait()) {
+        let verdict = match place {
+            Place::Leads => LEAD,
+            Place::Sleeps(event) => event.wait(),
+            Place::Watches(event, time) => self.watch_for(&event, time, lsn),
+        };
+        match verdict {
             COVERED => Ok(()),
-            LEAD => self.lead(target),
+            LEAD => self.lead(target, 1),
             _ => Err(self.queue.lock().failure.clone().map_or(SyncError::Poisoned, SyncError::Failed)),
+        }
+    }
+
+    /// Keeps watch while others come: for one whose place is `event`.
+    fn watch_for(&self, event: &Event, time: Duration, lsn: Lsn) -> u32 {
+        loop {
+            if let Some(verdict) = event.wait_for(time) {
+                return verdict;
+            }
+            let mut queue = self.queue.lock();
+            // A watch after ours would follow a sync that covers us.
+            let is_ours = queue.lead == Lead::Watched && self.durable() < lsn;
+            if !is_ours || self.is_poisoned() {
+                drop(queue);
+                return event.wait();
+            }
+            if !queue.gathering.goes_on() {
+                queue.take_lead();
+                queue.waiting.present.threads -= 1;
+                return LEAD;
+            }
         }
     }
 
@@ -258,8 +331,8 @@ impl GroupCommit {
         self.fail(None)
     }
 
-    /// One turn as the leader.
-    fn lead(&self, target: &impl SyncTarget) -> Result<(), SyncError> {
+    /// One turn as the leader, for `own` threads beside those that sleep: for itself, unless it is the server.
+    fn lead(&self, target: &impl SyncTarget, own: usize) -> Result<(), SyncError> {
         let through = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
@@ -268,11 +341,13 @@ impl GroupCommit {
             *queue.through.insert(target.appended())
         };
         let turn = Turn { group: self };
+        let began = target.now();
         let outcome = target.sync(through);
         std::mem::forget(turn);
+        let took = target.now().saturating_sub(began);
         match outcome {
-            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended()),
-            Ok(()) => self.succeed(through),
+            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended(), own, took),
+            Ok(()) => self.succeed(through, own, took),
             Err(error) => {
                 let error = Arc::new(error);
                 self.fail(Some(Arc::clone(&error)));
@@ -282,7 +357,7 @@ impl GroupCommit {
     }
 
     /// Publishes `through`, hands the lead on, wakes who is covered.
-    fn succeed(&self, through: Lsn) -> Result<(), SyncError> {
+    fn succeed(&self, through: Lsn, own: usize, took: Duration) -> Result<(), SyncError> {
         let (successor, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
@@ -298,6 +373,9 @@ impl GroupCommit {
             } else {
                 Lead::Called
             };
+            if queue.lead == Lead::Free {
+                queue.gathering.expect(covered.threads + own, took);
+            }
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);
                 queue.waiting.present.event = None;

@@ -1,9 +1,12 @@
 //! Something that happens once, and that many threads wait for.
 
+use std::time::Duration;
+
 #[cfg(all(target_os = "linux", not(any(shuttle, loom, feature = "simulation"))))]
 mod system {
     use std::sync::atomic::AtomicU32;
     use std::sync::atomic::Ordering::{Acquire, Release};
+    use std::time::Duration;
 
     use rustix::thread::futex;
 
@@ -28,11 +31,25 @@ mod system {
                 }
             }
         }
+
+        pub(super) fn wait_for(&self, timeout: Duration) -> u32 {
+            let outcome = self.0.load(Acquire);
+            if outcome != 0 {
+                return outcome;
+            }
+            // One that the system cannot count, and a signal, end it early, as they may.
+            if let Ok(timeout) = futex::Timespec::try_from(timeout) {
+                let _ = futex::wait(&self.0, futex::Flags::PRIVATE, 0, Some(&timeout));
+            }
+            self.0.load(Acquire)
+        }
     }
 }
 
 #[cfg(not(all(target_os = "linux", not(any(shuttle, loom, feature = "simulation")))))]
 mod system {
+    use std::time::Duration;
+
     use crate::sync::{Condvar, Mutex};
 
     #[derive(Debug)]
@@ -60,6 +77,15 @@ mod system {
             }
             *outcome
         }
+
+        pub(super) fn wait_for(&self, timeout: Duration) -> u32 {
+            let mut outcome = self.outcome.lock();
+            // `loom` has no time: it is always up.
+            if *outcome == 0 && !cfg!(loom) {
+                self.there.wait_for(&mut outcome, timeout);
+            }
+            *outcome
+        }
     }
 }
 
@@ -84,5 +110,10 @@ impl Event {
     /// Waits until it has happened, and says how it went.
     pub fn wait(&self) -> u32 {
         self.0.wait()
+    }
+
+    /// [`wait`](Self::wait) for at most `timeout`; `None` when it has not happened. May give up early.
+    pub fn wait_for(&self, timeout: Duration) -> Option<u32> {
+        Some(self.0.wait_for(timeout)).filter(|&outcome| outcome != 0)
     }
 }

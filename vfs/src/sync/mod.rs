@@ -10,7 +10,7 @@
 //! | [`Mutex`] | `new`, `lock`, `try_lock` (an `Option`), `get_mut`, `into_inner` |
 //! | [`RwLock`] | `new`, `read`, `write`, `try_read`, `try_write`, `get_mut`, `into_inner` |
 //! | [`Condvar`] | `new`, `wait(&mut guard)`, `wait_for(&mut guard, timeout) -> timed out`, `notify_one`, `notify_all` |
-//! | [`Event`] | `new`, `set`, `wait` |
+//! | [`Event`] | `new`, `set`, `wait`, `wait_for(timeout) -> what happened, if it did` |
 //! | [`Wakers`] | everything; plain data under somebody's lock |
 //! | [`OnceLock`] | `new`, `get`, `set`, `get_or_init` |
 //! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |

@@ -77,6 +77,7 @@ impl GroupCommit {
             let replaced = queue.wait(lsn, place, waker);
             if queue.lead == Lead::Free {
                 queue.lead = Lead::Called;
+                queue.gathering.cancel();
                 self.server.notify_one();
             }
             replaced
@@ -130,8 +131,7 @@ impl GroupCommit {
                             queue.lead = Lead::Free;
                             continue;
                         }
-                        queue.lead = Lead::Taken;
-                        queue.through = None;
+                        queue.take_lead();
                         break Vec::new();
                     }
                     self.server.wait(&mut queue);
@@ -139,7 +139,7 @@ impl GroupCommit {
             };
             if ready.is_empty() {
                 // One that panics has poisoned the log on its way, and told those who wait: the server has to stay for them.
-                let _told = catch_unwind(AssertUnwindSafe(|| self.lead(target)));
+                let _told = catch_unwind(AssertUnwindSafe(|| self.lead(target, 0)));
             } else {
                 wake_all(ready);
             }

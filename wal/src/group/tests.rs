@@ -27,6 +27,10 @@ impl Numbers {
 }
 
 impl SyncTarget for Numbers {
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn appended(&self) -> Lsn {
         Lsn::new(self.appended.load(Ordering::Acquire))
     }
@@ -47,6 +51,13 @@ impl SyncTarget for Numbers {
         self.syncing.store(false, Ordering::Release);
         outcome
     }
+}
+
+/// A queue in which so many are awaited, for so long.
+fn awaiting(threads: usize, watch: Duration) -> Arc<(Numbers, GroupCommit)> {
+    let group = GroupCommit::new(Lsn::ZERO);
+    group.queue.lock().gathering.await_for(threads, watch);
+    Arc::new((Numbers::default(), group))
 }
 
 mod futures;
@@ -112,6 +123,10 @@ mod native {
         #[derive(Debug)]
         struct Slow(Arc<GroupCommit>, Arc<AtomicU64>);
         impl SyncTarget for Slow {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 Lsn::new(32)
             }
@@ -136,6 +151,45 @@ mod native {
         assert_eq!(group.durable(), Lsn::new(32));
     }
 
+    fn commit(shared: &Arc<(Numbers, GroupCommit)>) -> thread::JoinHandle<Result<(), SyncError>> {
+        let shared = Arc::clone(shared);
+        thread::spawn(move || shared.1.sync_through(&shared.0, shared.0.append()))
+    }
+
+    #[test]
+    fn a_sync_is_put_off_for_all_that_are_awaited() {
+        let shared = awaiting(5, Duration::from_secs(60));
+        let handles: Vec<_> = (0..5).map(|_| commit(&shared)).collect();
+        for handle in handles {
+            handle.join().unwrap().unwrap();
+        }
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1);
+        assert_eq!(shared.1.durable().get(), 40);
+    }
+
+    #[test]
+    fn who_keeps_watch_leads_when_the_time_is_up() {
+        let shared = awaiting(5, Duration::from_millis(1));
+        let handles = [commit(&shared), commit(&shared)];
+        for handle in handles {
+            handle.join().unwrap().unwrap();
+        }
+        assert_eq!(shared.1.durable().get(), 16);
+        assert!(shared.1.queue.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn who_keeps_watch_hears_of_the_end_of_the_log() {
+        let shared = awaiting(2, Duration::from_secs(60));
+        let handle = commit(&shared);
+        while shared.1.queue.lock().lead != Lead::Watched {
+            thread::yield_now();
+        }
+        shared.1.poison();
+        assert!(matches!(handle.join().unwrap(), Err(SyncError::Poisoned)));
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 0);
+    }
+
     #[test]
     fn the_first_to_poison_is_told_so() {
         let group = GroupCommit::new(Lsn::ZERO);
@@ -149,6 +203,10 @@ mod native {
         #[derive(Debug)]
         struct Panics(Arc<GroupCommit>);
         impl SyncTarget for Panics {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 Lsn::new(8)
             }
@@ -186,6 +244,26 @@ mod shuttle_schedules {
             let (shared, succeeded) = crowd(4, 2, None);
             assert_eq!(succeeded, 8);
             assert_eq!(shared.1.durable().get(), 64);
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_one_asleep_who_waits_for_others() {
+        explore!(|| {
+            // Four come, so that the watch ends by the last one in some, and in some by itself.
+            for awaited in [3, 5] {
+                let shared = awaiting(awaited, Duration::from_millis(1));
+                let threads: Vec<_> = (0..4)
+                    .map(|_| {
+                        let shared = Arc::clone(&shared);
+                        thread::spawn(move || shared.1.sync_through(&shared.0, shared.0.append()).unwrap())
+                    })
+                    .collect();
+                for thread in threads {
+                    thread.join().unwrap();
+                }
+                assert_eq!(shared.1.durable().get(), 32);
+            }
         });
     }
 

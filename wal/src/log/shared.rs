@@ -9,11 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Mutex, WakerPlace};
-use braid_vfs::{Env, FileSystem, Random};
+use braid_vfs::{Clock, Env, FileSystem, Random};
 
 use super::segments::{LiveSegment, Segments};
 use super::stats::Counters;
@@ -32,6 +33,7 @@ use crate::{LogError, LogOptions, Lsn, SyncError};
 pub struct Log {
     pub(crate) files: Arc<dyn FileSystem>,
     random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
     pub(crate) dir: PathBuf,
     pub(crate) uuid: [u8; 16],
     pub(crate) key: HeaderKey,
@@ -164,6 +166,7 @@ impl Log {
         let log = Arc::new(Self {
             files: Arc::clone(&env.files),
             random: Arc::clone(&env.random),
+            clock: Arc::clone(&env.clock),
             dir,
             uuid,
             key: HeaderKey::new(&uuid),
@@ -467,6 +470,10 @@ impl Log {
 impl SyncTarget for Log {
     fn appended(&self) -> Lsn {
         Self::appended(self)
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
     }
 
     fn sync(&self, through: Lsn) -> io::Result<()> {

@@ -137,6 +137,45 @@ mod native {
         server.stop();
     }
 
+    /// Its waker is the future's own code's to drop, and not the log's to keep.
+    #[test]
+    fn a_future_that_leaves_is_forgotten() {
+        let shared = shared(None);
+        let (lsn, mut place) = (shared.0.append(), None);
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(Arc::clone(&alarm));
+        assert!(shared.1.poll_through(&shared.0, lsn, &mut place, &waker).is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&alarm), 2);
+        shared.1.leave(place.unwrap());
+        assert_eq!(Arc::strong_count(&alarm), 1, "its waker is kept");
+        let server = serve(&shared);
+        commit_by_future(&shared).unwrap();
+        server.stop();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1, "nobody was left to sync for");
+    }
+
+    #[test]
+    fn a_future_cannot_wait_for_what_was_not_appended() {
+        let shared = shared(None);
+        let lsn = shared.0.append();
+        let poll = |lsn| shared.1.poll_through(&shared.0, lsn, &mut None, Waker::noop());
+        assert!(matches!(poll(Lsn::new(lsn.get() + 8)), Poll::Ready(Err(SyncError::BeyondEnd { .. }))));
+        assert!(poll(lsn).is_pending());
+    }
+
+    #[test]
+    fn wakers_of_others_are_called_by_a_server_that_has_nothing_else_to_do() {
+        let shared = shared(None);
+        let server = serve(&shared);
+        for _ in 0..20 {
+            let alarm = Arc::new(Alarm::default());
+            shared.1.wake_soon(vec![Waker::from(Arc::clone(&alarm))]);
+            alarm.0.wait();
+        }
+        server.stop();
+    }
+
     /// Else a future that gives its place up would leave that of another one.
     #[test]
     fn a_place_with_those_who_are_next_is_none_with_those_who_are_covered() {
@@ -169,6 +208,10 @@ mod native {
         /// Its first sync waits until somebody waits for the next.
         struct Waits(Numbers, Arc<GroupCommit>);
         impl SyncTarget for Waits {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 self.0.appended()
             }
@@ -201,7 +244,7 @@ mod native {
         let last = target.0.append();
         assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
         for _ in 0..2 {
-            told.recv_timeout(std::time::Duration::from_secs(20)).expect("a future is forgotten");
+            told.recv_timeout(Duration::from_secs(20)).expect("a future is forgotten");
         }
         assert!(group.durable() >= last);
         group.stop_serving();
@@ -212,6 +255,10 @@ mod native {
     fn a_server_whose_sync_panics_stays_to_tell() {
         struct Panics(Numbers);
         impl SyncTarget for Panics {
+            fn now(&self) -> Duration {
+                Duration::ZERO
+            }
+
             fn appended(&self) -> Lsn {
                 self.0.appended()
             }

@@ -88,6 +88,49 @@ fn loom_one_thread_waits_again_while_another_waits() {
     });
 }
 
+/// With time that is always up: who keeps watch looks at once, and again as long as others come.
+#[test]
+fn loom_who_is_awaited_or_not_all_are_covered() {
+    for awaited in [2, 3, 4] {
+        check_three(move || {
+            let shared = awaiting(awaited, Duration::ZERO);
+            let others = [spawn_commit(&shared), spawn_commit(&shared)];
+            commit(&shared).unwrap();
+            for other in others {
+                other.join().unwrap().unwrap();
+            }
+            assert_eq!(assert_honest(&shared).get(), 24);
+            assert!(shared.0.syncs.load(Ordering::Acquire) <= 3);
+        });
+    }
+}
+
+#[test]
+fn loom_a_future_comes_while_a_thread_keeps_watch() {
+    check_three(|| {
+        let shared = awaiting(2, Duration::ZERO);
+        let server = serve(&shared);
+        let other = spawn_commit(&shared);
+        commit_by_future(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        server.stop();
+        assert_eq!(assert_honest(&shared).get(), 16);
+    });
+}
+
+#[test]
+fn loom_a_failure_reaches_who_keeps_watch() {
+    check_three(|| {
+        let shared = awaiting(3, Duration::ZERO);
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        shared.1.poison();
+        for other in others {
+            let _ = other.join().unwrap();
+        }
+        assert!(shared.1.is_poisoned());
+    });
+}
+
 #[test]
 fn loom_whoever_looks_on_sees_no_more_than_was_synced() {
     check_all(|| {
