@@ -202,53 +202,67 @@ mod native {
         assert!(shared.1.queue.lock().watchers.is_empty());
     }
 
-    /// A future that comes during a sync, and after which nobody comes.
+    /// Its first sync waits until somebody waits for the next.
+    struct Waits(Numbers, Arc<GroupCommit>);
+
+    impl SyncTarget for Waits {
+        fn appended(&self) -> Lsn {
+            self.0.appended()
+        }
+        fn sync(&self, through: Lsn) -> io::Result<()> {
+            while self.0.synced() == 0 && self.1.queue.lock().waiting.next.futures.is_empty() {
+                thread::yield_now();
+            }
+            self.0.sync(through)
+        }
+    }
+
+    struct Tells(std::sync::mpsc::Sender<()>);
+
+    impl Wake for Tells {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+        }
+    }
+
+    /// A future that comes during a sync, and after which nobody comes. Who is first is a future, or a thread.
     #[test]
     fn the_last_one_is_not_forgotten() {
-        /// Its first sync waits until somebody waits for the next.
-        struct Waits(Numbers, Arc<GroupCommit>);
-        impl SyncTarget for Waits {
-            fn now(&self) -> Duration {
-                Duration::ZERO
+        for first_is_thread in [false, true] {
+            let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+            let target = Arc::new(Waits(Numbers::default(), Arc::clone(&group)));
+            let server = {
+                let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+                thread::spawn(move || group.serve(&*target))
+            };
+            let (tell, told) = std::sync::mpsc::channel();
+            let waker = Waker::from(Arc::new(Tells(tell.clone())));
+            let first = target.0.append();
+            let leader = if first_is_thread {
+                let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+                Some(thread::spawn(move || {
+                    group.sync_through(&*target, first).unwrap();
+                    tell.send(()).unwrap();
+                }))
+            } else {
+                assert!(group.poll_through(&*target, first, &mut None, &waker).is_pending());
+                None
+            };
+            while group.queue.lock().through.is_none() {
+                thread::yield_now();
             }
-
-            fn appended(&self) -> Lsn {
-                self.0.appended()
+            let last = target.0.append();
+            assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
+            for _ in 0..2 {
+                told.recv_timeout(std::time::Duration::from_secs(20)).expect("a future is forgotten");
             }
-            fn sync(&self, through: Lsn) -> io::Result<()> {
-                while self.0.synced() == 0 && self.1.queue.lock().waiting.next.futures.is_empty() {
-                    thread::yield_now();
-                }
-                self.0.sync(through)
+            assert!(group.durable() >= last);
+            group.stop_serving();
+            server.join().unwrap();
+            if let Some(leader) = leader {
+                leader.join().unwrap();
             }
         }
-        struct Tells(std::sync::mpsc::Sender<()>);
-        impl Wake for Tells {
-            fn wake(self: Arc<Self>) {
-                let _ = self.0.send(());
-            }
-        }
-        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
-        let target = Arc::new(Waits(Numbers::default(), Arc::clone(&group)));
-        let server = {
-            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
-            thread::spawn(move || group.serve(&*target))
-        };
-        let (tell, told) = std::sync::mpsc::channel();
-        let waker = Waker::from(Arc::new(Tells(tell)));
-        let first = target.0.append();
-        assert!(group.poll_through(&*target, first, &mut None, &waker).is_pending());
-        while group.queue.lock().through.is_none() {
-            thread::yield_now();
-        }
-        let last = target.0.append();
-        assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
-        for _ in 0..2 {
-            told.recv_timeout(Duration::from_secs(20)).expect("a future is forgotten");
-        }
-        assert!(group.durable() >= last);
-        group.stop_serving();
-        server.join().unwrap();
     }
 
     #[test]
