@@ -8,6 +8,7 @@ use braid_vfs::FileSystem as _;
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
 
 use super::helpers::*;
+use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
 use crate::{Log, LogHistory, LogReader, Lsn, ReadError};
 
 fn rest(reader: &mut LogReader) -> Result<Records, ReadError> {
@@ -183,6 +184,35 @@ fn history_ends_where_a_segment_is_missing_or_damaged() {
     });
     assert!(!rest(&mut behind.reader(whole[all.len() / 2 + 1])).unwrap().is_empty());
     assert!(bad.read_dir(dir()).unwrap().len() == all.len(), "nothing was written");
+}
+
+/// Of another place, another use of the file, or longer than it can be: what a disk may have put there by mistake.
+#[test]
+fn a_whole_record_that_does_not_belong_there_is_damage() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, short(small()), 200, |_| true);
+    let start = log.durable();
+    drop((log, appender));
+    let all = paths(&fs);
+    let victim = &all[all.len() / 2];
+    let bytes = read(&fs, victim);
+    let (key, at) = (HeaderKey::new(&UUID), 4096);
+    let header = RecordHeader::decode(bytes[at..].first_chunk().unwrap(), &key).unwrap();
+    for forged in [
+        RecordHeader { lsn: header.lsn + 8, ..header },
+        RecordHeader { lsn: header.lsn + 4096, ..header },
+        RecordHeader { salt: header.salt + 1, ..header },
+        RecordHeader { payload_len: 1 << 20, ..header },
+    ] {
+        let bad = fs.kill();
+        let mut bytes = bytes.clone();
+        bytes[at..at + HEADER_BYTES].copy_from_slice(&forged.encode(&key));
+        put(&bad, victim, &bytes);
+        let (_, recovered) = scan(&bad, start, start).unwrap();
+        let history = recovered.into_history(&env(&bad, 3), &small());
+        let records = rest(&mut history.reader(history.segments()[0]));
+        assert!(matches!(records, Err(ReadError::Corrupt { .. })), "{forged:?}: {records:?}");
+    }
 }
 
 #[derive(Default)]

@@ -209,6 +209,9 @@ mod native {
         fn appended(&self) -> Lsn {
             self.0.appended()
         }
+        fn now(&self) -> Duration {
+            self.0.now()
+        }
         fn sync(&self, through: Lsn) -> io::Result<()> {
             while self.0.synced() == 0 && self.1.queue.lock().waiting.next.futures.is_empty() {
                 thread::yield_now();
@@ -254,7 +257,7 @@ mod native {
             let last = target.0.append();
             assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
             for _ in 0..2 {
-                told.recv_timeout(std::time::Duration::from_secs(20)).expect("a future is forgotten");
+                told.recv_timeout(Duration::from_secs(20)).expect("a future is forgotten");
             }
             assert!(group.durable() >= last);
             group.stop_serving();
