@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use braid_mvstore::Rare;
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::RetryPolicy;
@@ -51,7 +52,11 @@ impl Drop for Losses<'_> {
         self.core.counters.max_attempts.raise(u64::from(self.attempts));
         // Who lost nothing pays nothing.
         if self.lost > 0 {
-            self.core.conflicts.runner_done(self.attempts, self.lost, self.won);
+            self.core.conflicts.runner_done(
+                self.attempts,
+                self.lost,
+                self.won || planted!(LossCountedAsAbsorbed),
+            );
         }
     }
 }
@@ -119,7 +124,8 @@ fn options_after(
     elapsed: Duration,
 ) -> Box<TransactionOptions> {
     let mut options = Box::new(policy.transaction.clone());
-    if losses.attempts > policy.exclusive_after && options.admission != Admission::Immediate {
+    let escalates = losses.attempts > policy.exclusive_after && !planted!(NeverEscalated);
+    if escalates && options.admission != Admission::Immediate {
         options.admission = Admission::Immediate;
         core.counters.escalations.add(1);
     }
