@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use braid_mvstore::Timestamp;
+use braid_vfs::planted;
 
 use braid_vfs::Env;
 use braid_vfs::sync::Arc;
@@ -460,9 +461,13 @@ impl Database {
     /// [`Error::Limit`] for what cannot be a token; [`Error::Poisoned`] when the answer is known only after the next open;
     /// when the file cannot be read.
     pub fn was_committed(&self, token: impl AsRef<[u8]>) -> Result<Option<Timestamp>> {
-        let snapshot = transaction::begin_own_snapshot(&self.handle, None)?;
+        let snapshot = if planted!(TokenToldEarly) {
+            transaction::begin(&self.handle, &TransactionOptions::default())?.untracked()
+        } else {
+            transaction::begin_own_snapshot(&self.handle, None)?
+        };
         let found = crate::tokens::find(&snapshot, token.as_ref())?;
-        if found.is_none() && !self.read_only {
+        if found.is_none() && !self.read_only && !planted!(DoubtDenied) {
             self.core().writer()?.check()?;
         }
         Ok(found)

@@ -155,6 +155,61 @@ fn it_follows_over_segments_and_checkpoints_and_large_values() {
     assert_eq!(db.stats().feed.retained_bytes, 0, "nobody wants them any more");
 }
 
+/// Whichever read of the log fails, once or with everything after it: what it was to give comes when the files are well again.
+#[test]
+fn a_read_that_fails_passes_over_nothing() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    // Nothing is folded, so that the log stays.
+    let options = Options { log_segment_bytes: 64 << 10, map_log: false, ..Options::default() };
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+    let table = db.table("t").unwrap();
+    let after = db.snapshot().unwrap().timestamp();
+    let lengths = [10, 120_000, 10, 70_000, 200_000, 10];
+    let expected: Vec<_> = lengths
+        .into_iter()
+        .map(|length| (db.put(&table, "row", vec![7; length]).unwrap().timestamp.get(), length))
+        .collect();
+    let mut failed = 0;
+    for nth in 1.. {
+        let mut feed = db.changes(after).unwrap();
+        let fired = faults.fired();
+        faults.clear();
+        faults.inject(Fault::on(Operation::Read).nth(nth));
+        let (mut found, mut fails) = (Vec::new(), 0);
+        loop {
+            match feed.try_next() {
+                Ok(Some(set)) => {
+                    let ts = set.timestamp().get();
+                    let lengths = set.map(|change| match change {
+                        Ok(Change::Put { value, .. }) => Ok(value.len()),
+                        Ok(other) => panic!("{other:?}"),
+                        Err(error) => Err(error),
+                    });
+                    match lengths.collect::<Result<Vec<_>, _>>() {
+                        Ok(lengths) => found.push((ts, lengths[0])),
+                        Err(_) => {
+                            // One that was not read to its end is read again by a feed from before it.
+                            fails += 1;
+                            let before = found.last().map_or(after, |(ts, _)| Timestamp::new(*ts).unwrap());
+                            feed = db.changes(before).unwrap();
+                        }
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => fails += 1,
+            }
+            assert!(fails < 2, "it fails once");
+        }
+        assert_eq!(found, expected, "read {nth} failed");
+        if faults.fired() == fired {
+            break;
+        }
+        failed += fails;
+    }
+    assert!(failed > 3, "only {failed} reads failed");
+}
+
 #[test]
 fn a_history_that_is_gone_is_told() {
     let machine = CrashFileSystem::new();

@@ -1,7 +1,7 @@
 //! An idempotency token is there exactly when the transaction is that was committed with it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use braid::limits::MAX_TOKEN_BYTES;
@@ -267,4 +267,34 @@ fn tokens_that_cannot_be_are_refused() {
             assert!(fits || matches!(result, Err(Error::Limit { .. })));
         }
     }
+}
+
+/// A commit that is installed can still be lost with the power.
+#[test]
+fn a_token_is_not_answered_before_its_commit_stands() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options()).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let (begins, began) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    faults.inject(Fault::on(Operation::SyncData).call(move || {
+        begins.send(()).unwrap();
+        goes_on.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+    }));
+    std::thread::scope(|scope| {
+        let committing = scope.spawn(|| {
+            let mut tx = db.begin_with(with("slow")).unwrap();
+            tx.put(&table, "k", "v").unwrap();
+            tx.commit().unwrap().timestamp
+        });
+        began.recv_timeout(Duration::from_secs(20)).unwrap();
+        let asked_early = db.was_committed("slow");
+        go_on.send(()).unwrap();
+        assert_eq!(asked_early.unwrap(), None);
+        let committed = committing.join().unwrap();
+        assert_eq!(db.was_committed("slow").unwrap(), Some(committed));
+    });
 }

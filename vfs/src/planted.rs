@@ -281,6 +281,28 @@ mod bugs {
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
+        /// A runner goes on beside others however often it has lost.
+        NeverEscalated,
+        /// The losses of a runner that gave up count as absorbed.
+        LossCountedAsAbsorbed,
+        /// A transaction that a panic ends keeps its snapshot and its turn.
+        PanicNotRolledBack,
+        /// A conflict over a row that was read is counted for ranges in its table.
+        KindsMixedUp,
+        /// A key that is new to the sketch of the hottest takes the place of the hottest.
+        HottestEvicted,
+        /// A token is answered as soon as its commit is installed.
+        TokenToldEarly,
+        /// A token is denied though its commit is in doubt.
+        DoubtDenied,
+        /// A transaction begins though its token was committed.
+        TokenTakenAgain,
+        /// Two handles of a sequence may be given one block.
+        BlockGivenTwice,
+        /// A change feed passes over a commit whose payload it could not read.
+        FeedPassesOverFailure,
+        /// Who watches a log for progress leaves its waker without a look whether there is some.
+        ProgressOverlooked,
         /// The change feed reads to the end of the log, durable or not.
         FeedReadsUnsynced,
         /// A resumed change feed begins with the commit that it was to begin after.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use braid_vfs::planted;
+
 use super::recorder::Loss;
 use super::report::WastedWork;
 use super::sketch::Sketch;
@@ -43,6 +45,7 @@ impl Shard {
                 self.tables.entry(if listed { table.clone() } else { OTHERS.to_owned() }).or_default();
             match kind {
                 ConflictKind::WriteWrite => tally.write_write += 1,
+                ConflictKind::ReadWrite if planted!(KindsMixedUp) => tally.range += 1,
                 ConflictKind::ReadWrite => tally.read_write += 1,
                 ConflictKind::Range => tally.range += 1,
                 ConflictKind::Schema => tally.schema += 1,

@@ -6,6 +6,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use braid_vfs::planted;
+
 /// How many keys a sketch counts.
 pub(super) const KEYS: usize = 32;
 /// How many bytes of a key are kept. Longer ones are told apart by their hash.
@@ -63,6 +65,10 @@ impl Sketch {
             counted.count += 1;
         } else if self.0.len() < KEYS {
             self.0.push(Counted::new(hash, table, key, 0));
+        } else if planted!(HottestEvicted) {
+            if let Some(hottest) = self.0.iter_mut().max_by_key(|counted| counted.count) {
+                *hottest = Counted::new(hash, table, key, 0);
+            }
         } else if let Some(lowest) = self.0.iter_mut().min_by_key(|counted| counted.count) {
             *lowest = Counted::new(hash, table, key, lowest.count);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use braid_mvstore::{Rare, Registration, SnapshotKind};
+use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::{Hold, Inner};
@@ -89,6 +90,7 @@ pub(crate) fn begin_by(
     let snapshot = Snapshot::new(inner);
     if let Some(token) = extras.as_ref().and_then(|extras| extras.token.as_ref())
         && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
+        && !planted!(TokenTakenAgain)
     {
         // What a write transaction sees may not stand yet.
         core.acknowledge_reads(timestamp)?;

@@ -404,6 +404,9 @@ impl Drop for Transaction {
         if !self.over {
             self.snapshot.inner.core().counters.rollbacks.add(1);
         }
+        if planted!(PanicNotRolledBack) && std::thread::panicking() {
+            std::mem::forget((Arc::clone(&self.snapshot.inner), self.admitted.exclusive.take()));
+        }
         // Also after a commit that ended in a panic.
         if !self.snapshot.inner.is_closed() {
             self.let_go();

@@ -16,6 +16,7 @@ mod commits;
 mod conflicts;
 mod exclusion;
 mod failures;
+mod feed;
 mod folds;
 mod futures;
 mod leases;

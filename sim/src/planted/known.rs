@@ -506,4 +506,39 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
     ),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
+    ("NeverEscalated", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
+    (
+        "LossCountedAsAbsorbed",
+        &["engine/retries_are_accounted_for a_report_tells_what_was_absorbed_and_what_escaped"],
+    ),
+    (
+        "PanicNotRolledBack",
+        &["engine/panics_leave_it_usable a_thread_that_dies_takes_its_transaction_with_it"],
+    ),
+    ("KindsMixedUp", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
+    ("HottestEvicted", &["engine conflicts::sketch::tests::counts_are_within_their_errors"]),
+    (
+        "TokenToldEarly",
+        &["engine/tokens_tell_what_was_committed a_token_is_not_answered_before_its_commit_stands"],
+    ),
+    (
+        "DoubtDenied",
+        &["engine/tokens_tell_what_was_committed what_is_not_known_is_answered_after_the_next_open"],
+    ),
+    (
+        "TokenTakenAgain",
+        &[
+            "engine/tokens_tell_what_was_committed one_that_lost_is_not_answered_and_can_be_tried_again",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "BlockGivenTwice",
+        &[
+            "engine/sequences_never_repeat many_threads_and_handles_get_each_id_once",
+            "sim crash-states --workload sequences --states 2000",
+        ],
+    ),
+    ("FeedPassesOverFailure", &["engine/the_feed_tells_what_stands a_read_that_fails_passes_over_nothing"]),
+    ("ProgressOverlooked", &["wal tests::history::watchers_are_woken_once_by_progress_and_by_the_end"]),
 ];

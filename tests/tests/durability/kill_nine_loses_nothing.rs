@@ -20,4 +20,5 @@ fn cycle_after_cycle() {
     let figures = cycles.figures();
     assert!(cycles.found().iter().all(|last| *last > 0), "every thread got its turn: {figures:?}");
     assert!(figures.in_open > 0 && figures.in_close > 0, "kills fall everywhere: {figures:?}");
+    assert!(figures.told > 0, "the consumer was told of something: {figures:?}");
 }
