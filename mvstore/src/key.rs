@@ -215,10 +215,10 @@ impl<'a> Sought<'a> {
         match (self.tail, other) {
             (Some((second, third, len)), Probe::Inline { len: other_len, bytes, .. }) => {
                 let (other_second, other_third) = (word(bytes, 1), word(bytes, 2));
-                if second != other_second {
-                    second < other_second
-                } else {
+                if second == other_second {
                     (third, len) < (other_third, *other_len)
+                } else {
+                    second < other_second
                 }
             }
             _ => self.key.cmp_bytes(other).is_lt(),

@@ -183,8 +183,7 @@ impl Page {
     /// How long the prefix is.
     #[inline]
     pub(crate) fn prefix_len(&self) -> usize {
-        // In the smaller numbers, so that something may be added without a look whether that goes.
-        usize::from(self.description().slots_at.saturating_sub(HEADER_BYTES as u16))
+        usize::from(self.description().slots_at).saturating_sub(HEADER_BYTES)
     }
 
     /// The slots.
