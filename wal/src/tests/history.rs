@@ -9,6 +9,7 @@ use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
 
 use super::helpers::*;
 use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
+use crate::segment::{HeaderState, SegmentHeader};
 use crate::{Log, LogHistory, LogReader, Lsn, ReadError};
 
 fn rest(reader: &mut LogReader) -> Result<Records, ReadError> {
@@ -212,6 +213,62 @@ fn a_whole_record_that_does_not_belong_there_is_damage() {
         let history = recovered.into_history(&env(&bad, 3), &small());
         let records = rest(&mut history.reader(history.segments()[0]));
         assert!(matches!(records, Err(ReadError::Corrupt { .. })), "{forged:?}: {records:?}");
+    }
+}
+
+/// While the log is open nobody has looked at the headers of old segments since they were written.
+#[test]
+fn a_segment_that_is_not_the_one_it_should_be_is_damage() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, short(small()), 200, |_| true);
+    let start = log.durable();
+    drop((log, appender));
+    let (_, recovered) = scan(&fs, start, start).unwrap();
+    let history = recovered.into_history(&env(&fs, 3), &small());
+    let victim = &paths(&fs)[2];
+    let bytes = read(&fs, victim);
+    let HeaderState::Valid(header) = SegmentHeader::decode(bytes.first_chunk().unwrap()) else {
+        panic!("the segment has no header")
+    };
+    let forged = [
+        SegmentHeader { uuid: [9; 16], ..header },
+        SegmentHeader { sequence: header.sequence + 1, ..header },
+        SegmentHeader { base: header.base + 8, ..header },
+    ];
+    for first in forged.map(|header| header.encode()).into_iter().chain([[0; 128], [7; 128]]) {
+        overwrite(&fs, victim, &first);
+        let records = rest(&mut history.reader(history.segments()[0]));
+        assert!(matches!(records, Err(ReadError::Corrupt { offset: 0, .. })), "{records:?}");
+    }
+    overwrite(&fs, victim, &bytes);
+    assert_eq!(rest(&mut history.reader(history.segments()[0])).unwrap().len(), 200);
+    remove(&fs, victim);
+    let records = rest(&mut history.reader(history.segments()[0]));
+    assert!(matches!(records, Err(ReadError::Io { .. })), "{records:?}");
+}
+
+#[test]
+fn no_flipped_bit_of_a_payload_is_given_to_a_reader() {
+    for bytes in [0, 1, 100, 200_000] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+        append(&mut appender, 1, &vec![3; bytes]).unwrap();
+        log.sync_now().unwrap();
+        let at = log.history().segments()[0];
+        let mut reader = log.history().reader(at);
+        assert_eq!(rest(&mut reader).unwrap().len(), 1);
+        // A long one makes the log go on in a segment that has room for it.
+        let file = segment(log.history().segments().len() as u64);
+        let first = 4096 + HEADER_BYTES;
+        for byte in (first..first + bytes).step_by(1 + bytes / 7) {
+            let whole = read(&fs, &file);
+            let mut flipped = whole.clone();
+            flipped[byte] ^= 4;
+            overwrite(&fs, &file, &flipped);
+            let records = rest(&mut log.history().reader(at));
+            assert!(matches!(records, Err(ReadError::Corrupt { .. })), "{byte} of {bytes}");
+            overwrite(&fs, &file, &whole);
+        }
     }
 }
 
