@@ -96,6 +96,7 @@ fn extras_of(core: &Core, options: &TransactionOptions) -> Result<Box<Extras>> {
 
 /// `None` when the mode admits no concurrent transaction. Registers first and looks at the mode second; see
 /// `core/journal_mode.rs` for why.
+#[inline]
 fn register_concurrent(
     handle: &Arc<Handle>,
     core: &Core,
