@@ -107,7 +107,7 @@ impl Core {
             }
         }
         self.base
-            .get(&view.base, table.into(), key, |value| value.to_vec())
+            .get(&view.base, table.into(), key, <[u8]>::to_vec)
             .map_err(|error| Error::from_base(error, "reading a row to update it"))
     }
 
