@@ -77,6 +77,54 @@ fn an_empty_range_conflicts_with_nothing() {
     }
 }
 
+/// A count looks at no row, and answers for the whole range all the same: for one in which there is none, too.
+#[test]
+fn a_count_conflicts_up_to_its_ends_and_no_further() {
+    let nothing = |tx: &mut Transaction, table: &Table| {
+        assert_eq!(tx.count_range(table, "e".."w").unwrap(), 0);
+    };
+    for key in ["e", "f", "vz"] {
+        assert_eq!(outcome(key, nothing), Some(ConflictKind::Range), "a phantom at {key}");
+    }
+    for key in ["d", "w", "x"] {
+        assert_eq!(outcome(key, nothing), None, "{key}");
+    }
+    let behind = |tx: &mut Transaction, table: &Table| {
+        assert_eq!(tx.count_range(table, "zz"..).unwrap(), 0);
+    };
+    assert_eq!((outcome("zzz", behind), outcome("z", behind)), (Some(ConflictKind::Range), None));
+    let some = |tx: &mut Transaction, table: &Table| {
+        assert_eq!(tx.count_range(table, "b"..="d").unwrap(), 2);
+    };
+    assert_eq!(
+        (outcome("c", some), outcome("d", some)),
+        (Some(ConflictKind::Range), Some(ConflictKind::Range))
+    );
+    assert_eq!((outcome("a", some), outcome("da", some)), (None, None));
+    let all = |tx: &mut Transaction, table: &Table| {
+        assert_eq!(tx.count(table).unwrap(), 4);
+    };
+    assert_eq!(outcome("q", all), Some(ConflictKind::Range));
+    let unseen = |tx: &mut Transaction, table: &Table| {
+        assert_eq!(tx.untracked().count(table).unwrap(), 4);
+    };
+    assert_eq!(outcome("q", unseen), None);
+    // A table that never had a row; and rows that come while it is sealed and folded.
+    for folds in [false, true] {
+        let (db, table) = database();
+        let empty = db.table("empty").unwrap();
+        let mut tx = serializable(&db);
+        assert_eq!(tx.count(&empty).unwrap(), 0);
+        tx.put(&table, "result", "none").unwrap();
+        db.put(&empty, "phantom", "").unwrap();
+        if folds {
+            db.checkpoint().unwrap();
+        }
+        let lost = tx.commit().unwrap_err();
+        assert_eq!(lost.conflict().unwrap().kind, ConflictKind::Range);
+    }
+}
+
 #[test]
 fn a_deleted_range_conflicts_up_to_its_ends_and_no_further() {
     let delete = |tx: &mut Transaction, table: &Table| {

@@ -243,6 +243,12 @@ impl Chain {
         Self { head: Atomic::null(), len: AtomicU32::new(0), trim_at: AtomicU32::new(TRIM_FROM) }
     }
 
+    /// Whether it has no version yet: once it has one it always has.
+    pub(crate) fn is_empty(&self) -> bool {
+        // SAFETY: the pointer is compared with null, and not followed.
+        unsafe { self.head.load(Relaxed, unprotected()).is_null() }
+    }
+
     /// The newest version.
     ///
     pub(crate) fn newest<'g>(&'g self, guard: &'g Guard) -> Option<&'g Version> {

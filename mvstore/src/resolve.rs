@@ -1,8 +1,9 @@
 //! How updates become versions: of what they are made, and when.
 //!
 //! ```text
-//! outside any lock   (the engine)      fetches what older layers have of each row that the active generation has not
-//!                    guess             finds or creates the chains, makes the updates of what is newest now
+//! outside any lock   resolve           finds or creates the chains; the engine fetches what older layers have of each row
+//!                                      that the active generation has not
+//!                    guess             makes the updates of what is newest now
 //! commit section     catch_up          makes those anew whose row was changed since
 //!                    refusal           the first that cannot be made
 //!                    (the log append)
@@ -23,14 +24,22 @@ use crate::chain::{Pending, Version};
 use crate::epoch::Guard;
 use crate::generation::{InstallRights, Tally};
 use crate::index::Row;
-use crate::update::{Refusal, Update, Value};
+use crate::update::{Refusal, Update};
 use crate::{Generation, TableId, Timestamp, WriteSet};
+
+/// What older layers than the active generation have of a row.
+#[derive(Clone, Debug, Default)]
+pub struct Older {
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// Whether it was changed there after the transaction began.
+    pub changed: bool,
+}
 
 /// Updates on their way into a generation.
 pub struct Resolved<'g> {
     generation: &'g Generation,
-    guard: &'g Guard,
-    /// In the order of the write set's updates.
+    /// In the order of the write set's updates. Most transactions update one.
     rows: SmallVec<[ResolvedRow<'g>; 1]>,
     max_value_bytes: usize,
     /// What the write set counts for the values.
@@ -39,82 +48,132 @@ pub struct Resolved<'g> {
 
 struct ResolvedRow<'g> {
     row: &'g Row,
+    older: Older,
     /// The version that the value was made of, where the active generation has one.
     made_of: Option<Timestamp>,
-    value: Result<Pending, Refusal>,
+    value: Made,
+}
+
+enum Made {
+    NotYet,
+    Value(Pending),
+    Refused(Refusal),
 }
 
 impl Generation {
-    /// Makes the updates of a write set of what is newest now: in this generation, or else `older`, which has one answer
-    /// for each of them in their order.
-    pub fn guess<'g, 'o>(
-        &'g self,
+    /// Finds or creates the chains of the updated rows, and has `fetch` look up what older layers have of each; it is told whether
+    /// the row is in this generation, so that older values do not matter. Nothing is held meanwhile: it may read a file.
+    ///
+    /// # Errors
+    /// What `fetch` meets.
+    pub fn resolve<E>(
+        &self,
         writes: &WriteSet,
-        older: impl IntoIterator<Item = Option<&'o [u8]>>,
         max_value_bytes: usize,
-        guard: &'g Guard,
-    ) -> Resolved<'g> {
-        let make = |((key, update), older): ((_, &Update), Option<&[u8]>)| {
+        mut fetch: impl FnMut(TableId, &[u8], bool) -> Result<Older, E>,
+    ) -> Result<Resolved<'_>, E> {
+        let mut resolved =
+            Resolved { generation: self, rows: SmallVec::new(), max_value_bytes, least_bytes: 0 };
+        for (key, update) in writes.late_rows() {
             let row = self.find_or_create(key);
-            let newest = row.chain.newest(guard);
-            let is = match newest {
-                Some(version) => version.found().value(),
-                None => older,
-            };
-            let value = pending(update.apply(is, max_value_bytes));
-            ResolvedRow { row, made_of: newest.map(Version::commit_ts), value }
-        };
-        let rows = writes.late_rows().zip(older).map(make).collect();
-        let least_bytes = writes.late_rows().map(|(_, update)| update.least_len()).sum();
-        Resolved { generation: self, guard, rows, max_value_bytes, least_bytes }
+            let older = fetch(key.table(), key.bytes(), !row.chain.is_empty())?;
+            resolved.rows.push(ResolvedRow { row, older, made_of: None, value: Made::NotYet });
+            resolved.least_bytes += update.least_len();
+        }
+        Ok(resolved)
     }
 }
 
-fn pending(value: Result<Value, Refusal>) -> Result<Pending, Refusal> {
-    value.map(|value| Pending::new(Some(value.as_ref())))
+impl ResolvedRow<'_> {
+    #[inline]
+    fn make(&mut self, update: &Update, newest: Option<&Version>, max_value_bytes: usize) {
+        let is = match newest {
+            Some(version) => version.found().value(),
+            None => self.older.value.as_deref(),
+        };
+        self.made_of = newest.map(Version::commit_ts);
+        self.value = match update.apply(is, max_value_bytes) {
+            Ok(value) => Made::Value(Pending::new(Some(value.as_ref()))),
+            Err(refusal) => Made::Refused(refusal),
+        };
+    }
+
+    /// The new value, if it can be made.
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        match &self.value {
+            Made::Value(value) => value.version()?.found().value(),
+            Made::NotYet | Made::Refused(_) => None,
+        }
+    }
 }
 
 impl Resolved<'_> {
-    /// Makes those updates anew whose row was changed since; how many these were. Binding only in the commit section.
-    pub fn catch_up(&mut self, writes: &WriteSet) -> usize {
-        let mut overtaken = 0;
+    /// Makes the updates of what is newest now: in the generation, or else older.
+    pub fn guess(&mut self, writes: &WriteSet, guard: &Guard) {
         for ((_, update), row) in writes.late_rows().zip(&mut self.rows) {
-            let Some(newest) = row.row.chain.newest(self.guard) else { continue };
+            let newest = row.row.chain.newest(guard);
+            row.make(update, newest, self.max_value_bytes);
+        }
+    }
+
+    /// Makes those updates anew whose row was changed since; how many these were. Binding only in the commit section.
+    pub fn catch_up(&mut self, writes: &WriteSet, guard: &Guard) -> usize {
+        let mut overtaken = 0;
+        for (at, row) in self.rows.iter_mut().enumerate() {
+            let Some(newest) = row.row.chain.newest(guard) else { continue };
             if row.made_of != Some(newest.commit_ts()) && !planted!(BaseNotLookedAtAgain) {
-                row.value = pending(update.apply(newest.found().value(), self.max_value_bytes));
-                row.made_of = Some(newest.commit_ts());
+                let Some((_, update)) = writes.late_rows().nth(at) else { continue };
+                row.make(update, Some(newest), self.max_value_bytes);
                 overtaken += 1;
             }
         }
         overtaken
     }
 
+    /// How many rows are updated.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The first row whose update cannot be made, and why.
     #[must_use]
     pub fn refusal(&self) -> Option<(TableId, &[u8], Refusal)> {
         self.rows.iter().find_map(|row| {
-            let refusal = *row.value.as_ref().err()?;
+            let Made::Refused(refusal) = row.value else { return None };
             Some((row.row.key.table(), row.row.key.bytes(), refusal))
         })
     }
 
     /// The rows with their new values; without those that cannot be made.
     pub fn iter(&self) -> impl Iterator<Item = (TableId, &[u8], &[u8])> {
-        self.rows.iter().filter_map(|row| {
-            let value = row.value.as_ref().ok()?.version()?.found().value()?;
-            Some((row.row.key.table(), row.row.key.bytes(), value))
-        })
+        self.rows.iter().filter_map(|row| Some((row.row.key.table(), row.row.key.bytes(), row.bytes()?)))
     }
 
     /// How many bytes the values have beyond what [`WriteSet::bytes`] counts for them.
     #[must_use]
     pub fn grown_bytes(&self) -> usize {
-        self.iter().map(|(.., value)| value.len()).sum::<usize>().saturating_sub(self.least_bytes)
+        let mut bytes = 0;
+        for row in &self.rows {
+            bytes += row.bytes().map_or(0, <[u8]>::len);
+        }
+        bytes.saturating_sub(self.least_bytes)
     }
 
-    /// For each row, whether a version later than `begin_ts` is in the generation.
-    pub fn changed_after(&self, begin_ts: Timestamp) -> impl Iterator<Item = bool> {
-        self.rows.iter().map(move |row| row.made_of.is_some_and(|made_of| made_of > begin_ts))
+    /// How many rows somebody has changed since `begin_ts`.
+    #[must_use]
+    pub fn changed_after(&self, begin_ts: Timestamp) -> usize {
+        let is_later = |row: &&ResolvedRow<'_>| {
+            row.older.changed || row.made_of.is_some_and(|made_of| made_of > begin_ts)
+        };
+        self.rows.iter().filter(is_later).count()
     }
 
     /// Pushes every new version with `commit_ts`, as [`Prepared::install`](crate::Prepared::install) does.
@@ -122,9 +181,10 @@ impl Resolved<'_> {
     /// # Panics
     /// When `rights` are for another generation.
     pub fn install(
-        self,
+        &mut self,
         rights: &mut InstallRights,
         commit_ts: Timestamp,
+        guard: &Guard,
         watermark: impl FnOnce() -> Timestamp,
     ) {
         assert!(
@@ -133,19 +193,19 @@ impl Resolved<'_> {
         );
         let watermark = LazyCell::new(watermark);
         let mut tally = Tally::default();
-        for row in self.rows {
-            let Ok(mut value) = row.value else { continue };
-            if tally.push(&row.row.chain, &mut value, commit_ts, self.guard) {
-                tally.freed += row.row.chain.trim(*watermark, self.guard).bytes;
+        for row in &mut self.rows {
+            let Made::Value(value) = &mut row.value else { continue };
+            if tally.push(&row.row.chain, value, commit_ts, guard) {
+                tally.freed += row.row.chain.trim(*watermark, guard).bytes;
             }
         }
-        self.generation.count(&tally, commit_ts, commit_ts, self.guard);
+        self.generation.count(&tally, commit_ts, commit_ts, guard);
     }
 }
 
 impl fmt::Debug for Resolved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.rows.iter().map(|row| (&row.row.key, &row.value))).finish()
+        f.debug_list().entries(self.rows.iter().map(|row| (&row.row.key, row.bytes()))).finish()
     }
 }
 
@@ -172,6 +232,16 @@ mod tests {
         writes
     }
 
+    fn resolve<'g>(
+        generation: &'g Generation,
+        writes: &WriteSet,
+        mut older: impl FnMut(&[u8], bool) -> Option<Vec<u8>>,
+    ) -> Resolved<'g> {
+        let fetch = |_, key: &[u8], is_here| Ok(Older { value: older(key, is_here), changed: false });
+        let Ok::<_, std::convert::Infallible>(resolved) = generation.resolve(writes, 100, fetch);
+        resolved
+    }
+
     fn values(resolved: &Resolved<'_>) -> Vec<i64> {
         let number = |value: &[u8]| i64::from_le_bytes(value.try_into().expect("a number has eight bytes"));
         resolved.iter().map(|(.., value)| number(value)).collect()
@@ -183,18 +253,22 @@ mod tests {
         commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(20)));
         let writes = adding(&[b"a", b"b", b"c"]);
         let guard = pin();
-        let older = [Some(number(10)), Some(number(0)), None];
-        let older = older.iter().map(|older| older.as_ref().map(<[u8; 8]>::as_slice));
-        let mut resolved = generation.guess(&writes, older, 100, &guard);
+        let mut fetched = Vec::new();
+        let mut resolved = resolve(&generation, &writes, |key, is_here| {
+            fetched.push(is_here);
+            (key == b"a").then(|| number(10).to_vec())
+        });
+        assert_eq!(fetched, [false, true, false]);
+        resolved.guess(&writes, &guard);
         assert_eq!(values(&resolved), [11, 21, 1]);
-        assert_eq!(resolved.catch_up(&writes), 0, "nobody came in between");
+        assert_eq!(resolved.catch_up(&writes, &guard), 0, "nobody came in between");
         commit(&mut rights, 4, 0, |writes| writes.put(T, b"a", &number(50)));
         commit(&mut rights, 5, 0, |writes| writes.delete(T, b"b"));
-        assert_eq!(resolved.catch_up(&writes), 2);
+        assert_eq!(resolved.catch_up(&writes, &guard), 2);
         assert_eq!(values(&resolved), [51, 1, 1]);
-        assert_eq!(resolved.catch_up(&writes), 0, "it has caught up");
-        assert_eq!(resolved.changed_after(ts(4)).collect::<Vec<_>>(), [false, true, false]);
-        resolved.install(&mut rights, ts(6), || Timestamp::ZERO);
+        assert_eq!(resolved.catch_up(&writes, &guard), 0, "it has caught up");
+        assert_eq!([3, 4, 5].map(|at| resolved.changed_after(ts(at))), [2, 1, 0]);
+        resolved.install(&mut rights, ts(6), &guard, || Timestamp::ZERO);
         let get = |key: &[u8], at| generation.get(T, key, ts(at), &guard);
         assert_eq!(get(b"a", 6), Some(Found::Value(&number(51))));
         assert_eq!(get(b"b", 6), Some(Found::Value(&number(1))));
@@ -209,13 +283,14 @@ mod tests {
         commit(&mut rights, 1, 0, |writes| writes.put(T, b"a", b"text"));
         let writes = adding(&[b"a", b"b"]);
         let guard = pin();
-        let mut resolved = generation.guess(&writes, [None, None], 100, &guard);
+        let mut resolved = resolve(&generation, &writes, |_, _| None);
+        resolved.guess(&writes, &guard);
         assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 4 })));
         commit(&mut rights, 2, 0, |writes| writes.put(T, b"a", &number(1)));
-        assert_eq!(resolved.catch_up(&writes), 1);
+        assert_eq!(resolved.catch_up(&writes, &guard), 1);
         assert_eq!(resolved.refusal(), None);
         commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(i64::MAX)));
-        assert_eq!(resolved.catch_up(&writes), 1);
+        assert_eq!(resolved.catch_up(&writes, &guard), 1);
         assert_eq!(resolved.refusal(), Some((T, &b"b"[..], Refusal::Overflow)));
     }
 
@@ -224,9 +299,11 @@ mod tests {
         let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
         let guard = pin();
         for at in 1..=200 {
-            let mut resolved = generation.guess(&adding(&[b"hot"]), [None], 100, &guard);
-            resolved.catch_up(&adding(&[b"hot"]));
-            resolved.install(&mut rights, ts(at), || ts(at - 1));
+            let writes = adding(&[b"hot"]);
+            let mut resolved = resolve(&generation, &writes, |_, _| None);
+            resolved.guess(&writes, &guard);
+            resolved.catch_up(&writes, &guard);
+            resolved.install(&mut rights, ts(at), &guard, || ts(at - 1));
         }
         assert_eq!(generation.get(T, b"hot", ts(200), &guard), Some(Found::Value(&number(200))));
         assert!(generation.bytes() < 8000, "{}", generation.bytes());

@@ -251,6 +251,8 @@ mod bugs {
         SealedNotUpdated,
         /// A row whose update was read is still updated at the commit, of what is there by then.
         ReadLeavesUpdateBlind,
+        /// A scan that ends before a row which the transaction has updated makes a write of the update all the same.
+        UpdateBeyondSettled,
         /// The log holds what an update was expected to make, and not what it made.
         GuessLogged,
         /// A cursor does not see what its transaction writes while it stands on a row.

@@ -15,6 +15,7 @@ impl BaseStore {
     ///
     /// # Errors
     /// `Corrupt`, and what reading gives.
+    #[inline]
     pub(crate) fn get<R>(
         &self,
         base: &Base,

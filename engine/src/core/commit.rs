@@ -264,17 +264,16 @@ impl Core {
     ) -> Result<Installed, Left> {
         let horizon = self.reads_horizon(request, reads);
         let view = self.view.load();
-        let fetched = if UPDATES { Some(self.fetch_updates(&view, request)?) } else { None };
+        let mut updates = if UPDATES { Some(self.fetch_updates(&view, request)?) } else { None };
         let guard = pin();
         self.validate_history(&view, request)?;
         let prepared = view.active.prepare(request.writes, &guard);
         if let Some(horizon) = horizon {
             self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
         }
-        let mut updates = match fetched {
-            Some(fetched) => Some(fetched.guess(&view, request, record, &guard)?),
-            None => None,
-        };
+        if let Some(updates) = &mut updates {
+            updates.guess(request, record, &guard)?;
+        }
 
         let mut section = writer.section.lock();
         let section = &mut *section;
@@ -292,7 +291,7 @@ impl Core {
             self.validate_reads_inside(section, &view, request, reads)?;
         }
         if let Some(updates) = &mut updates {
-            updates.catch_up(self, request, record)?;
+            updates.catch_up(self, request, record, &guard)?;
         }
         let timestamp = self.next_timestamp(writer, section)?;
         if let Some(token) = request.token {
@@ -314,10 +313,12 @@ impl Core {
             section.recent.stop();
         }
         let watermark = || self.trim_watermark(view.active.start_ts());
-        if let Some(updates) = updates {
-            updates.install(section, request, timestamp, watermark);
+        if let Some(updates) = &mut updates {
+            updates.install(section, request, timestamp, &guard, watermark);
         }
-        prepared.install(&mut section.rights, request.writes, timestamp, watermark);
+        if !UPDATES || request.writes.written() > 0 {
+            prepared.install(&mut section.rights, request.writes, timestamp, watermark);
+        }
         self.apply_schema(request, timestamp);
         if request.durability == Durability::Sync {
             section.last_sync_end = end;

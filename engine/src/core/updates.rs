@@ -19,10 +19,9 @@
 //! The log holds values and no updates, as row store and tree do. So recovery replays them as writes, and a transaction
 //! that wrote the row, or read it as `Serializable`, conflicts with them as with any other write.
 
-use braid_mvstore::{Guard, Refusal, Resolved, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Guard, Older, Refusal, Resolved, TableId, Timestamp, WriteSet, pin};
 use braid_vfs::planted;
 use braid_wal::EncodedRecord;
-use smallvec::SmallVec;
 
 use super::append::Left;
 use super::commit::CommitRequest;
@@ -36,7 +35,6 @@ use crate::record::{self, Change};
 #[derive(Debug)]
 pub(super) struct Updates<'g> {
     resolved: Resolved<'g>,
-    older: Layer,
     /// How many were made anew in the section.
     remade: usize,
 }
@@ -53,6 +51,9 @@ pub(crate) struct Made {
 
 /// Encodes the writes before the first updated row: they stay whatever the updates make.
 pub(super) fn encode_before(record: &mut EncodedRecord, writes: &WriteSet) {
+    if writes.written() == 0 {
+        return;
+    }
     let first = writes.updated().next();
     for row in writes.iter().take_while(|row| Some((row.table, row.key)) < first) {
         record::encode_change(record, Change::of(&row));
@@ -60,24 +61,17 @@ pub(super) fn encode_before(record: &mut EncodedRecord, writes: &WriteSet) {
     record.hold();
 }
 
-/// What older layers have of one row.
-#[derive(Debug, Default)]
-struct Older {
-    value: Option<Vec<u8>>,
-    /// Whether it was changed there after the transaction began.
-    changed: bool,
-}
-
-/// For each updated row. Most transactions update one.
-type Layer = SmallVec<[Older; 1]>;
-
 impl Core {
     /// What the older layers of a view have of the updated rows. Reads the file, so that nothing should be held meanwhile.
-    pub(super) fn fetch_updates(&self, view: &View, request: &CommitRequest<'_>) -> Result<Fetched> {
-        let rows = request.writes.updated();
-        rows.map(|(table, key)| self.fetch_older(view, request, table, key))
-            .collect::<Result<_>>()
-            .map(Fetched)
+    #[inline]
+    pub(super) fn fetch_updates<'g>(
+        &self,
+        view: &'g View,
+        request: &CommitRequest<'_>,
+    ) -> Result<Updates<'g>> {
+        let fetch = |table, key: &[u8], is_here| self.fetch_older(view, request, table, key, is_here);
+        let resolved = view.active.resolve(request.writes, MAX_VALUE_BYTES, fetch)?;
+        Ok(Updates { resolved, remade: 0 })
     }
 
     /// The room to reserve for a commit that needs so much by now: rivals may let its rows grow until it comes again.
@@ -85,37 +79,36 @@ impl Core {
         bytes.saturating_add(bytes / 2).min(self.options.max_transaction_bytes).max(bytes)
     }
 
+    /// `is_here`: the row is in the active generation, and stays there.
+    #[inline]
     fn fetch_older(
         &self,
         view: &View,
         request: &CommitRequest<'_>,
         table: TableId,
         key: &[u8],
+        is_here: bool,
     ) -> Result<Older> {
-        let changed = !request.exclusive && {
+        let changed = !request.exclusive
+            && view.history_after(request.begin_ts).any(|generation| {
+                generation.newest(table, key, &pin()).is_some_and(|ts| ts > request.begin_ts)
+            });
+        let value = if is_here { None } else { self.fetch_value(view, table, key)? };
+        Ok(Older { value, changed })
+    }
+
+    fn fetch_value(&self, view: &View, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        for generation in &view.sealed {
             let guard = pin();
-            view.history_after(request.begin_ts).any(|generation| {
-                generation.newest(table, key, &guard).is_some_and(|ts| ts > request.begin_ts)
-            })
-        };
-        for generation in view.generations() {
-            let guard = pin();
-            if std::ptr::eq(&raw const **generation, &raw const *view.active) {
-                // There it stays, and is looked at again.
-                if generation.newest(table, key, &guard).is_some() {
-                    return Ok(Older { value: None, changed });
-                }
-            } else if let Some(found) = generation.get(table, key, Timestamp::MAX, &guard)
+            if let Some(found) = generation.get(table, key, Timestamp::MAX, &guard)
                 && !planted!(SealedNotUpdated)
             {
-                return Ok(Older { value: found.value().map(<[u8]>::to_vec), changed });
+                return Ok(found.value().map(<[u8]>::to_vec));
             }
         }
-        let value = self
-            .base
+        self.base
             .get(&view.base, table.into(), key, <[u8]>::to_vec)
-            .map_err(|error| Error::from_base(error, "reading a row to update it"))?;
-        Ok(Older { value, changed })
+            .map_err(|error| Error::from_base(error, "reading a row to update it"))
     }
 
     /// The error of an update that cannot be made.
@@ -124,37 +117,29 @@ impl Core {
     }
 }
 
-/// What the older layers of one view have of the updated rows.
-#[derive(Debug)]
-pub(super) struct Fetched(Layer);
-
-impl Fetched {
+impl Updates<'_> {
     /// Makes the updates of what is newest now, and encodes them.
-    pub(super) fn guess<'g>(
-        self,
-        view: &'g View,
+    pub(super) fn guess(
+        &mut self,
         request: &CommitRequest<'_>,
         record: &mut EncodedRecord,
-        guard: &'g Guard,
-    ) -> Result<Updates<'g>, Left> {
-        let older = self.0.iter().map(|older| older.value.as_deref());
-        let resolved = view.active.guess(request.writes, older, MAX_VALUE_BYTES, guard);
-        let updates = Updates { resolved, older: self.0, remade: 0 };
-        updates.check_room(request)?;
-        updates.encode(request.writes, record);
-        Ok(updates)
+        guard: &Guard,
+    ) -> Result<(), Left> {
+        self.resolved.guess(request.writes, guard);
+        self.check_room(request)?;
+        self.encode(request.writes, record);
+        Ok(())
     }
-}
 
-impl Updates<'_> {
     /// In the section, once everything else is validated.
     pub(super) fn catch_up(
         &mut self,
         core: &Core,
         request: &CommitRequest<'_>,
         record: &mut EncodedRecord,
+        guard: &Guard,
     ) -> Result<(), Left> {
-        self.remade = self.resolved.catch_up(request.writes);
+        self.remade = self.resolved.catch_up(request.writes, guard);
         if self.remade > 0 {
             self.check_room(request)?;
             if !planted!(GuessLogged) {
@@ -176,6 +161,12 @@ impl Updates<'_> {
     /// Everything from the first updated row on: a record holds its rows in order.
     pub(super) fn encode(&self, writes: &WriteSet, record: &mut EncodedRecord) {
         record.rewind();
+        if writes.written() == 0 {
+            for (table, key, value) in self.resolved.iter() {
+                record::encode_change(record, Change { table, key, value: Some(value) });
+            }
+            return record.finish();
+        }
         let mut rest = writes
             .updated()
             .next()
@@ -194,17 +185,16 @@ impl Updates<'_> {
 
     /// In the section, behind the writes.
     pub(super) fn install(
-        self,
+        &mut self,
         section: &mut Section,
         request: &mut CommitRequest<'_>,
         commit_ts: Timestamp,
+        guard: &Guard,
         watermark: impl FnOnce() -> Timestamp,
     ) {
-        let later = self.resolved.changed_after(request.begin_ts);
-        request.made.absorbed =
-            later.zip(&self.older).filter(|(later, older)| *later || older.changed).count();
-        request.made.updates = self.older.len();
+        request.made.absorbed = self.resolved.changed_after(request.begin_ts);
+        request.made.updates = self.resolved.len();
         request.made.remade = self.remade;
-        self.resolved.install(&mut section.rights, commit_ts, watermark);
+        self.resolved.install(&mut section.rights, commit_ts, guard, watermark);
     }
 }

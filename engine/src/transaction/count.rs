@@ -5,7 +5,7 @@ use std::ops::Bound;
 use braid_mvstore::{Direction, TableId};
 
 use super::inner::Inner;
-use super::layers::Layers;
+use super::layers::{Layers, is_beyond};
 use crate::core::View;
 use crate::error::{Error, Result};
 
@@ -21,14 +21,10 @@ impl Inner {
         let reading = |error| Error::from_base(error, "counting rows");
         let mut count = store.count_range(&view.base, table.into(), (from, to)).map_err(reading)?;
         let mut above = Layers::overlay(view, table, self.begin_ts);
-        let mut found = above.seek(view, Some(self), from, Direction::Forward)?;
+        let forward = Direction::Forward;
+        let mut found = above.seek_within(view, Some(self), from, forward, to)?;
         while found && let Some((key, is_there)) = above.overlay_row() {
-            let inside = match to {
-                Bound::Unbounded => true,
-                Bound::Included(to) => key <= to,
-                Bound::Excluded(to) => key < to,
-            };
-            if !inside {
+            if is_beyond(Some(key), forward, to) {
                 break;
             }
             let was_there = store.contains(&view.base, table.into(), key).map_err(reading)?;
@@ -37,7 +33,7 @@ impl Inner {
                 (true, false) => count = count.saturating_sub(1),
                 _ => {}
             }
-            found = above.step(view, Some(self), Direction::Forward)?;
+            found = above.step_within(view, Some(self), forward, to)?;
         }
         Ok(count)
     }

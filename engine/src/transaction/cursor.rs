@@ -7,7 +7,7 @@ use braid_vfs::sync::Arc;
 use braid_vfs::{ProcessMark, planted};
 
 use super::inner::Inner;
-use super::layers::Layers;
+use super::layers::{Layers, is_beyond};
 use super::read_set::LastSpan;
 use super::snapshot::Snapshot;
 use crate::core::{TableInfo, View};
@@ -224,7 +224,7 @@ impl Cursor {
         if self.tracked {
             self.inner.check_notes()?;
         }
-        let found = self.moved(|layers, view, own| layers.seek(view, own, from, direction))?;
+        let found = self.moved(|layers, view, own| layers.seek_within(view, own, from, direction, limit))?;
         self.track(from, direction, limit);
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
@@ -248,7 +248,7 @@ impl Cursor {
             return Ok(false);
         }
         if !self.tracked {
-            let found = self.moved(|layers, view, own| layers.step(view, own, direction))?;
+            let found = self.moved(|layers, view, own| layers.step_within(view, own, direction, limit))?;
             return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
         // Before the move, so that the cursor stays where it is and no row is passed over by whoever tries again.
@@ -256,7 +256,7 @@ impl Cursor {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         let from = self.layers.start_of_step(direction).map(|key| start.extend_from_slice(key));
-        let moved = self.moved(|layers, view, own| layers.step(view, own, direction));
+        let moved = self.moved(|layers, view, own| layers.step_within(view, own, direction, limit));
         if moved.is_ok() {
             self.track(from.map(|()| &*start), direction, limit);
         }
@@ -296,15 +296,4 @@ impl Cursor {
         };
         reads.span(&mut self.last_span, self.table.id, from, to);
     }
-}
-
-/// Whether a row lies beyond the limit of a move.
-fn is_beyond(key: Option<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> bool {
-    key.is_some_and(|key| match (limit, direction) {
-        (Bound::Unbounded, _) => false,
-        (Bound::Included(limit), Direction::Forward) => key > limit,
-        (Bound::Excluded(limit), Direction::Forward) => key >= limit,
-        (Bound::Included(limit), Direction::Backward) => key < limit,
-        (Bound::Excluded(limit), Direction::Backward) => key <= limit,
-    })
 }

@@ -102,6 +102,18 @@ impl Layers {
         from: Bound<&[u8]>,
         direction: Direction,
     ) -> Result<bool> {
+        self.seek_within(view, own, from, direction, Bound::Unbounded)
+    }
+
+    /// The same for one to whom a row beyond `limit` means no more than that it is there: its value is not to be asked for.
+    pub(super) fn seek_within(
+        &mut self,
+        view: &View,
+        own: Option<&Inner>,
+        from: Bound<&[u8]>,
+        direction: Direction,
+        limit: Bound<&[u8]>,
+    ) -> Result<bool> {
         self.place = Place::Nowhere;
         self.direction = direction;
         self.own.seek(own, self.table, from, direction);
@@ -111,28 +123,41 @@ impl Layers {
         if let Some(base) = &mut self.base {
             seek_base(base, from, direction)?;
         }
-        self.settle(view, own)
+        self.settle(view, own, limit)
     }
 
     /// Goes one row on in `direction`. From nowhere that is the first row that way; from beyond an end, the last row
     /// before that end, or nothing. A step that fails leaves the row: another one tries it again, one back comes to the
     /// row.
     pub(crate) fn step(&mut self, view: &View, own: Option<&Inner>, direction: Direction) -> Result<bool> {
+        self.step_within(view, own, direction, Bound::Unbounded)
+    }
+
+    /// The same with a limit, as for [`seek_within`](Self::seek_within).
+    pub(super) fn step_within(
+        &mut self,
+        view: &View,
+        own: Option<&Inner>,
+        direction: Direction,
+        limit: Bound<&[u8]>,
+    ) -> Result<bool> {
         if self.step_in_run(own, direction) {
             return Ok(true);
         }
         let ahead = direction == self.direction;
         match self.place {
             Place::End if ahead => Ok(false),
-            Place::Nowhere | Place::End => self.seek(view, own, Bound::Unbounded, direction),
+            Place::Nowhere | Place::End => self.seek_within(view, own, Bound::Unbounded, direction, limit),
             Place::Row(Layer::Base) if ahead && self.is_base_alone(own) => self.advance_base_alone(),
-            Place::Row(_) if ahead => self.advance(view, own).inspect_err(|_| self.place = Place::Behind),
+            Place::Row(_) if ahead => {
+                self.advance(view, own, limit).inspect_err(|_| self.place = Place::Behind)
+            }
             Place::Row(_) | Place::Behind => {
                 let back_to_it = self.place == Place::Behind && !ahead;
                 let travelled = self.direction;
                 let key = self.take_key();
                 let from = if back_to_it { Bound::Included(&*key) } else { Bound::Excluded(&*key) };
-                let found = self.seek(view, own, from, direction);
+                let found = self.seek_within(view, own, from, direction, limit);
                 if found.is_err() {
                     self.direction = if back_to_it { travelled } else { direction };
                     (self.key, self.place) = (key, Place::Behind);
@@ -157,13 +182,13 @@ impl Layers {
     }
 
     /// Goes from a row to the next in the direction of travel.
-    fn advance(&mut self, view: &View, own: Option<&Inner>) -> Result<bool> {
+    fn advance(&mut self, view: &View, own: Option<&Inner>, limit: Bound<&[u8]>) -> Result<bool> {
         self.remember_key();
         if self.own.is_stale(own) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
         }
         self.pass(view, own)?;
-        self.settle(view, own)
+        self.settle(view, own, limit)
     }
 
     /// Whether the layers above the base have nothing further in the direction of travel.
@@ -251,14 +276,18 @@ impl Layers {
     }
 
     /// Finds the current row among the layers' positions, passing rows that a tombstone hides.
-    fn settle(&mut self, view: &View, own: Option<&Inner>) -> Result<bool> {
+    fn settle(&mut self, view: &View, own: Option<&Inner>, limit: Bound<&[u8]>) -> Result<bool> {
         loop {
             let (layer, fence) = self.first();
             let Some(layer) = layer else {
                 self.place = Place::End;
                 return Ok(false);
             };
-            if layer == Layer::Own && self.own.is_updated() {
+            // An update that nobody looks at stays one, and conflicts with no other.
+            if layer == Layer::Own
+                && self.own.is_updated()
+                && (!is_beyond(self.own.key(), self.direction, limit) || planted!(UpdateBeyondSettled))
+            {
                 self.own.settle(own, self.table)?;
             }
             if layer == Layer::Base {
@@ -371,6 +400,17 @@ impl Layers {
             Place::Nowhere | Place::End | Place::Behind => None,
         }
     }
+}
+
+/// Whether a row lies beyond the limit of a move.
+pub(super) fn is_beyond(key: Option<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> bool {
+    key.is_some_and(|key| match (limit, direction) {
+        (Bound::Unbounded, _) => false,
+        (Bound::Included(limit), Direction::Forward) => key > limit,
+        (Bound::Excluded(limit), Direction::Forward) => key >= limit,
+        (Bound::Included(limit), Direction::Backward) => key < limit,
+        (Bound::Excluded(limit), Direction::Backward) => key <= limit,
+    })
 }
 
 fn key_above<'a>(own: &'a OwnLayer, generations: &'a [GenerationLayer], layer: Layer) -> Option<&'a [u8]> {

@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use super::rows::Rows;
+use super::rows::{Iter, Rows};
 use super::savepoints::ENTRY_OVERHEAD;
 use super::{ROW_OVERHEAD, WriteSet, table_bounds};
 use crate::key::Probe;
@@ -184,8 +184,10 @@ impl WriteSet {
         self.late_rows().map(|(key, _)| (key.table(), key.bytes()))
     }
 
+    #[inline]
     pub(crate) fn late_rows(&self) -> impl Iterator<Item = (&RowKey, &Update)> {
-        self.late().into_iter().flat_map(LateRows::iter).map(|row| (row.key, &row.value.update))
+        let rows = self.late().map_or(Iter::Array([].iter()), LateRows::iter);
+        rows.map(|row| (row.key, &row.value.update))
     }
 
     /// Takes the update of a row that is written: the write replaces it.

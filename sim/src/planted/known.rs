@@ -422,6 +422,12 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim run --seeds 0..400",
         ],
     ),
+    (
+        "UpdateBeyondSettled",
+        &[
+            "tests/transactions updates_of_one_row_do_not_conflict::a_scan_that_ends_before_the_row_leaves_it_alone",
+        ],
+    ),
     ("GuessLogged", &["sim run --seeds 0..400"]),
     (
         "OwnWriteOvertaken",

@@ -563,3 +563,71 @@ fn alone_they_do_what_writes_would() -> Result<()> {
     }
     Ok(())
 }
+
+/// What a scan, a count or a deletion passes over is within its bounds; the row beyond them, which it has to find to know
+/// where to end, is not looked at.
+#[test]
+fn a_scan_that_ends_before_the_row_leaves_it_alone() -> Result<()> {
+    type Pass = fn(&mut Transaction, &Table) -> Result<()>;
+    let passes: [(&str, Pass); 9] = [
+        ("an empty range", |tx, table| {
+            assert_eq!(tx.range(table, "a".."b")?.count(), 0);
+            Ok(())
+        }),
+        ("a range up to the row", |tx, table| {
+            assert_eq!(tx.range(table, ..="left")?.count(), 1);
+            Ok(())
+        }),
+        ("a range up to the row itself", |tx, table| {
+            assert_eq!(tx.range(table, .."number")?.count(), 1);
+            Ok(())
+        }),
+        ("from behind", |tx, table| {
+            assert_eq!(tx.range(table, "o"..)?.rev().count(), 1);
+            Ok(())
+        }),
+        ("from behind, down to the row itself", |tx, table| {
+            let behind = (Bound::Excluded("number"), Bound::<&str>::Unbounded);
+            assert_eq!(tx.range::<&str>(table, behind)?.rev().count(), 1);
+            Ok(())
+        }),
+        ("from both ends", |tx, table| {
+            let mut rows = tx.range(table, "a".."b")?;
+            assert!(rows.next_back().is_none() && rows.next().is_none());
+            Ok(())
+        }),
+        ("a count", |tx, table| {
+            assert_eq!((tx.count_range(table, "a".."number")?, tx.count_range(table, "o"..)?), (1, 1));
+            Ok(())
+        }),
+        ("a deletion", |tx, table| tx.delete_range(table, "a".."left").map(|deleted| assert_eq!(deleted, 0))),
+        ("another table's end", |tx, table| {
+            let mut cursor = tx.cursor(table)?;
+            assert!(cursor.seek_ge(b"text")? && !cursor.next()?);
+            Ok(())
+        }),
+    ];
+    in_every_layer(|db, table, isolation, between| {
+        db.put(table, "left", "x")?;
+        for (name, pass) in passes {
+            let before = number(db, table, "number")?.unwrap_or_default();
+            let mut tx = begin(db, isolation)?;
+            tx.add(table, "number", 1)?;
+            pass(&mut tx, table)?;
+            db.add(table, "number", 10)?;
+            between()?;
+            tx.commit().unwrap_or_else(|error| panic!("{name}, {isolation:?}: {error}"));
+            assert_eq!(number(db, table, "number")?, Some(before + 11), "{name}");
+        }
+        // One that does look further sees what the transaction makes of it.
+        let before = number(db, table, "number")?.unwrap_or_default();
+        let mut tx = begin(db, isolation)?;
+        tx.add(table, "number", 1)?;
+        assert_eq!(tx.range(table, .."n")?.count(), 1);
+        let found: Vec<_> = tx.range(table, .."o")?.collect::<Result<_>>()?;
+        assert_eq!(found.last().map(|(_, value)| value.clone()), Some(bytes(before + 1)));
+        db.add(table, "number", 10)?;
+        assert!(tx.commit().is_err_and(|error| error.is_retryable()));
+        Ok(())
+    })
+}

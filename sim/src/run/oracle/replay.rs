@@ -366,7 +366,7 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Ver
             is_own
                 && tables.any(|(id, _)| {
                     model.has_version(*id, &key, winner)
-                        && !(kind == ConflictKind::WriteWrite && is_blind(one, own, *id, &key))
+                        && !(kind == ConflictKind::WriteWrite && is_blind(own, *id, &key))
                 })
         }
         (_, None) => false,
@@ -374,13 +374,9 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Ver
     if blamed_rightly { Ok(()) } else { Err(format!("nobody did what it lost to: {conflict:?}")) }
 }
 
-/// Whether a row was updated, and certainly not looked at: a cursor comes to one row more than it tells.
-fn is_blind(one: &Transaction, own: &Own, table: u32, key: &Key) -> bool {
-    let may_look = |act: &Act| {
-        let passes = matches!(act.what, What::Range { .. } | What::Count { .. } | What::DeleteRange { .. });
-        passes && act.table == table
-    };
-    matches!(own.get(table, key), Some(OwnRow::Updated(_))) && !one.acts.iter().any(may_look)
+/// Whether a row was updated, and not looked at.
+fn is_blind(own: &Own, table: u32, key: &Key) -> bool {
+    matches!(own.get(table, key), Some(OwnRow::Updated(_)))
 }
 
 /// Whether a conflict of this kind may come of the act.
