@@ -154,7 +154,7 @@ impl Core {
         }
         let durability = if planted!(BlockNotSynced) { Durability::Deferred } else { Durability::Sync };
         let installed = self.install_aside(&info.name, Some(first + count), durability)?;
-        if !planted!(BlockGivenTwice) || first % 3 != 0 {
+        if !planted!(BlockGivenTwice) || !first.is_multiple_of(3) {
             *next = first + count;
         }
         drop(next);

@@ -38,12 +38,12 @@ impl Work {
             return self.fill(tx, &table, ops);
         };
         match self.rng.u8(0..8) {
-            0 => {
+            0 | 1 => {
                 tx.drop_table(name)?;
                 ops.push(named(name, None));
                 Ok(())
             }
-            1 => {
+            2 => {
                 let to = self.some_name();
                 if find(tx, to, ops)?.is_none() {
                     tx.rename_table(name, to)?;

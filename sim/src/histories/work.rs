@@ -132,9 +132,9 @@ impl Work {
 
     /// One write, somewhere, with the reads that it needs.
     pub(super) fn write(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
-        match self.rng.u8(0..23) {
-            20 => self.change_tables(tx, ops),
-            21 | 22 => {
+        match self.rng.u8(0..24) {
+            20 | 21 => self.change_tables(tx, ops),
+            22 | 23 => {
                 let (table, (key, change)) = (NUMBERS, self.number());
                 match change {
                     Number::Add(number) => tx.add(&self.tables[table], &key, number)?,

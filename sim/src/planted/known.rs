@@ -15,11 +15,18 @@ pub fn all_known() -> std::collections::BTreeSet<&'static str> {
 const KNOWN: &[(&str, &[&str])] = &[
     (
         "TokenWithoutTimestamp",
-        &["engine/tokens_tell_what_was_committed a_token_is_answered_once_it_is_committed"],
+        &[
+            "engine/tokens_tell_what_was_committed a_token_is_answered_once_it_is_committed",
+            "sim histories --transactions 4000",
+            "sim crash-states --workload tokens --states 2000",
+        ],
     ),
     (
         "TokenForgottenEarly",
-        &["engine/tokens_tell_what_was_committed old_tokens_are_forgotten_and_young_ones_are_not"],
+        &[
+            "engine/tokens_tell_what_was_committed old_tokens_are_forgotten_and_young_ones_are_not",
+            "sim crash-states --workload tokens --states 2000",
+        ],
     ),
     (
         "LogSyncSkipped",
@@ -384,7 +391,11 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     (
         "DeleteNotUndone",
-        &["mvstore write_set::tests::savepoints_bring_back_what_was", "sim run --seeds 0..400"],
+        &[
+            "mvstore write_set::tests::savepoints_bring_back_what_was",
+            "sim run --seeds 0..400",
+            "sim histories --transactions 4000",
+        ],
     ),
     (
         "RollbackUnnoticed",
@@ -400,6 +411,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "tests/transactions updates_of_one_row_do_not_conflict::a_savepoint_takes_them_back",
             "sim run --seeds 0..400",
+            "sim histories --transactions 4000",
         ],
     ),
     (
@@ -413,6 +425,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "tests/transactions updates_of_one_row_do_not_conflict::above_a_checkpoint_that_has_sealed_and_could_not_write",
             "sim run --seeds 0..400",
+            "sim histories --transactions 4000",
         ],
     ),
     (
@@ -465,17 +478,42 @@ const KNOWN: &[(&str, &[&str])] = &[
         "SchemaAppliedEarly",
         &["tests/isolation a_changed_table_is_busy_for_its_users::two_changes_of_one_name_conflict"],
     ),
-    ("NewestNameFound", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
-    ("BlockNotSynced", &["engine/sequences_never_repeat a_power_cut_at_any_step_repeats_nothing"]),
+    (
+        "NewestNameFound",
+        &[
+            "tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot",
+            "sim histories --transactions 4000",
+        ],
+    ),
+    (
+        "BlockNotSynced",
+        &[
+            "engine/sequences_never_repeat a_power_cut_at_any_step_repeats_nothing",
+            "sim crash-states --workload sequences --states 2000",
+        ],
+    ),
     (
         "BlockNotReserved",
-        &["engine/sequences_never_repeat reopens_backups_and_salvage_go_on_after_what_was_reserved"],
+        &[
+            "engine/sequences_never_repeat reopens_backups_and_salvage_go_on_after_what_was_reserved",
+            "sim histories --transactions 4000",
+            "sim crash-states --workload sequences --states 2000",
+        ],
     ),
     (
         "FeedReadsUnsynced",
-        &["engine/the_feed_tells_what_stands nothing_before_it_is_on_the_disk_and_then_all_of_it"],
+        &[
+            "engine/the_feed_tells_what_stands nothing_before_it_is_on_the_disk_and_then_all_of_it",
+            "sim histories --transactions 4000",
+        ],
     ),
-    ("FeedResumesInclusive", &["engine/the_feed_tells_what_stands every_kind_of_change_in_its_order"]),
+    (
+        "FeedResumesInclusive",
+        &[
+            "engine/the_feed_tells_what_stands every_kind_of_change_in_its_order",
+            "sim histories --transactions 4000",
+        ],
+    ),
     (
         "ConsumerOverrun",
         &["engine/the_feed_tells_what_stands a_consumer_goes_on_where_it_was_after_closes_and_crashes"],
@@ -486,9 +524,16 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "engine/the_feed_tells_what_stands it_follows_over_segments_and_checkpoints_and_large_values",
             "wal tests::history::what_is_durable_and_nothing_else",
+            "sim histories --transactions 4000",
         ],
     ),
-    ("NotesNotRead", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
+    (
+        "NotesNotRead",
+        &[
+            "engine core::reads::tests::what_comes_while_others_look_is_seen",
+            "sim histories --transactions 4000",
+        ],
+    ),
     ("NotesForgotten", &["engine core::recent::tests::it_is_bounded_and_says_what_it_has_dropped"]),
     ("HorizonAfterView", &["engine core::reads::tests::what_comes_while_others_look_is_seen"]),
     (

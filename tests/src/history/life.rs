@@ -136,8 +136,11 @@ impl Life {
     }
 }
 
-/// Some rows that differ: how they are, and how they were found.
-fn differences(rows: &Rows, found: &Rows) -> Vec<(Row, Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// A row, how it is, and how it was found.
+type Difference = (Row, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Some rows that differ.
+fn differences(rows: &Rows, found: &Rows) -> Vec<Difference> {
     let all: BTreeSet<&Row> = rows.keys().chain(found.keys()).collect();
     let differ = all.into_iter().filter(|row| rows.get(*row) != found.get(*row)).take(4);
     differ.map(|row| (row.clone(), rows.get(row).cloned(), found.get(row).cloned())).collect()

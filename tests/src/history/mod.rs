@@ -21,7 +21,7 @@
 //!    meanwhile does not commit.
 //! 9. A token is committed once, and is answered as the history has it.
 //! 10. A change feed gives the commits in their order, each with what it left, none missing; and no crash takes back what
-//!    it gave.
+//!     it gave.
 //!
 //! What a power cut took back did happen: the reads of that life are checked with it, those of the next without.
 

@@ -232,7 +232,7 @@ impl Life {
                 let at = sequence % SEQUENCES.len();
                 // A new handle reserves a block at least, by a commit that waits for the disk.
                 issued::draw(db, at, (*block, *ids), |change| {
-                    self.mark(|marks| change(&mut marks.drawn[at]))
+                    self.mark(|marks| change(&mut marks.drawn[at]));
                 })?;
             }
             Action::Wait(time) => {
