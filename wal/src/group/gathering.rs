@@ -25,7 +25,7 @@ const LONGEST_REST: u32 = 63;
 pub(super) struct Gathering {
     /// Threads that are still to come until one leads; with 0 and 1 whoever comes leads.
     awaited: usize,
-    /// How many they were when last looked at by the one that keeps watch.
+    /// How many they were when the one that keeps watch began to, or last looked.
     missing: usize,
     watch: Duration,
     /// Turns that begin at once from now on.
@@ -43,7 +43,7 @@ impl Gathering {
         }
         self.watch = took.clamp(SHORTEST_WATCH, LONGEST_WATCH);
         if self.rest == 0 {
-            (self.awaited, self.missing) = (threads, threads);
+            (self.awaited, self.missing) = (threads, threads - 1);
         } else {
             self.rest -= 1;
         }
@@ -94,7 +94,7 @@ impl Gathering {
 impl Gathering {
     /// For tests of the queue: the next turn is for so many, who are awaited for so long.
     pub(super) const fn await_for(&mut self, threads: usize, watch: Duration) {
-        (self.awaited, self.missing, self.watch) = (threads, threads, watch);
+        (self.awaited, self.missing, self.watch) = (threads, threads - 1, watch);
     }
 }
 
@@ -139,12 +139,12 @@ mod tests {
     fn a_watch_goes_on_while_they_keep_coming() {
         let mut gathering = Gathering::default();
         gathering.expect(16, TOOK);
-        for came in [4, 3, 3] {
+        for came in [5, 3, 3] {
             assert!((0..came).all(|_| !gathering.come()));
             assert!(gathering.goes_on());
         }
         assert!(!gathering.come());
-        assert!(!gathering.goes_on(), "one of six");
+        assert!(!gathering.goes_on(), "one of five");
         assert!(gathering.come(), "nobody is awaited any more");
     }
 
