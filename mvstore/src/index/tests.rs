@@ -9,12 +9,18 @@ const T: TableId = TableId(1);
 
 fn insert<'i>(index: &'i RowIndex, table: TableId, key: &[u8]) -> &'i Row {
     let key = RowKey::new(table, key);
-    index.get_or_insert(&key, key.hash())
+    let row = index.get_or_insert(&key, key.hash());
+    assert!(ptr::eq(row, index.search_or_insert(&key, key.hash())), "what is remembered is what is there");
+    row
 }
 
 fn get<'i>(index: &'i RowIndex, table: TableId, key: &[u8]) -> Option<&'i Row> {
     let probe = Probe::new(table, key);
-    index.get(&probe, probe.hash())
+    let remembered = index.get(&probe, probe.hash());
+    let searched = index.search_row(&probe, probe.hash());
+    // It may have come between the two.
+    assert!(remembered.is_none() || remembered.map(ptr::from_ref) == searched.map(ptr::from_ref));
+    searched
 }
 
 /// Orders of keys in which blocks fill and split in different ways.
@@ -51,6 +57,33 @@ fn it_holds_what_was_put_in_whatever_the_order() {
             assert!(get(&index, TableId(2), key).is_none());
         }
     }
+}
+
+#[test]
+fn a_thread_remembers_rows_by_their_index() {
+    let key = |number: u64| RowKey::new(T, &number.to_be_bytes());
+    let remembered = |index: &RowIndex, number| {
+        let key = key(number);
+        index.recent(key.borrow(), key.hash()).map(|row| ptr::from_ref(row).addr())
+    };
+    let (one, other) = (RowIndex::new(), RowIndex::new());
+    let mine = ptr::from_ref(insert(&one, T, &1_u64.to_be_bytes())).addr();
+    assert_eq!((remembered(&one, 1), remembered(&other, 1), remembered(&one, 2)), (Some(mine), None, None));
+    let others = ptr::from_ref(insert(&other, T, &1_u64.to_be_bytes())).addr();
+    assert_eq!((remembered(&one, 1), remembered(&other, 1)), (None, Some(others)), "one place for both");
+    assert!(get(&one, T, &1_u64.to_be_bytes()).is_some_and(|row| ptr::from_ref(row).addr() == mine));
+    assert_eq!(remembered(&one, 1), Some(mine), "a read remembers, too");
+    drop(one);
+    // Its memory may be used again, its number never.
+    let next = RowIndex::new();
+    assert_eq!(remembered(&next, 1), None);
+    assert!(get(&next, T, &1_u64.to_be_bytes()).is_none());
+    let rows = if cfg!(miri) { 300 } else { 5_000_u64 };
+    for number in 0..rows {
+        insert(&next, T, &number.to_be_bytes());
+    }
+    let known = (0..rows).filter(|number| remembered(&next, *number).is_some()).count();
+    assert!((64..=256).contains(&known), "{known}");
 }
 
 #[test]

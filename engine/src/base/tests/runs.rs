@@ -56,3 +56,47 @@ fn a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf() {
     }
     assert!(most > 5 && fenced > 100, "{most} {fenced}");
 }
+
+/// Suffixes of every length up to well beyond what is copied at once, and empty values and long ones among them.
+#[test]
+fn quick_steps_and_others_come_to_the_same_rows() {
+    let file = TestFile::new();
+    let (store, base) = create(&file, 1024, 1 << 16);
+    let key = |n: u32| [&n.to_be_bytes()[..], &vec![n as u8; (n * 7 % 45) as usize]].concat();
+    let value = |n: u32| vec![n as u8; if n.is_multiple_of(17) { 3000 } else { (n % 9) as usize }];
+    let rows: Changes = (0..ROWS).map(|n| ((TREE, key(n)), Some(value(n)))).collect();
+    let base = fold(&store, &base, &rows, &[]).unwrap();
+    let mut cursor = BaseCursor::new(Arc::clone(&store), base, TREE);
+    let (mut quick, mut in_run, mut others) = (0, 0, 0);
+    for direction in [BaseDirection::Forward, BaseDirection::Backward] {
+        let mut seen = 0..ROWS;
+        let mut found = match direction {
+            BaseDirection::Forward => cursor.first().unwrap(),
+            BaseDirection::Backward => cursor.last().unwrap(),
+        };
+        while found {
+            let n = match direction {
+                BaseDirection::Forward => seen.next(),
+                BaseDirection::Backward => seen.next_back(),
+            };
+            let n = n.unwrap();
+            assert_eq!((cursor.key(), cursor.value().unwrap()), (&*key(n), &*value(n)));
+            let short = (!n.is_multiple_of(17)).then(|| (key(n), value(n)));
+            assert_eq!(cursor.short_row().map(|(key, value)| (key.to_vec(), value.to_vec())), short);
+            if cursor.step_quickly(direction) {
+                quick += 1;
+            } else if cursor.step_in_run(direction) {
+                in_run += 1;
+            } else {
+                others += 1;
+                found = match direction {
+                    BaseDirection::Forward => cursor.next().unwrap(),
+                    BaseDirection::Backward => cursor.prev().unwrap(),
+                };
+                cursor.set_run(None, direction);
+            }
+        }
+        assert!(seen.is_empty(), "{seen:?} were passed over");
+    }
+    assert!(quick > 50 && in_run > 50 && others > 4, "{quick} {in_run} {others}");
+}
