@@ -53,7 +53,7 @@ fn keys(set: ChangeSet) -> (Timestamp, Vec<u8>) {
 }
 
 fn put(db: &Database, table: &Table, key: u8, bytes: usize, notes: &Notes<(Timestamp, u8)>) {
-    let durability = if key % 2 == 0 { Sync } else { Deferred };
+    let durability = if key.is_multiple_of(2) { Sync } else { Deferred };
     let committed = db.transact(stubborn(durability), |tx| tx.put(table, [key], vec![key; bytes])).unwrap();
     notes.note((committed.commit.timestamp, key));
 }
@@ -194,7 +194,7 @@ fn a_failed_sync_is_told_after_what_stands() {
         join([0, 2].map(|key: u8| {
             spawn(&db, &table, move |db, table| {
                 for key in [key, key + 1] {
-                    let durability = if key % 2 == 0 { Sync } else { Deferred };
+                    let durability = if key.is_multiple_of(2) { Sync } else { Deferred };
                     _ = try_add(db, table, &[key], durability);
                 }
             })
