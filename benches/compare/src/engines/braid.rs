@@ -100,7 +100,7 @@ async fn write(db: Database, table: Table, mut writer: tasks::Writer) -> Result<
         loop {
             writer.attempt();
             let mut tx = db.begin_concurrent()?;
-            tx.put(&table, &row.key, &row.value)?;
+            tx.put(&table, row.key, row.value)?;
             match tx.commit_async().await.map_err(lost) {
                 Err(Failure::Conflict) => tokio::task::yield_now().await,
                 other => break other.map(drop)?,
