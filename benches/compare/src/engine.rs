@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::rows::Rows;
+use crate::tasks;
 
 /// Why an operation ended.
 #[derive(Debug)]
@@ -86,6 +87,12 @@ pub(crate) trait Engine: Send + Sync {
     /// What one thread works with.
     fn session(&self) -> Result<Box<dyn Session + '_>>;
 
+    /// Has each writer commit its rows, one in a transaction and one after the other, as a [task](tasks) by the asynchronous
+    /// interface of the engine. `None`: it has none, and wants a thread for each.
+    fn write_in_tasks(&self, _writers: Vec<tasks::Writer>) -> Option<Result<Vec<tasks::Writer>>> {
+        None
+    }
+
     /// Writes all rows into the empty table in the fastest way that the engine has for it, and makes them durable.
     fn load(&self, rows: &dyn Rows) -> Result<()>;
 
@@ -141,7 +148,7 @@ pub(crate) trait Writer: Reader {
 }
 
 /// Waits a little longer after each loss, and never as long as the other losers: full jitter up to a millisecond.
-fn back_off(attempt: u64) {
+pub(crate) fn back_off(attempt: u64) {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let most = 1000_u64.min(1 << attempt.min(10));
     let micros = RandomState::new().build_hasher().finish() % most;

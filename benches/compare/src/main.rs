@@ -14,6 +14,7 @@ mod raw;
 mod report;
 mod rows;
 mod runner;
+mod tasks;
 mod workloads;
 
 use std::path::PathBuf;

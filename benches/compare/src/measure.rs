@@ -28,6 +28,13 @@ impl Repeated {
         self.operations as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// Adds one that took so long.
+    pub(crate) fn record(&mut self, latency: Duration) -> Result<()> {
+        self.latencies.saturating_record(u64::try_from(latency.as_nanos())?);
+        self.operations += 1;
+        Ok(())
+    }
+
     /// Adds what was done after this.
     pub(crate) fn then(&mut self, later: &Self) -> Result<()> {
         self.operations += later.operations;
@@ -71,6 +78,20 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    /// Of what each did, and when it began.
+    pub(crate) fn of(ended: impl IntoIterator<Item = (Tally, Repeated, Instant)>) -> Result<Self> {
+        let (mut hands, mut all) = (Vec::new(), Repeated::none()?);
+        let mut span: Option<(Instant, Instant)> = None;
+        for (tally, repeated, began) in ended {
+            let last = began + repeated.elapsed;
+            span = Some(span.map_or((began, last), |(from, to)| (from.min(began), to.max(last))));
+            all.then(&repeated)?;
+            hands.push((tally, repeated));
+        }
+        all.elapsed = span.map_or(Duration::ZERO, |(from, to)| to - from);
+        Ok(Self { hands, all })
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.hands.iter().map(|(tally, _)| tally.rows).sum()
     }
@@ -127,20 +148,10 @@ where
         // A worker that failed ends early; its error comes with the join.
         std::thread::sleep(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
-        let (mut hands, mut all) = (Vec::new(), Repeated::none()?);
-        let mut span: Option<(Instant, Instant)> = None;
         // Every worker is joined before the first error is told: the scope would wait for them anyway.
         let ended: Vec<Result<_>> =
             workers.into_iter().map(|worker| worker.join().map_err(|_| "a worker panicked")?).collect();
-        for end in ended {
-            let (tally, repeated, began) = end?;
-            let last = began + repeated.elapsed;
-            span = Some(span.map_or((began, last), |(from, to)| (from.min(began), to.max(last))));
-            all.then(&repeated)?;
-            hands.push((tally, repeated));
-        }
-        all.elapsed = span.map_or(Duration::ZERO, |(from, to)| to - from);
-        Ok(Crew { hands, all })
+        Crew::of(ended.into_iter().collect::<Result<Vec<_>>>()?)
     })
 }
 
@@ -165,8 +176,7 @@ fn repeat(mut operation: impl FnMut(u64) -> Result<bool>) -> Result<Repeated> {
     let mut last = began;
     while operation(all.operations)? {
         let now = Instant::now();
-        all.latencies.saturating_record(u64::try_from((now - last).as_nanos())?);
-        all.operations += 1;
+        all.record(now - last)?;
         last = now;
     }
     all.elapsed = last - began;

@@ -7,6 +7,7 @@ use braid::{Database, JournalMode, Options, RetryPolicy, Snapshot, Table, Transa
 
 use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
 use crate::rows::Rows;
+use crate::tasks;
 
 pub(super) const KIND: Kind = Kind {
     name: "braid",
@@ -17,7 +18,8 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("Durability::Sync"),
         deferred: "Durability::Deferred, synced in the background every 100 ms",
         deferred_survives_kill: true,
-        notes: "a quarter of the memory is for the row store; loads past the log (Database::load_table)",
+        notes: "a quarter of the memory is for the row store; loads past the log (Database::load_table); \
+                tasks commit by commit_async",
     },
     open,
 };
@@ -56,6 +58,14 @@ impl Engine for Braid {
         Ok(Box::new(Handle { db: &self.db, table }))
     }
 
+    fn write_in_tasks(&self, writers: Vec<tasks::Writer>) -> Option<Result<Vec<tasks::Writer>>> {
+        let table = match self.db.table(TABLE) {
+            Ok(table) => table,
+            Err(error) => return Some(Err(error.into())),
+        };
+        Some(tasks::run(writers, |writer| write(self.db.clone(), table.clone(), writer)))
+    }
+
     fn load(&self, rows: &dyn Rows) -> Result<()> {
         // The table is empty: the loaded one takes its place.
         let mut table = lock(&self.table);
@@ -82,6 +92,22 @@ impl Engine for Braid {
     fn close(self: Box<Self>) -> Result<()> {
         Ok(self.db.close()?)
     }
+}
+
+/// A task.
+async fn write(db: Database, table: Table, mut writer: tasks::Writer) -> Result<tasks::Writer> {
+    while let Some(row) = writer.next()? {
+        loop {
+            writer.attempt();
+            let mut tx = db.begin_concurrent()?;
+            tx.put(&table, row.key, row.value)?;
+            match tx.commit_async().await.map_err(lost) {
+                Err(Failure::Conflict) => tokio::task::yield_now().await,
+                other => break other.map(drop)?,
+            }
+        }
+    }
+    Ok(writer)
 }
 
 struct Handle<'a> {

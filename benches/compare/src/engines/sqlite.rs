@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode};
 
-use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
+use crate::engine::{
+    Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer, back_off,
+};
 use crate::rows::{Rows, id_of, key};
 
 pub(super) const KIND: Kind = Kind {
@@ -20,8 +21,8 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("WAL, synchronous=FULL"),
         deferred: "WAL, synchronous=NORMAL: syncs at checkpoints",
         deferred_survives_kill: true,
-        notes: "INTEGER PRIMARY KEY; cached statements; BEGIN IMMEDIATE with a busy handler that waits \
-                100 µs, since the built-in one's 1 to 100 ms leave the lock idle. Half of the cache is mapped \
+        notes: "INTEGER PRIMARY KEY; cached statements; BEGIN IMMEDIATE with a busy handler that waits as the \
+                harness does after a conflict, since the built-in one's 1 to 100 ms leave the lock idle. Half of the cache is mapped \
                 (mmap_size), half is shared out to the connections.",
     },
     open,
@@ -32,9 +33,8 @@ const SCAN: &str = "SELECT id, value FROM rows WHERE id >= ?1 ORDER BY id LIMIT 
 const PUT: &str = "INSERT OR REPLACE INTO rows (id, value) VALUES (?1, ?2)";
 const DELETE: &str = "DELETE FROM rows WHERE id = ?1";
 
-/// How long a writer waits before it asks again whether it is its turn, and how often until that counts as a conflict.
-const BUSY_WAIT: Duration = Duration::from_micros(100);
-const BUSY_WAITS: i32 = 600_000;
+/// How often a writer asks whether it is its turn, until that counts as a conflict: for a minute.
+const BUSY_WAITS: i32 = 120_000;
 
 struct Sqlite {
     path: PathBuf,
@@ -53,7 +53,7 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
 fn connect(path: &Path, settings: Settings) -> Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_handler(Some(|waits| {
-        std::thread::sleep(BUSY_WAIT);
+        back_off(u64::try_from(waits).unwrap_or_default() + 1);
         waits < BUSY_WAITS
     }))?;
     let synchronous = match settings.durability {

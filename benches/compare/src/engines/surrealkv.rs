@@ -7,6 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
 use crate::rows::{Rows, batches};
+use crate::tasks;
 
 pub(super) const KIND: Kind = Kind {
     name: "surrealkv",
@@ -19,7 +20,8 @@ pub(super) const KIND: Kind = Kind {
         deferred_survives_kill: true,
         notes: "with_wal_preallocation, which makes its syncs cheaper; commits are awaited on the session's \
                 thread, and its commit, flush and compaction tasks run on a tokio runtime of their own, so a \
-                commit is two thread switches; loads by write-only transactions; it has no cursor without an \
+                commit is two thread switches; tasks await their commits on an executor beside that one; \
+                loads by write-only transactions; it has no cursor without an \
                 allocation of its bounds, and get copies the value",
     },
     open,
@@ -65,6 +67,10 @@ impl Engine for Surreal {
         Ok(Box::new(Handle { engine: self }))
     }
 
+    fn write_in_tasks(&self, writers: Vec<tasks::Writer>) -> Option<Result<Vec<tasks::Writer>>> {
+        Some(tasks::run(writers, |writer| write(self.tree.clone(), self.durability, writer)))
+    }
+
     fn load(&self, rows: &dyn Rows) -> Result<()> {
         for batch in batches(rows, LOAD_BATCH) {
             let mut tx = self.tree.begin_with_mode(Mode::WriteOnly)?;
@@ -97,6 +103,26 @@ fn lost(error: Error) -> Failure {
         Error::TransactionWriteConflict | Error::TransactionRetry => Failure::Conflict,
         other => other.into(),
     }
+}
+
+/// A task.
+async fn write(
+    tree: Tree,
+    durability: surrealkv::Durability,
+    mut writer: tasks::Writer,
+) -> Result<tasks::Writer> {
+    while let Some(row) = writer.next()? {
+        loop {
+            writer.attempt();
+            let mut tx = tree.begin()?.with_durability(durability);
+            tx.set(&row.key[..], &row.value[..])?;
+            match tx.commit().await.map_err(lost) {
+                Err(Failure::Conflict) => tokio::task::yield_now().await,
+                other => break other?,
+            }
+        }
+    }
+    Ok(writer)
 }
 
 struct Handle<'a> {

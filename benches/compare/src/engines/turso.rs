@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use turso::{Connection, Database, Error, Statement, Value};
 use super::ids::{first_id, id, key_of};
 use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
 use crate::rows::{Rows, batches};
+use crate::tasks;
 
 pub(super) const KIND: Kind = Kind {
     name: "turso",
@@ -25,7 +26,8 @@ pub(super) const KIND: Kind = Kind {
         deferred_survives_kill: true,
         notes: "integer primary key, prepared statements; group commit is on by default; busy_timeout of 30 s as in its \
                 throughput benchmark; a page cache for each connection, of an equal share; conflicts are \
-                retried with the harness's pauses, not at once as its example does",
+                retried with the harness's pauses, not at once as its example does; tasks await its asynchronous \
+                interface, which reads, writes and syncs inside the poll and blocks the executor's thread meanwhile",
     },
     open,
 };
@@ -67,11 +69,11 @@ fn connect(db: &Database, synchronous: &str, cache_kib: usize) -> Result<Connect
     Ok(connection)
 }
 
-impl Engine for Turso {
-    fn session(&self) -> Result<Box<dyn Session + '_>> {
+impl Turso {
+    fn handle(&self) -> Result<Handle> {
         let connection = connect(&self.db, self.synchronous, self.cache_kib)?;
         let prepare = |sql| wait(connection.prepare(sql));
-        Ok(Box::new(Handle {
+        Ok(Handle {
             begin_read: prepare("BEGIN")?,
             begin_write: prepare("BEGIN CONCURRENT")?,
             commit: prepare("COMMIT")?,
@@ -81,6 +83,25 @@ impl Engine for Turso {
             put: prepare("INSERT OR REPLACE INTO data (id, value) VALUES (?1, ?2)")?,
             delete: prepare("DELETE FROM data WHERE id = ?1")?,
             connection,
+        })
+    }
+}
+
+impl Engine for Turso {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(self.handle()?))
+    }
+
+    fn write_in_tasks(&self, writers: Vec<tasks::Writer>) -> Option<Result<Vec<tasks::Writer>>> {
+        // Each with a connection of its own, as a thread has.
+        let handles: Result<Vec<_>> = writers.iter().map(|_| self.handle()).collect();
+        let handles = match handles {
+            Ok(handles) => Mutex::new(handles),
+            Err(error) => return Some(Err(error)),
+        };
+        Some(tasks::run(writers, |writer| {
+            let handle = handles.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            async { write_in_task(handle.ok_or("a connection for each writer")?, writer).await }
         }))
     }
 
@@ -132,7 +153,33 @@ struct Handle {
     delete: Statement,
 }
 
+/// A task. A poll that wants input or output does it itself, and blocks its thread meanwhile.
+async fn write_in_task(mut handle: Handle, mut writer: tasks::Writer) -> Result<tasks::Writer> {
+    while let Some(row) = writer.next()? {
+        loop {
+            writer.attempt();
+            match handle.write_row(&row).await {
+                Err(Failure::Conflict) => {
+                    if !handle.connection.is_autocommit()? {
+                        handle.rollback.execute(()).await?;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                other => break other?,
+            }
+        }
+    }
+    Ok(writer)
+}
+
 impl Handle {
+    async fn write_row(&mut self, row: &tasks::Row) -> Result<()> {
+        self.begin_write.execute(()).await.map_err(lost)?;
+        self.put.execute((id(&row.key)?, row.value.to_vec())).await.map_err(lost)?;
+        self.commit.execute(()).await.map_err(lost)?;
+        Ok(())
+    }
+
     /// Ends a transaction of which nothing shall be left.
     fn abandon(&mut self) -> Result<()> {
         // Some conflicts have rolled it back already.

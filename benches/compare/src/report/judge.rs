@@ -140,6 +140,20 @@ fn measure(
     let threads = cell.threads as f64;
     match against {
         Against::BestRival => best(&|_| true),
+        Against::BestRivalIn(names) => {
+            let cells = summary.cells().filter(|cell| names.contains(&cell.name.as_str()));
+            let bests = cells.filter_map(|cell| {
+                let line = cell.primaries().next()?;
+                Some((line.best(|figure| figure.engine != OURS)?, cell))
+            });
+            let value = |figure: &Figure| figure.spread.median;
+            let by_value = |a: &(&Figure, _), b: &(&Figure, _)| value(a.0).total_cmp(&value(b.0));
+            let (figure, cell) =
+                if line.better == Better::Less { bests.min_by(by_value) } else { bests.max_by(by_value) }?;
+            let shown = format::value(value(figure), &line.unit);
+            let shown = format!("{} {shown} in {}", summary.name(figure.engine), cell.name);
+            Some(Measure { shown, ..of_figure(figure, 1.0) })
+        }
         Against::BestOf(names) => {
             let measure = best(&|name| names.contains(&name))?;
             let there = |name: &&str| line.figures.iter().any(|figure| summary.name(figure.engine) == *name);

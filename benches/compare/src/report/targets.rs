@@ -23,6 +23,8 @@ pub(super) enum Metric {
 pub(super) enum Against {
     /// Of all others.
     BestRival,
+    /// Of all others in any of these cells, which do the same work in different ways.
+    BestRivalIn(&'static [&'static str]),
     /// The best of these.
     BestOf(&'static [&'static str]),
     /// In the unit of the metric.
@@ -63,6 +65,20 @@ pub(super) const TARGETS: &[Target] = &[
         &["commits-durable-32", "commits-durable-64"],
         Metric::Primary,
         Against::BestRival,
+        2.0,
+    ),
+    target(
+        "1.5 × the best rival, by threads or by tasks",
+        &["commits-durable-tasks-8"],
+        Metric::Primary,
+        Against::BestRivalIn(&["commits-durable-8", "commits-durable-tasks-8"]),
+        1.5,
+    ),
+    target(
+        "2 × the best rival, by threads or by tasks",
+        &["commits-durable-tasks-64"],
+        Metric::Primary,
+        Against::BestRivalIn(&["commits-durable-64", "commits-durable-tasks-64"]),
         2.0,
     ),
     target(

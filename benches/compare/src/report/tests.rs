@@ -188,6 +188,7 @@ fn targets_are_judged_by_the_ratio() {
     let judged = |against, wanted| verdict(&all, against, wanted);
     assert_eq!(judged(Against::BestRival, 1.5), Outcome::Met { ratio: 1.5 });
     assert_eq!(judged(Against::BestRival, 2.0), Outcome::Missed { ratio: 1.5 });
+    assert_eq!(judged(Against::BestRivalIn(&["d-8", "c-8"]), 1.5), Outcome::Met { ratio: 1.5 });
     assert_eq!(judged(Against::BestOf(&["redb", "surrealkv"]), 2.0), Outcome::Met { ratio: 3.0 });
     assert_eq!(judged(Against::Number(600.0), 1.0), Outcome::Missed { ratio: 0.5 });
     assert_eq!(judged(Against::PerThread(10.0), 1.0), Outcome::Met { ratio: 3.75 });
@@ -196,6 +197,7 @@ fn targets_are_judged_by_the_ratio() {
     assert_eq!(judged(Against::OursIn("c-8", 2.0), 1.0), Outcome::Missed { ratio: 0.5 });
     assert_eq!(judged(Against::Cores { rows: 100.0, micros: 1e6 }, 1.0), Outcome::Met { ratio: 1.5 });
     let nothing = Outcome::NotMeasured("nothing to hold it against");
+    assert_eq!(judged(Against::BestRivalIn(&["d-8"]), 1.0), nothing);
     assert_eq!(judged(Against::BestOf(&["fjall"]), 1.0), nothing);
     assert_eq!(judged(Against::OursIn("d-8", 1.0), 1.0), nothing);
     let without_us = verdict(&[(1, "lmdb", 1.0, false)], Against::BestRival, 1.0);

@@ -11,6 +11,8 @@ use crate::rows::{Order, number_of, round_of};
 
 /// Repetitions of one thread that [`own_number`] keeps apart.
 const OWN_BITS: u32 = 25;
+/// Those that [`number_of_many`] does, for up to 1,023 writers.
+const MANY_BITS: u32 = 22;
 
 /// The round that a thread's repetition writes; 0 is that of rows as they were loaded.
 pub(super) fn round(thread: u64, repetition: u64) -> u64 {
@@ -19,9 +21,18 @@ pub(super) fn round(thread: u64, repetition: u64) -> u64 {
 
 /// The number of a new row that no other thread and no other repetition writes, above those of loaded rows.
 pub(super) fn own_number(thread: u64, repetition: u64) -> Result<u64> {
-    let number = (thread + 1) << OWN_BITS | repetition;
+    number_of_bits(OWN_BITS, thread, repetition)
+}
+
+/// The same for more writers, each with fewer rows.
+pub(super) fn number_of_many(writer: u64, repetition: u64) -> Result<u64> {
+    number_of_bits(MANY_BITS, writer, repetition)
+}
+
+fn number_of_bits(bits: u32, thread: u64, repetition: u64) -> Result<u64> {
+    let number = (thread + 1) << bits | repetition;
     // Ids are of the low 32 bits.
-    if repetition >> OWN_BITS == 0 && number >> 32 == 0 {
+    if repetition >> bits == 0 && number >> 32 == 0 {
         Ok(number)
     } else {
         Err("there are no more new rows; run it for less time, or with fewer threads".into())
@@ -80,6 +91,7 @@ mod tests {
         assert!(own_number(0, most + 1).is_err());
         assert!(own_number(126, most).is_ok());
         assert!(own_number(127, 0).is_err());
+        assert!(number_of_many(1022, 1).is_ok() && number_of_many(1023, 1).is_err());
     }
 
     #[test]

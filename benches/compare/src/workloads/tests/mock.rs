@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::{Engine, Facts, Kind, Reader, Result, Session, Settings, Writer};
 use crate::rows::Rows;
+use crate::tasks;
 
 /// What is wrong with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,28 @@ impl Memory {
 impl Engine for Memory {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(Handle(self)))
+    }
+
+    /// In turns, on one thread.
+    fn write_in_tasks(&self, mut writers: Vec<tasks::Writer>) -> Option<Result<Vec<tasks::Writer>>> {
+        let mut round = || {
+            let mut wrote = false;
+            for writer in &mut writers {
+                if let Some(row) = writer.next()? {
+                    writer.attempt();
+                    Handle(self).write(&mut |tx| tx.put(&row.key, &row.value))?;
+                    wrote = true;
+                }
+            }
+            Ok(wrote)
+        };
+        loop {
+            match round() {
+                Ok(true) => {}
+                Ok(false) => return Some(Ok(writers)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 
     fn load(&self, rows: &dyn Rows) -> Result<()> {

@@ -135,6 +135,8 @@ const READING: &[&str] = &[
 const WRITING: &[&str] = &[
     "commits-deferred-2",
     "commits-durable-8",
+    "commits-durable-tasks-8",
+    "commits-durable-tasks-512",
     "inserts-computing-0us-4",
     "bank-cold-durable-2",
     "ycsb-a-8",
