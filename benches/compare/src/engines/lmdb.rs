@@ -17,10 +17,12 @@ pub(super) const KIND: Kind = Kind {
         writers: "one",
         isolation: "serializable",
         durable: Some("default: data synced, then the meta page"),
-        deferred: "NO_SYNC and WRITE_MAP",
+        deferred: "NO_SYNC",
         deferred_survives_kill: true,
-        notes: "The cache is the page cache of the system, without a bound. A power cut may damage a database with \
-                NO_SYNC. WRITE_MAP makes deferred commits three times as fast and the file as long as its map. Rows in the unnamed table; ascending loads append.",
+        notes: "The cache is the page cache of the system, without a bound. With NO_SYNC a power cut leaves \
+                a whole database only where the file system keeps the order of writes, and with WRITE_MAP nowhere: it \
+                is not set, though it makes deferred commits three times as fast. Rows in the unnamed table; ascending \
+                loads append.",
     },
     open,
 };
@@ -42,11 +44,9 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     options.map_size(MAP_BYTES).max_readers(u32::try_from(settings.threads)? + 16);
     let flags = match settings.durability {
         Durability::Durable => EnvFlags::NO_MEM_INIT,
-        // Commits are stored through the map, which the system keeps when the process dies.
-        Durability::Deferred => EnvFlags::NO_MEM_INIT | EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP,
+        Durability::Deferred => EnvFlags::NO_MEM_INIT | EnvFlags::NO_SYNC,
     };
-    // SAFETY: NO_SYNC gives up what a power cut leaves, as asked for; WRITE_MAP lets stray stores of this process into the
-    // file, of which safe Rust has none; NO_MEM_INIT leaves old memory in unused parts of
+    // SAFETY: NO_SYNC gives up what a power cut leaves, as asked for; NO_MEM_INIT leaves old memory in unused parts of
     // pages, which are not read.
     unsafe { options.flags(flags) };
     // SAFETY: the directory is this engine's alone, and nothing but it touches the files in it while they are mapped.
