@@ -1,5 +1,6 @@
 //! Syncs and writes that fail.
 
+use std::io;
 use std::sync::Arc;
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
@@ -136,7 +137,7 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
                 4
             }
             Err(AppendError::Io(error)) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
                 assert_eq!(records.len(), 3, "nothing of it is there");
                 append(&mut appender, 3, &payload(3)).unwrap();
@@ -158,6 +159,26 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
     }
 }
 
+/// Whichever of its writes it is that finds the disk, or the user's share of it, full.
+#[test]
+fn a_write_without_room_takes_the_record_back() {
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+        for nth in 1.. {
+            let fs = CrashFileSystem::new().under_faults();
+            let (log, mut appender) = filled(&fs, plain(), 3, |_| true);
+            fs.faults().inject(Fault::on(Operation::Write).kind(kind).nth(nth));
+            let outcome = append(&mut appender, 3, &payload(3));
+            if fs.faults().fired() == 0 {
+                assert!(nth > 2, "a record takes two writes");
+                break;
+            }
+            assert!(matches!(outcome, Err(LogError::Append(AppendError::Io(_)))), "write {nth}: {outcome:?}");
+            assert!(!log.is_poisoned());
+            append(&mut appender, 3, &payload(3)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_segment_that_cannot_be_made_leaves_nothing() {
     let fs = CrashFileSystem::new().under_faults();
@@ -168,7 +189,7 @@ fn a_segment_that_cannot_be_made_leaves_nothing() {
         fs.faults().set_quota(Some(used + quota));
         let refused = log.prepare(0).unwrap_err();
         let LogError::Io { source, .. } = refused else { panic!("{refused}") };
-        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(paths(&fs), before);
         assert_eq!(fs.faults().bytes_used(), used);
     }

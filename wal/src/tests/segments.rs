@@ -1,11 +1,13 @@
 //! Round trips, rotation, reuse, sizes.
 
+use std::io;
 use std::sync::Arc;
 
-use braid_vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
 
 use super::helpers::*;
+use crate::segment::{HeaderState, SegmentHeader};
 use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
 
 #[test]
@@ -267,6 +269,35 @@ fn a_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
     assert!(matches!(Log::remove(&fs, dir()), Err(LogError::Io { action: "list", .. })));
     let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(refused, RecoveryError::Io { action: "list", .. }), "{refused}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_told() {
+    let fs = CrashFileSystem::new().under_faults();
+    fs.faults().inject(Fault::on(Operation::CreateDir).kind(io::ErrorKind::PermissionDenied));
+    let refused = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap_err();
+    assert!(matches!(refused, LogError::Io { action: "create", .. }), "{refused}");
+}
+
+/// A file that is shorter than its header says was cut off.
+#[test]
+fn a_segment_says_how_long_it_is_whatever_recovery_put_into_it() {
+    for bytes in [0, 5_000, 100_000] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = filled(&fs, small(), 3, |_| true);
+        append(&mut appender, 3, &vec![7; bytes]).unwrap();
+        let start = log.durable();
+        drop((log, appender));
+        let (_, recovered) = scan(&fs, start, start).unwrap();
+        drop(recovered.into_log(&env(&fs, 2), small()).unwrap());
+        for path in paths(&fs) {
+            let file = read(&fs, &path);
+            let HeaderState::Valid(header) = SegmentHeader::decode(file.first_chunk().unwrap()) else {
+                continue;
+            };
+            assert_eq!(header.bytes, file.len() as u64, "{} after {bytes} bytes", path.display());
+        }
+    }
 }
 
 #[test]
