@@ -326,6 +326,29 @@ fn every_snapshot_reads_its_own_moment() {
 }
 
 #[test]
+fn those_with_a_lease_are_visited_until_they_are_revoked() {
+    let source = Source::new(5, 8);
+    let registry = SnapshotRegistry::new(10);
+    let plain = registry.begin(ReadOnly, &source, 70).unwrap();
+    let [young, old] =
+        [90, 80].map(|at| registry.lease(registry.begin(ReadOnly, &source, at).unwrap(), Some(at + 1)));
+    assert_eq!(registry.started_at(&plain), 70);
+    assert_eq!((registry.leased_started_at(&young), registry.leased_started_at(&old)), (90, 80));
+    let visited = || {
+        let mut visited = Vec::new();
+        registry.for_each_lease(|info, lease| visited.push((info.started_at, lease.max_age())));
+        visited.sort_unstable();
+        visited
+    };
+    assert_eq!(visited(), [(80, Some(81)), (90, Some(91))]);
+    drop(registry.revoke(old.lease(), Revoked::TooOld { age: 82, limit: 81 }));
+    assert_eq!(visited(), [(90, Some(91))]);
+    drop((registry.end_leased(old, &source), registry.end_leased(young, &source)));
+    assert!(visited().is_empty());
+    drop(registry.end(plain, &source));
+}
+
+#[test]
 fn a_revoked_snapshot_counts_for_nothing_and_ends_like_any_other() {
     let source = Source::new(5, 8);
     let registry = SnapshotRegistry::new(10);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
@@ -397,6 +398,42 @@ fn one_sync_serves_many_threads() {
     let after = fs.crash(CrashChoice::KeepNone);
     let (records, _) = scan(&after, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 800, "every acknowledged record is on the disk");
+}
+
+#[test]
+fn futures_wait_for_a_sync_that_the_server_makes() {
+    #[derive(Default)]
+    struct Alarm(braid_vfs::sync::Event);
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.set(1);
+        }
+    }
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, LogOptions::default()).unwrap();
+    let end = append(&mut appender, 0, b"payload").unwrap();
+    let dropped = Arc::new(Alarm::default());
+    let mut place = None;
+    let waker = Waker::from(Arc::clone(&dropped));
+    assert!(log.poll_through(end, &mut place, &waker).is_pending(), "nothing was synced");
+    drop(waker);
+    log.leave(place.unwrap());
+    assert_eq!(Arc::strong_count(&dropped), 1, "one that left is forgotten");
+
+    let (alarm, mut place) = (Arc::new(Alarm::default()), None);
+    assert!(log.poll_through(end, &mut place, &Waker::from(Arc::clone(&alarm))).is_pending());
+    let server = {
+        let log = Arc::clone(&log);
+        braid_vfs::sync::thread::spawn(move || log.serve_futures())
+    };
+    alarm.0.wait();
+    assert!(matches!(log.poll_through(end, &mut place, Waker::noop()), Poll::Ready(Ok(()))));
+    assert_eq!((log.durable(), log.stats().syncs), (end, 1));
+    let other = Arc::new(Alarm::default());
+    log.wake_soon(vec![Waker::from(Arc::clone(&other))]);
+    other.0.wait();
+    log.stop_serving();
+    server.join().unwrap();
 }
 
 #[test]
