@@ -105,7 +105,8 @@ impl Layers {
         self.seek_within(view, own, from, direction, Bound::Unbounded)
     }
 
-    /// The same for one to whom a row beyond `limit` means no more than that it is there: its value is not to be asked for.
+    /// The same for one to whom what lies beyond `limit` means no more than that it does: there it ends at the first key
+    /// that a layer has, though the row may be deleted, and its value is not to be asked for.
     pub(super) fn seek_within(
         &mut self,
         view: &View,
@@ -295,7 +296,10 @@ impl Layers {
                     let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));
                     base.set_run(fence, base_direction(self.direction));
                 }
-            } else if self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone)) {
+            } else if self.base.is_some()
+                && matches!(self.found(layer), Some(Found::Tombstone))
+                && !is_beyond(self.key_in(layer), self.direction, limit)
+            {
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 self.remember_key_of(layer);
                 let passed = self.pass(view, own);
