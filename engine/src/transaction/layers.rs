@@ -10,6 +10,18 @@
 //!
 //! Most rows are the base's, so that a merge which comes to one looks where the layers above go on, and lets the base's
 //! cursor run free up to there: within its leaf, a step is then one of the base alone.
+//!
+//! So a step tries, from the cheapest on, in each of `Cursor` (may it? is it noted?), `Layers` and `BaseCursor`:
+//!
+//! | rung | `Cursor` | `Layers` | `BaseCursor` |
+//! | --- | --- | --- | --- |
+//! | in the run, between short rows, without a call | `step_quickly` | `step_quickly` | `step_quickly` |
+//! | in the run | `step_in_run` | `step_in_run` | `step_in_run` |
+//! | nothing further above the base | `step_out_of_run` | `step_within`, `advance_base_alone` | `next`, `prev` |
+//! | the merge | `step_out_of_run` | `step_within`, `advance` | `next`, `prev` |
+//! | anew, after a turn or a failure | `step_out_of_run` | `step_within`, `seek_within` | `seek_…` |
+//!
+//! `Cursor::step` is all of it without a limit, and `Cursor::step_within` with one.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
