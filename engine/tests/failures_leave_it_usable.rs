@@ -126,6 +126,45 @@ fn a_checkpoint_whose_sync_fails_loses_nothing() {
     assert_eq!(rows(&db, &table), 1);
 }
 
+/// A database with everything in the file, and a conflict since.
+fn conflict_without_a_commit() -> (CrashFileSystem, Database, Faults) {
+    let machine = CrashFileSystem::new();
+    let (db, faults) = open(&machine);
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let mut late = db.begin_concurrent().unwrap();
+    late.put(&table, "row", "late").unwrap();
+    db.put(&table, "row", "first").unwrap();
+    db.checkpoint().unwrap();
+    assert!(matches!(late.commit(), Err(Error::Busy(_))));
+    (machine, db, faults)
+}
+
+#[test]
+fn a_checkpoint_with_nothing_but_statistics_does_not_touch_the_disk() {
+    let (machine, db, faults) = conflict_without_a_commit();
+    let writing = [Operation::Write, Operation::SetLen, Operation::SyncData, Operation::SyncAll];
+    faults.inject(Fault::on_any(&writing).on_paths(|path| path.ends_with("db")).sticky());
+    let count = db.stats().checkpoints.count;
+    assert_eq!(db.checkpoint().unwrap().rows, 0);
+    assert_eq!(db.stats().checkpoints.count, count);
+    db.close().unwrap();
+    let (db, _) = open(&machine);
+    assert_eq!(db.stats().past_conflicts, None);
+}
+
+#[test]
+fn a_checkpoint_that_failed_tells_of_conflicts_the_next_time() {
+    let (machine, db, faults) = conflict_without_a_commit();
+    db.put(&db.table("t").unwrap(), "row", "second").unwrap();
+    faults.inject(Fault::on(Operation::Write).on_paths(|path| path.ends_with("db")));
+    assert!(db.checkpoint().is_err());
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    let (db, _) = open(&machine);
+    assert_eq!(db.stats().past_conflicts.unwrap().report.kinds.write_write, 1);
+}
+
 /// Rows in the file alone, or above it too; every read goes to the file.
 fn rows_to_walk(above: bool) -> (Database, Table, Faults, Vec<Vec<u8>>) {
     let files = CrashFileSystem::new().under_faults();

@@ -250,7 +250,6 @@ impl Chain {
     }
 
     /// The newest version.
-    ///
     pub(crate) fn newest<'g>(&'g self, guard: &'g Guard) -> Option<&'g Version> {
         // SAFETY: 1. what `head` points to was published with Release, so its content is visible. 2. It is freed
         // only after this guard is dropped (invariant 4), or with the chain, which `'g` keeps borrowed. 3. No

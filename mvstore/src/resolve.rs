@@ -120,10 +120,14 @@ impl Resolved<'_> {
     /// Makes those updates anew whose row was changed since; how many these were. Binding only in the commit section.
     pub fn catch_up(&mut self, writes: &WriteSet, guard: &Guard) -> usize {
         let mut overtaken = 0;
+        // Comes after the rows as far as one is made anew, in one pass: the section is no place for more.
+        let mut updates = writes.late_rows();
+        let mut passed = 0;
         for (at, row) in self.rows.iter_mut().enumerate() {
             let Some(newest) = row.row.chain.newest(guard) else { continue };
             if row.made_of != Some(newest.commit_ts()) && !planted!(BaseNotLookedAtAgain) {
-                let Some((_, update)) = writes.late_rows().nth(at) else { continue };
+                let Some((_, update)) = updates.nth(at - passed) else { break };
+                passed = at + 1;
                 row.make(update, Some(newest), self.max_value_bytes);
                 overtaken += 1;
             }
@@ -214,11 +218,11 @@ impl fmt::Debug for Resolved<'_> {
 mod tests {
     use super::*;
     use crate::epoch::pin;
-    use crate::testing::{commit, ts};
+    use crate::testing::{commit, steps, ts};
     use crate::{Found, UpdateLimits};
 
     const T: TableId = TableId(4);
-    const LIMITS: UpdateLimits = UpdateLimits { value_bytes: 100, set_bytes: 10_000 };
+    const LIMITS: UpdateLimits = UpdateLimits { value_bytes: 100, set_bytes: 1 << 20 };
 
     fn number(number: i64) -> [u8; 8] {
         number.to_le_bytes()
@@ -292,6 +296,34 @@ mod tests {
         commit(&mut rights, 3, 0, |writes| writes.put(T, b"b", &number(i64::MAX)));
         assert_eq!(resolved.catch_up(&writes, &guard), 1);
         assert_eq!(resolved.refusal(), Some((T, &b"b"[..], Refusal::Overflow)));
+    }
+
+    /// Whichever rows were overtaken, and whether the updates lie in an array or in a tree.
+    #[test]
+    fn catching_up_passes_the_updates_once() {
+        const ROWS: u32 = 1000;
+        let keys: Vec<_> = (0..ROWS).map(u32::to_be_bytes).collect();
+        let in_order: Vec<_> = keys.iter().map(<[u8; 4]>::as_slice).collect();
+        let reversed: Vec<_> = in_order.iter().rev().copied().collect();
+        for (keys, every) in [(&in_order, 1), (&in_order, 3), (&reversed, 1), (&reversed, 7)] {
+            let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 20);
+            let writes = adding(keys);
+            let guard = pin();
+            let mut resolved = resolve(&generation, &writes, |_, _| None);
+            resolved.guess(&writes, &guard);
+            let is_overtaken = |row: &u32| row % every == 0;
+            commit(&mut rights, 1, 0, |writes| {
+                for row in (0..ROWS).filter(is_overtaken) {
+                    writes.put(T, &row.to_be_bytes(), &number(i64::from(row)));
+                }
+            });
+            let before = steps();
+            assert_eq!(resolved.catch_up(&writes, &guard), (0..ROWS).filter(is_overtaken).count());
+            let passed = steps() - before;
+            assert!(passed <= u64::from(ROWS), "{passed} steps for {ROWS} rows");
+            let made = |row: u32| if is_overtaken(&row) { i64::from(row) + 1 } else { 1 };
+            assert_eq!(values(&resolved), (0..ROWS).map(made).collect::<Vec<_>>());
+        }
     }
 
     #[test]

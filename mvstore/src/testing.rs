@@ -44,6 +44,23 @@ pub(crate) fn commit(
     generation.prepare(&writes, &guard).install(rights, &mut writes, ts(commit_ts), || ts(watermark));
 }
 
+#[cfg(not(any(shuttle, loom)))]
+thread_local! {
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts a step through the rows of a write set.
+#[cfg(not(any(shuttle, loom)))]
+pub(crate) fn count_step() {
+    STEPS.set(STEPS.get() + 1);
+}
+
+/// The steps that this thread has made through the rows of write sets.
+#[cfg(not(any(shuttle, loom)))]
+pub(crate) fn steps() -> u64 {
+    STEPS.get()
+}
+
 /// Checks every schedule, or those with no more switches that no thread asked for than `LOOM_MAX_PREEMPTIONS` says, and
 /// every order in which memory lets the threads see each other. Says how many there were.
 ///

@@ -29,6 +29,9 @@ use crate::{Direction, Found, Rare, TableId, Timestamp};
 /// What a row costs in memory beside the bytes of its key and value.
 const ROW_OVERHEAD: usize = 72;
 
+/// A set that has written to more tables gives that memory back when it is cleared.
+const TABLES_KEPT: usize = 64;
+
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub struct WriteSet {
@@ -320,6 +323,9 @@ impl WriteSet {
     /// Forgets every write and every savepoint. A small set keeps its memory for the next transaction.
     pub fn clear(&mut self) {
         self.rows.clear();
+        if self.tables.capacity() > TABLES_KEPT {
+            self.tables = SmallVec::new();
+        }
         self.tables.clear();
         self.bytes = 0;
         self.version += 1;

@@ -350,13 +350,13 @@ impl BaseCursor {
     fn go_to_edge(&mut self, direction: Direction) -> Result<bool> {
         self.leave(Place::BeforeFirst)?;
         match self.top {
-            Some(top) => self.descend_go_to_edge(top, direction),
+            Some(top) => self.descend_to_edge(top, direction),
             None => Ok(false),
         }
     }
 
     /// Goes down from a page to its first row, or to its last.
-    fn descend_go_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
+    fn descend_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
         self.store.count_lookups(u64::from(at.level) + 1);
         let pick = |page: &Page| if direction == Direction::Forward { 0 } else { page.entries() - 1 };
         while at.level > 0 {
@@ -388,7 +388,7 @@ impl BaseCursor {
                 self.path.push((at, next));
                 let left = self.leaf.take();
                 let child = Expected { tree: self.tree, child, level: at.level - 1 };
-                self.descend_go_to_edge(child, direction)?;
+                self.descend_to_edge(child, direction)?;
                 return self.check_order(left, direction);
             }
         }

@@ -38,8 +38,8 @@ const NAME_BYTES: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PastConflicts {
-    /// Its last checkpoint, which wrote this down: what came after is not in it. A session that was
-    /// [closed](crate::Database::close) ended with one.
+    /// Its last checkpoint that had something to fold, which wrote this down: what came after is not in it. A session
+    /// that was [closed](crate::Database::close) has folded its last commit.
     pub until: Timestamp,
     /// The commits of the session by then.
     pub commits: u64,

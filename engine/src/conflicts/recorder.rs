@@ -48,8 +48,6 @@ pub(crate) struct Recorder {
     /// Losses of runners that are still at it.
     pending: AtomicU64,
     attempts: [AtomicU64; BUCKETS],
-    /// The conflicts and absorbed updates that the file tells of.
-    told: AtomicU64,
 }
 
 impl Recorder {
@@ -85,16 +83,6 @@ impl Recorder {
         if let Some(bucket) = self.attempts.get(bucket(attempts)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Whether the file does not tell of so many conflicts and absorbed updates yet.
-    pub(crate) fn has_news(&self, count: u64) -> bool {
-        self.told.load(Ordering::Relaxed) < count
-    }
-
-    /// The file tells of so many.
-    pub(crate) fn told(&self, count: u64) {
-        self.told.store(count, Ordering::Relaxed);
     }
 
     /// What was recorded, with the counts by kind.

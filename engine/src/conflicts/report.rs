@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::statistics::ConflictStats;
 
-/// Who lost what to whom since the database was opened. It is made of what losers recorded; the lists are bounded, and say how far they can be off.
+/// Who lost what to whom in a session: the present one, from when the database was opened until now, or a
+/// [past](crate::Stats::past_conflicts) one. It is made of what losers recorded; the lists are bounded, and say how far they
+/// can be off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConflictReport {
     /// By kind.
     pub kinds: ConflictStats,
-    /// Lost attempts that [`Database::transact`](crate::Database::transact) made up for: the caller saw a commit.
+    /// Lost attempts that [`Database::transact`](crate::Database::transact) or
+    /// [`transact_async`](crate::Database::transact_async) made up for: the caller saw a commit.
     pub absorbed: u64,
     /// Lost attempts of which the caller was told, or that led to nothing: those of a runner that gave up too. An attempt of a runner that is
     /// still at it is in neither.
@@ -25,7 +28,7 @@ pub struct ConflictReport {
     pub names: Vec<NamedConflicts>,
     /// What the lost attempts cost.
     pub wasted: WastedWork,
-    /// How many attempts it took the transactions of `transact` that lost at least one.
+    /// How many attempts it took the transactions of `transact` and `transact_async` that lost at least one.
     pub attempts: Vec<AttemptsBucket>,
 }
 

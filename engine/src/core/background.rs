@@ -158,7 +158,7 @@ impl Background {
         }
     }
 
-    /// Stops both threads and waits for them.
+    /// Stops the threads and waits for them.
     pub(super) fn stop(&self, log: &Log) {
         log.stop_serving();
         self.wishes.lock().stop = true;

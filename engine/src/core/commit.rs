@@ -3,6 +3,8 @@
 //! ```text
 //! outside the section                      inside it
 //! encode the record
+//! find or create the updated chains, and fetch
+//! what is older (updates.rs)
 //! look through the sealed history
 //! find or create the written chains
 //! look through what was read (reads.rs)
@@ -338,11 +340,12 @@ pub(super) fn with_record<'a, R>(
     request: &mut CommitRequest<'a>,
     install: impl FnOnce(&mut CommitRequest<'a>, &mut EncodedRecord) -> R,
 ) -> R {
-    let mut record = RECORD.with(Cell::take).unwrap_or_default();
+    // A thread that ends has none left.
+    let mut record = RECORD.try_with(Cell::take).ok().flatten().unwrap_or_default();
     encode(&mut record, request.writes);
     let installed = install(request, &mut record);
     if record.size() <= KEPT_RECORD_BYTES {
-        RECORD.with(|kept| kept.set(Some(record)));
+        let _ = RECORD.try_with(|kept| kept.set(Some(record)));
     }
     installed
 }

@@ -146,15 +146,9 @@ impl Core {
         self.conflicts.report(self.counters.conflicts())
     }
 
-    /// Whether there is something of this session that the file does not tell of yet.
-    pub(super) fn has_news(&self) -> bool {
-        self.conflicts.has_news(self.counters.contended())
-    }
-
     /// Has the next meta block tell of this session, if there is something to tell.
     pub(super) fn tell_of_session(&self, until: Timestamp) {
-        let contended = self.counters.contended();
-        if !self.conflicts.has_news(contended) {
+        if self.counters.contended() == 0 {
             return;
         }
         let session = PastConflicts {
@@ -164,7 +158,6 @@ impl Core {
             report: self.conflict_report(),
         };
         self.base.keep_memo(session.encode().into());
-        self.conflicts.told(contended);
     }
 
     /// Counts and records an error that a transaction ended with, if it is one of the retryable ones.

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use braid_mvstore::{
-    Found, LeasedRegistration, Rare, Registration, TableId, Timestamp, Wanted, WriteSet, pin,
-};
+use braid_mvstore::{LeasedRegistration, Rare, Registration, TableId, Timestamp, WriteSet};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
@@ -46,10 +44,11 @@ pub(crate) struct Inner {
     pub(super) handle: Arc<Handle>,
     pub(super) begin_ts: Timestamp,
     /// Given back at the end.
-    hold: Hold,
+    pub(super) hold: Hold,
     /// Private writes; unused by a snapshot.
     writes: OwnWrites,
-    /// [`WriteSet::version`], readable without the lock; 0 as long as nothing was written.
+    /// [`WriteSet::version`], readable without the lock, as the last try to write left it; 0 before the first. A set with
+    /// memory of an earlier transaction goes on from that one's version.
     writes_version: AtomicU64,
     /// What was read, for `Serializable`.
     reads: Rare<Mutex<ReadSet>>,
@@ -260,6 +259,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(super) fn writes(&self) -> WritesGuard<'_> {
         self.writes.lock()
     }
@@ -325,7 +325,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Changes with every write; 0 before the first.
+    /// Changes with every write. 0: nothing was written; of another one it does not follow that something was.
     pub(super) fn writes_version(&self) -> u64 {
         self.writes_version.load(Ordering::Acquire)
     }
@@ -349,7 +349,7 @@ impl Inner {
 
     /// Notes that a key is looked up.
     #[cold]
-    fn note_key(&self, table: TableId, key: &[u8]) -> Result<()> {
+    pub(super) fn note_key(&self, table: TableId, key: &[u8]) -> Result<()> {
         let Some(mut reads) = self.reads() else { return Ok(()) };
         if self.check_size(reads.bytes_with(key.len())).is_err() && reads.may_be_tidied() {
             reads.tidy();
@@ -357,89 +357,6 @@ impl Inner {
         self.check_size(reads.bytes_with(key.len()))?;
         reads.key(table, key);
         Ok(())
-    }
-
-    /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
-    /// run under the lock: it may well read on in the same transaction.
-    fn own(&self, table: TableId, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
-        if self.writes_version() == 0 {
-            return Ok(None);
-        }
-        let copy = |found: Found<'_>| found.value().map(<[u8]>::to_vec);
-        let writes = self.writes.lock();
-        let own = writes.get(table, key).map(copy);
-        if own.is_some() || !writes.is_updated(table, key) {
-            return Ok(own);
-        }
-        drop(writes);
-        self.settle(table, key).map(Some)
-    }
-
-    /// Looks a row up: own writes, generations from the newest, base.
-    pub(super) fn get<R>(
-        &self,
-        tracked: bool,
-        table: TableId,
-        key: &[u8],
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        if let Some(own) = self.own(table, key)?
-            && !(planted!(OwnTombstoneOverlooked) && own.is_none())
-        {
-            return Ok(own.as_deref().map(read));
-        }
-        self.get_committed(tracked, table, key, read)
-    }
-
-    /// The same without own writes.
-    #[inline]
-    pub(super) fn get_committed<R>(
-        &self,
-        tracked: bool,
-        table: TableId,
-        key: &[u8],
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        if tracked && !planted!(LookupNotRecorded) {
-            self.note_key(table, key)?;
-        }
-        match &self.hold {
-            Hold::Plain(registration) => self.get_in(registration.view(), table, key, read),
-            Hold::Leased(_) | Hold::Over => {
-                // Copied: nothing is shown before it is known that it was right.
-                let value = self.in_view(|view| self.get_in(view, table, key, <[u8]>::to_vec))?;
-                Ok(value.as_deref().map(read))
-            }
-        }
-    }
-
-    /// Looks a row up in the generations from the newest, and the base.
-    #[inline]
-    fn get_in<R>(
-        &self,
-        view: &View,
-        table: TableId,
-        key: &[u8],
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        let mut wanted = None;
-        for generation in view.generations() {
-            if !generation.may_hold(self.begin_ts) {
-                continue;
-            }
-            let wanted = wanted.get_or_insert_with(|| Wanted::new(table, key));
-            if !generation.may_have(wanted) {
-                continue;
-            }
-            let guard = pin();
-            if let Some(found) = generation.look_up(wanted, self.begin_ts, &guard) {
-                return Ok(found.value().map(read));
-            }
-        }
-        let core = self.core();
-        core.base
-            .get(&view.base, table.into(), key, read)
-            .map_err(|error| Error::from_base(error, "reading the database file"))
     }
 }
 

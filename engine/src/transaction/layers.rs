@@ -10,6 +10,18 @@
 //!
 //! Most rows are the base's, so that a merge which comes to one looks where the layers above go on, and lets the base's
 //! cursor run free up to there: within its leaf, a step is then one of the base alone.
+//!
+//! So a step tries, from the cheapest on, in each of `Cursor` (may it? is it noted?), `Layers` and `BaseCursor`:
+//!
+//! | rung | `Cursor` | `Layers` | `BaseCursor` |
+//! | --- | --- | --- | --- |
+//! | in the run, between short rows, without a call | `step_quickly` | `step_quickly` | `step_quickly` |
+//! | in the run | `step_in_run` | `step_in_run` | `step_in_run` |
+//! | nothing further above the base | `step_out_of_run` | `step_within`, `advance_base_alone` | `next`, `prev` |
+//! | the merge | `step_out_of_run` | `step_within`, `advance` | `next`, `prev` |
+//! | anew, after a turn or a failure | `step_out_of_run` | `step_within`, `seek_within` | `seek_…` |
+//!
+//! `Cursor::step` is all of it without a limit, and `Cursor::step_within` with one.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -105,7 +117,8 @@ impl Layers {
         self.seek_within(view, own, from, direction, Bound::Unbounded)
     }
 
-    /// The same for one to whom a row beyond `limit` means no more than that it is there: its value is not to be asked for.
+    /// The same for one to whom what lies beyond `limit` means no more than that it does: there it ends at the first key
+    /// that a layer has, though the row may be deleted, and its value is not to be asked for.
     pub(super) fn seek_within(
         &mut self,
         view: &View,
@@ -295,7 +308,10 @@ impl Layers {
                     let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));
                     base.set_run(fence, base_direction(self.direction));
                 }
-            } else if self.base.is_some() && matches!(self.found(layer), Some(Found::Tombstone)) {
+            } else if self.base.is_some()
+                && matches!(self.found(layer), Some(Found::Tombstone))
+                && !is_beyond(self.key_in(layer), self.direction, limit)
+            {
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 self.remember_key_of(layer);
                 let passed = self.pass(view, own);

@@ -7,6 +7,7 @@ mod count;
 mod cursor;
 mod inner;
 mod layers;
+mod lookup;
 mod overlay;
 mod own_writes;
 mod range;
@@ -25,6 +26,6 @@ pub use write::Transaction;
 
 pub(crate) use begin::{begin, begin_by, begin_own_snapshot, begin_snapshot};
 pub(crate) use layers::Layers;
-#[cfg(test)]
+#[cfg(all(test, not(any(shuttle, loom))))]
 pub(crate) use read_set::LastSpan;
 pub(crate) use read_set::ReadSet;

@@ -166,7 +166,8 @@ impl OwnLayer {
         self.present.then_some(&*self.key)
     }
 
+    /// `None` also for an update that is not settled.
     pub(super) fn found(&self) -> Option<Found<'_>> {
-        self.present.then(|| self.value.as_deref().map_or(Found::Tombstone, Found::Value))
+        (self.present && !self.updated).then(|| self.value.as_deref().map_or(Found::Tombstone, Found::Value))
     }
 }

@@ -15,7 +15,6 @@ thread_local! {
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct OwnWrites(Mutex<Rare<WriteSet>>);
 
 /// The writes, locked. Invariant: there is a set.
@@ -87,4 +86,51 @@ fn take_spare() -> Box<WriteSet> {
 fn keep(mut set: Box<WriteSet>) {
     set.clear();
     let _ = SPARE.try_with(|spare| spare.set(Some(set)));
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use std::cell::RefCell;
+
+    use braid_vfs::sync::thread;
+
+    use crate::{Database, JournalMode, Table};
+
+    /// Commits when its thread ends.
+    struct AtTheEnd(Database, Table);
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            self.0.transact(Default::default(), |tx| tx.put(&self.1, "end", "")).unwrap();
+        }
+    }
+
+    thread_local! {
+        static AT_THE_END: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+    }
+
+    /// Whatever of what the thread kept for its next transaction is gone by then.
+    #[test]
+    fn a_thread_may_commit_as_it_ends() {
+        for begins_with_a_commit in [false, true] {
+            let db = Database::in_memory().unwrap();
+            db.set_journal_mode(JournalMode::Mvcc).unwrap();
+            let table = db.table("t").unwrap();
+            let at_the_end = AtTheEnd(db.clone(), table.clone());
+            let (of_thread, rows) = (db.clone(), table.clone());
+            let commit = move || of_thread.put(&rows, "begin", "").map(drop).unwrap();
+            let ended = thread::spawn(move || {
+                if begins_with_a_commit {
+                    commit();
+                    AT_THE_END.set(Some(at_the_end));
+                } else {
+                    AT_THE_END.set(Some(at_the_end));
+                    commit();
+                }
+            });
+            ended.join().unwrap();
+            assert!(db.get(&table, "begin").unwrap().is_some());
+            assert!(db.get(&table, "end").unwrap().is_some());
+        }
+    }
 }

@@ -95,3 +95,76 @@ impl DoubleEndedIterator for Range {
 }
 
 impl FusedIterator for Range {}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+    use crate::options::JournalMode;
+    use crate::{Database, Transaction};
+
+    const ROWS: u32 = 2000;
+
+    /// Rows a, b, and 2000 from c0000 on, in the file, and a transaction that has done something with each of these.
+    fn with_many(act: impl Fn(&mut Transaction, &Table, &str)) -> (Database, Table, Transaction) {
+        let db = Database::in_memory().unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let many = || (0..ROWS).map(|row| format!("c{row:04}"));
+        let mut filler = db.begin_concurrent().unwrap();
+        for key in ["a".to_owned(), "b".to_owned()].into_iter().chain(many()) {
+            filler.put(&table, key, 7_i64.to_le_bytes()).unwrap();
+        }
+        filler.commit().unwrap();
+        db.checkpoint().unwrap();
+        let mut tx = db.begin_concurrent().unwrap();
+        many().for_each(|key| act(&mut tx, &table, &key));
+        (db, table, tx)
+    }
+
+    fn add(tx: &mut Transaction, table: &Table, key: &str) {
+        tx.add(table, key, 1).unwrap();
+    }
+
+    fn delete(tx: &mut Transaction, table: &Table, key: &str) {
+        tx.delete(table, key).unwrap();
+    }
+
+    #[test]
+    fn what_lies_beyond_the_bounds_is_not_walked_through() {
+        for act in [add, delete] {
+            let (db, table, tx) = with_many(act);
+            let looked_up = || {
+                let cache = db.stats().cache;
+                cache.hits + cache.misses
+            };
+            let before = looked_up();
+            let found: Vec<_> = tx.range(&table, ..="b").unwrap().map(|row| row.unwrap().0).collect();
+            assert_eq!(found, [b"a", b"b"]);
+            let backward: Vec<_> = tx.range(&table, "d"..).unwrap().rev().collect();
+            assert!(backward.is_empty(), "{backward:?}");
+            let lookups = looked_up() - before;
+            assert!(lookups < 20, "{lookups} pages for two rows");
+        }
+    }
+
+    #[test]
+    fn a_move_ends_at_the_first_key_beyond_its_limit() {
+        for act in [add, delete] {
+            let (_db, table, tx) = with_many(act);
+            let inner = &tx.snapshot.inner;
+            let view = inner.plain_view().unwrap();
+            let mut layers =
+                super::super::Layers::over(&inner.core().base, view, table.info().id, inner.begin_ts);
+            let (limit, own) = (Bound::Included(&b"b"[..]), Some(&**inner));
+            let (from, forward) = (Bound::Unbounded, Direction::Forward);
+            assert!(layers.seek_within(view, own, from, forward, limit).unwrap());
+            assert!(layers.step_within(view, own, forward, limit).unwrap());
+            assert_eq!(layers.key(), Some(&b"b"[..]));
+            assert!(layers.step_within(view, own, forward, limit).unwrap());
+            assert_eq!(layers.key(), Some(&b"c0000"[..]));
+            // And back from there.
+            assert!(layers.step(view, own, Direction::Backward).unwrap());
+            assert_eq!(layers.key(), Some(&b"b"[..]));
+        }
+    }
+}

@@ -32,19 +32,21 @@ thread_local! {
         const { [const { Cell::new(Recent { index: 0, row: ptr::null_mut() }) }; ROWS] };
 }
 
-/// The place of a hash: of the bits that neither its tag nor, mostly, the filter uses.
-fn place_of(hash: u64) -> usize {
-    (hash >> 56) as usize % ROWS
-}
-
 impl RowIndex {
+    /// The place of a hash: of the bits that neither its tag nor, mostly, the filter uses. A row that is read in two
+    /// generations by turns has two places, as their indexes have different numbers.
+    #[inline(always)]
+    fn place_of(&self, hash: u64) -> usize {
+        (hash.rotate_left(8) ^ self.number) as usize % ROWS
+    }
+
     /// The row with this key, whose hash is `hash`, if the thread remembers it.
     #[inline(always)]
     pub(super) fn recent(&self, key: &Probe<'_>, hash: u64) -> Option<&Row> {
         if CHECKED {
             return None;
         }
-        let recent = RECENT.with(|recent| recent[place_of(hash)].get());
+        let recent = RECENT.with(|recent| recent[self.place_of(hash)].get());
         if recent.index != self.number || recent.row.addr() & TAG != tag_of(hash) {
             return None;
         }
@@ -58,7 +60,7 @@ impl RowIndex {
     pub(super) fn remember(&self, row: Stored<'_>, hash: u64) {
         if !CHECKED {
             let recent = Recent { index: self.number, row: row.tagged(hash) };
-            RECENT.with(|rows| rows[place_of(hash)].set(recent));
+            RECENT.with(|rows| rows[self.place_of(hash)].set(recent));
         }
     }
 }

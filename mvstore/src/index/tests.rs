@@ -66,11 +66,19 @@ fn a_thread_remembers_rows_by_their_index() {
         let key = key(number);
         index.recent(key.borrow(), key.hash()).map(|row| ptr::from_ref(row).addr())
     };
-    let (one, other) = (RowIndex::new(), RowIndex::new());
+    let one = RowIndex::new();
+    // Whether an index keeps a row in the place that `one` has for it.
+    let shares = |index: &RowIndex| (index.number ^ one.number).is_multiple_of(256);
+    let make =
+        |sharing| std::iter::repeat_with(RowIndex::new).find(|index| shares(index) == sharing).unwrap();
+    let (beside, other) = (make(false), make(true));
     let mine = ptr::from_ref(insert(&one, T, &1_u64.to_be_bytes())).addr();
     assert_eq!((remembered(&one, 1), remembered(&other, 1), remembered(&one, 2)), (Some(mine), None, None));
+    insert(&beside, T, &1_u64.to_be_bytes());
+    assert!(remembered(&beside, 1).is_some());
+    assert_eq!(remembered(&one, 1), Some(mine), "two places for the row of two indexes");
     let others = ptr::from_ref(insert(&other, T, &1_u64.to_be_bytes())).addr();
-    assert_eq!((remembered(&one, 1), remembered(&other, 1)), (None, Some(others)), "one place for both");
+    assert_eq!((remembered(&one, 1), remembered(&other, 1)), (None, Some(others)), "one place for these");
     assert!(get(&one, T, &1_u64.to_be_bytes()).is_some_and(|row| ptr::from_ref(row).addr() == mine));
     assert_eq!(remembered(&one, 1), Some(mine), "a read remembers, too");
     drop(one);

@@ -176,6 +176,8 @@ impl<'a, V> Iterator for Iter<'a, V> {
 
     #[inline]
     fn next(&mut self) -> Option<Row<'a, V>> {
+        #[cfg(all(test, not(any(shuttle, loom))))]
+        crate::testing::count_step();
         match self {
             Self::Array(rows) => rows.next().map(|(key, value)| Row { key, value }),
             Self::Tree(rows) => rows.next().map(|(key, value)| Row { key, value }),

@@ -215,3 +215,20 @@ fn a_row_is_kept_once_for_each_open_savepoint() {
     assert_eq!(set.rollback_to(outer), Ok(()));
     assert_eq!(set.get(TableId(1), b"k"), Some(Found::Value(&[0; 1000])));
 }
+
+#[test]
+fn a_cleared_set_keeps_little_memory() {
+    let mut writes = WriteSet::new();
+    for table in 0..1000 {
+        writes.put(TableId(table), b"key", b"value");
+    }
+    assert_eq!(writes.tables().len(), 1000);
+    writes.clear();
+    assert!(writes.tables.capacity() <= TABLES_KEPT, "{}", writes.tables.capacity());
+    for table in 0..3 {
+        writes.put(TableId(table), b"key", b"value");
+    }
+    let kept = writes.tables.capacity();
+    writes.clear();
+    assert_eq!((writes.tables().len(), writes.tables.capacity()), (0, kept), "so little is kept");
+}
