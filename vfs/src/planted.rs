@@ -61,6 +61,10 @@ mod bugs {
         FollowerWokenEarly,
         /// The wakers of futures whose sync has come are dropped.
         WakerLost,
+        /// Who holds a sync for others sleeps until somebody comes who leads.
+        HolderNeverLeads,
+        /// One more committer is awaited than the last sync covered.
+        OneTooManyAwaited,
         /// A leader that leaves futures behind calls nobody to lead for them.
         ServerNotCalled,
         /// The gate waits for a future until it is polled.

@@ -16,12 +16,12 @@
 //! ```
 //!
 //! When nobody waits for the next sync, it is put off for a moment, so that it serves all those who were just woken and are on
-//! their way back; see [`gathering`]. The first of them keeps watch, the last one leads:
+//! their way back; see [`gathering`]. The first of them *holds* it, the last one leads:
 //!
 //! ```text
 //!           ┌── sync 1 ──┐     ┌── sync 2 ──┐
 //! leader A  ████████████▌ wakes B, C and D · appends, waits: the last one to come, C, leads
-//!        B      (waits)       (keeps watch)
+//!        B      (waits)       (holds it)
 //!        C      (waits)        ▐█████████████▌ wakes A, B and D
 //!        D      (waits)       (waits)
 //! ```
@@ -29,13 +29,16 @@
 //! # Invariants
 //!
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
-//! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Watched` while one sleeps in
+//! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Held` while one sleeps in
 //!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting` only while it is
-//!    `Taken` or `Watched`, a waker only while it is not `Free`, so there is always somebody who will wake it.
+//!    `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody who will wake it.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
 //! 5. An event is set once, by whoever took it out of `waiting`.
+//! 6. Every sync covers something that none before it did: who is told to lead or takes the lead is not covered yet.
+//! 7. Only a committer is awaited, and only a committer waits for others to come. Whoever else wants something durable leads
+//!    at once unless somebody does.
 //!
 //! Looking for a leader and joining the queue happen under one hold of the mutex, and so do emptying the queue and
 //! giving up the lead. Were the leader to look at the queue in one hold and give up the lead in another:
@@ -59,15 +62,13 @@
 //!   first. A thread never waits for the server: it takes a lead that is not `Taken` itself. So the server may call
 //!   code that waits for a sync.
 //! * Whoever ends a turn hands the lead to the successor; if there is none and futures wait, to the server. Either way the
-//!   next sync covers all that wait, threads and futures, and no one waits for more than two.
+//!   next sync covers all that wait, threads and futures, and no one waits for more than two. A future that comes while a
+//!   sync is held waits for the rest of that as well: it is short, and has a limit (see [`gathering`]).
 //! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
-//!
-//! *Watchers* wait for nothing in particular: readers of the log that have read all that is durable. They leave a waker in
-//! the queue, under the mutex under which `durable` is stored, so that none sleeps over a sync; the server calls them too.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use braid_vfs::planted;
@@ -76,10 +77,12 @@ use braid_vfs::sync::{Condvar, Event, Mutex, Wakers};
 
 use self::futures::Served;
 use self::gathering::Gathering;
+use self::watchers::Watchers;
 use crate::{Lsn, SyncError};
 
 mod futures;
 mod gathering;
+mod watchers;
 
 /// What the leader syncs.
 pub(crate) trait SyncTarget {
@@ -109,8 +112,8 @@ enum Lead {
     /// Nobody, and nobody waits.
     #[default]
     Free,
-    /// Nobody yet: the last one that is awaited, or at a certain time the thread that keeps watch.
-    Watched,
+    /// Nobody yet: the last one that is awaited, or at a certain time the thread that holds the sync.
+    Held,
     /// Nobody yet: the server, unless a thread comes first.
     Called,
     /// A thread, or one has been told to.
@@ -144,9 +147,6 @@ impl Default for Queue {
     }
 }
 
-/// Wakers by the number of their watcher.
-pub(crate) type Watchers = Vec<(u64, Waker)>;
-
 /// Those who sleep.
 #[derive(Debug)]
 struct Waiting {
@@ -161,7 +161,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Crowd {
     event: Option<Arc<Event>>,
-    threads: usize,
+    committers: usize,
     futures: Wakers,
 }
 
@@ -171,11 +171,11 @@ const FAILED: u32 = 3;
 
 impl Crowd {
     const fn of_turn(turn: u64) -> Self {
-        Self { event: None, threads: 0, futures: Wakers::of_turn(turn) }
+        Self { event: None, committers: 0, futures: Wakers::of_turn(turn) }
     }
 
-    fn join(&mut self) -> Arc<Event> {
-        self.threads += 1;
+    fn join(&mut self, who: Who) -> Arc<Event> {
+        self.committers += who.awaited();
         Arc::clone(self.event.get_or_insert_default())
     }
 
@@ -201,30 +201,62 @@ impl Waiting {
     }
 }
 
+/// Who waits, or leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// A thread that commits, and is likely to be back with the next commit.
+    Committer,
+    /// One that comes now and then: the log's keeper, a checkpoint, a reader; and the server.
+    Visitor,
+}
+
+impl Who {
+    /// How many are awaited for it, once a sync has covered it.
+    const fn awaited(self) -> usize {
+        match self {
+            Self::Committer => 1,
+            Self::Visitor => 0,
+        }
+    }
+}
+
 /// What one who waits does first.
 enum Place {
     Leads,
     Sleeps(Arc<Event>),
     /// Sleeps for so long; then it leads, unless somebody does.
-    Watches(Arc<Event>, Duration),
+    Holds(Arc<Event>, Duration),
 }
 
 impl Queue {
     /// A place for one who waits for `lsn`.
-    fn come(&mut self, lsn: Lsn) -> Place {
+    fn come(&mut self, who: Who, lsn: Lsn, target: &impl SyncTarget) -> Place {
         if self.lead == Lead::Taken {
-            return Place::Sleeps(self.join(lsn));
+            return Place::Sleeps(self.join(who, lsn));
         }
-        if self.lead == Lead::Called || self.gathering.come() {
+        let leads = match (self.lead, who) {
+            (Lead::Called, _) | (_, Who::Visitor) => {
+                self.gathering.cancel();
+                true
+            }
+            _ => self.gathering.come(),
+        };
+        if leads {
             self.take_lead();
             return Place::Leads;
         }
-        let (event, watch) = (self.join(lsn), self.gathering.watch());
-        if self.lead == Lead::Watched {
-            Place::Sleeps(event)
-        } else {
-            self.lead = Lead::Watched;
-            Place::Watches(event, watch)
+        if self.lead == Lead::Held {
+            return Place::Sleeps(self.join(who, lsn));
+        }
+        match self.gathering.hold(target.now()) {
+            Some(time) => {
+                self.lead = Lead::Held;
+                Place::Holds(self.join(who, lsn), time)
+            }
+            None => {
+                self.take_lead();
+                Place::Leads
+            }
         }
     }
 
@@ -233,12 +265,12 @@ impl Queue {
         self.through = None;
     }
 
-    /// A place to sleep for one who waits for `lsn` while somebody leads.
-    fn join(&mut self, lsn: Lsn) -> Arc<Event> {
+    /// A place to sleep for one who waits for `lsn` while somebody leads, or will.
+    fn join(&mut self, who: Who, lsn: Lsn) -> Arc<Event> {
         if self.through.is_none_or(|through| lsn <= through) {
-            self.waiting.present.join()
+            self.waiting.present.join(who)
         } else if self.waiting.successor.is_some() {
-            self.waiting.next.join()
+            self.waiting.next.join(who)
         } else {
             Arc::clone(self.waiting.successor.insert(Arc::default()))
         }
@@ -248,7 +280,7 @@ impl Queue {
 #[cfg(all(test, not(any(shuttle, loom))))]
 impl Waiting {
     fn len(&self) -> usize {
-        self.present.threads + self.next.threads + usize::from(self.successor.is_some())
+        self.present.committers + self.next.committers + usize::from(self.successor.is_some())
     }
 
     fn is_empty(&self) -> bool {
@@ -277,6 +309,15 @@ impl GroupCommit {
 
     /// Returns once everything before `lsn` is durable.
     pub(crate) fn sync_through(&self, target: &impl SyncTarget, lsn: Lsn) -> Result<(), SyncError> {
+        self.wait_through(target, Who::Visitor, lsn)
+    }
+
+    /// The same for a commit: the sync may be put off for others who commit, and later ones for this thread.
+    pub(crate) fn commit_through(&self, target: &impl SyncTarget, lsn: Lsn) -> Result<(), SyncError> {
+        self.wait_through(target, Who::Committer, lsn)
+    }
+
+    fn wait_through(&self, target: &impl SyncTarget, who: Who, lsn: Lsn) -> Result<(), SyncError> {
         if self.durable() >= lsn {
             return Ok(());
         }
@@ -291,37 +332,40 @@ impl GroupCommit {
             if self.is_poisoned() {
                 return Err(SyncError::Poisoned);
             }
-            queue.come(lsn)
+            queue.come(who, lsn, target)
         };
         let verdict = match place {
             Place::Leads => LEAD,
             Place::Sleeps(event) => event.wait(),
-            Place::Watches(event, time) => self.watch_for(&event, time, lsn),
+            Place::Holds(event, time) => self.hold(target, &event, time, lsn),
         };
         match verdict {
             COVERED => Ok(()),
-            LEAD => self.lead(target, 1),
+            LEAD => self.lead(target, who),
             _ => Err(self.queue.lock().failure.clone().map_or(SyncError::Poisoned, SyncError::Failed)),
         }
     }
 
-    /// Keeps watch while others come: for one whose place is `event`.
-    fn watch_for(&self, event: &Event, time: Duration, lsn: Lsn) -> u32 {
+    /// Holds the sync while others come: for a committer whose place is `event`.
+    fn hold(&self, target: &impl SyncTarget, event: &Event, mut time: Duration, lsn: Lsn) -> u32 {
         loop {
             if let Some(verdict) = event.wait_for(time) {
                 return verdict;
             }
             let mut queue = self.queue.lock();
-            // A watch after ours would follow a sync that covers us.
-            let is_ours = queue.lead == Lead::Watched && self.durable() < lsn;
-            if !is_ours || self.is_poisoned() {
+            // One that is held after ours follows a sync that covers us.
+            let is_ours = queue.lead == Lead::Held && self.durable() < lsn;
+            if !is_ours || self.is_poisoned() || planted!(HolderNeverLeads) {
                 drop(queue);
                 return event.wait();
             }
-            if !queue.gathering.goes_on() {
-                queue.take_lead();
-                queue.waiting.present.threads -= 1;
-                return LEAD;
+            match queue.gathering.hold_on(target.now()) {
+                Some(longer) => time = longer,
+                None => {
+                    queue.take_lead();
+                    queue.waiting.present.committers -= Who::Committer.awaited();
+                    return LEAD;
+                }
             }
         }
     }
@@ -331,8 +375,8 @@ impl GroupCommit {
         self.fail(None)
     }
 
-    /// One turn as the leader, for `own` threads beside those that sleep: for itself, unless it is the server.
-    fn lead(&self, target: &impl SyncTarget, own: usize) -> Result<(), SyncError> {
+    /// One turn as the leader.
+    fn lead(&self, target: &impl SyncTarget, who: Who) -> Result<(), SyncError> {
         let through = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
@@ -344,10 +388,10 @@ impl GroupCommit {
         let began = target.now();
         let outcome = target.sync(through);
         std::mem::forget(turn);
-        let took = target.now().saturating_sub(began);
+        let sync = began..target.now();
         match outcome {
-            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended(), own, took),
-            Ok(()) => self.succeed(through, own, took),
+            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended(), who, &sync),
+            Ok(()) => self.succeed(through, who, &sync),
             Err(error) => {
                 let error = Arc::new(error);
                 self.fail(Some(Arc::clone(&error)));
@@ -357,7 +401,7 @@ impl GroupCommit {
     }
 
     /// Publishes `through`, hands the lead on, wakes who is covered.
-    fn succeed(&self, through: Lsn, own: usize, took: Duration) -> Result<(), SyncError> {
+    fn succeed(&self, through: Lsn, leader: Who, sync: &Range<Duration>) -> Result<(), SyncError> {
         let (successor, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
@@ -374,7 +418,8 @@ impl GroupCommit {
                 Lead::Called
             };
             if queue.lead == Lead::Free {
-                queue.gathering.expect(covered.threads + own, took);
+                let unseen = usize::from(planted!(OneTooManyAwaited));
+                queue.gathering.expect(covered.committers + leader.awaited() + unseen, sync);
             }
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);
@@ -389,43 +434,6 @@ impl GroupCommit {
         }
         covered.wake(COVERED);
         Ok(())
-    }
-
-    /// Has `waker` woken once more than `known` is durable or the log has failed, in place of the one that `watcher` left
-    /// before. False where that is so already.
-    pub(crate) fn watch(&self, watcher: u64, known: Lsn, waker: &Waker) -> bool {
-        // Cloned and dropped outside the mutex: it is the watcher's code.
-        let mut waker = waker.clone();
-        let mut queue = self.queue.lock();
-        if (self.durable() > known && !planted!(ProgressOverlooked)) || self.is_poisoned() {
-            return false;
-        }
-        match queue.watchers.iter_mut().find(|(number, _)| *number == watcher) {
-            Some((_, old)) => std::mem::swap(old, &mut waker),
-            None => {
-                queue.watchers.push((watcher, waker));
-                return true;
-            }
-        }
-        drop(queue);
-        drop(waker);
-        true
-    }
-
-    /// Forgets what `watcher` left.
-    pub(crate) fn unwatch(&self, watcher: u64) {
-        let mut queue = self.queue.lock();
-        let place = queue.watchers.iter().position(|(number, _)| *number == watcher);
-        let left = place.map(|place| queue.watchers.swap_remove(place));
-        drop(queue);
-        drop(left);
-    }
-
-    /// Wakes all watchers, whatever is durable.
-    pub(crate) fn wake_watchers(&self) {
-        let mut queue = self.queue.lock();
-        queue.dismiss_watchers();
-        self.server.notify_one();
     }
 
     fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {

@@ -149,7 +149,7 @@ impl Core {
         if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
-            self.wait_durable(writer, must_be_durable).map_err(|_| Error::Poisoned)?;
+            writer.log.sync_through(must_be_durable).map_err(|_| Error::Poisoned)?;
             self.raise_acked(begin_ts);
         }
         Ok(Commit { timestamp: begin_ts })
@@ -161,11 +161,12 @@ impl Core {
         writer.log.sync_through(writer.log.appended()).map_err(|_| Error::Poisoned)
     }
 
+    /// For a thread that commits.
     fn wait_durable(&self, writer: &Writer, lsn: Lsn) -> Result<(), SyncError> {
         if planted!(AcknowledgedBeforeSync) {
             return Ok(());
         }
-        if writer.log.durable() >= lsn { Ok(()) } else { writer.log.sync_through(lsn) }
+        if writer.log.durable() >= lsn { Ok(()) } else { writer.log.commit_through(lsn) }
     }
 
     /// See invariant 3.

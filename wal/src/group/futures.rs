@@ -7,23 +7,18 @@ use std::task::{Poll, Waker};
 use braid_vfs::planted;
 use braid_vfs::sync::{WakerPlace, Wakers, wake_all};
 
-use super::{Crowd, GroupCommit, Lead, Queue, SyncTarget};
+use super::{Crowd, GroupCommit, Lead, Queue, SyncTarget, Who};
 use crate::{Lsn, SyncError};
 
 /// What the server is told.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     /// Futures that need not wait any longer, whose wakers are to be called.
-    ready: Vec<Waker>,
+    pub(super) ready: Vec<Waker>,
     stop: bool,
 }
 
 impl Queue {
-    /// Has the server call all watchers.
-    pub(super) fn dismiss_watchers(&mut self) {
-        self.served.ready.extend(self.watchers.drain(..).map(|(_, waker)| waker));
-    }
-
     /// The crowd in which a future has its place.
     fn futures_at(&mut self, place: WakerPlace) -> Option<&mut Wakers> {
         let crowds = [&mut self.waiting.present, &mut self.waiting.next];
@@ -139,7 +134,7 @@ impl GroupCommit {
             };
             if ready.is_empty() {
                 // One that panics has poisoned the log on its way, and told those who wait: the server has to stay for them.
-                let _told = catch_unwind(AssertUnwindSafe(|| self.lead(target, 0)));
+                let _told = catch_unwind(AssertUnwindSafe(|| self.lead(target, Who::Visitor)));
             } else {
                 wake_all(ready);
             }

@@ -1,33 +1,46 @@
 //! Whether a sync is worth putting off for those who are about to come.
 //!
-//! Threads that one sync covered are woken together, and mostly they are soon back, each with another commit. Were the first
+//! Committers that one sync covered are woken together, and mostly they are soon back, each with another commit. Were the first
 //! of them to sync at once, it would sync its own commit alone, and the others would wait for that sync, which they do not need, and
-//! then for theirs: two syncs for what one can do. So after a sync that covered several threads, and behind which nobody waits, as
-//! many are *awaited*. The first one to come keeps *watch*: it sleeps as the others do, and looks around after as long as the
-//! last sync took. If a quarter of those who were missing have come meanwhile, the others are likely to, and it sleeps on; if not, it
-//! leads. The last one to come leads at once.
+//! then for theirs: two syncs for what one can do. So after a sync that covered several committers, and behind which nobody waits,
+//! as many are *awaited*. The first one to come *holds* the next sync: it sleeps as the others do, and looks around after as long
+//! as the last sync took. If a quarter of those who were missing have come meanwhile, the others are likely to, and it sleeps on; if
+//! not, it leads. The last one to come leads at once.
 //!
-//! So a commit waits in vain only where somebody did not come back. Where that happens the next turns begin at once: one of
-//! them, then three, seven, up to [`LONGEST_REST`]. Writers that have something else to do between their commits pay for the watch
-//! once in so many turns.
+//! # Invariants
+//!
+//! 1. Nobody waits for others later than [`PATIENCE`] times as long as a sync takes after the end of the last one: who is to come
+//!    back comes by then, and whoever comes after it leads at once. So an expectation that nobody has met costs nothing later.
+//! 2. Nobody waits for others where a sync costs no more than to be woken. There, who slept for others would have them sleep
+//!    for it in turn, and so on for ever, all of them slower than if each had synced alone.
+//! 3. After every wait that was in vain more turns begin at once: one, then three, seven, up to [`LONGEST_REST`]. Writers
+//!    that have something else to do between their commits pay once in so many turns.
 
+use std::ops::Range;
 use std::time::Duration;
 
-/// Watch is kept at least as long: a thread that is woken on another processor wants some of it.
-const SHORTEST_WATCH: Duration = Duration::from_micros(50);
-/// And at most, however slow the disk.
-const LONGEST_WATCH: Duration = Duration::from_millis(2);
+/// A sync that takes less is not put off: to sleep and to be woken take as long.
+const CHEAP_SYNC: Duration = Duration::from_micros(50);
+/// A sync is not put off for longer than for this many of it.
+const PATIENCE: u32 = 2;
+/// The longest sleep until the next look, however slow the disk.
+const LONGEST_HOLD: Duration = Duration::from_millis(2);
 /// Turns that begin at once after many in which somebody did not come.
 const LONGEST_REST: u32 = 63;
 
 /// What is expected of the next turn.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    /// Threads that are still to come until one leads; with 0 and 1 whoever comes leads.
+    /// Committers that are still to come until one leads; with 0 and 1 whoever comes leads.
     awaited: usize,
-    /// How many they were when the one that keeps watch began to, or last looked.
+    /// How many they were when the one that holds the sync began to, or last looked.
     missing: usize,
-    watch: Duration,
+    /// From one look to the next.
+    step: Duration,
+    /// When nobody is awaited any longer.
+    until: Duration,
+    /// How long the last sync took. One by itself may have taken long because its thread was not running.
+    took: Duration,
     /// Turns that begin at once from now on.
     rest: u32,
     /// How many it were the last time that somebody did not come.
@@ -35,21 +48,24 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// After a sync that took so long and covered so many threads, all that were there.
-    pub(super) fn expect(&mut self, threads: usize, took: Duration) {
+    /// After a sync from then till now, which covered so many committers, all that were there.
+    pub(super) fn expect(&mut self, committers: usize, sync: &Range<Duration>) {
         self.awaited = 0;
-        if threads < 2 {
+        let took = sync.end.saturating_sub(sync.start);
+        let is_cheap = took.min(std::mem::replace(&mut self.took, took)) < CHEAP_SYNC;
+        if committers < 2 || is_cheap {
             return;
         }
-        self.watch = took.clamp(SHORTEST_WATCH, LONGEST_WATCH);
         if self.rest == 0 {
-            (self.awaited, self.missing) = (threads, threads - 1);
+            (self.awaited, self.missing) = (committers, committers - 1);
+            self.step = took.min(LONGEST_HOLD);
+            self.until = sync.end.saturating_add(self.step * PATIENCE);
         } else {
             self.rest -= 1;
         }
     }
 
-    /// A thread comes. Whether it is to lead.
+    /// A committer comes. Whether it is to lead.
     pub(super) fn come(&mut self) -> bool {
         if self.awaited > 1 {
             self.awaited -= 1;
@@ -62,9 +78,14 @@ impl Gathering {
         true
     }
 
-    /// How long the first one sleeps until it looks.
-    pub(super) const fn watch(&self) -> Duration {
-        self.watch
+    /// How long the first one to come, which is not to lead, sleeps until it looks; `None` where it comes too late to wait for others.
+    pub(super) fn hold(&mut self, now: Duration) -> Option<Duration> {
+        let left = self.until.saturating_sub(now);
+        if left.is_zero() {
+            self.cancel();
+            return None;
+        }
+        Some(left.min(self.step))
     }
 
     /// Somebody leads without having been waited for.
@@ -72,15 +93,16 @@ impl Gathering {
         self.awaited = 0;
     }
 
-    /// The one that keeps watch looks. Whether to wait on for those who are missing.
-    pub(super) fn goes_on(&mut self) -> bool {
+    /// The one that holds the sync looks: how long to sleep on for those who are missing, if at all.
+    pub(super) fn hold_on(&mut self, now: Duration) -> Option<Duration> {
         let came = self.missing - self.awaited;
-        if came * 4 >= self.missing {
+        let left = self.until.saturating_sub(now);
+        if came * 4 >= self.missing && !left.is_zero() {
             self.missing = self.awaited;
-            return true;
+            return Some(left.min(self.step));
         }
         self.give_up();
-        false
+        None
     }
 
     fn give_up(&mut self) {
@@ -93,8 +115,9 @@ impl Gathering {
 #[cfg(test)]
 impl Gathering {
     /// For tests of the queue: the next turn is for so many, who are awaited for so long.
-    pub(super) const fn await_for(&mut self, threads: usize, watch: Duration) {
-        (self.awaited, self.missing, self.watch) = (threads, threads - 1, watch);
+    pub(super) fn await_for(&mut self, committers: usize, time: Duration) {
+        (self.awaited, self.missing) = (committers, committers - 1);
+        (self.step, self.until) = (time, time.saturating_add(Duration::from_nanos(1)) * PATIENCE);
     }
 }
 
@@ -103,6 +126,17 @@ mod tests {
     use super::*;
 
     const TOOK: Duration = Duration::from_millis(1);
+    /// Where the clock stands at the end of every sync.
+    const END: Duration = Duration::from_secs(1);
+
+    /// One whose last sync took as long as the next.
+    fn at_rest(took: Duration) -> Gathering {
+        Gathering { took, ..Gathering::default() }
+    }
+
+    fn expect(gathering: &mut Gathering, committers: usize) {
+        gathering.expect(committers, &(END - TOOK..END));
+    }
 
     /// How many come until one leads.
     fn turn(gathering: &mut Gathering) -> usize {
@@ -111,48 +145,98 @@ mod tests {
 
     #[test]
     fn the_last_one_that_was_covered_leads() {
-        let mut gathering = Gathering::default();
+        let mut gathering = at_rest(TOOK);
         assert_eq!(turn(&mut gathering), 1, "nobody is awaited at first");
-        for threads in [8, 64, 2] {
-            gathering.expect(threads, TOOK);
-            assert_eq!(turn(&mut gathering), threads);
+        for committers in [8, 64, 2] {
+            expect(&mut gathering, committers);
+            assert_eq!(turn(&mut gathering), committers);
         }
-        gathering.expect(1, TOOK);
+        expect(&mut gathering, 1);
         assert_eq!(turn(&mut gathering), 1, "a single writer waits for nobody");
-        gathering.expect(8, TOOK);
+        expect(&mut gathering, 8);
         gathering.cancel();
         assert_eq!(turn(&mut gathering), 1);
     }
 
     #[test]
-    fn a_watch_is_as_long_as_a_sync_within_bounds() {
-        let mut gathering = Gathering::default();
-        for (took, watch) in
-            [(TOOK, TOOK), (Duration::ZERO, SHORTEST_WATCH), (Duration::from_secs(1), LONGEST_WATCH)]
-        {
-            gathering.expect(2, took);
-            assert_eq!(gathering.watch(), watch);
+    fn nobody_waits_for_others_where_a_sync_is_cheap() {
+        let cheap = CHEAP_SYNC - Duration::from_nanos(1);
+        for (before, took, awaited) in [
+            (Duration::ZERO, Duration::ZERO, 1),
+            (cheap, cheap, 1),
+            (cheap, TOOK, 1),
+            (TOOK, cheap, 1),
+            (CHEAP_SYNC, CHEAP_SYNC, 8),
+        ] {
+            let mut gathering = at_rest(before);
+            gathering.expect(8, &(END..END + took));
+            assert_eq!(turn(&mut gathering), awaited, "{took:?} after {before:?}");
         }
     }
 
     #[test]
-    fn a_watch_goes_on_while_they_keep_coming() {
-        let mut gathering = Gathering::default();
-        gathering.expect(16, TOOK);
-        for came in [5, 3, 3] {
+    fn who_holds_a_sync_looks_after_as_long_as_one_takes() {
+        for (took, step) in [(TOOK, TOOK), (Duration::from_secs(1), LONGEST_HOLD)] {
+            let mut gathering = at_rest(took);
+            gathering.expect(2, &(Duration::ZERO..took));
+            assert_eq!(gathering.hold(took), Some(step));
+        }
+    }
+
+    #[test]
+    fn who_comes_too_late_waits_for_nobody() {
+        let mut gathering = at_rest(TOOK);
+        expect(&mut gathering, 8);
+        assert!(!gathering.come());
+        let short = Duration::from_nanos(1);
+        assert_eq!(gathering.hold(END + TOOK * PATIENCE - short), Some(short));
+        assert_eq!(gathering.hold(END + TOOK * PATIENCE), None);
+        assert_eq!(turn(&mut gathering), 1, "nobody is awaited any more");
+        assert_eq!(rest(&mut gathering), 0, "nobody has waited in vain");
+    }
+
+    #[test]
+    fn a_sync_is_held_while_they_keep_coming() {
+        let mut gathering = at_rest(TOOK);
+        expect(&mut gathering, 16);
+        let mut now = END;
+        assert!((0..5).all(|_| !gathering.come()));
+        for came in [0, 3, 2] {
             assert!((0..came).all(|_| !gathering.come()));
-            assert!(gathering.goes_on());
+            assert!(gathering.hold_on(now).is_some());
+            now += TOOK / 4;
         }
         assert!(!gathering.come());
-        assert!(!gathering.goes_on(), "one of five");
+        assert_eq!(gathering.hold_on(now), None, "one of six");
         assert!(gathering.come(), "nobody is awaited any more");
     }
 
-    /// How many turns begin at once before threads are awaited again.
+    #[test]
+    fn a_sync_is_held_for_a_time_however_they_come() {
+        let mut gathering = at_rest(TOOK);
+        expect(&mut gathering, 64);
+        assert!(!gathering.come());
+        let (mut now, mut looks) = (END, 0);
+        let mut time = gathering.hold(now);
+        while let Some(step) = time {
+            assert!((0..gathering.missing.div_ceil(4)).all(|_| !gathering.come()));
+            now += step;
+            looks += 1;
+            time = gathering.hold_on(now);
+        }
+        assert_eq!((now - END, looks), (TOOK * PATIENCE, PATIENCE));
+        assert_eq!(
+            rest(&mut gathering),
+            1,
+            "those who are slow are no more awaited than those who do not come"
+        );
+    }
+
+    /// How many turns begin at once before committers are awaited again.
     fn rest(gathering: &mut Gathering) -> u32 {
         let mut turns = 0;
         loop {
-            gathering.expect(2, TOOK);
+            expect(gathering, 2);
             if !gathering.come() {
                 return turns;
             }
@@ -162,7 +246,7 @@ mod tests {
 
     #[test]
     fn who_does_not_come_is_awaited_less_and_less_often() {
-        let mut gathering = Gathering::default();
+        let mut gathering = at_rest(TOOK);
         let rests: Vec<u32> = (0..9)
             .map(|_| {
                 let turns = rest(&mut gathering);
@@ -175,7 +259,7 @@ mod tests {
 
     #[test]
     fn who_comes_is_awaited_again() {
-        let mut gathering = Gathering::default();
+        let mut gathering = at_rest(TOOK);
         for _ in 0..9 {
             rest(&mut gathering);
             gathering.give_up();

@@ -27,8 +27,9 @@ impl Numbers {
 }
 
 impl SyncTarget for Numbers {
+    /// Nothing takes time but syncs, and they are worth to be shared.
     fn now(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_millis(self.syncs.load(Ordering::Acquire))
     }
 
     fn appended(&self) -> Lsn {
@@ -45,7 +46,8 @@ impl SyncTarget for Numbers {
             assert_eq!(Some(number), self.fails_at, "a failed sync is never tried again");
             Err(io::Error::other("sync failed"))
         } else {
-            self.synced.fetch_max(through.get(), Ordering::Relaxed);
+            let before = self.synced.fetch_max(through.get(), Ordering::Relaxed);
+            assert!(before < through.get(), "a sync that covers nobody");
             Ok(())
         };
         self.syncing.store(false, Ordering::Release);
@@ -53,10 +55,10 @@ impl SyncTarget for Numbers {
     }
 }
 
-/// A queue in which so many are awaited, for so long.
-fn awaiting(threads: usize, watch: Duration) -> Arc<(Numbers, GroupCommit)> {
+/// A queue in which so many are awaited; who holds the sync looks after so long.
+fn awaiting(committers: usize, step: Duration) -> Arc<(Numbers, GroupCommit)> {
     let group = GroupCommit::new(Lsn::ZERO);
-    group.queue.lock().gathering.await_for(threads, watch);
+    group.queue.lock().gathering.await_for(committers, step);
     Arc::new((Numbers::default(), group))
 }
 
@@ -78,7 +80,7 @@ fn crowd(threads: usize, rounds: usize, fails_at: Option<u64>) -> (Arc<(Numbers,
                 for _ in 0..rounds {
                     let lsn = numbers.append();
                     let before = group.durable();
-                    match group.sync_through(numbers, lsn) {
+                    match group.commit_through(numbers, lsn) {
                         Ok(()) => {
                             assert!(numbers.synced() >= lsn.get(), "told too early");
                             assert!(group.durable() >= lsn);
@@ -101,10 +103,9 @@ mod native {
     use super::*;
 
     #[test]
-    fn everybody_is_covered_and_syncs_are_shared() {
+    fn everybody_is_covered() {
         let (shared, succeeded) = crowd(16, 500, None);
         assert_eq!(succeeded, 8000);
-        assert!(shared.0.syncs.load(Ordering::Acquire) <= 8000);
         assert_eq!(shared.1.durable().get(), 8 * 8000);
     }
 
@@ -142,7 +143,7 @@ mod native {
         let handles = [8, 16, 24, 32].map(|lsn| {
             let (group, syncs) = (Arc::clone(&group), Arc::clone(&syncs));
             let target = Slow(Arc::clone(&group), syncs);
-            thread::spawn(move || group.sync_through(&target, Lsn::new(lsn)))
+            thread::spawn(move || group.commit_through(&target, Lsn::new(lsn)))
         });
         for handle in handles {
             handle.join().unwrap().unwrap();
@@ -153,7 +154,7 @@ mod native {
 
     fn commit(shared: &Arc<(Numbers, GroupCommit)>) -> thread::JoinHandle<Result<(), SyncError>> {
         let shared = Arc::clone(shared);
-        thread::spawn(move || shared.1.sync_through(&shared.0, shared.0.append()))
+        thread::spawn(move || shared.1.commit_through(&shared.0, shared.0.append()))
     }
 
     #[test]
@@ -168,26 +169,103 @@ mod native {
     }
 
     #[test]
-    fn who_keeps_watch_leads_when_the_time_is_up() {
+    fn who_holds_a_sync_leads_when_the_time_is_up() {
         let shared = awaiting(5, Duration::from_millis(1));
-        let handles = [commit(&shared), commit(&shared)];
-        for handle in handles {
-            handle.join().unwrap().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for handle in [commit(&shared), commit(&shared)] {
+            let tell = tell.clone();
+            thread::spawn(move || tell.send(handle.join().unwrap()));
+        }
+        for _ in 0..2 {
+            told.recv_timeout(Duration::from_secs(20)).expect("nobody leads").unwrap();
         }
         assert_eq!(shared.1.durable().get(), 16);
         assert!(shared.1.queue.lock().waiting.is_empty());
     }
 
     #[test]
-    fn who_keeps_watch_hears_of_the_end_of_the_log() {
+    fn who_holds_a_sync_hears_of_the_end_of_the_log() {
         let shared = awaiting(2, Duration::from_secs(60));
         let handle = commit(&shared);
-        while shared.1.queue.lock().lead != Lead::Watched {
+        while shared.1.queue.lock().lead != Lead::Held {
             thread::yield_now();
         }
         shared.1.poison();
         assert!(matches!(handle.join().unwrap(), Err(SyncError::Poisoned)));
         assert_eq!(shared.0.syncs.load(Ordering::Acquire), 0);
+    }
+
+    /// Its syncs take a second of its clock, and go on until they are let.
+    #[derive(Debug, Default)]
+    struct Gated {
+        numbers: Numbers,
+        /// How many syncs may end.
+        let_go: AtomicU64,
+        seconds: AtomicU64,
+    }
+
+    impl SyncTarget for Gated {
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.seconds.load(Ordering::Acquire))
+        }
+
+        fn appended(&self) -> Lsn {
+            self.numbers.appended()
+        }
+
+        fn sync(&self, through: Lsn) -> io::Result<()> {
+            let number = self.numbers.syncs.load(Ordering::Acquire);
+            while self.let_go.load(Ordering::Acquire) <= number {
+                thread::yield_now();
+            }
+            self.seconds.fetch_add(1, Ordering::AcqRel);
+            self.numbers.sync(through)
+        }
+    }
+
+    /// What one who comes next does, after a sync that covered a committer that led, and one more that waited.
+    fn comes_after(waits: fn(&GroupCommit, &Gated, Lsn) -> Result<(), SyncError>) -> Place {
+        let shared = Arc::new((Gated::default(), GroupCommit::new(Lsn::ZERO)));
+        let (target, group) = (&shared.0, &shared.1);
+        // A first one by itself, so that it is known how long syncs take.
+        target.let_go.store(1, Ordering::Release);
+        group.commit_through(target, target.numbers.append()).unwrap();
+        let lsn = target.numbers.append();
+        let spawn = |waits: fn(&GroupCommit, &Gated, Lsn) -> Result<(), SyncError>| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || waits(&shared.1, &shared.0, lsn))
+        };
+        let leader = spawn(GroupCommit::commit_through);
+        while group.queue.lock().through.is_none() {
+            thread::yield_now();
+        }
+        let follower = spawn(waits);
+        while group.queue.lock().waiting.present.event.is_none() {
+            thread::yield_now();
+        }
+        target.let_go.store(2, Ordering::Release);
+        for thread in [leader, follower] {
+            thread.join().unwrap().unwrap();
+        }
+        group.queue.lock().come(Who::Committer, target.numbers.append(), target)
+    }
+
+    #[test]
+    fn who_commits_is_awaited_and_who_does_not_is_not() {
+        assert!(matches!(comes_after(GroupCommit::commit_through), Place::Holds(..)));
+        assert!(matches!(comes_after(GroupCommit::sync_through), Place::Leads));
+    }
+
+    #[test]
+    fn who_does_not_commit_waits_for_nobody() {
+        let shared = awaiting(3, Duration::from_secs(60));
+        let holder = commit(&shared);
+        while shared.1.queue.lock().lead != Lead::Held {
+            thread::yield_now();
+        }
+        shared.1.sync_through(&shared.0, shared.0.appended()).unwrap();
+        holder.join().unwrap().unwrap();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1, "who holds the sync is covered by it");
     }
 
     #[test]
@@ -220,7 +298,7 @@ mod native {
         let group = Arc::new(GroupCommit::new(Lsn::ZERO));
         let wait = || {
             let group = Arc::clone(&group);
-            thread::spawn(move || group.sync_through(&Panics(Arc::clone(&group)), Lsn::new(8)))
+            thread::spawn(move || group.commit_through(&Panics(Arc::clone(&group)), Lsn::new(8)))
         };
         let outcomes = [wait(), wait()].map(thread::JoinHandle::join);
         let failed = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Err(SyncError::Poisoned))));
@@ -250,13 +328,13 @@ mod shuttle_schedules {
     #[test]
     fn no_schedule_leaves_one_asleep_who_waits_for_others() {
         explore!(|| {
-            // Four come, so that the watch ends by the last one in some, and in some by itself.
+            // Four come, so that the last one leads in some, and in some the one that holds the sync.
             for awaited in [3, 5] {
                 let shared = awaiting(awaited, Duration::from_millis(1));
                 let threads: Vec<_> = (0..4)
                     .map(|_| {
                         let shared = Arc::clone(&shared);
-                        thread::spawn(move || shared.1.sync_through(&shared.0, shared.0.append()).unwrap())
+                        thread::spawn(move || shared.1.commit_through(&shared.0, shared.0.append()).unwrap())
                     })
                     .collect();
                 for thread in threads {
@@ -284,7 +362,7 @@ mod shuttle_schedules {
                     let shared = Arc::clone(&shared);
                     thread::spawn(move || {
                         let lsn = shared.0.append();
-                        if shared.1.sync_through(&shared.0, lsn).is_ok() {
+                        if shared.1.commit_through(&shared.0, lsn).is_ok() {
                             assert!(shared.1.durable() >= lsn);
                         }
                     })

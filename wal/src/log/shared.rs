@@ -206,6 +206,15 @@ impl Log {
         self.group.sync_through(self, lsn)
     }
 
+    /// The same for a thread that commits, and is likely to be back with its next commit: the sync may be put off for a moment
+    /// for others that do, so that it serves all of them.
+    ///
+    /// # Errors
+    /// As for [`sync_through`](Self::sync_through).
+    pub fn commit_through(&self, lsn: Lsn) -> Result<(), SyncError> {
+        self.group.commit_through(self, lsn)
+    }
+
     /// [`sync_through`](Self::sync_through) the present end; costs nothing when that is durable.
     ///
     /// # Errors

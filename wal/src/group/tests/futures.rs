@@ -83,7 +83,7 @@ fn crowd_of_both(fails_at: Option<u64>, rounds: usize) -> (Shared, usize) {
                     succeeded += match worker {
                         0 | 1 => {
                             let lsn = shared.0.append();
-                            let outcome = shared.1.sync_through(&shared.0, lsn);
+                            let outcome = shared.1.commit_through(&shared.0, lsn);
                             assert!(outcome.is_err() || shared.0.synced() >= lsn.get(), "told too early");
                             usize::from(outcome.is_ok())
                         }
@@ -244,7 +244,7 @@ mod native {
             let leader = if first_is_thread {
                 let (group, target) = (Arc::clone(&group), Arc::clone(&target));
                 Some(thread::spawn(move || {
-                    group.sync_through(&*target, first).unwrap();
+                    group.commit_through(&*target, first).unwrap();
                     tell.send(()).unwrap();
                 }))
             } else {
