@@ -41,7 +41,10 @@ use crate::transaction::{CommitFuture, Transaction, begin_by};
 ///
 /// One that is neither polled nor dropped holds back nobody while it waits for its turn or between attempts. From when it is admitted
 /// exclusively until its commit is installed it holds the gate, as an exclusive transaction does: that is over within one poll,
-/// unless the row store is full.
+/// unless the row store is full, or the log has first to make a reservation of further timestamps durable.
+///
+/// Its turn to be admitted exclusively is there for 10 ms; where it is not polled meanwhile, others go before it, and it keeps its
+/// place. So the runner does not starve if its executor polls in time, or threads that are admitted exclusively cease for once.
 #[must_use = "nothing is run until the future is polled"]
 pub struct TransactFuture<T, F> {
     state: State<T>,
