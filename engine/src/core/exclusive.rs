@@ -64,11 +64,18 @@ impl Core {
         writer.check()?;
         let now = self.env.clock.now();
         let until = *wait.until.get_or_insert(now.saturating_add(timeout));
-        let again = match writer.gate.poll_acquire(&mut wait.seat, now, waker) {
-            Asked::Taken => return Self::admitted(handle, writer).map(Poll::Ready),
+        let (asked, left) = writer.gate.poll_acquire(&mut wait.seat, waker);
+        let again = match asked {
+            Asked::Taken => {
+                let exclusive = Self::admitted(handle, writer);
+                // What the gate is held by is given back if this panics.
+                drop(left);
+                return exclusive.map(Poll::Ready);
+            }
             Asked::Waits => LOOK_AGAIN,
             Asked::WaitsForFutures => PATIENCE,
         };
+        drop(left);
         if now >= until {
             return Err(self.not_admitted(name));
         }

@@ -10,22 +10,30 @@
 //!   the one that waits for the gate. So whoever is next takes loans back after [`PATIENCE`]. The future is held back anew then, and
 //!   first again when that holder leaves; one that is polled in time never loses its turn.
 //! * A future whose turn it is to be admitted exclusively is woken, and takes the gate when it is polled: until then nobody holds
-//!   it, and commits pass. After [`PATIENCE`] whoever is behind it goes first, and it keeps its place.
+//!   it, and commits pass. After [`PATIENCE`] it is asleep, and its turn is offered to all the other futures before the next thread
+//!   at once; those who do not come are asleep after as long again, and the thread goes. Whoever is asleep keeps its place and delays
+//!   nobody, until it is polled again. So however many futures nobody polls, those behind them wait that long once, and not each.
+//!   One that is always polled too late is passed by whatever threads come: it starves while they do not cease.
+//!
+//! Invariant: [`Offer`] says what is offered to futures now, and since when; [`Gate::settle`], which follows every change of who is
+//! next, makes offers and ends them. So a future loses what was offered to it, for as long as there is patience, and nothing else.
 
 mod queue;
 
+use std::sync::Arc as Shared;
 use std::task::Waker;
 use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers, wake_all};
+use braid_vfs::{Clock, Env};
 use braid_wal::Log;
 
 pub(crate) use self::queue::Seat;
-use self::queue::{Queue, Turn};
+use self::queue::{First, Queue, Turn};
 
-/// How long an exclusive transaction waits for futures that go before it.
+/// How long whoever is next waits for futures to which something is offered.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Passes that futures have.
@@ -36,13 +44,30 @@ struct Lent {
     passes: usize,
 }
 
-/// For how long exclusive transactions have waited for nobody but futures.
-#[derive(Debug, Default)]
-struct Patience {
-    /// Threads, in all.
-    used: Duration,
-    /// Since when futures have, the first of them that knows.
-    since: Option<Duration>,
+/// What nobody but futures can take up, each when it is polled.
+#[derive(Clone, Copy, Debug)]
+struct Offer {
+    to: Offered,
+    since: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offered {
+    /// Passes, to commits that were held back.
+    Loans,
+    /// The gate, to whoever is awake up to this seat. No thread is before it.
+    Gate(Seat),
+}
+
+/// Who is to go on.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// Whoever holds the gate or has a pass; or nobody waits.
+    Others,
+    /// Futures that have passes.
+    Loans,
+    /// The first of those who wait to be admitted exclusively and are awake.
+    First(First),
 }
 
 impl State {
@@ -51,9 +76,23 @@ impl State {
         !self.held && self.passes == 0 && self.lent.passes == 0
     }
 
-    /// Whether all that the exclusive transactions wait for is that futures are polled.
-    fn waits_for_futures(&self) -> bool {
-        self.lent.passes > 0 || (self.is_free() && self.queue.begins_with_future())
+    fn next(&self) -> Next {
+        if self.lent.passes > 0 {
+            return Next::Loans;
+        }
+        match self.queue.first_awake() {
+            Some(first) if self.is_free() => Next::First(first),
+            _ => Next::Others,
+        }
+    }
+
+    /// Whether a future that is polled may take the gate.
+    fn may_take(&self, seat: Seat) -> bool {
+        match (self.next(), self.offer) {
+            (Next::First(First::Future(first)), _) if first == seat => true,
+            (Next::First(First::Future(_)), Some(Offer { to: Offered::Gate(last), .. })) => seat <= last,
+            _ => false,
+        }
     }
 }
 
@@ -70,7 +109,7 @@ struct State {
     futures: Wakers,
     /// Those of them that were told to go on.
     lent: Lent,
-    patience: Patience,
+    offer: Option<Offer>,
 }
 
 /// What a future that asks for the gate is told.
@@ -84,9 +123,16 @@ pub(crate) enum Asked {
     WaitsForFutures,
 }
 
+/// Wakers that are not needed any more. They are a user's code to drop, and may panic: whoever was told that it holds the gate
+/// sees to it first that somebody gives it back.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct LeftWakers(#[expect(dead_code, reason = "for its drop")] [Option<Waker>; 2]);
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
+    clock: Shared<dyn Clock>,
     /// Whose server calls wakers; `None` for a gate on its own, in a test.
     log: Option<Arc<Log>>,
     /// `State::held`, to be read inside the commit section.
@@ -105,13 +151,23 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = self.gate.state.lock();
         state.passes -= 1;
-        self.gate.admit_next(&mut state);
+        self.gate.settle(&mut state, None);
     }
 }
 
 impl Gate {
-    pub(super) fn new(log: Arc<Log>) -> Self {
-        Self { log: Some(log), ..Self::default() }
+    pub(super) fn new(env: &Env, log: Arc<Log>) -> Self {
+        Self { log: Some(log), ..Self::alone(Shared::clone(&env.clock)) }
+    }
+
+    fn alone(clock: Shared<dyn Clock>) -> Self {
+        Self {
+            clock,
+            log: None,
+            held: AtomicBool::default(),
+            state: Mutex::default(),
+            open: Condvar::default(),
+        }
     }
 
     /// Whether concurrent commits are held back. Exact inside the commit section.
@@ -130,83 +186,105 @@ impl Gate {
         }
         let turn = Arc::new(Turn::default());
         state.queue.push_thread(Arc::clone(&turn));
-        // Whoever takes the gate for it removes it from the queue.
-        let mut left = timeout;
+        let mut now = self.clock.now();
+        let until = now.saturating_add(timeout);
+        self.settle(&mut state, Some(now));
         loop {
-            let for_futures = state.waits_for_futures();
-            let slice = if for_futures { left.min(PATIENCE) } else { left };
-            let timed_out = turn.come.wait_for(&mut state, slice);
-            if timed_out {
-                left = left.saturating_sub(slice);
-                if for_futures {
-                    self.lose_patience(&mut state, slice);
-                }
-            }
+            self.lose_patience(&mut state, now);
+            // Whoever takes the gate for it removes it from the queue.
             if !state.queue.has_thread(&turn) {
                 return true;
             }
-            if timed_out && left.is_zero() {
+            if now >= until {
                 state.queue.remove_thread(&turn);
-                self.nudge(&mut state);
+                self.settle(&mut state, Some(now));
+                // Another one has to look at the time.
+                state.queue.notify_thread();
                 return false;
             }
+            let look_at = state.offer.map_or(until, |offer| until.min(offer.since.saturating_add(PATIENCE)));
+            let slice = look_at.saturating_sub(now);
+            let waited = if turn.come.wait_for(&mut state, slice) { slice } else { Duration::ZERO };
+            // A clock may stand still while threads wait: one of a test does.
+            now = now.saturating_add(waited).max(self.clock.now());
         }
     }
 
-    /// Goes before the futures that are first, once somebody has waited for them for long enough.
-    fn lose_patience(&self, state: &mut State, waited: Duration) {
-        // Some time at least, so that those who have none and try again and again get there too.
-        state.patience.used += waited.max(PATIENCE / 10);
-        if state.patience.used < PATIENCE {
+    /// Has others go on where futures have not taken up for long enough what was offered to them.
+    fn lose_patience(&self, state: &mut State, now: Duration) {
+        let Some(Offer { to, since }) = state.offer else { return };
+        if now.saturating_sub(since) < PATIENCE {
             return;
         }
-        if state.lent.passes > 0 {
-            self.take_loans_back(state);
-        } else if state.is_free()
-            && !planted!(TurnNotTakenBack)
-            && let Some(turn) = state.queue.take_first_thread()
-        {
-            self.take(state);
-            turn.come.notify_one();
+        let again = match to {
+            Offered::Loans if planted!(LoanNotTakenBack) => Some(to),
+            Offered::Gate(_) if planted!(TurnNotTakenBack) => Some(to),
+            Offered::Loans => {
+                state.lent.passes = 0;
+                None
+            }
+            Offered::Gate(last) => {
+                state.queue.fall_asleep(last);
+                state.queue.last_before_thread().map(Offered::Gate)
+            }
+        };
+        match again {
+            Some(to) => self.offer(state, Offer { to, since: now }),
+            None => self.settle(state, Some(now)),
         }
     }
 
-    fn take_loans_back(&self, state: &mut State) {
-        if !planted!(LoanNotTakenBack) {
-            state.patience = Patience::default();
-            state.lent.passes = 0;
-            self.admit_next(state);
-        }
+    /// Has whoever is next go on. After each change of who that is.
+    fn settle(&self, state: &mut State, now: Option<Duration>) {
+        let to = match (state.next(), state.offer.map(|offer| offer.to)) {
+            (Next::Others, _) => {
+                state.offer = None;
+                return;
+            }
+            (Next::First(First::Thread), _) => {
+                if let Some(turn) = state.queue.take_first_thread() {
+                    self.take(state);
+                    turn.come.notify_one();
+                }
+                return;
+            }
+            (Next::Loans, Some(Offered::Loans)) => return,
+            (Next::Loans, _) => Offered::Loans,
+            (Next::First(First::Future(first)), Some(Offered::Gate(last))) if first <= last => return,
+            (Next::First(First::Future(first)), _) => Offered::Gate(first),
+        };
+        self.offer(state, Offer { to, since: now.unwrap_or_else(|| self.clock.now()) });
+    }
+
+    /// Offers something to futures, and has those who are behind them look at the time.
+    fn offer(&self, state: &mut State, offer: Offer) {
+        state.offer = Some(offer);
+        state.queue.notify_thread();
+        let woken = match offer.to {
+            Offered::Loans => state.queue.first_waker().into_iter().collect(),
+            Offered::Gate(last) => state.queue.wakers_through(last),
+        };
+        self.wake(woken);
     }
 
     /// Takes the gate for a future that is to be admitted exclusively, or has `waker` called when its turn may have come. It
     /// keeps its place in the queue in `seat`. The caller must then enter the commit section once before it takes a snapshot.
-    pub(crate) fn poll_acquire(&self, seat: &mut Option<Seat>, now: Duration, waker: &Waker) -> Asked {
+    pub(crate) fn poll_acquire(&self, seat: &mut Option<Seat>, waker: &Waker) -> (Asked, LeftWakers) {
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let replaced = state.queue.sit(seat, waker);
-        let Some(kept) = *seat else { return Asked::Waits };
-        if state.waits_for_futures() {
-            let since = *state.patience.since.get_or_insert(now);
-            let is_over = now.saturating_sub(since) >= PATIENCE;
-            if is_over && state.lent.passes > 0 {
-                self.take_loans_back(&mut state);
-            }
-            let first = state.queue.is_first(kept)
-                || (is_over && !planted!(TurnNotTakenBack) && state.queue.is_behind_futures(kept));
-            if state.is_free() && first {
-                let own = state.queue.leave(kept);
-                *seat = None;
-                self.take(&mut state);
-                drop(state);
-                drop((own, replaced));
-                return Asked::Taken;
-            }
+        let (kept, replaced) = state.queue.sit(*seat, waker);
+        *seat = Some(kept);
+        if state.offer.is_some() && !state.may_take(kept) {
+            self.lose_patience(&mut state, self.clock.now());
         }
-        let asked = if state.waits_for_futures() { Asked::WaitsForFutures } else { Asked::Waits };
-        drop(state);
-        drop(replaced);
-        asked
+        if state.may_take(kept) {
+            let own = state.queue.leave(kept);
+            *seat = None;
+            self.take(&mut state);
+            return (Asked::Taken, LeftWakers([own, replaced]));
+        }
+        let asked = if state.offer.is_some() { Asked::WaitsForFutures } else { Asked::Waits };
+        (asked, LeftWakers([None, replaced]))
     }
 
     /// Gives up the place of a future in the queue.
@@ -214,20 +292,10 @@ impl Gate {
         let left = {
             let mut state = self.state.lock();
             let left = if planted!(SeatKept) { None } else { state.queue.leave(seat) };
-            self.admit_next(&mut state);
+            self.settle(&mut state, None);
             left
         };
         drop(left);
-    }
-
-    /// Has whoever is next see that it waits for futures.
-    fn nudge(&self, state: &mut State) {
-        if state.waits_for_futures() {
-            if let Some(turn) = state.queue.first_thread() {
-                turn.come.notify_one();
-            }
-            self.wake(state.queue.first_waker().into_iter().collect());
-        }
     }
 
     /// Has wakers called. Under the lock: what is passed on is only kept, and nothing of a user's runs here.
@@ -250,10 +318,8 @@ impl Gate {
         let turn = state.futures.turn();
         let woken = state.futures.take();
         state.lent = Lent { turn: turn + 1, passes: woken.len() };
-        state.patience = Patience::default();
         self.wake(woken);
-        self.admit_next(&mut state);
-        self.nudge(&mut state);
+        self.settle(&mut state, None);
     }
 
     /// Waits until the holder leaves, up to `timeout`; `None` when that has passed.
@@ -295,7 +361,7 @@ impl Gate {
             let mut state = self.state.lock();
             if place.turn() + 1 == state.lent.turn && state.lent.passes > 0 {
                 state.lent.passes -= 1;
-                self.admit_next(&mut state);
+                self.settle(&mut state, None);
             }
             state.futures.leave(place)
         };
@@ -311,21 +377,9 @@ impl Gate {
     }
 
     fn take(&self, state: &mut State) {
-        state.patience = Patience::default();
+        state.offer = None;
         state.held = true;
         self.held.store(true, Ordering::Release);
-    }
-
-    fn admit_next(&self, state: &mut State) {
-        if !state.is_free() {
-            return;
-        }
-        if state.queue.begins_with_future() {
-            self.nudge(state);
-        } else if let Some(turn) = state.queue.take_first_thread() {
-            self.take(state);
-            turn.come.notify_one();
-        }
     }
 }
 

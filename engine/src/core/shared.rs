@@ -147,7 +147,7 @@ impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let view = Arc::new(parts.view);
         let writer = parts.writer.map(|WriterParts { log, appender, clock, rights }| Writer {
-            gate: Gate::new(Arc::clone(&log)),
+            gate: Gate::new(&parts.env, Arc::clone(&log)),
             section: Mutex::new(Section {
                 appender: Some(appender),
                 clock,

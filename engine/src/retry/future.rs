@@ -7,6 +7,8 @@
 //!        └───────────────────────────────────────── Resting ──► Over: the last error, once the policy says so
 //! ```
 //!
+//! One whose token turns out to be committed already, when it begins, waits until that commit stands (`Done`) and is over.
+//!
 //! Invariant: no lock, no place among those who wait, and no open transaction outlives the future, at whatever step it is
 //! dropped. Each step has what it holds in a value of its own, whose drop gives it back.
 
@@ -41,7 +43,10 @@ use crate::transaction::{CommitFuture, Transaction, begin_by};
 ///
 /// One that is neither polled nor dropped holds back nobody while it waits for its turn or between attempts. From when it is admitted
 /// exclusively until its commit is installed it holds the gate, as an exclusive transaction does: that is over within one poll,
-/// unless the row store is full.
+/// unless the row store is full, or the log has first to make a reservation of further timestamps durable.
+///
+/// Its turn to be admitted exclusively is there for 10 ms; where it is not polled meanwhile, others go before it, and it keeps its
+/// place. So the runner does not starve if its executor polls in time, or threads that are admitted exclusively cease for once.
 #[must_use = "nothing is run until the future is polled"]
 pub struct TransactFuture<T, F> {
     state: State<T>,
@@ -70,6 +75,8 @@ enum Step<T> {
     #[default]
     Next,
     Turn(Turn),
+    /// Another one with its token has committed, and is to stand before that is told.
+    Done(CommitFuture),
     Committing {
         value: T,
         exclusive: bool,
@@ -101,6 +108,7 @@ impl<T, F> fmt::Debug for TransactFuture<T, F> {
             State::Open(open) => match open.step {
                 Step::Next => "Next",
                 Step::Turn(_) => "Turn",
+                Step::Done(_) => "Done",
                 Step::Committing { .. } => "Committing",
                 Step::Resting(_) => "Resting",
             },
@@ -155,6 +163,10 @@ impl<T> Open<T> {
                     Ok(Poll::Ready(exclusive)) => self.begin_exclusive(policy, exclusive, body),
                     Err(error) => Err(error),
                 },
+                Step::Done(done) => match Pin::new(done).poll(&mut Context::from_waker(waker)) {
+                    Poll::Pending => return Ok(Poll::Pending),
+                    Poll::Ready(told) => told.map(drop),
+                },
                 Step::Committing { commit, .. } => {
                     match Pin::new(commit).poll(&mut Context::from_waker(waker)) {
                         Poll::Pending => return Ok(Poll::Pending),
@@ -208,7 +220,7 @@ impl<T> Open<T> {
             self.step = Step::Turn(turn);
             return Ok(());
         }
-        self.attempt(begun?, body)
+        self.attempt(begun, body)
     }
 
     /// Begins the attempt whose turn has come.
@@ -221,15 +233,22 @@ impl<T> Open<T> {
         // A panic of the closure leaves nothing here.
         self.step = Step::Next;
         // If it was by the journal mode that it had to wait, and that has changed, it needs no turn any more.
-        let begun = begin_by(&self.handle, self.options(policy), |_, _, _| Ok(exclusive))?;
+        let begun = begin_by(&self.handle, self.options(policy), |_, _, _| Ok(exclusive));
         self.attempt(begun, body)
     }
 
     fn attempt(
         &mut self,
-        mut tx: Transaction,
+        begun: Result<Transaction>,
         body: &mut impl FnMut(&mut Transaction) -> Result<T>,
     ) -> Result<()> {
+        let mut tx = match begun {
+            Err(Error::AlreadyCommitted { timestamp }) => {
+                self.step = Step::Done(CommitFuture::already_committed(&self.handle, timestamp)?);
+                return Ok(());
+            }
+            begun => begun?,
+        };
         let value = body(&mut tx)?;
         let exclusive = tx.is_exclusive();
         self.step = Step::Committing { value, exclusive, commit: tx.commit_async() };

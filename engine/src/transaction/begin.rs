@@ -46,10 +46,15 @@ pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Re
 
 /// Begins a write transaction.
 pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Result<Transaction> {
-    begin_by(handle, options, |core, timeout, name| core.enter_exclusive(handle, timeout, name))
+    let begun = begin_by(handle, options, |core, timeout, name| core.enter_exclusive(handle, timeout, name));
+    if let Err(Error::AlreadyCommitted { timestamp }) = begun {
+        handle.core().acknowledge_reads(timestamp)?;
+    }
+    begun
 }
 
-/// The same; `enter` takes the gate, if the transaction needs it.
+/// The same; `enter` takes the gate, if the transaction needs it. What it says was committed already may not stand yet: the caller
+/// waits for that, who holds nothing any more.
 #[inline]
 pub(crate) fn begin_by(
     handle: &Arc<Handle>,
@@ -92,8 +97,6 @@ pub(crate) fn begin_by(
         && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
         && !planted!(TokenTakenAgain)
     {
-        // What a write transaction sees may not stand yet.
-        core.acknowledge_reads(timestamp)?;
         return Err(Error::AlreadyCommitted { timestamp });
     }
     Ok(Transaction::new(

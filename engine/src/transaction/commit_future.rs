@@ -71,6 +71,13 @@ impl CommitFuture {
         Self { state: State::Open { tx, wait: CommitWait::default() } }
     }
 
+    /// Of a transaction whose token another one had committed at `timestamp`, as it found when it began.
+    pub(crate) fn already_committed(handle: &Arc<Handle>, timestamp: Timestamp) -> Result<Self> {
+        let wait = handle.core().reads_wait(timestamp)?;
+        let handle = Arc::clone(handle);
+        Ok(Self { state: State::Reading { handle, told: Told::Done(timestamp), wait } })
+    }
+
     /// The place of the commit in the history from when it is installed, before it is known to stand; `None` before that,
     /// after the end, and for a transaction that wrote nothing.
     #[must_use]

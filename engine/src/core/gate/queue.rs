@@ -11,15 +11,31 @@ pub(super) struct Turn {
     pub(super) come: Condvar,
 }
 
-/// The place of a future in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The place of a future in the queue: whoever came later has a greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seat(u64);
+
+/// A future that waits.
+#[derive(Debug)]
+struct Sitting {
+    seat: Seat,
+    /// `None` between its call and the next poll.
+    waker: Option<Waker>,
+    /// It was not polled while it had its turn, nor since.
+    is_asleep: bool,
+}
 
 #[derive(Debug)]
 enum Waiting {
     Thread(Arc<Turn>),
-    /// The waker is `None` between its call and the next poll.
-    Future(Seat, Option<Waker>),
+    Future(Sitting),
+}
+
+/// Who is first of those that are awake.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum First {
+    Thread,
+    Future(Seat),
 }
 
 impl Waiting {
@@ -28,7 +44,14 @@ impl Waiting {
     }
 
     fn is_future(&self, seat: Seat) -> bool {
-        matches!(self, Self::Future(other, _) if *other == seat)
+        matches!(self, Self::Future(sitting) if sitting.seat == seat)
+    }
+
+    fn sitting(&mut self) -> Option<&mut Sitting> {
+        match self {
+            Self::Future(sitting) => Some(sitting),
+            Self::Thread(_) => None,
+        }
     }
 }
 
@@ -44,8 +67,34 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    pub(super) fn begins_with_future(&self) -> bool {
-        matches!(self.waiting.front(), Some(Waiting::Future(..)))
+    /// A thread never sleeps.
+    pub(super) fn first_awake(&self) -> Option<First> {
+        self.waiting.iter().find_map(|one| match one {
+            Waiting::Thread(_) => Some(First::Thread),
+            Waiting::Future(sitting) => (!sitting.is_asleep).then_some(First::Future(sitting.seat)),
+        })
+    }
+
+    /// The last of the futures that are awake and before all threads.
+    pub(super) fn last_before_thread(&self) -> Option<Seat> {
+        let mut last = None;
+        for one in &self.waiting {
+            match one {
+                Waiting::Thread(_) => break,
+                Waiting::Future(sitting) if sitting.is_asleep => {}
+                Waiting::Future(sitting) => last = Some(sitting.seat),
+            }
+        }
+        last
+    }
+
+    /// Futures up to this one had their turn, and were not polled.
+    pub(super) fn fall_asleep(&mut self, last: Seat) {
+        self.sitting_through(last).for_each(|sitting| sitting.is_asleep = true);
+    }
+
+    fn sitting_through(&mut self, last: Seat) -> impl Iterator<Item = &mut Sitting> {
+        self.waiting.iter_mut().filter_map(Waiting::sitting).take_while(move |sitting| sitting.seat <= last)
     }
 
     pub(super) fn push_thread(&mut self, turn: Arc<Turn>) {
@@ -63,8 +112,15 @@ impl Queue {
     pub(super) fn first_thread(&self) -> Option<&Turn> {
         self.waiting.iter().find_map(|one| match one {
             Waiting::Thread(turn) => Some(&**turn),
-            Waiting::Future(..) => None,
+            Waiting::Future(_) => None,
         })
+    }
+
+    /// Has the first thread look again.
+    pub(super) fn notify_thread(&self) {
+        if let Some(turn) = self.first_thread() {
+            turn.come.notify_one();
+        }
     }
 
     /// Removes the first thread, past futures that are before it.
@@ -72,58 +128,49 @@ impl Queue {
         let at = self.waiting.iter().position(|one| matches!(one, Waiting::Thread(_)))?;
         match self.waiting.remove(at) {
             Some(Waiting::Thread(turn)) => Some(turn),
-            Some(Waiting::Future(..)) | None => None,
+            Some(Waiting::Future(_)) | None => None,
         }
     }
 
-    /// Keeps the place of a future, or gives it the last one; returns a waker to drop.
-    pub(super) fn sit(&mut self, seat: &mut Option<Seat>, waker: Waker) -> Option<Waker> {
-        if let Some(kept) = *seat
-            && let Some(Waiting::Future(_, slot)) = self.waiting.iter_mut().find(|one| one.is_future(kept))
+    /// Keeps the place of a future, or gives it the last one, and it is awake; returns a waker to drop.
+    pub(super) fn sit(&mut self, seat: Option<Seat>, waker: Waker) -> (Seat, Option<Waker>) {
+        if let Some(kept) = seat
+            && let Some(sitting) =
+                self.waiting.iter_mut().filter_map(Waiting::sitting).find(|sitting| sitting.seat == kept)
         {
-            return slot.replace(waker);
+            sitting.is_asleep = false;
+            return (kept, sitting.waker.replace(waker));
         }
         self.seats += 1;
-        let new = Seat(self.seats);
-        *seat = Some(new);
-        self.waiting.push_back(Waiting::Future(new, Some(waker)));
-        None
+        let seat = Seat(self.seats);
+        self.waiting.push_back(Waiting::Future(Sitting { seat, waker: Some(waker), is_asleep: false }));
+        (seat, None)
     }
 
     /// Removes a future; returns its waker, to drop.
     pub(super) fn leave(&mut self, seat: Seat) -> Option<Waker> {
         let at = self.waiting.iter().position(|one| one.is_future(seat))?;
         match self.waiting.remove(at) {
-            Some(Waiting::Future(_, waker)) => waker,
+            Some(Waiting::Future(sitting)) => sitting.waker,
             Some(Waiting::Thread(_)) | None => None,
         }
     }
 
-    pub(super) fn is_first(&self, seat: Seat) -> bool {
-        self.waiting.front().is_some_and(|one| one.is_future(seat))
-    }
-
-    /// Whether nobody but futures is before it.
-    pub(super) fn is_behind_futures(&self, seat: Seat) -> bool {
-        self.waiting
-            .iter()
-            .take_while(|one| !one.is_future(seat))
-            .all(|one| matches!(one, Waiting::Future(..)))
-    }
-
-    /// The waker of the future that is first, to call it.
+    /// The waker of the future that is first of all, to call it.
     pub(super) fn first_waker(&mut self) -> Option<Waker> {
-        match self.waiting.front_mut() {
-            Some(Waiting::Future(_, waker)) => waker.take(),
-            Some(Waiting::Thread(_)) | None => None,
-        }
+        self.waiting.front_mut().and_then(Waiting::sitting).and_then(|sitting| sitting.waker.take())
+    }
+
+    /// The wakers of the futures that are awake up to this one, to call them.
+    pub(super) fn wakers_through(&mut self, last: Seat) -> Vec<Waker> {
+        self.sitting_through(last)
+            .filter(|sitting| !sitting.is_asleep)
+            .filter_map(|sitting| sitting.waker.take())
+            .collect()
     }
 
     /// The wakers of all futures, to call them.
     pub(super) fn wakers(&mut self) -> impl Iterator<Item = Waker> {
-        self.waiting.iter_mut().filter_map(|one| match one {
-            Waiting::Future(_, waker) => waker.take(),
-            Waiting::Thread(_) => None,
-        })
+        self.waiting.iter_mut().filter_map(Waiting::sitting).filter_map(|sitting| sitting.waker.take())
     }
 }
