@@ -89,6 +89,7 @@ fn keep(mut set: Box<WriteSet>) {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use std::cell::RefCell;
 

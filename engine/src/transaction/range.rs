@@ -97,6 +97,7 @@ impl DoubleEndedIterator for Range {
 impl FusedIterator for Range {}
 
 #[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
     use crate::options::JournalMode;

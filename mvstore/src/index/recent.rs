@@ -18,7 +18,7 @@ use super::{CHECKED, RowIndex};
 use crate::key::Probe;
 
 /// Rows that a thread remembers, each in the place that its hash says.
-const ROWS: usize = 256;
+const ROWS: usize = 1 << u8::BITS;
 
 /// A row with its tag, and the number of its index.
 #[derive(Clone, Copy)]
@@ -37,7 +37,8 @@ impl RowIndex {
     /// generations by turns has two places, as their indexes have different numbers.
     #[inline(always)]
     fn place_of(&self, hash: u64) -> usize {
-        (hash.rotate_left(8) ^ self.number) as usize % ROWS
+        let [place, ..] = (hash.rotate_left(8) ^ self.number).to_le_bytes();
+        usize::from(place)
     }
 
     /// The row with this key, whose hash is `hash`, if the thread remembers it.
