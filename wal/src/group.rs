@@ -67,7 +67,6 @@
 //! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -388,10 +387,9 @@ impl GroupCommit {
         let began = target.now();
         let outcome = target.sync(through);
         std::mem::forget(turn);
-        let sync = began..target.now();
         match outcome {
-            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target.appended(), who, &sync),
-            Ok(()) => self.succeed(through, who, &sync),
+            Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target, target.appended(), who, began),
+            Ok(()) => self.succeed(target, through, who, began),
             Err(error) => {
                 let error = Arc::new(error);
                 self.fail(Some(Arc::clone(&error)));
@@ -400,8 +398,14 @@ impl GroupCommit {
         }
     }
 
-    /// Publishes `through`, hands the lead on, wakes who is covered.
-    fn succeed(&self, through: Lsn, leader: Who, sync: &Range<Duration>) -> Result<(), SyncError> {
+    /// After a sync that `began` then: publishes `through`, hands the lead on, wakes who is covered.
+    fn succeed(
+        &self,
+        target: &impl SyncTarget,
+        through: Lsn,
+        leader: Who,
+        began: Duration,
+    ) -> Result<(), SyncError> {
         let (successor, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
@@ -419,7 +423,8 @@ impl GroupCommit {
             };
             if queue.lead == Lead::Free {
                 let unseen = usize::from(planted!(OneTooManyAwaited));
-                queue.gathering.expect(covered.committers + leader.awaited() + unseen, sync);
+                let committers = covered.committers + leader.awaited() + unseen;
+                queue.gathering.expect(committers, || began..target.now());
             }
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);

@@ -39,7 +39,8 @@ pub(super) struct Gathering {
     step: Duration,
     /// When nobody is awaited any longer.
     until: Duration,
-    /// How long the last sync took. One by itself may have taken long because its thread was not running.
+    /// How long the last sync took that was looked at: each one, but where they are cheap only those that covered several. One by
+    /// itself may have taken long because its thread was not running, and covered several for that.
     took: Duration,
     /// Turns that begin at once from now on.
     rest: u32,
@@ -48,12 +49,17 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// After a sync from then till now, which covered so many committers, all that were there.
-    pub(super) fn expect(&mut self, committers: usize, sync: &Range<Duration>) {
+    /// After a sync that covered so many committers, all that were there; `sync` says from when till when it went.
+    pub(super) fn expect(&mut self, committers: usize, sync: impl FnOnce() -> Range<Duration>) {
         self.awaited = 0;
+        if committers < 2 && self.took < CHEAP_SYNC {
+            // The clock is not looked at for nothing.
+            return;
+        }
+        let sync = sync();
         let took = sync.end.saturating_sub(sync.start);
-        let is_cheap = took.min(std::mem::replace(&mut self.took, took)) < CHEAP_SYNC;
-        if committers < 2 || is_cheap {
+        let before = std::mem::replace(&mut self.took, took);
+        if committers < 2 || took.min(before) < CHEAP_SYNC {
             return;
         }
         if self.rest == 0 {
@@ -114,9 +120,10 @@ impl Gathering {
 
 #[cfg(test)]
 impl Gathering {
-    /// For tests of the queue: the next turn is for so many, who are awaited for so long.
+    /// For tests of the queue: the next turn is for so many, who are awaited for so long; syncs are known to be worth it.
     pub(super) fn await_for(&mut self, committers: usize, time: Duration) {
         (self.awaited, self.missing) = (committers, committers - 1);
+        self.took = time.max(CHEAP_SYNC);
         (self.step, self.until) = (time, time.saturating_add(Duration::from_nanos(1)) * PATIENCE);
     }
 }
@@ -135,7 +142,7 @@ mod tests {
     }
 
     fn expect(gathering: &mut Gathering, committers: usize) {
-        gathering.expect(committers, &(END - TOOK..END));
+        gathering.expect(committers, || END - TOOK..END);
     }
 
     /// How many come until one leads.
@@ -169,16 +176,28 @@ mod tests {
             (CHEAP_SYNC, CHEAP_SYNC, 8),
         ] {
             let mut gathering = at_rest(before);
-            gathering.expect(8, &(END..END + took));
+            gathering.expect(8, || END..END + took);
             assert_eq!(turn(&mut gathering), awaited, "{took:?} after {before:?}");
         }
+    }
+
+    /// A thread that loses its processor while it syncs is the likeliest to have others wait for it.
+    #[test]
+    fn slow_ones_among_cheap_ones_have_nobody_wait() {
+        let mut gathering = Gathering::default();
+        for _ in 0..9 {
+            expect(&mut gathering, 8);
+            assert_eq!(turn(&mut gathering), 1);
+            gathering.expect(1, || END..END);
+        }
+        gathering.expect(1, || unreachable!("one more look at the clock"));
     }
 
     #[test]
     fn who_holds_a_sync_looks_after_as_long_as_one_takes() {
         for (took, step) in [(TOOK, TOOK), (Duration::from_secs(1), LONGEST_HOLD)] {
             let mut gathering = at_rest(took);
-            gathering.expect(2, &(Duration::ZERO..took));
+            gathering.expect(2, || Duration::ZERO..took);
             assert_eq!(gathering.hold(took), Some(step));
         }
     }

@@ -71,6 +71,7 @@ mod loom_schedules;
 fn crowd(threads: usize, rounds: usize, fails_at: Option<u64>) -> (Arc<(Numbers, GroupCommit)>, usize) {
     let numbers = Numbers { fails_at, ..Numbers::default() };
     let shared = Arc::new((numbers, GroupCommit::new(Lsn::ZERO)));
+    shared.1.queue.lock().gathering.await_for(1, Duration::from_millis(1));
     let handles: Vec<_> = (0..threads)
         .map(|_| {
             let shared = Arc::clone(&shared);
@@ -227,9 +228,7 @@ mod native {
     fn comes_after(waits: fn(&GroupCommit, &Gated, Lsn) -> Result<(), SyncError>) -> Place {
         let shared = Arc::new((Gated::default(), GroupCommit::new(Lsn::ZERO)));
         let (target, group) = (&shared.0, &shared.1);
-        // A first one by itself, so that it is known how long syncs take.
-        target.let_go.store(1, Ordering::Release);
-        group.commit_through(target, target.numbers.append()).unwrap();
+        group.queue.lock().gathering.await_for(1, Duration::from_secs(1));
         let lsn = target.numbers.append();
         let spawn = |waits: fn(&GroupCommit, &Gated, Lsn) -> Result<(), SyncError>| {
             let shared = Arc::clone(&shared);
@@ -243,7 +242,7 @@ mod native {
         while group.queue.lock().waiting.present.event.is_none() {
             thread::yield_now();
         }
-        target.let_go.store(2, Ordering::Release);
+        target.let_go.store(1, Ordering::Release);
         for thread in [leader, follower] {
             thread.join().unwrap().unwrap();
         }

@@ -1,6 +1,8 @@
 //! Every schedule of a few threads, and every order in which memory lets them see each other. A lost wake-up is a
 //! deadlock, which the checker reports.
 
+use std::task::Waker;
+
 use super::futures::{Shared, commit_and_forget, commit_by_future, serve, shared};
 use super::*;
 
