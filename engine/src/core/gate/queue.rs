@@ -156,11 +156,6 @@ impl Queue {
         }
     }
 
-    /// The waker of the future that is first of all, to call it.
-    pub(super) fn first_waker(&mut self) -> Option<Waker> {
-        self.waiting.front_mut().and_then(Waiting::sitting).and_then(|sitting| sitting.waker.take())
-    }
-
     /// The wakers of the futures that are awake up to this one, to call them.
     pub(super) fn wakers_through(&mut self, last: Seat) -> Vec<Waker> {
         self.sitting_through(last)
