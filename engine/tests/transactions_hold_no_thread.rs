@@ -4,14 +4,18 @@
 #[path = "common/executor.rs"]
 mod executor;
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
+use braid::vfs::memory::VirtualClock;
+use braid::vfs::{Clock, Env};
 use braid::{
     Admission, ConflictKind, Database, Durability, Error, JournalMode, Options, RetryPolicy, SnapshotLoss,
     Table, TransactFuture, Transaction, TransactionOptions,
@@ -64,13 +68,18 @@ fn row(db: &Database, table: &Table) -> Option<String> {
 }
 
 /// Nobody holds the gate or waits for it.
-fn nothing_is_locked(db: &Database) {
+fn nobody_has_the_gate(db: &Database) -> Transaction {
     let now = TransactionOptions {
         admission: Admission::Immediate,
         busy_timeout: Some(Duration::ZERO),
         ..TransactionOptions::default()
     };
-    db.begin_with(now).unwrap().commit().unwrap();
+    db.begin_with(now).unwrap()
+}
+
+/// The same; and what was committed stands, or will without us.
+fn nothing_is_locked(db: &Database) {
+    nobody_has_the_gate(db).commit().unwrap();
 }
 
 #[test]
@@ -282,6 +291,45 @@ fn dropped_once_it_is_installed_it_has_committed() {
     nothing_is_locked(&db);
 }
 
+/// What it was to do was done by another, and may be lost with the power yet.
+#[test]
+fn it_waits_for_the_other_one_with_its_token_and_holds_nothing() {
+    let token = TransactionOptions::default().token(*b"once");
+    for losses in [0, u32::MAX] {
+        let files = CrashFileSystem::new().under_faults();
+        let faults = files.faults();
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+        let goes_on = std::sync::Mutex::new(goes_on);
+        faults.inject(Fault::on(Operation::SyncData).call(move || {
+            let _ = goes_on.lock().unwrap().recv_timeout(LONG);
+        }));
+        let alarm = Arc::new(Alarm::default());
+        let mut tx = db.begin_with(token.clone()).unwrap();
+        tx.put(&table, "row", "first").unwrap();
+        let mut first = tx.commit_async();
+        assert!(alarm.poll(&mut first).is_pending());
+        let timestamp = first.timestamp().unwrap();
+
+        let policy = RetryPolicy::default().exclusive_after(losses).transaction(token.clone());
+        let mut second = db.transact_async(policy, loser(&db, &table, 0));
+        assert!(alarm.poll(&mut second).is_pending());
+        assert!(alarm.poll(&mut second).is_pending(), "polled for no reason");
+        nobody_has_the_gate(&db).rollback();
+        go_on.send(()).unwrap();
+        until(|| alarm.times() >= 2);
+        assert!(alarm.poll(&mut first).is_ready());
+        let Poll::Ready(Err(Error::AlreadyCommitted { timestamp: told })) = alarm.poll(&mut second) else {
+            panic!("it was woken too early")
+        };
+        assert_eq!(told, timestamp);
+        assert_eq!(row(&db, &table).as_deref(), Some("first"));
+        nothing_is_locked(&db);
+    }
+}
+
 #[test]
 fn a_panic_rolls_back_and_ends_it() {
     let (db, table) = database();
@@ -295,6 +343,50 @@ fn a_panic_rolls_back_and_ends_it() {
         assert!(matches!(alarm.poll(&mut future), Poll::Ready(Err(Error::TransactionClosed))));
         nothing_is_locked(&db);
         assert_eq!((row(&db, &table), db.stats().open_snapshots), (None, 0));
+    }
+}
+
+/// A waker that nobody has any more panics while the transaction is admitted.
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_locks_nothing() {
+    struct Panics(Arc<AtomicUsize>);
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            panic!("on purpose");
+        }
+    }
+
+    let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+    let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+    let db = Database::open_in(env, "/db", Options::default()).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    let alarm = Arc::new(Alarm::default());
+    let mut held_back = db.begin_concurrent().unwrap();
+    held_back.put(&table, "other", "value").unwrap();
+    let mut held_back = held_back.commit_async();
+    let holder = db.begin_immediate().unwrap();
+    assert!(alarm.poll(&mut held_back).is_pending());
+    holder.rollback();
+    // What was held back goes first; the future takes its turn with a waker that it does not need, once it was late.
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let mut future = db.transact_async(immediate(), loser(&db, &table, 0));
+    let waker = Waker::from(Arc::new(Panics(Arc::clone(&dropped))));
+    assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    clock.advance(LONG / 100);
+    // It panics here, or on the thread that wakes futures and sees the time first.
+    let polled = catch_unwind(AssertUnwindSafe(|| alarm.poll(&mut future)));
+    until(|| dropped.load(Ordering::SeqCst) == 1);
+    if polled.is_err() {
+        nothing_is_locked(&db);
+        assert_eq!(row(&db, &table), None);
     }
 }
 

@@ -217,15 +217,21 @@ impl Gate {
             return;
         }
         let again = match to {
-            Offered::Loans if planted!(LoanNotTakenBack) => Some(to),
-            Offered::Gate(_) if planted!(TurnNotTakenBack) => Some(to),
             Offered::Loans => {
-                state.lent.passes = 0;
-                None
+                if planted!(LoanNotTakenBack) {
+                    Some(to)
+                } else {
+                    state.lent.passes = 0;
+                    None
+                }
             }
             Offered::Gate(last) => {
-                state.queue.fall_asleep(last);
-                state.queue.last_before_thread().map(Offered::Gate)
+                if planted!(TurnNotTakenBack) {
+                    Some(to)
+                } else {
+                    state.queue.fall_asleep(last);
+                    state.queue.last_before_thread().map(Offered::Gate)
+                }
             }
         };
         match again {
@@ -260,11 +266,11 @@ impl Gate {
     fn offer(&self, state: &mut State, offer: Offer) {
         state.offer = Some(offer);
         state.queue.notify_thread();
-        let woken = match offer.to {
-            Offered::Loans => state.queue.first_waker().into_iter().collect(),
-            Offered::Gate(last) => state.queue.wakers_through(last),
+        let last = match (offer.to, state.queue.first_awake()) {
+            (Offered::Gate(last), _) | (Offered::Loans, Some(First::Future(last))) => last,
+            (Offered::Loans, Some(First::Thread) | None) => return,
         };
-        self.wake(woken);
+        self.wake(state.queue.wakers_through(last));
     }
 
     /// Takes the gate for a future that is to be admitted exclusively, or has `waker` called when its turn may have come. It

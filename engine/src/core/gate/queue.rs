@@ -11,7 +11,7 @@ pub(super) struct Turn {
     pub(super) come: Condvar,
 }
 
-/// The place of a future in the queue: whoever came later has a greater one.
+/// A place in the queue: whoever came later has a greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seat(u64);
 
@@ -27,7 +27,7 @@ struct Sitting {
 
 #[derive(Debug)]
 enum Waiting {
-    Thread(Arc<Turn>),
+    Thread(Seat, Arc<Turn>),
     Future(Sitting),
 }
 
@@ -40,22 +40,25 @@ pub(super) enum First {
 
 impl Waiting {
     fn is_thread(&self, turn: &Arc<Turn>) -> bool {
-        matches!(self, Self::Thread(other) if Arc::ptr_eq(other, turn))
+        matches!(self, Self::Thread(_, other) if Arc::ptr_eq(other, turn))
     }
 
-    fn is_future(&self, seat: Seat) -> bool {
-        matches!(self, Self::Future(sitting) if sitting.seat == seat)
+    fn seat(&self) -> Seat {
+        match self {
+            Self::Thread(seat, _) => *seat,
+            Self::Future(sitting) => sitting.seat,
+        }
     }
 
     fn sitting(&mut self) -> Option<&mut Sitting> {
         match self {
             Self::Future(sitting) => Some(sitting),
-            Self::Thread(_) => None,
+            Self::Thread(..) => None,
         }
     }
 }
 
-/// See the module. A waker is a user's code, to clone and to drop: all of that is done outside, without the lock.
+/// See the module. Seats ascend from the front. A waker is a user's code, to clone and to drop: all of that is done outside, without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
@@ -70,7 +73,7 @@ impl Queue {
     /// A thread never sleeps.
     pub(super) fn first_awake(&self) -> Option<First> {
         self.waiting.iter().find_map(|one| match one {
-            Waiting::Thread(_) => Some(First::Thread),
+            Waiting::Thread(..) => Some(First::Thread),
             Waiting::Future(sitting) => (!sitting.is_asleep).then_some(First::Future(sitting.seat)),
         })
     }
@@ -80,7 +83,7 @@ impl Queue {
         let mut last = None;
         for one in &self.waiting {
             match one {
-                Waiting::Thread(_) => break,
+                Waiting::Thread(..) => break,
                 Waiting::Future(sitting) if sitting.is_asleep => {}
                 Waiting::Future(sitting) => last = Some(sitting.seat),
             }
@@ -97,8 +100,19 @@ impl Queue {
         self.waiting.iter_mut().filter_map(Waiting::sitting).take_while(move |sitting| sitting.seat <= last)
     }
 
+    fn next_seat(&mut self) -> Seat {
+        self.seats += 1;
+        Seat(self.seats)
+    }
+
+    /// Many futures may wait, and each looks for itself at each poll.
+    fn at(&self, seat: Seat) -> Option<usize> {
+        self.waiting.binary_search_by_key(&seat, Waiting::seat).ok()
+    }
+
     pub(super) fn push_thread(&mut self, turn: Arc<Turn>) {
-        self.waiting.push_back(Waiting::Thread(turn));
+        let seat = self.next_seat();
+        self.waiting.push_back(Waiting::Thread(seat, turn));
     }
 
     pub(super) fn has_thread(&self, turn: &Arc<Turn>) -> bool {
@@ -111,7 +125,7 @@ impl Queue {
 
     pub(super) fn first_thread(&self) -> Option<&Turn> {
         self.waiting.iter().find_map(|one| match one {
-            Waiting::Thread(turn) => Some(&**turn),
+            Waiting::Thread(_, turn) => Some(&**turn),
             Waiting::Future(_) => None,
         })
     }
@@ -125,9 +139,9 @@ impl Queue {
 
     /// Removes the first thread, past futures that are before it.
     pub(super) fn take_first_thread(&mut self) -> Option<Arc<Turn>> {
-        let at = self.waiting.iter().position(|one| matches!(one, Waiting::Thread(_)))?;
+        let at = self.waiting.iter().position(|one| matches!(one, Waiting::Thread(..)))?;
         match self.waiting.remove(at) {
-            Some(Waiting::Thread(turn)) => Some(turn),
+            Some(Waiting::Thread(_, turn)) => Some(turn),
             Some(Waiting::Future(_)) | None => None,
         }
     }
@@ -136,29 +150,23 @@ impl Queue {
     pub(super) fn sit(&mut self, seat: Option<Seat>, waker: Waker) -> (Seat, Option<Waker>) {
         if let Some(kept) = seat
             && let Some(sitting) =
-                self.waiting.iter_mut().filter_map(Waiting::sitting).find(|sitting| sitting.seat == kept)
+                self.at(kept).and_then(|at| self.waiting.get_mut(at)).and_then(Waiting::sitting)
         {
             sitting.is_asleep = false;
             return (kept, sitting.waker.replace(waker));
         }
-        self.seats += 1;
-        let seat = Seat(self.seats);
+        let seat = self.next_seat();
         self.waiting.push_back(Waiting::Future(Sitting { seat, waker: Some(waker), is_asleep: false }));
         (seat, None)
     }
 
     /// Removes a future; returns its waker, to drop.
     pub(super) fn leave(&mut self, seat: Seat) -> Option<Waker> {
-        let at = self.waiting.iter().position(|one| one.is_future(seat))?;
+        let at = self.at(seat)?;
         match self.waiting.remove(at) {
             Some(Waiting::Future(sitting)) => sitting.waker,
-            Some(Waiting::Thread(_)) | None => None,
+            Some(Waiting::Thread(..)) | None => None,
         }
-    }
-
-    /// The waker of the future that is first of all, to call it.
-    pub(super) fn first_waker(&mut self) -> Option<Waker> {
-        self.waiting.front_mut().and_then(Waiting::sitting).and_then(|sitting| sitting.waker.take())
     }
 
     /// The wakers of the futures that are awake up to this one, to call them.
