@@ -72,15 +72,17 @@ use std::time::Duration;
 
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use braid_vfs::sync::{Condvar, Event, Mutex, Wakers};
+use braid_vfs::sync::{Condvar, Event, Mutex};
 
 use self::futures::Served;
 use self::gathering::Gathering;
+use self::waiting::{COVERED, FAILED, LEAD, Waiting, Who};
 use self::watchers::Watchers;
 use crate::{Lsn, SyncError};
 
 mod futures;
 mod gathering;
+mod waiting;
 mod watchers;
 
 /// What the leader syncs.
@@ -146,79 +148,6 @@ impl Default for Queue {
     }
 }
 
-/// Those who sleep.
-#[derive(Debug)]
-struct Waiting {
-    /// Whom the present sync covers.
-    present: Crowd,
-    /// Who comes after it: the successor, and the others.
-    successor: Option<Arc<Event>>,
-    next: Crowd,
-}
-
-/// Threads and futures that are woken together.
-#[derive(Debug)]
-struct Crowd {
-    event: Option<Arc<Event>>,
-    committers: usize,
-    futures: Wakers,
-}
-
-const COVERED: u32 = 1;
-const LEAD: u32 = 2;
-const FAILED: u32 = 3;
-
-impl Crowd {
-    const fn of_turn(turn: u64) -> Self {
-        Self { event: None, committers: 0, futures: Wakers::of_turn(turn) }
-    }
-
-    fn join(&mut self, who: Who) -> Arc<Event> {
-        self.committers += who.awaited();
-        Arc::clone(self.event.get_or_insert_default())
-    }
-
-    /// Wakes the threads.
-    fn wake(&self, verdict: u32) {
-        if let Some(event) = &self.event {
-            event.set(verdict);
-        }
-    }
-}
-
-impl Waiting {
-    /// Nobody; the present sync is the one of that number.
-    const fn of_turn(turn: u64) -> Self {
-        Self { present: Crowd::of_turn(turn), successor: None, next: Crowd::of_turn(turn + 1) }
-    }
-
-    /// Takes those out whom a sync covered, with the successor: what was next is present now.
-    fn advance(&mut self) -> (Crowd, Option<Arc<Event>>) {
-        let later = Crowd::of_turn(self.next.futures.turn() + 1);
-        let next = std::mem::replace(&mut self.next, later);
-        (std::mem::replace(&mut self.present, next), self.successor.take())
-    }
-}
-
-/// Who waits, or leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// A thread that commits, and is likely to be back with the next commit.
-    Committer,
-    /// One that comes now and then: the log's keeper, a checkpoint, a reader; and the server.
-    Visitor,
-}
-
-impl Who {
-    /// How many are awaited for it, once a sync has covered it.
-    const fn awaited(self) -> usize {
-        match self {
-            Self::Committer => 1,
-            Self::Visitor => 0,
-        }
-    }
-}
-
 /// What one who waits does first.
 enum Place {
     Leads,
@@ -273,17 +202,6 @@ impl Queue {
         } else {
             Arc::clone(self.waiting.successor.insert(Arc::default()))
         }
-    }
-}
-
-#[cfg(all(test, not(any(shuttle, loom))))]
-impl Waiting {
-    fn len(&self) -> usize {
-        self.present.committers + self.next.committers + usize::from(self.successor.is_some())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -7,7 +7,8 @@ use std::task::{Poll, Waker};
 use braid_vfs::planted;
 use braid_vfs::sync::{WakerPlace, Wakers, wake_all};
 
-use super::{Crowd, GroupCommit, Lead, Queue, SyncTarget, Who};
+use super::waiting::{Crowd, Who};
+use super::{GroupCommit, Lead, Queue, SyncTarget};
 use crate::{Lsn, SyncError};
 
 /// What the server is told.

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// A sync that takes less is not put off: to sleep and to be woken take as long.
 const CHEAP_SYNC: Duration = Duration::from_micros(50);
 /// A sync is not put off for longer than for this many of it.
-const PATIENCE: u32 = 2;
+const PATIENCE: u32 = 3;
 /// The longest sleep until the next look, however slow the disk.
 const LONGEST_HOLD: Duration = Duration::from_millis(2);
 /// Turns that begin at once after many in which somebody did not come.
