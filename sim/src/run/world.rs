@@ -16,7 +16,7 @@ use fastrand::Rng;
 
 use super::disk::{LyingDisk, Mischief};
 use super::faults::{Weather, befalls, log_uniform};
-use super::oracle::{self, Dump, Ending, History, Outcome, Start};
+use super::oracle::{self, Dump, Ending, History, Start};
 use super::panics;
 use super::report::Figures;
 use super::session::{Consumers, Ids, PATH, Session, Shared};
@@ -404,7 +404,7 @@ impl World {
         let mut history = self.sessions(life, &db, &shared)?;
         // The last sign of life: before it the power was on. After a failed sync no other follows in the background.
         let alive = match (shared.may_fail(), shared.has_power()) {
-            (_, false) if faults.fired() == fired_before => last_ack(&history),
+            (_, false) if faults.fired() == fired_before => history.alive,
             (false, true) => env.clock.now(),
             _ => Duration::ZERO,
         };
@@ -562,13 +562,4 @@ fn same_as(db: Database, peeked: Option<&Dump>) -> braid::Result<Database> {
         }
     }
     Ok(db)
-}
-
-/// The last time that the machine answered for sure.
-fn last_ack(history: &History) -> Duration {
-    let acked = history.transactions.iter().filter_map(|one| match one.outcome {
-        Outcome::Committed { acked, .. } => Some(acked.time),
-        _ => None,
-    });
-    acked.max().unwrap_or_default()
 }

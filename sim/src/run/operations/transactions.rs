@@ -180,7 +180,11 @@ pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -
     match committed {
         Ok(commit) => {
             session.say(format_args!("  committed at {}", commit.timestamp));
-            Outcome::Committed { ts: commit.timestamp.get(), acked: session.shared.moment() }
+            let acked = session.shared.moment();
+            if session.shared.has_power() {
+                session.history.alive = acked.time;
+            }
+            Outcome::Committed { ts: commit.timestamp.get(), acked }
         }
         Err(error) => {
             session.met("commit", &error);

@@ -395,6 +395,9 @@ pub struct History {
     pub stood: Vec<Stood>,
     /// What change feeds have told.
     pub told: Vec<Told>,
+    /// When the machine was last seen to run after a commit was acknowledged. An answer alone is no such sign: one that needs no
+    /// disk, or has waited in a future since before, comes without power too.
+    pub alive: Duration,
 }
 
 impl History {
@@ -409,6 +412,7 @@ impl History {
         self.modes.extend(other.modes);
         self.stood.extend(other.stood);
         self.told.extend(other.told);
+        self.alive = self.alive.max(other.alive);
     }
 
     /// Commits that were acknowledged and changed something.
