@@ -94,9 +94,11 @@ impl Replay {
 
         let stamps = life.records.iter().flat_map(|record| [record.begin_ts, record.commit_ts()]);
         self.issued = stamps.flatten().chain([self.issued]).max().unwrap_or(0);
-        self.stands = life.stands(self.stands, &self.versions, &written)?;
+        let ends = life.stands(self.stands, &self.versions, &written)?;
+        self.stands = *ends.start();
         self.versions.cut_after(self.stands);
-        drop(self.told.split_off(&(self.stands + 1)));
+        drop(self.told.split_off(&(ends.end() + 1)));
+        self.told.range_mut(self.stands + 1..).for_each(|(_, expected)| expected.doubt());
         Ok(())
     }
 

@@ -64,6 +64,11 @@ impl Expected {
         let doubtful = matches!(record.outcome, super::Outcome::Unknown(_));
         Self { set: Set { rows, names: new_names }, doubtful }
     }
+
+    /// It may have gone in a crash, and nothing that is there says whether it did.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
 }
 
 /// Compares everything that the feeds of a life told with all commits, those of this life included.

@@ -1,6 +1,7 @@
 //! A life of a database: from one open to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use braid::Durability;
 
@@ -82,21 +83,25 @@ impl Life {
     }
 
     /// The commit after which the next open found the database, given the state before this life and what each of its
-    /// commits wrote. Of several with one state, it is the first that may be.
+    /// commits wrote. Of several with one state it is the first or the last, or between them: the delete of a row that is
+    /// not there leaves no other trace than in the log.
     pub(super) fn stands(
         &self,
         before: u64,
         versions: &Versions,
         commits: &[(u64, Writes)],
-    ) -> Result<u64, String> {
-        let Some(found) = &self.found else { return Ok(commits.last().map_or(before, |(ts, _)| *ts)) };
+    ) -> Result<RangeInclusive<u64>, String> {
+        let Some(found) = &self.found else {
+            let last = commits.last().map_or(before, |(ts, _)| *ts);
+            return Ok(last..=last);
+        };
         let promised = self.promised();
         // Only commits have a state of their own: a promise in between is one of the last before it.
         let promised = commits.iter().map(|(ts, _)| *ts).filter(|ts| *ts <= promised).max().unwrap_or(before);
         let mut rows = versions.rows_at(before);
         let mut wrong = rows.iter().filter(|(row, value)| found.get(*row) != Some(*value)).count()
             + found.keys().filter(|row| !rows.contains_key(*row)).count();
-        let mut too_early = None;
+        let (mut too_early, mut ends) = (None, None);
         // The state that comes nearest, and how it differs.
         let mut nearest = (usize::MAX, before, Vec::new());
         let states =
@@ -115,13 +120,13 @@ impl Life {
                 nearest = (wrong, ts, differences(&rows, found));
             }
             if wrong == 0 && ts >= promised {
-                return Ok(ts);
-            }
-            if wrong == 0 {
+                let first = ends.map_or(ts, |ends: RangeInclusive<u64>| *ends.start());
+                ends = Some(first..=ts);
+            } else if wrong == 0 {
                 too_early = Some(ts);
             }
         }
-        Err(match too_early {
+        ends.ok_or_else(|| match too_early {
             Some(ts) => {
                 format!("the next open found the state after {ts}, and {promised} was promised to stand")
             }

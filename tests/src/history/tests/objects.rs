@@ -185,3 +185,26 @@ fn what_a_feed_gave_no_crash_takes_back() {
     assert!(left(End::Killed(5), 3).is_err());
     assert_eq!(left(End::Killed(5), 6), Ok(vec![0]), "it was dead");
 }
+
+/// The delete of a row that is not there leaves nothing but its record in the log, which a power cut may take.
+#[test]
+fn of_a_commit_that_left_no_row_a_feed_may_tell_after_a_crash_or_not() {
+    let delete = Op::Delete { table: 0, key: b"none".to_vec() };
+    let first = Life {
+        end: End::PowerCut,
+        found: Some([((0, b"a".to_vec()), b"1".to_vec())].into()),
+        ..Life::of(vec![
+            record(0, Some(1), vec![put("a", "1")]),
+            Record { durability: DEFERRED, ..record(1, Some(2), vec![delete]) },
+        ])
+    };
+    let told = |behind: Option<Set>| {
+        let sets = [(1, set("a", Some("1")))].into_iter().chain(behind.map(|set| (2, set))).collect();
+        let mut next = Life::of(Vec::new());
+        next.told.push(Told { after: 0, through: 2, sets, when: 0 });
+        stands(vec![first.clone(), next])
+    };
+    assert_eq!(told(None), Ok(vec![1, 1]));
+    assert_eq!(told(Some(set("none", None))), Ok(vec![1, 1]));
+    assert!(told(Some(set("other", None))).is_err_and(|why| why.contains("instead of")));
+}
