@@ -194,6 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn it_learns_that_a_sync_is_worth_it() {
+        let mut gathering = Gathering::default();
+        expect(&mut gathering, 2);
+        assert_eq!(turn(&mut gathering), 1, "one slow sync may be chance");
+        expect(&mut gathering, 2);
+        assert_eq!(turn(&mut gathering), 2);
+        let mut gathering = at_rest(CHEAP_SYNC);
+        gathering.expect(1, || END..END);
+        assert_eq!(gathering.took, Duration::ZERO, "and that it is not");
+    }
+
+    #[test]
+    fn who_came_first_has_not_been_waited_for() {
+        let mut gathering = at_rest(TOOK);
+        expect(&mut gathering, 4);
+        assert!(!gathering.come());
+        assert_eq!(gathering.hold_on(END), None, "none of the three who were missing has come");
+    }
+
+    #[test]
     fn who_holds_a_sync_looks_after_as_long_as_one_takes() {
         for (took, step) in [(TOOK, TOOK), (Duration::from_secs(1), LONGEST_HOLD)] {
             let mut gathering = at_rest(took);
