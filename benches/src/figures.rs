@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use braid_measure::machine::{self, DISTURBED, Usage};
+
 use crate::Result;
 use crate::cell::{Cell, Reading, Size};
 use crate::cells::ALL;
-use crate::machine::{self, DISTURBED, Usage};
 use crate::report::Report;
 
 /// What to measure, and where.
@@ -33,7 +34,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let cells = chosen(&arguments.names)?;
-    println!("{}", machine::describe(&arguments.dir));
+    for (name, value) in machine::describe(&arguments.dir) {
+        println!("- {name}: {value}");
+    }
+    println!();
     let began = Instant::now();
     let mut report = Report::default();
     let mut failed = 0;
@@ -63,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     println!("{}", report.markdown());
     println!(
-        "\"others\": the share of the machine that other programs, and the kernel's own threads, used while the cell ran; \
+        "\"others\": the share of the machine that other programs used while the cell ran; \
          ⚠ above {:.0} %.",
         DISTURBED * 100.0
     );
@@ -116,7 +120,7 @@ fn measure(cell: &Cell, size: &Size, dir: &Path) -> Result<(Vec<Reading>, f64)> 
         .arg(dir)
         .stderr(Stdio::inherit())
         .output()?;
-    let others = Usage::now().zip(before).map_or(0.0, |(after, before)| after.others_since(before));
+    let others = Usage::now().zip(before).map_or(0.0, |(after, before)| after.since(&before).others);
     if !output.status.success() {
         return Err(output.status.to_string().into());
     }

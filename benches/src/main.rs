@@ -13,7 +13,6 @@ mod cell;
 mod cells;
 mod executor;
 mod figures;
-mod machine;
 mod measure;
 mod report;
 mod rows;

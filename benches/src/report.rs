@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use braid_measure::machine::DISTURBED;
+use braid_measure::{Spread, number};
+
 use crate::cell::Reading;
-use crate::machine::DISTURBED;
-use crate::measure::Spread;
 
 /// One metric of one cell over all rounds.
 #[derive(Debug)]
@@ -89,41 +90,9 @@ impl Report {
     }
 }
 
-/// Three digits, or all digits before the point with thin groups.
-fn number(value: f64) -> String {
-    if value.abs() < 100.0 {
-        let digits = if value == value.trunc() {
-            0
-        } else if value.abs() < 10.0 {
-            2
-        } else {
-            1
-        };
-        return format!("{value:.digits$}");
-    }
-    let whole = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (1_234_567.0, "1,234,567")]
-        {
-            assert_eq!(number(value), text);
-        }
-    }
 
     #[test]
     fn rounds_become_one_row_and_disturbance_is_marked() {

@@ -1,5 +1,7 @@
 //! The rows that are written and read: a key of 16 bytes and a value of 100, both told by the row's number.
 
+use braid_measure::scramble;
+
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 16;
 /// Bytes of a value.
@@ -39,14 +41,6 @@ pub(crate) fn value(number: u64, round: u64) -> [u8; VALUE_BYTES] {
 /// The number that a value says.
 pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
     value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
-}
-
-/// A permutation of the 64-bit numbers (the finalizer of SplitMix64).
-pub(crate) fn scramble(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// Numbers below a bound, without end and always the same.

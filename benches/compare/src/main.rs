@@ -7,7 +7,6 @@
 mod cell;
 mod engine;
 mod engines;
-mod machine;
 mod measure;
 mod process;
 mod raw;

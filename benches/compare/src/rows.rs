@@ -3,6 +3,8 @@
 //! A key is a 64-bit id, big-endian, and eight bytes that follow from it: an engine whose keys are integers may keep the id
 //! alone ([`id_of`]), which is never to its disadvantage.
 
+use braid_measure::scramble;
+
 use crate::engine::Result;
 
 /// Bytes of a key.
@@ -143,14 +145,6 @@ pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
 /// The round that a value says.
 pub(crate) fn round_of(value: &[u8]) -> Option<u64> {
     number_of(value.get(8..)?)
-}
-
-/// A permutation of the 64-bit numbers (the finalizer of SplitMix64).
-pub(crate) fn scramble(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// The same number each time for one thread's repetition, and otherwise like a throw of dice.

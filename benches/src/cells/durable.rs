@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use braid::Durability;
+use braid_measure::Spread;
 
 use super::raw::RawLog;
 use crate::Result;
 use crate::cell::{Context, Readings, options, verify, verify_database};
-use crate::measure::{Repeated, Spread, for_a_time};
+use crate::measure::{Repeated, for_a_time};
 use crate::rows::{Order, value};
 
 pub(super) fn run(cx: &Context, writers: usize) -> Result<Readings> {

@@ -65,7 +65,7 @@ fn measure(db: &Database, table: &Table, rows: u64, layers: &str, readings: &mut
     })?;
 
     let both = for_a_time(2, Duration::from_secs(1), |thread, repetition| {
-        let number = crate::rows::scramble(repetition * 2 + thread as u64) % rows;
+        let number = braid_measure::scramble(repetition * 2 + thread as u64) % rows;
         let read = db.snapshot()?.get_with(table, ORDER.key(number), number_of)?.flatten();
         verify("the row read", read.ok_or("a row is missing")?, number)
     })?;

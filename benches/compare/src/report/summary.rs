@@ -5,8 +5,9 @@
 //! 2. A ratio is the value divided by the best value of the same cell and metric, never of another cell.
 //! 3. An engine that was seen not to sync is never the best of a durable cell.
 
+use braid_measure::Spread;
+
 use crate::cell::Better;
-use crate::measure::Spread;
 
 use super::format;
 use super::read::{Input, Reading};

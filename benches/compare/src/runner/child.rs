@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use braid_measure::machine::{Shares, Usage};
+
 use crate::cell::Reading;
-use crate::machine::{Shares, Usage};
 use crate::process;
 
 /// The line with which a cell tells its greatest use of memory.

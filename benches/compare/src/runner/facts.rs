@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
+use braid_measure::machine;
+
 use crate::engine::{Kind, Result};
-use crate::machine;
 use crate::runner::csv::{self, line};
 use crate::runner::text::date;
 

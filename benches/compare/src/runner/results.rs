@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use braid_measure::machine::DISTURBED;
+
 use crate::cell::Cell;
 use crate::engine::{Kind, Result};
 use crate::runner::child::Finished;
 use crate::runner::csv::{self, Table};
-
-/// Above this share of the machine, what others did disturbs a run.
-pub(crate) const POLLUTED: f64 = 0.10;
 
 const READINGS: &str = "round,engine,cell,group,threads,durability,metric,value,unit,better,primary,others,polluted,\
                         peak_memory_bytes";
@@ -71,7 +70,7 @@ impl Results {
         let (round, threads) = (round.to_string(), cell.threads.to_string());
         let shares = finished.shares;
         let others = share(shares.others);
-        let polluted = (shares.others > POLLUTED).to_string();
+        let polluted = (shares.others > DISTURBED).to_string();
         let peak = finished.peak_memory_bytes.map_or_else(String::new, |bytes| bytes.to_string());
         let values: Vec<_> = finished.readings.iter().map(|reading| reading.value.to_string()).collect();
         self.readings.add(finished.readings.iter().zip(&values).map(|(reading, value)| {
@@ -123,8 +122,8 @@ mod tests {
 
     use super::*;
     use crate::cell::{Better, Reading};
-    use crate::machine::Shares;
     use crate::{engines, workloads};
+    use braid_measure::machine::Shares;
 
     #[test]
     fn rows_say_everything_and_are_found_again() {

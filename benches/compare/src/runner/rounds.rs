@@ -5,13 +5,15 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use braid_measure::machine::DISTURBED;
+use braid_measure::number;
+
 use crate::cell::{Cell, Size};
 use crate::engine::{Durability, Kind, Result};
 use crate::process::Priority;
 use crate::runner::child::{self, Finished, INTERRUPTED};
 use crate::runner::progress::{Progress, words};
-use crate::runner::results::{POLLUTED, Results, Turn};
-use crate::runner::text::number;
+use crate::runner::results::{Results, Turn};
 use crate::runner::{facts, plan};
 use crate::{engines, workloads};
 
@@ -175,7 +177,9 @@ fn turns<'a>(kinds: &[Kind], cells: &'a [Cell], rounds: u32) -> Vec<Turn<'a>> {
 /// The run during which others did least, and how many it is of.
 fn least_polluted(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<(Finished, u32), String> {
     let (mut best, mut tries) = (once(turn, arguments)?, 1);
-    while best.shares.others > POLLUTED && tries <= arguments.patience && !INTERRUPTED.load(Ordering::Relaxed)
+    while best.shares.others > DISTURBED
+        && tries <= arguments.patience
+        && !INTERRUPTED.load(Ordering::Relaxed)
     {
         tries += 1;
         // A repetition that fails changes nothing about the one that did not.
@@ -218,7 +222,7 @@ fn first_reading(cell: &Cell, finished: &Finished) -> String {
     let shown = readings.iter().find(|reading| reading.metric == cell.primary).or(readings.first());
     let shown =
         shown.map_or_else(String::new, |it| format!("{} {} {}", it.metric, number(it.value), it.unit));
-    let mark = if shares.others > POLLUTED { ", polluted" } else { "" };
+    let mark = if shares.others > DISTURBED { ", polluted" } else { "" };
     format!("{shown} (others {:.0} %{mark})", shares.others * 100.0)
 }
 

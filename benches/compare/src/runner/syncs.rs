@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use braid_measure::number;
+
 use crate::cell::{AMPLE_CACHE, Context, Size};
 use crate::engine::{Durability, Kind, Result, Settings};
 use crate::engines;
 use crate::process;
 use crate::rows::{Order, value};
 use crate::runner::csv::line;
-use crate::runner::text::{number, table};
+use crate::runner::text::table;
 use crate::runner::trace::{self, CALLS, Counts, MARK, SLOWED};
 use crate::runner::{child, plan};
 

@@ -1,4 +1,4 @@
-//! Tables and numbers for people.
+//! Tables and dates for people.
 
 /// Columns side by side, as wide as their widest field; the last one is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
@@ -15,24 +15,6 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
-    }
-    text
-}
-
-/// A number with three digits, or with all before the point in groups.
-pub(crate) fn number(value: f64) -> String {
-    let size = value.abs();
-    if size < 100.0 {
-        let digits = if value == value.trunc() { 0 } else { 1 + usize::from(size < 10.0) };
-        return format!("{value:.digits$}");
-    }
-    let whole = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }
@@ -67,13 +49,6 @@ mod tests {
             vec!["bb".to_owned(), String::new(), String::new()],
         ];
         assert_eq!(table(&rows), "a   µµµ  x\nbb\n");
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        for (value, text) in [(0.0, "0"), (1.234, "1.23"), (12.34, "12.3"), (1_234_567.0, "1,234,567")] {
-            assert_eq!(number(value), text);
-        }
     }
 
     #[test]

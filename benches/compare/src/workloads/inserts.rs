@@ -4,10 +4,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use braid_measure::scramble;
+
 use crate::cell::{AMPLE_CACHE, Better, Cell, Context, Readings};
 use crate::engine::{Durability, Result};
 use crate::measure::{at_once, for_a_time};
-use crate::rows::{Order, scramble, value};
+use crate::rows::{Order, value};
 
 use super::ledger::{Ledger, own_number, round};
 

@@ -1,7 +1,7 @@
 //! Numbers of which a few come often, as in YCSB: the n-th most frequent one in proportion to 1 ÷ n^0.99, and the frequent
 //! ones all over. Made before the clock runs, since each takes a power.
 
-use crate::rows::scramble;
+use braid_measure::scramble;
 
 /// How skewed it is.
 const THETA: f64 = 0.99;

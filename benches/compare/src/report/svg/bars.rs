@@ -1,7 +1,8 @@
 //! Bars, the best at the top; where values span too much for bars, whose length would tell nothing, dots on a scale of
 //! ratios. One panel for each cell and metric.
 
-use crate::measure::Spread;
+use braid_measure::Spread;
+
 use crate::report::format;
 
 use super::axis::{Field, down};

@@ -2,7 +2,8 @@
 //!
 //! Whiskers, and for our engine a band, go from the least to the most; the curve goes through the medians.
 
-use crate::measure::Spread;
+use braid_measure::Spread;
+
 use crate::report::format;
 
 use super::axis::{Field, across};

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Above this share of the whole machine, what others did disturbs a measurement.
+pub const DISTURBED: f64 = 0.10;
+
 /// Set in the flags of a thread of the kernel itself.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// The machine, as names and values.
-pub(crate) fn describe(dir: &Path) -> Vec<(&'static str, String)> {
+/// The machine, as names and values; `dir` is where the data lies.
+#[must_use]
+pub fn describe(dir: &Path) -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     vec![
         ("processor", cpu_model()),
@@ -53,7 +57,7 @@ fn file_system(dir: &Path) -> String {
 /// The processors' time so far, in ticks: of everybody, of this process with its children that have ended, and of the
 /// kernel's own threads.
 #[derive(Clone, Debug)]
-pub(crate) struct Usage {
+pub struct Usage {
     total: u64,
     idle: u64,
     /// In interrupts, which belong to no process.
@@ -67,20 +71,21 @@ pub(crate) struct Usage {
 
 /// Who used which share of the whole machine between two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Shares {
+pub struct Shares {
     /// Processes that are not ours, and other virtual machines.
-    pub(crate) others: f64,
+    pub others: f64,
     /// This process and its children.
-    pub(crate) ours: f64,
+    pub ours: f64,
     /// Interrupts and the kernel's threads, which write back, journal and complete I/O, ours for the most part.
-    pub(crate) kernel: f64,
+    pub kernel: f64,
     /// The part of `others` that other virtual machines took.
-    pub(crate) stolen: f64,
+    pub stolen: f64,
 }
 
 impl Usage {
     /// `None` where there is no `/proc`.
-    pub(crate) fn now() -> Option<Self> {
+    #[must_use]
+    pub fn now() -> Option<Self> {
         let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| {
             let name = entry.ok()?.file_name();
             let id: u64 = name.to_str()?.parse().ok()?;
@@ -110,7 +115,9 @@ impl Usage {
         })
     }
 
-    pub(crate) fn since(&self, before: &Self) -> Shares {
+    /// Who used what since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Shares {
         let of = |field: fn(&Self) -> u64| field(self).saturating_sub(field(before));
         let total = of(|usage| usage.total).max(1);
         let threads: u64 = self
