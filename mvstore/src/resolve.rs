@@ -341,6 +341,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_and_what_they_grew_by_are_counted() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        let guard = pin();
+        let nothing = WriteSet::new();
+        let resolved = resolve(&generation, &nothing, |_, _| None);
+        assert!(resolved.is_empty());
+        assert_eq!((resolved.len(), resolved.grown_bytes()), (0, 0));
+
+        let mut writes = adding(&[b"a"]);
+        for (key, suffix) in [(b"b", &b"four"[..]), (b"c", b"seventy")] {
+            writes.update(T, key, &Update::append(suffix), LIMITS).expect("it is small");
+        }
+        let mut resolved = resolve(&generation, &writes, |key, _| (key == b"b").then(|| vec![0; 10]));
+        assert!(!resolved.is_empty());
+        assert_eq!(resolved.len(), 3);
+        resolved.guess(&writes, &guard);
+        assert_eq!(resolved.grown_bytes(), 10, "what is in front of the suffix of b");
+        commit(&mut rights, 1, 0, |writes| writes.put(T, b"c", &[0; 25]));
+        assert_eq!(resolved.catch_up(&writes, &guard), 1);
+        assert_eq!(resolved.grown_bytes(), 35);
+    }
+
+    #[test]
     fn a_hot_row_is_trimmed() {
         let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
         let guard = pin();

@@ -65,3 +65,38 @@ impl Segments {
         self.spares.iter().map(|spare| spare.bytes).sum()
     }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use std::path::Path;
+
+    use braid_vfs::memory::MemoryFileSystem;
+    use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
+
+    use super::*;
+
+    fn spare(sequence: u64, bytes: u64) -> SegmentFile {
+        let files = MemoryFileSystem::new();
+        let file = files.open(Path::new("/segment"), OpenOptions::new(OpenMode::CreateNew)).unwrap();
+        SegmentFile { sequence, bytes, file, mapping: None, recycled: false }
+    }
+
+    #[test]
+    fn spares_in_front_that_are_too_short_are_taken_out() {
+        for (needed, taken, left) in [
+            (0, &[][..], &[1, 2, 3][..]),
+            (100, &[], &[1, 2, 3]),
+            (101, &[1], &[2, 3]),
+            (200, &[1], &[2, 3]),
+            (201, &[1, 2, 3], &[]),
+        ] {
+            let mut segments = Segments::default();
+            segments.spares.extend([spare(1, 100), spare(2, 200), spare(3, 150)]);
+            assert_eq!(segments.spare_bytes(), 450);
+            let sequences =
+                |spares: &[SegmentFile]| spares.iter().map(|spare| spare.sequence).collect::<Vec<_>>();
+            assert_eq!(sequences(&segments.take_shorter(needed)), taken, "{needed} bytes are needed");
+            assert_eq!(sequences(segments.spares.make_contiguous()), left, "{needed} bytes are needed");
+        }
+    }
+}

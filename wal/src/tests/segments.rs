@@ -489,3 +489,52 @@ fn a_spare_is_wanted_from_half_a_segment_on_until_there_is_one() {
         }
     }
 }
+
+#[test]
+fn spans_cover_the_log_without_a_gap() {
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, small(), 300, |_| false);
+    let spans = log.spans();
+    assert!(spans.len() > 3);
+    assert_eq!(spans[0].base, Lsn::FIRST);
+    for pair in spans.windows(2) {
+        assert_eq!(pair[0].end, pair[1].base);
+        assert!(pair[0].end.get() - pair[0].base.get() <= pair[0].bytes);
+    }
+    let last = spans[spans.len() - 1];
+    assert_eq!(last.end, Lsn::new(u64::MAX), "it takes the appends");
+    assert!(last.base < log.appended());
+    assert_eq!(spans.iter().map(|span| span.bytes).sum::<u64>(), log.retained_bytes());
+}
+
+#[test]
+fn what_is_set_aside_holds_no_file_and_no_mapping() {
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, small(), 1000, |_| false);
+    let held = || {
+        let segments = log.segments.lock();
+        segments
+            .live
+            .iter()
+            .map(|segment| (segment.file.is_some(), segment.mapping.is_some()))
+            .collect::<Vec<_>>()
+    };
+    let before = held();
+    let last = before.len() - 1;
+    assert!(last > 6, "there is something to set aside");
+    assert!(before.iter().enumerate().all(|(place, &held)| held == (true, place < last)));
+    log.set_aside_before(log.appended());
+    assert_eq!(held(), before, "nothing that is not durable is set aside");
+    log.sync_now().unwrap();
+    let spans = log.spans();
+    log.set_aside_before(Lsn::new(spans[5].end.get() - 1));
+    let after = held();
+    let set_aside = |kept: &[(bool, bool)]| kept.iter().take_while(|&&held| held == (false, false)).count();
+    assert_eq!(set_aside(&after), 1, "five lie wholly before, four of these stay ready");
+    assert_eq!(after[1..], before[1..]);
+    log.set_aside_before(spans[5].end);
+    assert_eq!(set_aside(&held()), 2);
+    assert_eq!(log.spans(), spans, "they are still part of the log");
+    let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+    assert_eq!(records.len(), 1000);
+}
