@@ -274,13 +274,12 @@ fn open_read_only(
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let options = log_options(&request.options, 0o600);
     let (replayed, history) = if has_log(&base) {
-        let files = &*request.env.files;
         let (replayed, recovered) =
-            recovery::replay(files, &store, base, &request.path, &options, generation_bytes, false)?;
+            recovery::replay(&request.env, &store, base, &request.path, &options, generation_bytes, false)?;
         (replayed, Some(recovered.into_history(&request.env, &options)))
     } else {
         find_unfinished_log(&request, &store, &options)?;
-        (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, None)
+        (Replayed::nothing_after(base, &request.path, generation_bytes)?, None)
     };
     join(request, store, locks, replayed, history, None)
 }
@@ -297,15 +296,8 @@ fn open_read_write(
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
     let (replayed, (log, appender)) = if has_log(&base) {
-        let (replayed, recovered) = recovery::replay(
-            &*request.env.files,
-            &store,
-            base,
-            &request.path,
-            &options,
-            generation_bytes,
-            true,
-        )?;
+        let (replayed, recovered) =
+            recovery::replay(&request.env, &store, base, &request.path, &options, generation_bytes, true)?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
         let dir = log_dir(&request.path);
@@ -324,7 +316,7 @@ fn open_read_write(
         let state = EngineState { checkpoint_lsn: lsn, log_durable: lsn, ..*base.state() };
         let (base, _) = super::checkpoint::fold(&store, &base, &[], state, &|| Ok(()))
             .map_err(|error| Error::from_opening(error, &request.path))?;
-        (Replayed::nothing_after(&store, base, &request.path, generation_bytes)?, started)
+        (Replayed::nothing_after(base, &request.path, generation_bytes)?, started)
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
     join(request, store, locks, replayed, None, Some((log, appender, clock)))
@@ -367,10 +359,10 @@ fn log_exists(files: &dyn FileSystem, dir: &Path) -> Result<bool> {
 
 /// Reserves the first timestamps to come, durably.
 fn reserve(replayed: &Replayed, log: &Log, mut appender: Appender) -> Result<(Appender, CommitClock)> {
-    let last = replayed.clock_floor;
+    let last = replayed.said.clock_floor;
     let reserved = timestamp(last.get().saturating_add(RESERVATION));
     let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(reserved));
-    let end = append_outside_section(log, &mut appender, &mut record, replayed.last_ts)?;
+    let end = append_outside_section(log, &mut appender, &mut record, replayed.said.last_ts)?;
     if !planted!(ReservationNotSynced) {
         log.sync_through(end).map_err(|_| Error::Poisoned)?;
     }
@@ -385,8 +377,8 @@ fn join(
     history: Option<LogHistory>,
     writer: Option<(Arc<Log>, Appender, CommitClock)>,
 ) -> Result<Core> {
-    if replayed.commits > 0 {
-        tracing::info!(path = %request.path.display(), commits = replayed.commits, "replayed the log");
+    if replayed.said.commits > 0 {
+        tracing::info!(path = %request.path.display(), commits = replayed.said.commits, "replayed the log");
     }
     let id = NEXT_CORE.fetch_add(1, Ordering::Relaxed);
     let view = View {
@@ -406,14 +398,14 @@ fn join(
         base: store,
         locks,
         tables: Tables::new(id),
-        mode: replayed.mode,
+        mode: replayed.said.mode,
         view,
-        last_ts: replayed.last_ts,
+        last_ts: replayed.said.last_ts,
         history,
         writer: writer.map(|(log, appender, clock)| WriterParts { log, appender, clock, rights }),
     });
     if !planted!(TableIdReused) {
-        core.tables.reserve_ids(replayed.next_table_id);
+        core.tables.reserve_ids(replayed.said.next_table_id);
     }
     core.load_catalog()?;
     core.load_sequences()?;
