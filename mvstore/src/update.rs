@@ -224,6 +224,9 @@ mod tests {
             Ok(b"abcd".to_vec())
         );
         assert_eq!(append.apply(None, LIMIT).map(|value| value.as_ref().to_vec()), Ok(b"cd".to_vec()));
+        let twice = append.then(&Update::append(b"ef")).expect("both are of bytes");
+        assert_eq!(twice, Update::append(b"cdef"));
+        assert_eq!([append.least_len(), twice.least_len(), Update::add(5).least_len()], [2, 4, 8]);
     }
 
     #[test]
@@ -234,8 +237,22 @@ mod tests {
         assert_eq!(Update::max(1).apply(Some(&[0; 9]), LIMIT), Err(Refusal::NotANumber { bytes: 9 }));
         let refused = Refusal::TooLong { bytes: 101, limit: 100 };
         assert_eq!(Update::append(b"x").apply(Some(&[0; LIMIT]), LIMIT), Err(refused));
+        let longest = Update::append(b"x").apply(Some(&[0; LIMIT - 1]), LIMIT);
+        assert_eq!(longest.map(|value| value.as_ref().len()), Ok(LIMIT));
         assert_eq!(Update::add(1).then(&Update::append(b"x")), None);
         assert_eq!(Update::append(b"x").then(&Update::add(1)), None);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_the_matter_and_what_to_do() {
+        for (refusal, words) in [
+            (Refusal::Overflow, ["64 bits", "put a number that leaves room"]),
+            (Refusal::NotANumber { bytes: 3 }, ["3 bytes", "put a number first"]),
+            (Refusal::TooLong { bytes: 101, limit: 100 }, ["101 bytes, and may have 100", "begin a new row"]),
+        ] {
+            let text = refusal.to_string();
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
     }
 
     #[test]

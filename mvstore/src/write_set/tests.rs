@@ -232,3 +232,20 @@ fn a_cleared_set_keeps_little_memory() {
     writes.clear();
     assert_eq!((writes.tables().len(), writes.tables.capacity()), (0, kept), "so little is kept");
 }
+
+#[test]
+fn a_value_is_completed_by_one_of_its_length() {
+    const T: TableId = TableId(2);
+    let mut set = WriteSet::new();
+    set.put(T, b"a", b"????");
+    set.put(T, b"b", b"kept");
+    set.delete(T, b"c");
+    let (bytes, version) = (set.bytes(), set.version());
+    set.complete(T, b"a", b"done");
+    for (key, value) in [(&b"b"[..], &b"longer"[..]), (b"b", b""), (b"c", b"more"), (b"d", b"new.")] {
+        set.complete(T, key, value);
+    }
+    let rows: Vec<_> = set.iter().map(|row| pair(&row)).collect();
+    assert_eq!(rows, [(T, &b"a"[..], Some(&b"done"[..])), (T, b"b", Some(b"kept")), (T, b"c", None)]);
+    assert_eq!((set.bytes(), set.version()), (bytes, version), "nothing was written anew");
+}

@@ -31,6 +31,18 @@ fn a_failed_sync_poisons_for_good_and_moves_nothing() {
 }
 
 #[test]
+fn a_commit_waits_for_the_disk_and_is_told_of_its_failure() {
+    let fs = CrashFileSystem::new().under_faults();
+    let (log, mut appender) = filled(&fs, small(), 1, |_| false);
+    let end = append(&mut appender, 1, b"synced").unwrap();
+    log.commit_through(end).unwrap();
+    assert!(log.durable() >= end);
+    let end = append(&mut appender, 2, b"unknown").unwrap();
+    fs.faults().inject(Fault::on(Operation::SyncData));
+    assert!(matches!(log.commit_through(end), Err(SyncError::Failed(_))));
+}
+
+#[test]
 fn after_a_failed_sync_reopening_does_not_trust_the_page_cache() {
     for (options, reached) in [small(), plain()].into_iter().flat_map(|options| {
         let choices = [
