@@ -5,6 +5,8 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use super::*;
 use crate::testing::Rng;
 
+mod late;
+
 type Model = BTreeMap<(TableId, Vec<u8>), Option<Vec<u8>>>;
 
 fn key(rng: &mut Rng, spread: u64) -> (TableId, Vec<u8>) {
