@@ -310,10 +310,18 @@ fn watchers_are_woken_once_by_progress_and_by_the_end() {
     log.wake_watchers();
     assert_eq!(count.0.load(Ordering::SeqCst), 1, "it did not want to know any more");
     assert!(watcher.watch(log.durable(), &waker));
+    log.wake_watchers();
+    assert!(called(2), "its owner calls whoever watches");
+    assert!(watcher.watch(log.durable(), &waker));
+    let held = Arc::strong_count(&count);
+    let another = log.watcher();
+    assert!(another.watch(log.durable(), &waker));
+    drop(another);
+    assert_eq!(Arc::strong_count(&count), held, "who is gone leaves no waker");
     log.poison();
-    assert!(called(2));
+    assert!(called(3));
     assert!(!watcher.watch(log.durable(), &waker), "it will never be more");
     log.stop_serving();
     server.join().unwrap();
-    assert!(called(2));
+    assert!(called(3));
 }
