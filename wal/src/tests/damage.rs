@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use braid_vfs::FileSystem as _;
 use braid_vfs::faulty::CrashFileSystem;
 
 use super::helpers::*;
@@ -281,6 +282,25 @@ fn a_segment_that_the_log_went_on_in_is_missed() {
     }
     // Nothing was ever synced, so nothing but the end of the first segment speaks of the second.
     remove(&fs, &segment(2));
+    let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
+    assert!(
+        matches!(error, RecoveryError::Corrupt { what: Damage::SegmentGone { segment: 2 }, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_segment_under_anothers_name_is_none() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 0, |_| false);
+    let mut tag = 0;
+    while log.stats().rotations == 0 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        tag += 1;
+    }
+    log.sync_now().unwrap();
+    assert!(scan(&fs, Lsn::FIRST, log.durable()).is_ok());
+    fs.rename(&segment(2), &segment(7)).unwrap();
     let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(
         matches!(error, RecoveryError::Corrupt { what: Damage::SegmentGone { segment: 2 }, .. }),
