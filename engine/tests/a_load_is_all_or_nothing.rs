@@ -86,6 +86,31 @@ fn of_rows_with_one_key_the_last_counts() {
     assert_eq!(db.get(&table, 1_000_u32.to_be_bytes()).unwrap(), Some(vec![4]));
 }
 
+/// However much memory there is, rows in order take little of it; what is out of order after that is found its place.
+#[test]
+fn rows_in_order_go_into_the_file_early() {
+    const MIB: usize = 1 << 20;
+    let options = Options { row_store_bytes: 1 << 30, ..Options::default() };
+    let machine = CrashFileSystem::new();
+    let db = Database::open_in(Env::with_files(Arc::new(machine)), "/db", options).unwrap();
+    let mut load = db.load_table("t").unwrap();
+    let put = |load: &mut Loader, key: u8, byte| load.put([key], vec![byte; MIB]).unwrap();
+    (100..130).for_each(|key| put(&mut load, key, key));
+    let early = db.stats().file.bytes;
+    assert!(early > 14 * MIB as u64, "{early} bytes after 30 MiB");
+    for (key, byte) in [(110, 1), (90, 2), (140, 3)] {
+        put(&mut load, key, byte);
+    }
+    (141..160).for_each(|key| put(&mut load, key, key));
+    assert!(db.stats().file.bytes < early + MIB as u64, "these wait for their order");
+    let (table, report) = load.finish().unwrap();
+    assert_eq!(report.rows, 30 + 2 + 19);
+    for (key, byte) in [(90, 2), (100, 100), (110, 1), (129, 129), (140, 3), (159, 159)] {
+        assert_eq!(db.get(&table, [key]).unwrap(), Some(vec![byte; MIB]), "row {key}");
+    }
+    is_sound(&db);
+}
+
 #[test]
 fn nobody_sees_it_before_it_is_whole() {
     let db = open(&CrashFileSystem::new());

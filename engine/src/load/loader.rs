@@ -17,6 +17,10 @@ use crate::retry::{RetryPolicy, transact};
 use crate::schema;
 use crate::table::Table;
 
+/// Rows that come in order go into the tree when they take so much memory: little enough to be used again and again while it
+/// is in the processor's cache, and enough for the syncs of a step not to count.
+const STEP_BYTES: usize = 16 << 20;
+
 /// What a load did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,7 +110,8 @@ impl Loader {
         let (key, value) = (key.as_ref(), value.as_ref());
         core.check_row(key, value)?;
         // Before the row is taken: whoever goes on after errors fills no memory.
-        if self.chunk.memory() >= core.options.row_store_bytes {
+        let memory = self.chunk.memory();
+        if memory >= core.options.row_store_bytes || memory >= STEP_BYTES && self.goes_on() {
             self.empty_chunk()?;
         }
         self.chunk.push(key, value);
@@ -137,14 +142,20 @@ impl Loader {
         Ok((table, LoadReport { rows, commit, duration }))
     }
 
+    /// Whether the rows of the chunk come after all that is in the tree, and in order, so that they can go there too.
+    fn goes_on(&self) -> bool {
+        let first = || self.chunk.ends().unwrap_or_default().0;
+        self.chunk.ascends()
+            && self.runs.is_none()
+            && self.folded_to.as_deref().is_none_or(|folded| folded < first())
+    }
+
     /// Brings the rows of the chunk into the tree or into a run.
     fn empty_chunk(&mut self) -> Result<()> {
-        let (first, last) = self.chunk.ends().unwrap_or_default();
-        let after_all = self.folded_to.as_deref().is_none_or(|folded| folded < first);
-        let last = last.to_vec();
+        let last = self.chunk.ends().unwrap_or_default().1.to_vec();
         let core = Arc::clone(self.handle.core());
         match &core.path {
-            Some(path) if !(self.runs.is_none() && self.chunk.ascends() && after_all) => {
+            Some(path) if !self.goes_on() => {
                 self.chunk.sort();
                 let failed = |error| Error::io("writing sorted rows beside the database", error);
                 let runs = match &mut self.runs {
