@@ -77,6 +77,10 @@ fn it_behaves_like_a_map() {
         let mut tables: Vec<_> = model.keys().map(|(table, _)| *table).collect();
         tables.dedup();
         assert_eq!(set.tables(), tables);
+        let (table, from) = key(&mut rng, spread);
+        let expected: Vec<_> =
+            model.range((table, from.clone())..).map(|((t, k), v)| (*t, &**k, v.as_deref())).collect();
+        assert_eq!(set.iter_from(table, &from).map(|row| pair(&row)).collect::<Vec<_>>(), expected);
         for _ in 0..50 {
             let (table, key) = key(&mut rng, spread);
             let expected = model.get(&(table, key.clone())).map(|value| value.as_deref());

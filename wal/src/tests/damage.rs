@@ -289,6 +289,36 @@ fn a_segment_that_the_log_went_on_in_is_missed() {
     );
 }
 
+/// Behind a torn tail only records of the segment's own salt at their own places are evidence: a value may hold the bytes
+/// of any record.
+#[test]
+fn what_looks_like_a_record_elsewhere_proves_nothing() {
+    use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, small(), 3, |tag| tag < 2);
+    let end = log.appended().get();
+    let bytes = read(&fs, &segment(1));
+    let key = HeaderKey::new(&UUID);
+    let place_of = |lsn: u64| (lsn - Lsn::FIRST.get()) as usize + 4096;
+    let first =
+        RecordHeader::decode(bytes[place_of(Lsn::FIRST.get())..].first_chunk().unwrap(), &key).unwrap();
+    // Behind a gap, where no record begins.
+    let there = end + 64;
+    for (lsn, salt, proves) in
+        [(there, first.salt, true), (there + 8, first.salt, false), (there, first.salt + 1, false)]
+    {
+        let claim = RecordHeader { lsn, salt, durable: there, ..first };
+        let mut with_it = bytes.clone();
+        with_it[place_of(there)..][..HEADER_BYTES].copy_from_slice(&claim.encode(&key));
+        put(&fs, &segment(1), &with_it);
+        let scanned = scan(&fs, Lsn::FIRST, Lsn::ZERO);
+        assert_eq!(scanned.is_err(), proves, "{scanned:?}");
+        if let Ok((records, _)) = scanned {
+            assert_eq!(records.len(), 3);
+        }
+    }
+}
+
 #[test]
 fn a_segment_under_anothers_name_is_none() {
     let fs = CrashFileSystem::new();

@@ -32,6 +32,24 @@ fn what_was_appended_is_recovered_over_many_segments() {
 }
 
 #[test]
+fn a_segment_of_many_reads_is_recovered_whole() {
+    let fs = CrashFileSystem::new();
+    let options = LogOptions { first_segment_bytes: 1 << 20, max_segment_bytes: 1 << 20, ..small() };
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+    for tag in 0..900 {
+        append(&mut appender, tag, &vec![tag as u8; 900 + tag as usize % 200]).unwrap();
+    }
+    log.sync_now().unwrap();
+    assert_eq!(log.spans().len(), 1);
+    let (records, recovered) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
+    assert_eq!(recovered.end, log.appended());
+    assert_eq!(records.len(), 900);
+    for (tag, payload) in records {
+        assert_eq!(payload, vec![tag as u8; 900 + tag as usize % 200], "record {tag}");
+    }
+}
+
+#[test]
 fn plain_writes_leave_the_same_bytes_as_a_mapping() {
     let (mapped, written) = (CrashFileSystem::new(), CrashFileSystem::new());
     for (fs, options) in [(&mapped, small()), (&written, plain())] {
