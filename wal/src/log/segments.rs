@@ -77,7 +77,8 @@ mod tests {
 
     fn spare(sequence: u64, bytes: u64) -> SegmentFile {
         let files = MemoryFileSystem::new();
-        let file = files.open(Path::new("/segment"), OpenOptions::new(OpenMode::CreateNew)).unwrap();
+        let file = files.open(Path::new("/segment"), OpenOptions::new(OpenMode::CreateNew));
+        let file = file.expect("there is no such file yet");
         SegmentFile { sequence, bytes, file, mapping: None, recycled: false }
     }
 

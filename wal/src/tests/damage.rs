@@ -6,8 +6,14 @@ use braid_vfs::FileSystem as _;
 use braid_vfs::faulty::CrashFileSystem;
 
 use super::helpers::*;
+use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
 use crate::segment::HEADER_FIELD_BYTES;
-use crate::{Damage, Log, Lsn, Recovery, RecoveryError, Salvage};
+use crate::{CutTail, Damage, Log, LogOptions, Lsn, Recovery, RecoveryError, Salvage};
+
+/// Where a position is in the first segment, whose first record begins a block into the file.
+fn place_of(lsn: u64) -> usize {
+    (lsn - Lsn::FIRST.get()) as usize + 4096
+}
 
 /// Records of a few bytes in one segment, the first `synced` of them proven so by those after them.
 fn tiny(fs: &CrashFileSystem, synced: u64, after: u64) -> (Lsn, Lsn) {
@@ -217,28 +223,32 @@ fn hostile_lengths_and_links_end_in_an_answer() {
     }
 }
 
+/// A segment, and where in it what is skipped begins and how long it is; nothing is where all of it is skipped.
+type Skip = (u64, u64, u64);
+
+fn salvage(fs: &CrashFileSystem) -> (Vec<u64>, Vec<Skip>) {
+    let (mut tags, mut skips) = (Vec::new(), Vec::new());
+    let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
+        match piece {
+            Salvage::Record(record) => {
+                assert_eq!(record.payload, payload(record.tag));
+                tags.push(record.tag);
+            }
+            Salvage::Skipped { segment, offset, bytes } => skips.push((segment, offset, bytes)),
+            Salvage::SkippedSegment { segment } => skips.push((segment, 0, 0)),
+        }
+        Ok::<(), Infallible>(())
+    })
+    .unwrap();
+    assert_eq!(salvaged.records, tags.len() as u64);
+    assert_eq!(salvaged.skips, skips.len() as u64);
+    (tags, skips)
+}
+
 #[test]
 fn salvage_gives_what_is_whole_and_names_what_is_not() {
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 200, |_| true);
-    let salvage = |fs: &CrashFileSystem| {
-        let (mut tags, mut skips) = (Vec::new(), Vec::new());
-        let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
-            match piece {
-                Salvage::Record(record) => {
-                    assert_eq!(record.payload, payload(record.tag));
-                    tags.push(record.tag);
-                }
-                Salvage::Skipped { segment, offset, bytes } => skips.push((segment, offset, bytes)),
-                Salvage::SkippedSegment { segment } => skips.push((segment, 0, 0)),
-            }
-            Ok::<(), Infallible>(())
-        })
-        .unwrap();
-        assert_eq!(salvaged.records, tags.len() as u64);
-        assert_eq!(salvaged.skips, skips.len() as u64);
-        (tags, skips)
-    };
     log.prepare(0).unwrap();
     assert_eq!(salvage(&fs), ((0..200).collect(), vec![]), "a spare is no loss");
 
@@ -250,6 +260,7 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     assert_eq!(skips.len(), 1);
     let (in_segment, from, bytes) = skips[0];
     assert!(in_segment == 2 && (from..from + bytes).contains(&5000), "{skips:?}");
+    assert!(bytes < 400, "one record: {skips:?}");
 
     // The end of a segment that the log went on behind is a loss as well.
     let end = bad.iter().rposition(|byte| *byte != 0).unwrap();
@@ -268,7 +279,123 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     bad[4096 + 8] ^= 1;
     put(&fs, &segment(3), &bad);
     assert_eq!(salvage(&fs).0.len(), 198, "with the first record after it, that one");
+    put(&fs, &segment(3), &vec![0xFF; bad.len()]);
+    let (tags, skips) = salvage(&fs);
+    assert!(skips.contains(&(3, 0, 0)) && tags.len() < 198, "{skips:?}");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
+}
+
+#[test]
+fn what_is_cut_off_the_end_is_told() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 2, |_| true);
+    let before = log.appended();
+    append(&mut appender, 2, &payload(5)).unwrap();
+    let whole = read(&fs, &segment(1));
+    let cut = |bytes: &[u8]| {
+        put(&fs, &segment(1), bytes);
+        let (records, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+        (records.len(), recovered.cut)
+    };
+    assert_eq!(cut(&whole), (3, None));
+    let end = place_of(log.appended().get());
+    let mut scrap = whole.clone();
+    scrap[end + 3] = 1;
+    let nothing_started = CutTail { segment: 1, offset: end as u64, reached: log.appended() };
+    assert_eq!(cut(&scrap), (3, Some(nothing_started)));
+    let mut torn = whole;
+    torn[place_of(before.get()) + HEADER_BYTES] ^= 1;
+    let record = CutTail { offset: place_of(before.get()) as u64, ..nothing_started };
+    assert_eq!(cut(&torn), (2, Some(record)));
+}
+
+#[test]
+fn what_an_earlier_segment_left_in_a_file_is_no_torn_tail() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 300, |_| false);
+    log.sync_now().unwrap();
+    log.release_before(log.durable()).unwrap();
+    assert!(log.stats().recycled > 0);
+    let rotations = log.stats().rotations;
+    let mut tag = 300;
+    while log.stats().rotations == rotations {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        tag += 1;
+    }
+    let spans = log.spans();
+    let used = log.appended().get() - spans[spans.len() - 1].base.get() + 4096;
+    let current = log.segments.lock().live.back().map(|live| live.sequence).unwrap();
+    let file = read(&fs, &segment(current));
+    assert!(file[used as usize..].iter().any(|byte| *byte != 0), "the file is as it was behind the end");
+    let (_, recovered) = scan(&fs, spans[0].base, log.durable()).unwrap();
+    assert_eq!((recovered.end, recovered.cut), (log.appended(), None));
+}
+
+#[test]
+fn salvage_gives_no_record_twice_and_takes_no_unused_space_for_a_loss() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, small(), 320, |tag| tag < 300);
+    assert!(log.stats().rotations > 2);
+    drop((log, appender));
+    // What was not synced is copied into the fresh segment, and is in the old one as well.
+    let fs = fs.kill();
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let (_log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    append(&mut appender, 320, &payload(320)).unwrap();
+    assert_eq!(salvage(&fs), ((0..=320).collect(), vec![]));
+}
+
+/// The last bytes of a segment may be a record, and proof of all before it.
+#[test]
+fn a_record_at_the_very_end_of_a_segment_is_seen() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    // It leaves room for the one that says that the log was closed.
+    let left = 8192 - place_of(log.appended().get());
+    append(&mut appender, 0, &vec![7; left - 2 * HEADER_BYTES]).unwrap();
+    log.close(appender).unwrap();
+    assert!(scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap().1.clean_close);
+    assert_eq!(place_of(log.appended().get()), 8192);
+    let mut bad = read(&fs, &segment(1));
+    assert_eq!(bad.len(), 8192);
+    bad[5000] ^= 1;
+    put(&fs, &segment(1), &bad);
+    let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).map(|(records, _)| records.len()).unwrap_err();
+    assert!(matches!(error, RecoveryError::Corrupt { what: Damage::ProvenByLog { .. }, .. }), "{error}");
+}
+
+#[test]
+fn a_record_of_an_earlier_life_does_not_go_on_where_the_log_ends() {
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, small(), 3, |_| true);
+    let (at, end) = (place_of(Lsn::FIRST.get()), place_of(log.appended().get()));
+    let mut bytes = read(&fs, &segment(1));
+    let key = HeaderKey::new(&UUID);
+    let first = RecordHeader::decode(bytes[at..].first_chunk().unwrap(), &key).unwrap();
+    let size = first.size() as usize;
+    bytes.copy_within(at..at + size, end);
+    let stale = RecordHeader { lsn: log.appended().get(), salt: first.salt + 1, ..first };
+    bytes[end..][..HEADER_BYTES].copy_from_slice(&stale.encode(&key));
+    put(&fs, &segment(1), &bytes);
+    assert_eq!(scan(&fs, Lsn::FIRST, log.durable()).unwrap().0.len(), 3);
+}
+
+#[test]
+fn a_record_may_be_as_long_as_the_limit_and_no_longer() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
+    append(&mut appender, 0, &[1; 1000]).unwrap();
+    append(&mut appender, 1, &[2; 1001]).unwrap();
+    log.sync_now().unwrap();
+    for (limit, records) in [(999, 0), (1000, 1), (1001, 2)] {
+        let options = LogOptions { max_record_bytes: limit, ..small() };
+        let mut count = 0;
+        let scanned = Recovery::scan(&fs, dir(), UUID, Lsn::FIRST, log.durable(), &options, |_| {
+            count += 1;
+            Ok::<(), Infallible>(())
+        });
+        assert_eq!((count, scanned.is_ok()), (records, records == 2), "{scanned:?}");
+    }
 }
 
 #[test]
@@ -293,13 +420,11 @@ fn a_segment_that_the_log_went_on_in_is_missed() {
 /// of any record.
 #[test]
 fn what_looks_like_a_record_elsewhere_proves_nothing() {
-    use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 3, |tag| tag < 2);
     let end = log.appended().get();
     let bytes = read(&fs, &segment(1));
     let key = HeaderKey::new(&UUID);
-    let place_of = |lsn: u64| (lsn - Lsn::FIRST.get()) as usize + 4096;
     let first =
         RecordHeader::decode(bytes[place_of(Lsn::FIRST.get())..].first_chunk().unwrap(), &key).unwrap();
     // Behind a gap, where no record begins.
@@ -340,7 +465,6 @@ fn a_segment_under_anothers_name_is_none() {
 
 #[test]
 fn salvage_looks_within_what_a_bad_record_claims() {
-    use crate::record::{HEADER_BYTES, HeaderKey, RecordHeader};
     let fs = CrashFileSystem::new();
     let (log, mut appender) = filled(&fs, small(), 2, |_| true);
     let at = log.appended().get();
@@ -350,8 +474,7 @@ fn salvage_looks_within_what_a_bad_record_claims() {
     log.sync_now().unwrap();
     let mut bad = read(&fs, &segment(1));
     let key = HeaderKey::new(&UUID);
-    // The first record begins a block into the file.
-    let place = (at - Lsn::FIRST.get()) as usize + 4096;
+    let place = place_of(at);
     let header = RecordHeader::decode(bad[place..].first_chunk().unwrap(), &key).unwrap();
     assert_eq!(header.lsn, at);
     let longer = RecordHeader { payload_len: 600, ..header };

@@ -133,6 +133,18 @@ fn waiters_fail_when_the_owner_poisons() {
 }
 
 #[test]
+fn what_cannot_be_read_again_is_no_changed_log() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, small(), 8, |tag| tag < 4);
+    drop((log, appender));
+    let fs = fs.kill().under_faults();
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    fs.faults().inject(Fault::on(Operation::Read));
+    let error = recovered.into_log(&env(&fs, 2), small()).unwrap_err();
+    assert!(matches!(error, LogError::Io { action: "read", .. }), "{error}");
+}
+
+#[test]
 fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
     for quota in 0..400 {
         let fs = CrashFileSystem::new().under_faults();

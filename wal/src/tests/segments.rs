@@ -25,6 +25,8 @@ fn what_was_appended_is_recovered_over_many_segments() {
         assert_eq!(faulty.faults().counters().changes(), 0, "a scan writes nothing");
         assert_eq!(records.len(), 300);
         assert_prefix(&records);
+        let bytes: usize = records.iter().map(|(_, payload)| payload.len()).sum();
+        assert_eq!((recovered.records, recovered.bytes), (300, bytes as u64));
         assert_eq!(recovered.end, log.appended());
         assert_eq!(recovered.cut, None);
         assert!(!recovered.clean_close);
