@@ -303,6 +303,10 @@ mod bugs {
         DoubtDenied,
         /// A transaction begins though its token was committed.
         TokenTakenAgain,
+        /// A sequence is raised in memory alone.
+        RaisedInMemory,
+        /// What a handle has left of a block is given out though the sequence was raised beyond it.
+        BlocksOutliveRaise,
         /// Two handles of a sequence may be given one block.
         BlockGivenTwice,
         /// A change feed passes over a commit whose payload it could not read.

@@ -586,6 +586,14 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "RaisedInMemory",
+        &[
+            "engine/sequences_never_repeat raising_lasts_over_reopens_and_power_cuts",
+            "sim crash-states --workload sequences --states 2000",
+        ],
+    ),
+    ("BlocksOutliveRaise", &["engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left"]),
+    (
         "BlockGivenTwice",
         &[
             "engine/sequences_never_repeat many_threads_and_handles_get_each_id_once",
