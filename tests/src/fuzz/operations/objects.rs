@@ -78,6 +78,7 @@ impl Life<'_> {
             16..=21 => self.change_tables(slot, byte(data)),
             22..=24 => self.draw(byte(data)),
             25..=27 => self.ask(byte(data)),
+            28 | 29 => self.transact(byte(data), byte(data)),
             _ => self.keep_up(),
         }
     }
