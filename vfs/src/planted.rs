@@ -303,6 +303,12 @@ mod bugs {
         DoubtDenied,
         /// A transaction begins though its token was committed.
         TokenTakenAgain,
+        /// A session without conflicts writes over what the one before has left of its conflicts.
+        QuietSessionTells,
+        /// What a session has left of its conflicts is not carried on by the meta blocks of the next one.
+        MemoNotCarried,
+        /// The report that a session leaves is not cut to the room that there is.
+        MemoTooLong,
         /// A sequence is raised in memory alone.
         RaisedInMemory,
         /// What a handle has left of a block is given out though the sequence was raised beyond it.

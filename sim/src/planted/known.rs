@@ -585,6 +585,12 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("QuietSessionTells", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
+    ("MemoNotCarried", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
+    (
+        "MemoTooLong",
+        &["engine conflicts::past::tests::it_has_room_for_the_first_lines_however_long_they_are"],
+    ),
     (
         "RaisedInMemory",
         &[
