@@ -71,6 +71,10 @@ mod bugs {
         LoanNotTakenBack,
         /// The gate waits for a future that is to be admitted exclusively until it is polled.
         TurnNotTakenBack,
+        /// The log keeper does not look whether a future takes up what the gate offers it.
+        GateNotLookedAfter,
+        /// The gate stays offered to a future while a commit that was held back passes, and the future is not told when it has.
+        OfferOutlivesPass,
         /// A future that is dropped while it waits to be admitted exclusively keeps its place.
         SeatKept,
         /// The waker of a future that waits for a time is dropped when the time has come.

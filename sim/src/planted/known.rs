@@ -57,6 +57,17 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "GateNotLookedAfter",
+        &[
+            "engine core::gate::tests::one_who_looks_is_enough_for_all_who_wait",
+            "engine/transactions_hold_no_thread nobody_is_woken_for_nothing",
+        ],
+    ),
+    (
+        "OfferOutlivesPass",
+        &["engine core::gate::tests::a_commit_that_passes_takes_the_gate_from_nobody_for_good"],
+    ),
+    (
         "SeatKept",
         &["engine/transactions_hold_no_thread dropped_while_it_waits_for_its_turn_it_is_in_nobodys_way"],
     ),
