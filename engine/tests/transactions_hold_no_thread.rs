@@ -287,8 +287,16 @@ fn nobody_is_woken_for_nothing() {
     }
     // The first one is not polled: those behind it are told.
     until(|| alarms[2].times() > 0 && alarms[3].times() > 0);
-    while alarms[2].poll(&mut next).is_pending() || alarms[3].poll(&mut last).is_pending() {
-        thread::yield_now();
+    for (alarm, future) in [(&alarms[2], &mut next), (&alarms[3], &mut last)] {
+        let mut outcome = None;
+        until(|| match alarm.poll(future) {
+            Poll::Ready(done) => {
+                outcome = Some(done);
+                true
+            }
+            Poll::Pending => false,
+        });
+        assert!(outcome.unwrap().is_ok(), "its time is over, and its turn had not come");
     }
     assert!(block_on(&mut never).is_ok());
     nothing_is_locked(&db);
