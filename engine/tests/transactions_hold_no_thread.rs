@@ -257,7 +257,7 @@ fn nobody_is_woken_for_nothing() {
     let wait = |timeout| TransactionOptions { busy_timeout: Some(timeout), ..TransactionOptions::default() };
     let policy = |timeout| RetryPolicy { transaction: wait(timeout), ..immediate().attempts(1) };
     let short = Duration::from_millis(250);
-    let mut turns = [LONG, short, LONG, LONG].map(|timeout| {
+    let mut turns = [10 * LONG, short, 10 * LONG, 10 * LONG].map(|timeout| {
         db.transact_async(policy(timeout), |tx: &mut Transaction| tx.put(&table, "row", "turn"))
     });
     // Held back, not exclusive.
