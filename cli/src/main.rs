@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{backup, bench, changes, check, compact, dump, load, salvage, stat, tables};
+use commands::{backup, bench, changes, check, compact, dump, load, salvage, sequences, stat, tables};
 
 #[derive(Debug, Parser)]
 #[command(name = "braid", version, about, long_about = None, after_help = exit::CODES, subcommand_required = true)]
@@ -31,6 +31,7 @@ enum Command {
     Dump(dump::Args),
     Changes(changes::Args),
     Tables(tables::Args),
+    Sequences(sequences::Args),
     Stat(stat::Args),
     Check(check::Args),
     Compact(compact::Args),
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Dump(args) => dump::run(args),
         Command::Changes(args) => changes::run(args),
         Command::Tables(args) => tables::run(args),
+        Command::Sequences(args) => sequences::run(args),
         Command::Stat(args) => stat::run(args),
         Command::Check(args) => check::run(args),
         Command::Compact(args) => compact::run(args),

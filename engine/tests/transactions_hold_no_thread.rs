@@ -247,6 +247,61 @@ fn one_whose_turn_has_come_and_that_nobody_polls_holds_nobody_up() {
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 1"));
 }
 
+/// Those who wait are woken when something is for them: their turn, or the end of the time that they have.
+#[test]
+fn nobody_is_woken_for_nothing() {
+    let (db, table) = database();
+    let holder = db.begin_immediate().unwrap();
+    let alarms = [(); 6].map(|()| Arc::new(Alarm::default()));
+    let times = || alarms.each_ref().map(|alarm| alarm.times());
+    let wait = |timeout| TransactionOptions { busy_timeout: Some(timeout), ..TransactionOptions::default() };
+    let policy = |timeout| RetryPolicy { transaction: wait(timeout), ..immediate().attempts(1) };
+    let short = Duration::from_millis(250);
+    let mut turns = [10 * LONG, short, 10 * LONG, 10 * LONG].map(|timeout| {
+        db.transact_async(policy(timeout), |tx: &mut Transaction| tx.put(&table, "row", "turn"))
+    });
+    // Held back, not exclusive.
+    let mut commits = [("a", LONG), ("b", short)].map(|(row, timeout)| {
+        let mut tx = db.begin_with(wait(timeout)).unwrap();
+        tx.put(&table, row, "commit").unwrap();
+        tx.commit_async()
+    });
+    for (future, alarm) in turns.iter_mut().zip(&alarms) {
+        assert!(alarm.poll(future).is_pending());
+    }
+    for (future, alarm) in commits.iter_mut().zip(&alarms[4..]) {
+        assert!(alarm.poll(future).is_pending());
+    }
+    until(|| alarms[1].times() + alarms[5].times() == 2);
+    // As long again, in which nobody looks.
+    thread::sleep(short);
+    assert_eq!(times(), [0, 1, 0, 0, 0, 1]);
+    let [mut never, mut late, mut next, mut last] = turns;
+    assert!(matches!(alarms[1].poll(&mut late), Poll::Ready(Err(Error::Busy(_)))));
+    let [mut held_back, mut too_long] = commits;
+    assert!(matches!(alarms[5].poll(&mut too_long), Poll::Ready(Err(Error::Busy(_)))));
+    holder.commit().unwrap();
+    until(|| alarms[4].times() == 1);
+    while alarms[4].poll(&mut held_back).is_pending() {
+        thread::yield_now();
+    }
+    // The first one is not polled: those behind it are told.
+    until(|| alarms[2].times() > 0 && alarms[3].times() > 0);
+    for (alarm, future) in [(&alarms[2], &mut next), (&alarms[3], &mut last)] {
+        let mut outcome = None;
+        until(|| match alarm.poll(future) {
+            Poll::Ready(done) => {
+                outcome = Some(done);
+                true
+            }
+            Poll::Pending => false,
+        });
+        assert!(outcome.unwrap().is_ok(), "its time is over, and its turn had not come");
+    }
+    assert!(block_on(&mut never).is_ok());
+    nothing_is_locked(&db);
+}
+
 #[test]
 fn it_is_told_when_its_turn_does_not_come() {
     let (db, table) = database();

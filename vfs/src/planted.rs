@@ -71,6 +71,10 @@ mod bugs {
         LoanNotTakenBack,
         /// The gate waits for a future that is to be admitted exclusively until it is polled.
         TurnNotTakenBack,
+        /// The log keeper does not look whether a future takes up what the gate offers it.
+        GateNotLookedAfter,
+        /// The gate stays offered to a future while a commit that was held back passes, and the future is not told when it has.
+        OfferOutlivesPass,
         /// A future that is dropped while it waits to be admitted exclusively keeps its place.
         SeatKept,
         /// The waker of a future that waits for a time is dropped when the time has come.
@@ -303,6 +307,16 @@ mod bugs {
         DoubtDenied,
         /// A transaction begins though its token was committed.
         TokenTakenAgain,
+        /// A session without conflicts writes over what the one before has left of its conflicts.
+        QuietSessionTells,
+        /// What a session has left of its conflicts is not carried on by the meta blocks of the next one.
+        MemoNotCarried,
+        /// The report that a session leaves is not cut to the room that there is.
+        MemoTooLong,
+        /// A sequence is raised in memory alone.
+        RaisedInMemory,
+        /// What a handle has left of a block is given out though the sequence was raised beyond it.
+        BlocksOutliveRaise,
         /// Two handles of a sequence may be given one block.
         BlockGivenTwice,
         /// A change feed passes over a commit whose payload it could not read.

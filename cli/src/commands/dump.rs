@@ -14,6 +14,7 @@ use crate::output::stdout;
 /// Prints a table as JSON lines, in the order of the keys
 ///
 /// Each line is {"key":K,"value":V}. K and V are text where the bytes are UTF-8, else {"hex":"..."}.
+/// Sequences are no part of a table: `braid sequences` lists them, and raises those of the database that gets the rows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database

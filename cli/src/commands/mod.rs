@@ -10,5 +10,6 @@ pub(crate) mod dump;
 pub(crate) mod load;
 mod open;
 pub(crate) mod salvage;
+pub(crate) mod sequences;
 pub(crate) mod stat;
 pub(crate) mod tables;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use braid::{Database, JournalMode, OpenSnapshot, PastConflicts};
 use serde_json::json;
 
-use crate::commands::{conflicts, open};
+use crate::commands::{conflicts, open, sequences};
 use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
 
@@ -41,6 +41,8 @@ pub(crate) fn run(args: &Args) -> Result {
             "consumers": db.consumers()?.into_iter().map(|one| json!({
                 "name": one.name, "position": one.position.get(), "lag_bytes": one.lag_bytes, "lost": one.lost,
             })).collect::<Vec<_>>(),
+            "sequences": sequences::positions(&db)?.into_iter()
+                .map(|(name, next)| (name, next.into())).collect::<serde_json::Map<_, _>>(),
             "checkpoint": stats.checkpoints.timestamp.get(),
             "row_store": { "generations": stats.row_store.generations, "bytes": stats.row_store.bytes },
             "cache": {
@@ -68,6 +70,11 @@ pub(crate) fn run(args: &Args) -> Result {
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;
+    let sequences: Vec<_> = sequences::positions(&db)?;
+    if !sequences.is_empty() {
+        let rows = sequences.into_iter().map(|(name, next)| [name, count(next)]).collect();
+        say(&format!("\n{}", table(["sequence", "next"], [false, true], rows)))?;
+    }
     let behind = |one: braid::ConsumerInfo| {
         let behind = if one.lost { "lost".to_owned() } else { bytes(one.lag_bytes) };
         [one.name, one.position.to_string(), behind]

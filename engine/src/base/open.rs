@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use braid_vfs::File;
+use braid_vfs::planted;
 
 use super::cache::PageCache;
 use super::error::{BaseError, Result};
@@ -213,7 +214,7 @@ fn writer(meta: &Meta, slot: usize, space: Space, physical_end: u32) -> Writer {
     Writer {
         space,
         current: meta.clone(),
-        memo: Arc::clone(&meta.memo),
+        memo: if planted!(MemoNotCarried) { Arc::default() } else { Arc::clone(&meta.memo) },
         slot,
         next_generation: meta.generation.next(),
         chain: Vec::new(),

@@ -19,8 +19,8 @@
 //! did not have ready in time; and room for a transaction that is larger than the whole row store, which holds back
 //! everybody else until it is in.
 //!
-//! Wakers are called by the [server](super::background), or by nobody: a wait for a time, `busy_timeout` say, ends by the log keeper's
-//! alarm, which has the server wake everybody whose time may have come.
+//! Wakers are called by the [server](super::background), or by nobody: a wait for a time, `busy_timeout` say, ends by a
+//! [timer](super::timers) of the future's own. Whoever waits for room looks again at intervals, as a thread does.
 //!
 //! `acked_ts` is raised by whoever is told that a commit stands. For a commit whose future is dropped, or not polled, that is
 //! whoever comes next, or the log keeper after an interval.
@@ -38,6 +38,7 @@ use super::budget::RoomWait;
 use super::commit::{Commit, CommitRequest, Installed, with_record};
 use super::reads::ReadsLook;
 use super::shared::{Core, Writer};
+use super::timers::TimerPlace;
 use crate::error::{Error, Result};
 
 /// What a transaction that is not installed yet waits for.
@@ -46,6 +47,8 @@ pub(crate) struct CommitWait {
     gate: Option<WakerPlace>,
     /// When it has waited for the gate for long enough.
     gate_until: Option<Duration>,
+    /// Where it waits for that time.
+    gate_timer: Option<TimerPlace>,
     room: Option<RoomWait>,
     /// What the row store has to have room for, where the updates have grown beyond the writes.
     reserved: usize,
@@ -138,7 +141,8 @@ impl Core {
     }
 
     /// Gives up what a transaction waits for.
-    pub(crate) fn stop_waiting(&self, wait: CommitWait) {
+    pub(crate) fn stop_waiting(&self, mut wait: CommitWait) {
+        self.stop_sleeping(&mut wait.gate_timer);
         let (Ok(writer), true) = (self.writer(), self.is_own_process()) else { return };
         if let Some(place) = wait.gate {
             writer.gate.leave(place);
@@ -231,16 +235,15 @@ impl Core {
         waker: &Waker,
     ) -> Result<bool> {
         if writer.gate.poll(&mut wait.gate, waker) {
+            self.stop_sleeping(&mut wait.gate_timer);
             return Ok(true);
         }
-        let now = self.env.clock.now();
-        let until = *wait.gate_until.get_or_insert(now.saturating_add(request.busy_timeout));
-        if now >= until {
+        let until = || self.env.clock.now().saturating_add(request.busy_timeout);
+        let until = *wait.gate_until.get_or_insert_with(until);
+        if self.poll_time(until, &mut wait.gate_timer, waker)?.is_ready() {
+            writer.check()?;
             return Err(Error::locked_out(request.begin_ts));
         }
-        writer.background.wake_at(until);
-        // After the waker is in its place: the log keeper, which rings alarms, ends with the log.
-        writer.check()?;
         Ok(false)
     }
 }

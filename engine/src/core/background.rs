@@ -38,9 +38,11 @@ struct Wishes {
     leases: bool,
     settle: bool,
     segment: bool,
-    /// When futures that wait for something, and up to a time, are to look again.
-    alarm: Option<Duration>,
-    /// Futures that wait for a time and nothing else.
+    /// When futures that wait for room are to look again.
+    room_alarm: Option<Duration>,
+    /// When the gate is to be looked after, for the futures in its queue.
+    gate_alarm: Option<Duration>,
+    /// Futures that wait for a time.
     timers: Timers,
     stop: bool,
 }
@@ -93,11 +95,16 @@ impl Background {
         }
     }
 
-    /// Has futures that wait for room, or for the gate up to a time, woken at a time.
-    pub(super) fn wake_at(&self, time: Duration) {
-        let mut wishes = self.wishes.lock();
-        if wishes.alarm.is_none_or(|alarm| time < alarm) {
-            wishes.alarm = Some(time);
+    /// Has futures that wait for room woken at a time.
+    pub(super) fn look_at_room(&self, time: Duration) {
+        if sooner(&mut self.wishes.lock().room_alarm, time) {
+            self.log_keeper.notify_one();
+        }
+    }
+
+    /// Has the gate looked after at a time.
+    pub(super) fn look_at_gate(&self, time: Duration) {
+        if sooner(&mut self.wishes.lock().gate_alarm, time) {
             self.log_keeper.notify_one();
         }
     }
@@ -271,7 +278,7 @@ impl Core {
 
     fn run_log_keeper(&self, writer: &Writer) {
         self.keep_log(writer);
-        // Of a poisoned log: whoever waits for something else is told so, as there will be no alarm.
+        // Of a poisoned log: whoever waits for something else is told so, as nobody looks after them any more.
         Self::wake_waiting(writer);
         let sleepers = writer.background.with_timers(|timers| timers.due(Duration::MAX));
         writer.log.wake_soon(sleepers);
@@ -299,9 +306,14 @@ impl Core {
             if !due.is_empty() {
                 drop(wishes);
                 writer.log.wake_soon(due);
-            } else if wishes.alarm.take_if(|at| now >= *at).is_some() {
+            } else if wishes.room_alarm.take_if(|at| now >= *at).is_some() {
                 drop(wishes);
-                Self::wake_waiting(writer);
+                writer.budget.look_again();
+            } else if wishes.gate_alarm.take_if(|at| now >= *at).is_some() {
+                drop(wishes);
+                if let Some(at) = writer.gate.look() {
+                    background.look_at_gate(at);
+                }
             } else if std::mem::take(&mut wishes.segment) {
                 drop(wishes);
                 match writer.log.prepare(0) {
@@ -311,8 +323,10 @@ impl Core {
                 }
             } else if std::mem::take(&mut wishes.settle) {
                 settle_at.get_or_insert(now.saturating_add(self.options.deferred_sync_interval));
-            } else if let Some(at) =
-                [settle_at, wishes.alarm, wishes.timers.next()].into_iter().flatten().min()
+            } else if let Some(at) = [settle_at, wishes.room_alarm, wishes.gate_alarm, wishes.timers.next()]
+                .into_iter()
+                .flatten()
+                .min()
             {
                 background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
             } else {
@@ -347,6 +361,15 @@ impl Core {
         };
         watermark.map_or(Ok(()), |end| log.sync_through(end))
     }
+}
+
+/// Brings an alarm forward; whether it was later.
+fn sooner(alarm: &mut Option<Duration>, time: Duration) -> bool {
+    let is_sooner = alarm.is_none_or(|alarm| time < alarm);
+    if is_sooner {
+        *alarm = Some(time);
+    }
+    is_sooner
 }
 
 fn first_to_ask(asked: &AtomicBool) -> bool {

@@ -211,7 +211,7 @@ impl Core {
         if self.unfolded_bytes() > 0 {
             writer.background.request_checkpoint();
         }
-        writer.background.wake_at(self.env.clock.now().saturating_add(LOOK_AGAIN));
+        writer.background.look_at_room(self.env.clock.now().saturating_add(LOOK_AGAIN));
         Ok(None)
     }
 

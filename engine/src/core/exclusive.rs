@@ -6,9 +6,9 @@ use std::time::Duration;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
-use super::budget::LOOK_AGAIN;
-use super::gate::{Asked, PATIENCE, Seat};
+use super::gate::{Asked, Seat};
 use super::shared::{Core, Writer};
+use super::timers::TimerPlace;
 use crate::conflicts::Loss;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -25,6 +25,8 @@ pub(crate) struct TurnWait {
     seat: Option<Seat>,
     /// When it has waited for long enough.
     until: Option<Duration>,
+    /// Where it waits for that time.
+    timer: Option<TimerPlace>,
 }
 
 impl Drop for Exclusive {
@@ -62,32 +64,29 @@ impl Core {
     ) -> Result<Poll<Exclusive>> {
         let writer = self.writer()?;
         writer.check()?;
-        let now = self.env.clock.now();
-        let until = *wait.until.get_or_insert(now.saturating_add(timeout));
+        let until = *wait.until.get_or_insert_with(|| self.env.clock.now().saturating_add(timeout));
         let (asked, left) = writer.gate.poll_acquire(&mut wait.seat, waker);
-        let again = match asked {
-            Asked::Taken => {
-                let exclusive = Self::admitted(handle, writer);
-                // What the gate is held by is given back if this panics.
-                drop(left);
-                return exclusive.map(Poll::Ready);
-            }
-            Asked::Waits => LOOK_AGAIN,
-            Asked::WaitsForFutures => PATIENCE,
-        };
+        if asked == Asked::Taken {
+            let exclusive = Self::admitted(handle, writer);
+            // What the gate is held by is given back if this panics.
+            drop(left);
+            return exclusive.map(Poll::Ready);
+        }
         drop(left);
-        if now >= until {
+        if self.poll_time(until, &mut wait.timer, waker)?.is_ready() {
+            writer.check()?;
             return Err(self.not_admitted(name));
         }
         // Whoever is before it may never be polled, and then nobody wakes it.
-        writer.background.wake_at(now.saturating_add(again).min(until));
-        // After the waker is in its place: the log keeper, which rings alarms, ends with the log.
+        writer.background.look_at_gate(self.env.clock.now().saturating_add(asked.look_in()));
+        // After the waker is in its place: the log keeper, which looks, ends with the log.
         writer.check()?;
         Ok(Poll::Pending)
     }
 
     /// Gives up the place of a future that waits for its turn.
     pub(crate) fn leave_queue(&self, wait: &mut TurnWait) {
+        self.stop_sleeping(&mut wait.timer);
         if let (Ok(writer), Some(seat), true) = (self.writer(), wait.seat.take(), self.is_own_process()) {
             writer.gate.leave_queue(seat);
         }

@@ -15,8 +15,14 @@
 //!   nobody, until it is polled again. So however many futures nobody polls, those behind them wait that long once, and not each.
 //!   One that is always polled too late is passed by whatever threads come: it starves while they do not cease.
 //!
-//! Invariant: [`Offer`] says what is offered to futures now, and since when; [`Gate::settle`], which follows every change of who is
-//! next, makes offers and ends them. So a future loses what was offered to it, for as long as there is patience, and nothing else.
+//! Invariants:
+//!
+//! 1. [`Offer`] says what is offered to futures now, and since when; [`Gate::settle`], which follows every change of who is
+//!    next, makes offers and ends them. So a future loses what was offered to it, for as long as there is patience, and nothing else;
+//!    and one to which the gate is offered can take it: whoever waits with a waker in its place waits for an offer that is to come.
+//! 2. A future that waits is woken when something is offered to it, and by a timer of its own when it has waited for long enough; nobody
+//!    wakes it to look at the time for others. Threads in the queue do that. Where a future waits there, the log keeper does, too: as
+//!    long as one is awake it comes back by the time that [`Gate::look`] tells, so an offer that nobody takes up ends without them.
 
 mod queue;
 
@@ -32,9 +38,10 @@ use braid_wal::Log;
 
 pub(crate) use self::queue::Seat;
 use self::queue::{First, Queue, Turn};
+use super::budget::LOOK_AGAIN;
 
 /// How long whoever is next waits for futures to which something is offered.
-pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Passes that futures have.
 #[derive(Debug, Default)]
@@ -117,10 +124,17 @@ struct State {
 pub(crate) enum Asked {
     /// It holds the gate.
     Taken,
-    /// Its waker will be called.
+    /// Its waker will be called, if the gate is [looked after](Gate::look).
     Waits,
-    /// The same, and some others may have to be overtaken: it is to ask again after [`PATIENCE`].
+    /// The same, and some others may have to be overtaken soon.
     WaitsForFutures,
+}
+
+impl Asked {
+    /// When the gate is to be looked after, for one who has asked just now.
+    pub(crate) fn look_in(self) -> Duration {
+        if self == Self::WaitsForFutures { PATIENCE } else { LOOK_AGAIN }
+    }
 }
 
 /// Wakers that are not needed any more. They are a user's code to drop, and may panic: whoever was told that it holds the gate
@@ -293,6 +307,21 @@ impl Gate {
         (asked, LeftWakers([None, replaced]))
     }
 
+    /// Has others go on where futures have not taken up for long enough what was offered to them, for those who wait behind them
+    /// without a thread; says when to look again, or that none of these is awake.
+    pub(crate) fn look(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        if state.queue.has_future_awake() && !planted!(GateNotLookedAfter) {
+            self.lose_patience(&mut state, now);
+        }
+        let look_at = match state.offer {
+            Some(offer) => offer.since.saturating_add(PATIENCE),
+            None => now.saturating_add(LOOK_AGAIN),
+        };
+        state.queue.has_future_awake().then_some(look_at)
+    }
+
     /// Gives up the place of a future in the queue.
     pub(crate) fn leave_queue(&self, seat: Seat) {
         let left = {
@@ -333,6 +362,10 @@ impl Gate {
         let mut state = self.state.lock();
         if !state.held {
             state.passes += 1;
+            // What was offered meanwhile cannot be taken up now; it is offered anew when the pass is back.
+            if !planted!(OfferOutlivesPass) {
+                self.settle(&mut state, None);
+            }
             return Some(Pass { gate: self });
         }
         state.held_back += 1;
@@ -374,7 +407,7 @@ impl Gate {
         drop(left);
     }
 
-    /// Has all futures look at the time.
+    /// Has all futures look again: the log is poisoned, and nobody looks after them any more.
     pub(crate) fn wake_futures(&self) {
         let mut state = self.state.lock();
         let mut wakers = state.futures.take();

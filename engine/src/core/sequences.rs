@@ -8,9 +8,11 @@
 //! 1. No id of a block is given out before the commit that reserved it is durable. So the number after a crash lies beyond
 //!    every id that was ever given out, whatever durability others ask for.
 //! 2. The number that counts is the one in memory; the row is what the next open begins with. It is changed under the lock
-//!    of its sequence, and only by the commits of this module, so each of them writes a larger one than those before.
+//!    of its sequence, and only by the commits of this module, so none of them writes a smaller one than those before.
 //! 3. These commits pass the writer gate. They touch no row that a transaction can see or write, so nobody who holds the
 //!    gate can tell that they happened; and a thread that holds it itself does not wait for itself.
+//! 4. The floor only rises, under the same lock. It is looked at for each id, so what a handle has left of a block from
+//!    before is not given out below it.
 //!
 //! The locks here come before the commit section. They are held until the commit is installed, not until it is durable:
 //! only those who make, drop or reserve from the same sequence wait for them, and whoever holds one waits for the disk or a
@@ -43,19 +45,28 @@ pub(crate) struct SequenceInfo {
     pub(crate) name: Arc<str>,
     /// The first id that is not reserved.
     next: Mutex<u64>,
+    /// What it was raised to: no id below is given out. [`END`] when there is nothing to give out any more, because it was
+    /// raised so far or dropped.
+    floor: AtomicU64,
     dropped: AtomicBool,
 }
 
 impl SequenceInfo {
-    /// Refuses a sequence that was dropped.
+    /// The least id that may be given out. Refuses a sequence that gives out nothing any more.
     #[inline]
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.dropped.load(Ordering::Acquire) { self.refuse() } else { Ok(()) }
+    pub(crate) fn floor(&self) -> Result<u64> {
+        let floor = self.floor.load(Ordering::Acquire);
+        if floor == END { self.refuse() } else { Ok(floor) }
     }
 
     #[cold]
-    fn refuse(&self) -> Result<()> {
-        Err(Error::NoSuchSequence(self.name.to_string()))
+    fn refuse(&self) -> Result<u64> {
+        self.exists().and_then(|()| Err(Error::SequenceExhausted(self.name.to_string())))
+    }
+
+    fn exists(&self) -> Result<()> {
+        let dropped = self.dropped.load(Ordering::Acquire);
+        if dropped { Err(Error::NoSuchSequence(self.name.to_string())) } else { Ok(()) }
     }
 }
 
@@ -127,6 +138,7 @@ impl Core {
         let installed = self.install_aside(name, None, Durability::Sync)?;
         self.sequences.last_change.store(installed.timestamp().get(), Ordering::Release);
         info.dropped.store(true, Ordering::Release);
+        info.floor.store(END, Ordering::Release);
         map.remove(name);
         drop((next, map));
         self.acknowledge(installed).map(|_| true)
@@ -139,10 +151,34 @@ impl Core {
         Ok(names)
     }
 
+    /// The first id of a sequence that nobody has reserved.
+    pub(crate) fn unreserved_id(&self, name: &str) -> Result<Option<u64>> {
+        let info = self.sequences.by_name.lock().get(name).cloned();
+        let next = info.map(|info| *info.next.lock());
+        self.acknowledge_sequences()?;
+        Ok(next)
+    }
+
+    /// Has no id below `first` given out any more, for good.
+    pub(crate) fn raise_sequence(&self, info: &SequenceInfo, first: u64) -> Result<()> {
+        let mut next = info.next.lock();
+        info.exists()?;
+        let raised = first.max(*next);
+        // Also where it stands so far already: the commit that brought it there may not be durable yet, this one will be.
+        let row = if planted!(RaisedInMemory) { *next } else { raised };
+        let installed = self.install_aside(&info.name, Some(row), Durability::Sync)?;
+        *next = raised;
+        if !planted!(BlocksOutliveRaise) {
+            info.floor.fetch_max(first, Ordering::AcqRel);
+        }
+        drop(next);
+        self.acknowledge(installed).map(drop)
+    }
+
     /// Reserves up to `count` ids: the first one and how many, which is one at least.
     pub(crate) fn reserve_ids(&self, info: &SequenceInfo, count: u64) -> Result<(u64, u64)> {
         let mut next = info.next.lock();
-        info.check()?;
+        info.exists()?;
         let first = *next;
         let count = count.min(END - first);
         if count == 0 {
@@ -194,6 +230,7 @@ impl Core {
 
 impl SequenceInfo {
     fn new(name: Arc<str>, next: u64) -> Arc<Self> {
-        Arc::new(Self { name, next: Mutex::new(next), dropped: AtomicBool::new(false) })
+        let (next, floor, dropped) = (Mutex::new(next), AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { name, next, floor, dropped })
     }
 }

@@ -1,4 +1,5 @@
-//! Futures that wait for a time: a runner that backs off between two attempts.
+//! Futures that wait for a time: a runner that backs off between two attempts, or whoever waits for the gate until its
+//! `busy_timeout` is over.
 //!
 //! They leave a waker, and the log keeper looks when the next time has come. It may be a sync late.
 

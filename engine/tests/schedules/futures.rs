@@ -9,13 +9,20 @@ use braid::Durability::{self, Sync};
 use braid::vfs::explore;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::sync::Event;
-use braid::{Commit, CommitFuture, Database, Error, Result, Table, TransactionOptions};
+use braid::{CommitFuture, Database, Error, Result, Table, TransactionOptions};
 
 use crate::exclusion::add_exclusively;
 use crate::kit::*;
 
 #[derive(Default)]
-struct Alarm(Event);
+pub(crate) struct Alarm(Event);
+
+impl Alarm {
+    /// Until it rings.
+    pub(crate) fn wait(&self) {
+        self.0.wait();
+    }
+}
 
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
@@ -24,7 +31,7 @@ impl Wake for Alarm {
 }
 
 /// Polls once; the alarm is for the next time.
-fn poll(future: &mut CommitFuture) -> Result<Result<Commit>, Arc<Alarm>> {
+pub(crate) fn poll<F: Future + Unpin>(future: &mut F) -> std::result::Result<F::Output, Arc<Alarm>> {
     let alarm = Arc::new(Alarm::default());
     match Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm)))) {
         Poll::Ready(outcome) => Ok(outcome),
@@ -33,11 +40,11 @@ fn poll(future: &mut CommitFuture) -> Result<Result<Commit>, Arc<Alarm>> {
 }
 
 /// Waits on a thread that has nothing better to do.
-fn finish(mut future: CommitFuture) -> Result<Commit> {
+pub(crate) fn finish<F: Future + Unpin>(mut future: F) -> F::Output {
     loop {
         match poll(&mut future) {
             Ok(outcome) => return outcome,
-            Err(alarm) => _ = alarm.0.wait(),
+            Err(alarm) => alarm.wait(),
         }
     }
 }

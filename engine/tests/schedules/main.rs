@@ -24,3 +24,4 @@ mod modes;
 mod power_cuts;
 mod segments;
 mod tables;
+mod turns;

@@ -1,12 +1,12 @@
-//! Commits by future: awaited at once or later, or dropped on the way.
+//! Commits and whole retry loops by future: awaited at once or later, or dropped on the way.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use braid::vfs::sync::{Event, thread};
-use braid::{Commit, CommitFuture, Result, Transaction};
+use braid::{Result, Transaction};
 use braid_tests::{Outcome, Record};
 
 use super::session::Session;
@@ -23,19 +23,31 @@ impl Wake for Alarm {
     }
 }
 
-fn poll(future: &mut CommitFuture) -> (Poll<Result<Commit>>, Arc<Alarm>) {
+fn poll<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Alarm>) {
     let alarm = Arc::new(Alarm::default());
     let polled = Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm))));
     (polled, alarm)
 }
 
-fn wait(mut future: CommitFuture) -> Result<Commit> {
+fn wait<F: Future + Unpin>(mut future: F) -> F::Output {
     loop {
         match poll(&mut future) {
-            (Poll::Ready(committed), _) => return committed,
+            (Poll::Ready(output), _) => return output,
             (Poll::Pending, alarm) => _ = alarm.0.wait(),
         }
     }
+}
+
+/// Awaits a future, or drops it after so many polls.
+pub(super) fn wait_or_drop<F: Future + Unpin>(future: &mut F, most_polls: Option<u8>) -> Option<F::Output> {
+    let Some(most) = most_polls else { return Some(wait(future)) };
+    for _ in 0..most {
+        if let Poll::Ready(output) = poll(future).0 {
+            return Some(output);
+        }
+        thread::yield_now();
+    }
+    None
 }
 
 impl Session<'_> {

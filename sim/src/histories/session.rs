@@ -13,6 +13,7 @@ use fastrand::Rng;
 
 use super::Modes;
 use super::elements::{ELEMENTS, MARKS, TABLES};
+use super::futures::wait_or_drop;
 use super::life::{Stage, lock};
 use super::work::Work;
 
@@ -427,8 +428,11 @@ impl<'a> Session<'a> {
         let policy = RetryPolicy { exclusive_after: 2, transaction: options, ..RetryPolicy::default() };
         let mut times = Times { invoked: self.stage.tick(), begun: 0, committing: 0, ended: 0 };
         let mut last = None;
+        // By a future now and then, of which a few are dropped on the way.
+        let by_future = self.work.rng.bool();
+        let most_polls = (self.work.rng.u8(0..8) == 0).then(|| self.work.rng.u8(1..6));
         let (stage, number, work_of) = (self.stage, self.number, &mut self.work);
-        let result = self.db.transact(policy, |tx| {
+        let body = |tx: &mut Transaction| {
             if last.is_some() {
                 times.invoked = times.committing;
             }
@@ -440,13 +444,30 @@ impl<'a> Session<'a> {
             last = Some((kind, begin_ts, ops));
             times.committing = stage.tick();
             worked
-        });
+        };
+        let (result, installed) = if by_future {
+            let mut future = self.db.transact_async(policy, body);
+            let result = wait_or_drop(&mut future, most_polls);
+            (result, future.timestamp())
+        } else {
+            (Some(self.db.transact(policy, body)), None)
+        };
         times.ended = self.stage.tick();
-        if let Err(error) = &result {
+        if let Some(Err(error)) = &result {
             self.refused(token.as_deref(), error);
         }
-        let Some((kind, begin_ts, ops)) = last else { return result.map(drop) };
-        let record = Record { ops, ..self.record(kind, Some(begin_ts), durability, times) };
+        let Some((kind, begin_ts, ops)) = last else {
+            return result.map_or(Ok(()), |result| result.map(drop));
+        };
+        let mut record = Record { ops, ..self.record(kind, Some(begin_ts), durability, times) };
+        let Some(result) = result else {
+            // Nobody is told how the last attempt ends.
+            if let Some(ts) = installed {
+                record.outcome = Outcome::Unknown(ts.get());
+            }
+            self.records.push(record);
+            return Ok(());
+        };
         self.conclude(record, result.map(|outcome| outcome.commit.timestamp.get()))
     }
 

@@ -57,6 +57,17 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "GateNotLookedAfter",
+        &[
+            "engine core::gate::tests::one_who_looks_is_enough_for_all_who_wait",
+            "engine/transactions_hold_no_thread nobody_is_woken_for_nothing",
+        ],
+    ),
+    (
+        "OfferOutlivesPass",
+        &["engine core::gate::tests::a_commit_that_passes_takes_the_gate_from_nobody_for_good"],
+    ),
+    (
         "SeatKept",
         &["engine/transactions_hold_no_thread dropped_while_it_waits_for_its_turn_it_is_in_nobodys_way"],
     ),
@@ -585,6 +596,20 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("QuietSessionTells", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
+    ("MemoNotCarried", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
+    (
+        "MemoTooLong",
+        &["engine conflicts::past::tests::it_has_room_for_the_first_lines_however_long_they_are"],
+    ),
+    (
+        "RaisedInMemory",
+        &[
+            "engine/sequences_never_repeat raising_lasts_over_reopens_and_power_cuts",
+            "sim crash-states --workload sequences --states 2000",
+        ],
+    ),
+    ("BlocksOutliveRaise", &["engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left"]),
     (
         "BlockGivenTwice",
         &[

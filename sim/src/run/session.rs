@@ -55,7 +55,15 @@ pub struct Shared {
 }
 
 /// What each sequence has given out, in all lives.
-pub type Ids = Mutex<BTreeMap<String, BTreeSet<u64>>>;
+pub type Ids = Mutex<BTreeMap<String, Issued>>;
+
+/// What a sequence has given out.
+#[derive(Debug, Default)]
+pub struct Issued {
+    ids: BTreeSet<u64>,
+    /// What it was raised to.
+    floor: u64,
+}
 
 /// A handle of a sequence.
 #[derive(Debug)]
@@ -169,12 +177,32 @@ impl Shared {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A sequence has given out an id: it must be new, unless damage took away what was reserved.
-    pub fn given(&self, name: &str, id: u64) {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ids.entry(name.to_owned()).or_default().insert(id) && !self.is_damaged() {
+    /// A sequence was asked for an id when it stood at `floor`, and has given it out: it must be new and not below, unless
+    /// damage took away what was reserved.
+    pub fn given(&self, name: &str, floor: u64, id: u64) {
+        let is_new = self.issued(name, |issued| issued.ids.insert(id));
+        if !is_new && !self.is_damaged() {
             self.wrong(format_args!("the sequence `{name}` has given out {id} twice"));
         }
+        if id < floor && !self.is_damaged() {
+            self.wrong(format_args!("the sequence `{name}` was raised to {floor} and has given out {id}"));
+        }
+    }
+
+    /// A sequence was raised.
+    pub fn raised(&self, name: &str, first: u64) {
+        self.issued(name, |issued| issued.floor = issued.floor.max(first));
+    }
+
+    /// What a sequence was raised to, and the greatest id that it has given out.
+    #[must_use]
+    pub fn floor_and_newest(&self, name: &str) -> (u64, u64) {
+        self.issued(name, |issued| (issued.floor, issued.ids.last().copied().unwrap_or(0)))
+    }
+
+    fn issued<T>(&self, name: &str, work: impl FnOnce(&mut Issued) -> T) -> T {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        work(ids.entry(name.to_owned()).or_default())
     }
 
     /// A sequence is no more, and one of its name begins anew.

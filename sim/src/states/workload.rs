@@ -320,6 +320,10 @@ impl Workload {
                     }
                     let (block, ids) = (rng.u64(1..6), rng.u64(1..9));
                     actions.push(Action::Draw { sequence: rng.usize(0..SEQUENCES.len()), block, ids });
+                    if turn % 3 == 2 {
+                        let (sequence, by) = (rng.usize(0..SEQUENCES.len()), rng.u64(1..20));
+                        actions.push(Action::Raise { sequence, by });
+                    }
                     if turn % 5 == 4 {
                         actions.push(Action::Checkpoint);
                     }

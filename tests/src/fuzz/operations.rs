@@ -5,6 +5,7 @@
 //! cut; what the next one finds must be the state after one of the commits, and no promised one may be missing.
 
 mod objects;
+mod retried;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

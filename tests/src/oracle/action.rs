@@ -79,6 +79,13 @@ pub enum Action {
         /// How many are drawn, one at least.
         ids: u64,
     },
+    /// Raises a sequence beyond all that it gave out, and makes it if it is not there.
+    Raise {
+        /// Which of [`SEQUENCES`](super::SEQUENCES).
+        sequence: usize,
+        /// By how many ids, one at least.
+        by: u64,
+    },
     /// Lets time pass: whoever acts has moved the clock.
     Wait(Duration),
 }
@@ -165,6 +172,7 @@ impl Action {
             | Self::KeepUp
             | Self::Backup(_)
             | Self::Draw { .. }
+            | Self::Raise { .. }
             | Self::Wait(_) => return None,
         }
         (after != *before).then_some(after)

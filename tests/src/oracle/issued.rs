@@ -14,7 +14,7 @@ pub struct Drawn {
     pub begun: bool,
     /// It must be.
     pub made: bool,
-    /// The greatest id that was given out.
+    /// The greatest id that was given out, or left out by raising it.
     pub given: u64,
     /// No id beyond this can be reserved.
     pub reserved: u64,
@@ -57,6 +57,27 @@ pub(super) fn draw(
         });
         judged?;
     }
+    Ok(())
+}
+
+/// Raises a sequence by so many ids beyond what it has given out; `note` is told before and after each step.
+pub(super) fn raise(
+    db: &Database,
+    at: usize,
+    by: u64,
+    mut note: impl FnMut(&mut dyn FnMut(&mut Drawn)),
+) -> Result<()> {
+    let name = SEQUENCES[at % SEQUENCES.len()];
+    note(&mut |drawn| drawn.begun = true);
+    let sequence = db.sequence(name)?;
+    let mut left_out = 0;
+    note(&mut |drawn| {
+        drawn.made = true;
+        left_out = drawn.given + by;
+        drawn.reserved = drawn.reserved.max(left_out);
+    });
+    sequence.raise_to(left_out + 1)?;
+    note(&mut |drawn| drawn.given = drawn.given.max(left_out));
     Ok(())
 }
 

@@ -235,6 +235,10 @@ impl Life {
                     self.mark(|marks| change(&mut marks.drawn[at]));
                 })?;
             }
+            Action::Raise { sequence, by } => {
+                let at = sequence % SEQUENCES.len();
+                issued::raise(db, at, *by, |change| self.mark(|marks| change(&mut marks.drawn[at])))?;
+            }
             Action::Wait(time) => {
                 self.mark(|marks| marks.now += *time);
                 return Ok(false);

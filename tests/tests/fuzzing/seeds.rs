@@ -1,6 +1,6 @@
 //! The first inputs of each target, made from what the engine writes.
 //!
-//! `cargo test -p braid-tests --test fuzzing -- --ignored` puts them into `fuzz/corpus/`, from where the fuzzer goes on.
+//! `just fuzz-seeds` (`cargo test -p braid-tests --test fuzzing -- --ignored`) puts them into `fuzz/corpus/`, from where the fuzzer goes on.
 #![expect(clippy::disallowed_methods, reason = "the inputs are files of the repository")]
 #![expect(clippy::unwrap_used, reason = "without its inputs there is nothing to run")]
 
@@ -163,7 +163,7 @@ fn bytes_of(files: &MemoryFileSystem, path: &str) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "writes the first inputs of the fuzz targets into fuzz/corpus: run it by hand when a format changes"]
+#[ignore = "writes the first inputs of the fuzz targets into fuzz/corpus, when a format changes: `just fuzz-seeds`"]
 fn are_written() {
     for (number, seed) in log_seeds().iter().enumerate() {
         keep("log_replay", &format!("seed-{number}"), seed);

@@ -1,6 +1,7 @@
 //! The report of the made-up results, and of a few lines that have one thing each.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::compose::compose;
 use super::document::{Block, Entry, Look, Plot};
@@ -12,12 +13,21 @@ use super::summary::{Line, Summary};
 use super::targets::{Against, Metric, TARGETS, Target};
 use super::{html, markdown};
 
-/// Leaves the report of the sample where a person can look at it: `BRAID_SAMPLE=dir cargo test -- --ignored leaves_a_sample`.
+/// The report of the sample, with every plot that it shows. `BRAID_SAMPLE=dir cargo test leaves_a_sample` leaves it where a
+/// person can look at it.
 #[test]
-#[ignore = "for looking at"]
 fn leaves_a_sample() {
-    let out = std::env::var_os("BRAID_SAMPLE").expect("BRAID_SAMPLE names a directory");
-    write(&sample::input(), out.as_ref()).unwrap();
+    let dir = Dir::new("sample");
+    let out = std::env::var_os("BRAID_SAMPLE").map_or_else(|| dir.0.clone(), PathBuf::from);
+    let input = sample::input();
+    write(&input, &out).unwrap();
+    let blocks = compose(&input, &Summary::of(&input));
+    let shown = plots(&blocks);
+    assert!(!shown.is_empty());
+    let plots = shown.iter().map(|plot| plot.file.as_str());
+    for name in plots.chain(["README.md", "report.html", "results.csv"]) {
+        assert!(std::fs::metadata(out.join(name)).unwrap().len() > 0, "{name} is empty");
+    }
 }
 
 /// Readings of the rate `commits` in the durable cell `c-8`, each with its round, engine, value, and whether it is polluted.

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[ignore = "the other process of other tests"]
+    #[ignore = "is no test but a process: the tests of workloads that need one run it with --ignored"]
     fn the_other_process() {
         // Ends the line that the test runner began.
         println!();

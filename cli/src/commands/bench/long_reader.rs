@@ -1,5 +1,6 @@
 //! `braid bench long-reader`: what a snapshot that is held costs the writers, and what it keeps.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use braid::{Database, Error, Options, Snapshot, Table};
@@ -12,7 +13,7 @@ use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{bytes, count, plural, rate, say, table};
 
-/// Rows of the table, which are written over and over.
+/// Rows of the table, which are there before the first part and are written over and over.
 const ROWS: u64 = 100_000;
 /// Bytes of a value.
 const VALUE: usize = 100;
@@ -21,7 +22,7 @@ const SAMPLES: u32 = 5;
 
 /// Holds a snapshot while writers run
 ///
-/// The same writers run three times for as long: without a reader, beside one that holds a snapshot, and after it has let
+/// The same writers write over the rows of a table, three times for as long: without a reader, beside one that holds a snapshot, and after it has let
 /// go. In between the reader reads all of its rows again; where one has changed the exit code is 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -57,24 +58,35 @@ struct Sample {
 
 /// What the reader reads.
 fn digest(snapshot: &Snapshot, rows: &Table) -> Result<(u64, u64)> {
-    let (mut seen, mut digest) = (0, 0_u64);
+    let (mut seen, mut digest) = (0, DefaultHasher::new());
     for row in snapshot.scan(rows)? {
-        for byte in row?.1 {
-            digest = digest.wrapping_mul(31).wrapping_add(byte.into());
-        }
+        row?.hash(&mut digest);
         seen += 1;
     }
-    Ok((seen, digest))
+    Ok((seen, digest.finish()))
 }
 
-fn write(db: &Database, rows: &Table, writer: u64, repetition: u64) -> Result<u32, Error> {
+fn key(number: u64) -> String {
+    format!("{number:08}")
+}
+
+/// The table with all of its rows, so that every part of the run does the same work.
+fn fill(db: &Database) -> Result<Table, Error> {
+    let mut load = db.load_table("rows")?;
+    for number in 0..ROWS {
+        load.put(key(number), [0; VALUE])?;
+    }
+    Ok(load.finish()?.0)
+}
+
+fn write(db: &Database, rows: &Table, (writer, writers): (u64, u64), repetition: u64) -> Result<u32, Error> {
     // Each writer has rows of its own, spread over the table.
-    let number = (repetition.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % ROWS;
+    let number = (repetition.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % (ROWS / writers) * writers + writer;
     let mut value = [0; VALUE];
     for (byte, digit) in value.iter_mut().zip(repetition.to_le_bytes().iter().chain(&writer.to_le_bytes())) {
         *byte = *digit;
     }
-    db.put(rows, format!("{number:08}-{writer}"), value)?;
+    db.put(rows, key(number), value)?;
     Ok(1)
 }
 
@@ -83,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let row_store_bytes = usize::try_from(args.row_store << 20).unwrap_or(usize::MAX);
     let options = Options { durability: args.durability.into(), row_store_bytes, ..Options::default() };
     let scratch = Scratch::create(options)?;
-    let (db, rows) = (&scratch.db, &scratch.db.table("rows")?);
+    let (db, rows) = (&scratch.db, &fill(&scratch.db)?);
     let mut samples = Vec::new();
     let mut part = |name| measure(args, db, rows, name, &interrupt, &mut samples);
     part("no reader")?;
@@ -134,7 +146,7 @@ fn measure(
         Ok(format!(" ({part})"))
     };
     crew::run(args.writers, args.seconds, interrupt, look, |writer, repetition| {
-        write(db, rows, writer, repetition)
+        write(db, rows, (writer, args.writers), repetition)
     })?;
     Ok(())
 }

@@ -72,6 +72,18 @@ fn change(
     Ok(outcome.attempts)
 }
 
+/// The pairs of which nobody is on call.
+fn both_off(db: &Database, rota: &Table, pairs: u64) -> Result<u64, Error> {
+    let at_the_end = db.snapshot()?;
+    let is_off =
+        |pair, side| Ok::<_, Error>(at_the_end.get(rota, key(pair, side))?.is_some_and(|row| row == OFF));
+    let mut found = 0;
+    for pair in 0..pairs {
+        found += u64::from(is_off(pair, 0)? && is_off(pair, 1)?);
+    }
+    Ok(found)
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let (mut rows, mut values, mut sound) = (Vec::new(), Vec::new(), true);
@@ -93,7 +105,8 @@ pub(crate) fn run(args: &Args) -> Result {
                 change(db, rota, isolation, (pair, writer % 2), &anomalies)
             },
         )?;
-        let anomalies = anomalies.into_inner();
+        // Those that nobody has met any more.
+        let anomalies = anomalies.into_inner() + both_off(db, rota, args.pairs)?;
         sound &= isolation == Isolation::Snapshot || anomalies == 0;
         rows.push([
             name.to_owned(),
@@ -126,4 +139,20 @@ pub(crate) fn run(args: &Args) -> Result {
         )
     })?;
     Ok(if sound { Code::Done } else { Code::DataProblem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_nobody_has_met_since_is_found() -> Result<(), Error> {
+        let db = Database::in_memory()?;
+        let rota = db.table("rota")?;
+        for (pair, side, row) in [(0, 0, OFF), (0, 1, OFF), (1, 0, OFF), (1, 1, ON), (2, 0, OFF)] {
+            db.put(&rota, key(pair, side), row)?;
+        }
+        assert_eq!(both_off(&db, &rota, 4)?, 1);
+        Ok(())
+    }
 }

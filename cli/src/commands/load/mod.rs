@@ -37,6 +37,8 @@ use rejects::Rejects;
 ///
 /// CSV follows RFC 4180 and begins with a header. TSV begins with a header and knows no quoting. JSON lines hold one
 /// object each.
+///
+/// Where the records hold ids that a sequence has given out, raise the sequence too: see `braid sequences --help`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "braid load [OPTIONS] --table <T> --key <COLUMN> <DB> <FILE>\n       \
                             braid load [OPTIONS] --table <T> --key <COLUMN> [--into <DB>] <FILE>")]

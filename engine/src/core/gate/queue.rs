@@ -70,6 +70,10 @@ impl Queue {
         self.waiting.is_empty()
     }
 
+    pub(super) fn has_future_awake(&self) -> bool {
+        self.waiting.iter().any(|one| matches!(one, Waiting::Future(sitting) if !sitting.is_asleep))
+    }
+
     /// A thread never sleeps.
     pub(super) fn first_awake(&self) -> Option<First> {
         self.waiting.iter().find_map(|one| match one {

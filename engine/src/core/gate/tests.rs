@@ -394,3 +394,57 @@ fn loans_go_before_a_future_and_are_taken_back_for_it() {
     gate.leave(held_back.unwrap());
     gate.release();
 }
+
+/// Whoever waits behind those whom nobody polls is called when its turn has come, by somebody who looks for all of them.
+#[test]
+fn one_who_looks_is_enough_for_all_who_wait() {
+    let ((gate, clock), bells) = (gate(), [(); 4].map(|()| bell()));
+    let times = || bells.each_ref().map(|(bell, _)| bell.times());
+    assert_eq!(gate.look(), None, "nobody waits");
+    assert!(gate.acquire(Duration::ZERO));
+    let mut seats = [None; 4];
+    for (seat, (_, waker)) in seats.iter_mut().zip(&bells) {
+        assert_eq!(ask(&gate, seat, waker), Asked::Waits);
+    }
+    for _ in 0..9 {
+        let again = gate.look().unwrap();
+        assert_eq!(again, clock.now() + LOOK_AGAIN);
+        clock.advance(LOOK_AGAIN);
+    }
+    assert_eq!(times(), [0; 4], "nothing is offered to anybody");
+    gate.release();
+    let offered = clock.now();
+    clock.advance(PATIENCE / 2);
+    assert_eq!(gate.look(), Some(offered + PATIENCE));
+    assert_eq!(times(), [1, 0, 0, 0]);
+    clock.advance(PATIENCE / 2);
+    assert_eq!(gate.look(), Some(clock.now() + PATIENCE));
+    assert_eq!(times(), [1; 4], "the first did not come");
+    clock.advance(PATIENCE);
+    assert_eq!(gate.look(), None, "all are asleep");
+    assert_eq!(ask(&gate, &mut seats[2], &bells[2].1), Asked::Taken, "and may come");
+    gate.release();
+    assert_eq!(times(), [1; 4]);
+    assert!(gate.acquire(Duration::ZERO));
+    gate.release();
+}
+
+/// A commit looked while somebody held the gate, and waits for it only when that has left: it passes, and the future to which the
+/// gate was offered meanwhile is told again.
+#[test]
+fn a_commit_that_passes_takes_the_gate_from_nobody_for_good() {
+    let ((gate, clock), (bell, waker)) = (gate(), bell());
+    let mut seat = None;
+    assert!(gate.acquire(Duration::ZERO));
+    assert_eq!(ask(&gate, &mut seat, &waker), Asked::Waits);
+    gate.release();
+    assert_eq!(bell.times(), 1);
+    let pass = gate.wait(LONG).unwrap();
+    assert_eq!(ask(&gate, &mut seat, &waker), Asked::Waits);
+    clock.advance(PATIENCE);
+    assert!(gate.look().is_some(), "it has not slept, the gate was not to be had");
+    drop(pass);
+    assert_eq!(bell.times(), 2);
+    assert_eq!(ask(&gate, &mut seat, &waker), Asked::Taken);
+    gate.release();
+}

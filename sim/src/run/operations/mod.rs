@@ -112,6 +112,7 @@ pub const ALL: &[Operation] = &[
     alone("drop-table", 3, tables::drop),
     // Sequences.
     alone("next-id", 6, sequences::draw),
+    alone("raise-sequence", 2, sequences::raise),
     alone("drop-sequence", 1, sequences::drop),
     alone("list-sequences", 1, sequences::list),
     // Looking after the database.

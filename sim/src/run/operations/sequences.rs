@@ -1,4 +1,4 @@
-//! Sequences: ids that are drawn with and without a transaction open, and never twice.
+//! Sequences: ids that are drawn with and without a transaction open, never twice, and never below what was raised.
 
 use braid::{Error, SequenceOptions};
 
@@ -46,6 +46,7 @@ fn draw_from(session: &mut Session, name: &str) {
         }
     };
     for _ in 0..session.rng.u8(1..6) {
+        let (floor, _) = session.shared.floor_and_newest(name);
         match known.sequence.next() {
             Ok(id) => {
                 session.say(format_args!("  `{name}` gives {id}"));
@@ -53,7 +54,7 @@ fn draw_from(session: &mut Session, name: &str) {
                     session.shared.wrong(format_args!("`{name}` gives {id} after {}", known.newest));
                 }
                 known.newest = id;
-                session.shared.given(name, id);
+                session.shared.given(name, floor, id);
             }
             // A handle from before a drop.
             Err(Error::NoSuchSequence(_)) => return session.say(format_args!("  that `{name}` is gone")),
@@ -69,6 +70,30 @@ fn draw_from(session: &mut Session, name: &str) {
     }
     let at = session.span_since(after);
     session.history.own_commits.push(at);
+}
+
+/// Raises it: beyond all that was given out mostly, and now and then to where it is already.
+pub(super) fn raise(session: &mut Session) {
+    let name = some_name(session);
+    let shared = std::sync::Arc::clone(&session.shared);
+    if !shared.begin_create(&name) {
+        return;
+    }
+    if let Some(after) = session.stands() {
+        let (_, newest) = shared.floor_and_newest(&name);
+        let most = if session.rng.bool() { 10 } else { 2000 };
+        let first = newest.saturating_sub(5) + session.rng.u64(0..most);
+        match session.db.sequence(&name).and_then(|sequence| sequence.raise_to(first)) {
+            Ok(()) => {
+                session.say(format_args!("  `{name}` is raised to {first}"));
+                shared.raised(&name, first);
+                let at = session.span_since(after);
+                session.history.own_commits.push(at);
+            }
+            Err(error) => failed(session, after, &error),
+        }
+    }
+    shared.end_create(&name);
 }
 
 fn failed(session: &mut Session, after: u64, error: &Error) {

@@ -78,6 +78,7 @@ impl Life<'_> {
             16..=21 => self.change_tables(slot, byte(data)),
             22..=24 => self.draw(byte(data)),
             25..=27 => self.ask(byte(data)),
+            28 | 29 => self.transact(byte(data), byte(data)),
             _ => self.keep_up(),
         }
     }
@@ -173,6 +174,13 @@ impl Life<'_> {
     fn draw(&mut self, which: u8) -> Lived {
         let options = SequenceOptions { block: u64::from(which % 4) + 1, ..SequenceOptions::default() };
         let sequence = self.excuse("a sequence", self.db.sequence_with("ids", options))?;
+        // Where nothing is drawn, it is raised.
+        if which >> 5 == 0 {
+            let newest = self.model.ids.last().copied().unwrap_or(0);
+            let left_out = newest + 1..=newest + u64::from(which);
+            self.excuse("raising a sequence", sequence.raise_to(left_out.end() + 1))?;
+            self.model.ids.extend(left_out);
+        }
         for _ in 0..which >> 5 {
             let id = self.excuse("an id", sequence.next())?;
             assert!(self.model.ids.insert(id), "{id} is given out twice");
