@@ -60,6 +60,14 @@ schedules number:
 fuzz executions:
     fuzz/run --executions {{executions}}
 
+# Starts the fuzz corpus anew, when a format changes; seconds
+fuzz-seeds:
+    cargo test -p braid-tests --test fuzzing -- --ignored
+
+# Loads a whole public data set, 1 MB by pip; seconds
+download-tests:
+    cargo test -p braid-cli --test load_is_idempotent -- --ignored
+
 # Which changes of the log and the row store no unit test notices; an hour or more. Needs cargo-mutants and cargo-nextest
 mutants:
     cargo mutants -p braid-mvstore --test-package braid-mvstore --timeout 10 --test-tool nextest -- --lib --max-fail=1:immediate
