@@ -200,3 +200,23 @@ impl Savepoints {
         self.open.truncate(place);
     }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_journal_keeps_its_memory_and_a_long_one_does_not() {
+        for (rows, kept) in [(KEPT_ENTRIES / 2, true), (4 * KEPT_ENTRIES, false)] {
+            let mut savepoints = Savepoints::default();
+            let savepoint = savepoints.open(|| NonZeroU64::MIN);
+            for row in 0..rows {
+                savepoints.record(TableId(1), &row.to_be_bytes(), None);
+            }
+            assert_eq!(savepoints.journal.len(), rows);
+            assert_eq!(savepoints.release(savepoint), Ok(()));
+            assert_eq!((savepoints.journal.len(), savepoints.bytes()), (0, 0));
+            assert_eq!(savepoints.journal.capacity() >= rows, kept, "after {rows} rows");
+        }
+    }
+}

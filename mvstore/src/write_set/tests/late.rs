@@ -186,6 +186,7 @@ fn updates_writes_and_savepoints_behave_like_a_map() {
         while let Some((outermost, then)) = open.first().cloned() {
             assert_eq!(set.rollback_to(outermost), Ok(()));
             assert_like(&set, &then, &mut rng, spread);
+            assert_eq!(set.held_bytes(), set.bytes() + WriteSet::SAVEPOINT_BYTES, "nothing is left to undo");
             assert_eq!(set.release(outermost), Ok(()));
             open.clear();
             assert_eq!(set.held_bytes(), set.bytes());
