@@ -3,11 +3,13 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
 
 use super::helpers::*;
+use crate::group::SyncTarget;
 use crate::segment::{HeaderState, SegmentHeader};
 use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
 
@@ -557,4 +559,15 @@ fn what_is_set_aside_holds_no_file_and_no_mapping() {
     assert_eq!(log.spans(), spans, "they are still part of the log");
     let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 1000);
+}
+
+#[test]
+fn syncs_are_timed_by_the_clock_of_the_environment() {
+    let fs = CrashFileSystem::new();
+    let env = env(&fs, 1);
+    let (log, _appender) = Log::create(&env, dir(), UUID, small()).unwrap();
+    env.clock.sleep(Duration::from_nanos(1));
+    let before = env.clock.now();
+    let told = SyncTarget::now(&*log);
+    assert!(!before.is_zero() && before <= told && told <= env.clock.now());
 }
