@@ -367,11 +367,17 @@ fn a_record_at_the_very_end_of_a_segment_is_seen() {
 #[test]
 fn a_record_of_an_earlier_life_does_not_go_on_where_the_log_ends() {
     let fs = CrashFileSystem::new();
-    let (log, _appender) = filled(&fs, small(), 3, |_| true);
-    let (at, end) = (place_of(Lsn::FIRST.get()), place_of(log.appended().get()));
+    let (log, mut appender) = filled(&fs, small(), 0, |_| false);
+    let at = place_of(log.appended().get());
+    for tag in 0..3 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+    }
+    log.sync_now().unwrap();
+    let end = place_of(log.appended().get());
     let mut bytes = read(&fs, &segment(1));
     let key = HeaderKey::new(&UUID);
     let first = RecordHeader::decode(bytes[at..].first_chunk().unwrap(), &key).unwrap();
+    assert!(first.kind.is_user());
     let size = first.size() as usize;
     bytes.copy_within(at..at + size, end);
     let stale = RecordHeader { lsn: log.appended().get(), salt: first.salt + 1, ..first };
