@@ -147,6 +147,35 @@ fn what_is_kept_outlives_recoveries_and_is_not_replayed() {
     }
 }
 
+/// What is proven may end where a segment begins: of that one nothing is left, and it is in nobody's way, whether its file is
+/// removed or stays.
+#[test]
+fn what_is_kept_leads_up_to_a_segment_that_took_the_place_of_another() {
+    for stray in [false, true] {
+        let fs = CrashFileSystem::new();
+        let (log, appender) = filled(&fs, small(), 300, |_| false);
+        let spans = log.spans();
+        drop((log, appender));
+        let mut fs = fs.kill();
+        let proven = spans[4].base;
+        let replaced = read(&fs, &segment(5));
+        for life in 0..3 {
+            let (replayed, recovered) = scan(&fs, proven, proven).unwrap();
+            assert!(!replayed.is_empty());
+            let (log, appender) = recovered.into_log(&env(&fs, life + 2), small()).unwrap();
+            log.sync_now().unwrap();
+            let records = rest(&mut log.history().reader(Lsn::FIRST)).unwrap();
+            assert_eq!(records.len(), 300, "stray {stray}, life {life}");
+            assert_prefix(&records);
+            drop((log, appender));
+            fs = fs.kill();
+            if stray {
+                put(&fs, &segment(5), &replaced);
+            }
+        }
+    }
+}
+
 #[test]
 fn history_ends_where_a_segment_is_missing_or_damaged() {
     let fs = CrashFileSystem::new();

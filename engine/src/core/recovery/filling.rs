@@ -18,8 +18,10 @@ use braid_vfs::{Spawn, Task};
 
 use crate::error::{Error, Result};
 
-/// The rows of a batch take no more memory than this, or than a share of what the generation may grow to. There are two.
+/// A batch is handed over when its rows take a share of what the generation may grow to, within these bounds: more would be of no
+/// use, and less not worth a thread. There are two at a time.
 const MAX_BATCH_BYTES: usize = 16 << 20;
+const MIN_BATCH_BYTES: usize = 64 << 10;
 const BATCHES_OF_GENERATION: usize = 4;
 
 /// See the module.
@@ -31,8 +33,6 @@ pub(super) struct Filling {
     generation_bytes: usize,
     rights: Rights,
     batch: ReplayBatch,
-    /// The memory of a batch that was put in.
-    emptied: ReplayBatch,
 }
 
 #[derive(Debug)]
@@ -58,8 +58,7 @@ impl Filling {
     pub(super) fn new(spawn: Arc<dyn Spawn>, start: Timestamp, generation_bytes: usize) -> Self {
         let (generation, rights) = Generation::new(start, generation_bytes);
         let rights = Rights::Here(rights);
-        let (batch, emptied) = (ReplayBatch::new(), ReplayBatch::new());
-        Self { spawn, generation, generation_bytes, rights, batch, emptied }
+        Self { spawn, generation, generation_bytes, rights, batch: ReplayBatch::new() }
     }
 
     /// Adds a row, newer than all before it.
@@ -69,7 +68,7 @@ impl Filling {
 
     /// To be called after each record: hands the rows over if they are many.
     pub(super) fn care(&mut self) -> Result<()> {
-        let enough = MAX_BATCH_BYTES.min(self.generation_bytes / BATCHES_OF_GENERATION);
+        let enough = (self.generation_bytes / BATCHES_OF_GENERATION).clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES);
         if self.batch.bytes() >= enough { self.hand_over() } else { Ok(()) }
     }
 
@@ -109,7 +108,7 @@ impl Filling {
         self.take_back()?;
         let bytes = self.bytes();
         let Rights::Here(rights) = mem::replace(&mut self.rights, Rights::Lost) else { return Err(lost()) };
-        let batch = mem::replace(&mut self.batch, mem::take(&mut self.emptied));
+        let batch = mem::take(&mut self.batch);
         let place = Arc::new(Mutex::new(Some((rights, batch))));
         let work = {
             let place = Arc::clone(&place);
@@ -139,7 +138,6 @@ impl Filling {
                 let (mut rights, mut batch) = place.lock().take().ok_or_else(lost)?;
                 // Empty, unless the thread ended before it began.
                 put(&mut rights, &mut batch);
-                self.emptied = batch;
                 Rights::Here(rights)
             }
             rights => rights,
@@ -183,7 +181,7 @@ mod tests {
     use crate::core::timestamp;
 
     const T: TableId = TableId(20);
-    const BYTES: usize = 64 << 10;
+    const BYTES: usize = BATCHES_OF_GENERATION * MIN_BATCH_BYTES;
 
     /// Has no thread to give.
     #[derive(Debug)]
@@ -224,19 +222,19 @@ mod tests {
         let spawns: [Arc<dyn Spawn>; 3] = [Arc::new(ThreadSpawn), Arc::new(NoThreads), Arc::new(NoWork)];
         for spawn in spawns {
             let mut filling = Filling::new(spawn, Timestamp::ZERO, BYTES);
-            fill(&mut filling, 1..=3000).unwrap();
+            fill(&mut filling, 1..=9000).unwrap();
             let first = Arc::clone(filling.settle().unwrap());
-            assert_eq!((first.rows(), first.last_ts()), (700, timestamp(3000)));
-            assert!((0..700).all(|key| newest(&first, key) > Some(2300)));
-            filling.renew(timestamp(3000));
-            fill(&mut filling, 3001..=3100).unwrap();
+            assert_eq!((first.rows(), first.last_ts()), (700, timestamp(9000)));
+            assert!((0..700).all(|key| newest(&first, key) > Some(8300)));
+            filling.renew(timestamp(9000));
+            fill(&mut filling, 9001..=9090).unwrap();
             let (second, mut rights) = filling.finish().unwrap();
-            assert_eq!((second.rows(), newest(&second, 3100 % 700)), (100, Some(3100)));
+            assert_eq!((second.rows(), newest(&second, 690)), (90, Some(9090)));
             assert_eq!(newest(&second, 0), None);
             let mut batch = ReplayBatch::new();
-            batch.push(T, b"more", None, timestamp(3101));
+            batch.push(T, b"more", None, timestamp(9091));
             put(&mut rights, &mut batch);
-            assert_eq!(second.rows(), 101);
+            assert_eq!(second.rows(), 91);
         }
     }
 
@@ -244,7 +242,7 @@ mod tests {
     fn no_row_is_counted_twice_while_it_is_under_way() {
         let mut filling = Filling::new(Arc::new(ThreadSpawn), Timestamp::ZERO, BYTES);
         let mut most = 0;
-        for commit in 1..=400 {
+        for commit in 1..=690 {
             fill(&mut filling, commit..=commit).unwrap();
             most = most.max(filling.bytes());
         }
@@ -256,7 +254,7 @@ mod tests {
     fn a_thread_that_keeps_the_rights_is_an_error() {
         let mut filling = Filling::new(Arc::new(ThreadSpawn), Timestamp::ZERO, BYTES);
         filling.rights = Rights::Lost;
-        let error = fill(&mut filling, 1..=3000).unwrap_err();
+        let error = fill(&mut filling, 1..=9000).unwrap_err();
         assert!(error.to_string().contains("replaying the log"), "{error}");
         assert!(filling.finish().is_err());
     }
