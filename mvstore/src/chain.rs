@@ -27,9 +27,13 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use braid_vfs::planted;
+#[cfg(not(loom))]
+use braid_vfs::prefetch;
 use braid_vfs::sync::atomic::AtomicU32;
 use crossbeam_epoch::Pointable;
 
+#[cfg(not(loom))]
+use crate::epoch::address_of;
 use crate::epoch::{Atomic, Guard, Owned, Shared, unprotected};
 use crate::{Found, Timestamp};
 
@@ -256,6 +260,16 @@ impl Chain {
         // version in a chain is ever mutably borrowed (invariant 2).
         unsafe { self.head.load(Acquire, guard).as_ref() }
     }
+
+    /// Has the processor load the newest version, up to where its value begins. Of no interest to a checker.
+    #[inline]
+    #[cfg(not(loom))]
+    pub(crate) fn prefetch(&self, guard: &Guard) {
+        prefetch(address_of(self.head.load(Relaxed, guard)));
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn prefetch(&self, _guard: &Guard) {}
 
     /// The version that a snapshot at `at` reads: the newest one that is not later.
     pub(crate) fn read<'g>(&'g self, at: Timestamp, guard: &'g Guard) -> Option<&'g Version> {

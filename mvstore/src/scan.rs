@@ -8,6 +8,7 @@ use std::borrow::Borrow as _;
 use std::ops::Bound;
 
 use braid_vfs::planted;
+use smallvec::SmallVec;
 
 use crate::chain::Version;
 use crate::epoch::Guard;
@@ -19,6 +20,9 @@ use crate::{Found, Generation, TableId, Timestamp};
 /// How many keys that a snapshot does not see a call passes over for each row it may deliver, and at least.
 const PASS_PER_ROW: usize = 4;
 const PASS_AT_LEAST: usize = 256;
+
+/// Rows whose versions are asked for at once: what waits for memory waits for all of them together.
+const AHEAD: usize = 8;
 
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +81,12 @@ pub struct ScanBatch {
     stop_key: Vec<u8>,
 }
 
-/// Where a row lies in the buffer: its key from the end of the row before to `key_end`, then its value to `end`.
+/// Where a row lies in the buffer: its key from `start` to `key_end`, then its value to `end`.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     table: TableId,
     tombstone: bool,
+    start: usize,
     key_end: usize,
     end: usize,
 }
@@ -93,8 +98,15 @@ impl ScanBatch {
         Self::default()
     }
 
+    /// The memory that it keeps, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>() + self.stop_key.capacity()
+    }
+
     /// How many rows it holds.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -107,27 +119,32 @@ impl ScanBatch {
 
     /// The row at a place in the scan's order.
     #[must_use]
+    #[inline]
     pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
-        let span = *self.rows.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.end);
+        self.rows.get(index).map(|span| self.row_at(span))
+    }
+
+    /// The key of the row at a place in the scan's order.
+    #[must_use]
+    #[inline]
+    pub fn key(&self, index: usize) -> Option<&[u8]> {
+        let span = self.rows.get(index)?;
+        self.bytes.get(span.start..span.key_end)
+    }
+
+    #[inline]
+    fn row_at(&self, span: &Span) -> ScanRow<'_> {
         let value = &self.bytes[span.key_end..span.end];
-        Some(ScanRow {
+        ScanRow {
             table: span.table,
-            key: &self.bytes[start..span.key_end],
+            key: &self.bytes[span.start..span.key_end],
             value: if span.tombstone { Found::Tombstone } else { Found::Value(value) },
-        })
+        }
     }
 
     /// The rows in the scan's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = ScanRow<'_>> {
-        let mut start = 0;
-        self.rows.iter().map(move |span| {
-            let key = &self.bytes[start..span.key_end];
-            let value = &self.bytes[span.key_end..span.end];
-            start = span.end;
-            let value = if span.tombstone { Found::Tombstone } else { Found::Value(value) };
-            ScanRow { table: span.table, key, value }
-        })
+        self.rows.iter().map(|span| self.row_at(span))
     }
 
     /// The last key that the call has dealt with, when it stopped before the end of the range: the scan goes on behind
@@ -161,26 +178,37 @@ impl ScanBatch {
         guard: &'g Guard,
     ) {
         let mut to_pass = limit.rows.saturating_mul(PASS_PER_ROW).max(PASS_AT_LEAST);
-        for row in rows.take_while(|row| inside(&row.key)) {
-            let full = match row.chain.read(at, guard) {
-                Some(version) => {
-                    self.push(&row.key, version);
-                    self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
+        let mut rows = rows.take_while(|row| inside(&row.key));
+        loop {
+            let wanted = limit.rows.saturating_sub(self.rows.len()).clamp(1, AHEAD);
+            let ahead: SmallVec<[&Row; AHEAD]> = rows.by_ref().take(wanted).collect();
+            ahead.iter().for_each(|row| row.chain.prefetch(guard));
+            for row in &ahead {
+                let full = match row.chain.read(at, guard) {
+                    Some(version) => {
+                        self.push(&row.key, version);
+                        self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
+                    }
+                    None => {
+                        to_pass -= 1;
+                        to_pass == 0
+                    }
+                };
+                if full {
+                    self.stopped_at = Some(row.key.table());
+                    self.stop_key.extend_from_slice(row.key.bytes());
+                    return;
                 }
-                None => {
-                    to_pass -= 1;
-                    to_pass == 0
-                }
-            };
-            if full {
-                self.stopped_at = Some(row.key.table());
-                self.stop_key.extend_from_slice(row.key.bytes());
+            }
+            if ahead.len() < wanted {
                 return;
             }
         }
     }
 
+    #[inline]
     fn push(&mut self, key: &RowKey, version: &Version) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(key.bytes());
         let key_end = self.bytes.len();
         let value = version.found().value();
@@ -188,6 +216,7 @@ impl ScanBatch {
         self.rows.push(Span {
             table: key.table(),
             tombstone: value.is_none(),
+            start,
             key_end,
             end: self.bytes.len(),
         });

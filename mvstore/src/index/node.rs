@@ -5,11 +5,13 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use braid_vfs::sync::atomic::AtomicPtr;
+use braid_vfs::prefetch;
+use braid_vfs::sync::atomic::{AtomicPtr, AtomicU64};
 use smallvec::SmallVec;
 
+use super::order::Order;
 use super::whole::Whole;
-use super::{RowIndex, SLOTS};
+use super::{CHECKED, RowIndex, SLOTS};
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -32,10 +34,19 @@ const _: () = {
     may_be_shared::<RowKey>();
 };
 
-/// Pointers to rows with their tags; null from the first free one on.
+/// Pointers to rows with their tags; null from the first free one on. Two lines of the processor's cache.
 pub(super) struct Block {
     pub(super) slots: [AtomicPtr<Row>; SLOTS],
+    /// An [`Order`] of the first rows, as somebody has found it who needed one.
+    pub(super) order: AtomicU64,
     pub(super) whole: Whole,
+}
+
+impl Block {
+    /// One with so many rows as the order says.
+    pub(super) fn new(slots: [AtomicPtr<Row>; SLOTS], order: Order) -> Self {
+        Self { slots, order: AtomicU64::new(order.0), whole: Whole::new() }
+    }
 }
 
 /// A row of an index that outlives `'i`.
@@ -86,6 +97,14 @@ impl<'i> Stored<'i> {
     #[inline]
     pub(super) fn key(self) -> &'i Probe<'i> {
         self.get().key.borrow()
+    }
+
+    /// Has the processor load it.
+    #[inline]
+    pub(super) fn prefetch(self) {
+        if !CHECKED {
+            prefetch(self.row.as_ptr());
+        }
     }
 
     /// The pointer to it that a slot holds.

@@ -79,7 +79,9 @@ impl RowIndex {
         let mut rows = self.block_of(node).map(|block| self.sorted(block)).unwrap_or_default();
         // After the block: invariant 5.
         let behind = self.behind(node);
-        if let Some(behind) = behind {
+        if let Some(behind) = behind
+            && rows.last().is_some_and(|last| last.key() >= behind.first())
+        {
             rows.truncate(rows.partition_point(|row| row.key() < behind.first()));
         }
         (rows, behind)
