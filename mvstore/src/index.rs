@@ -65,7 +65,7 @@ use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
 pub(crate) use self::node::Row;
-use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
+use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
 use self::whole::Whole;
@@ -405,36 +405,6 @@ impl RowIndex {
             .iter()
             .map_while(|slot| self.stored(slot))
             .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
-    }
-
-    /// The rows of a block in key order, on their way into the processor's cache.
-    fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
-        let known = Order(block.order.load(Acquire));
-        let mut rows = Rows::new();
-        for slot in known.slots() {
-            let Some((row, _)) = self.stored(&block.slots[slot]) else {
-                unreachable!("who sees an order sees the rows that it is of")
-            };
-            row.prefetch();
-            rows.push(row);
-        }
-        let later = &block.slots[known.len()..];
-        if !CHECKED {
-            later.iter().map_while(|slot| self.stored(slot)).for_each(|(row, _)| row.prefetch());
-        }
-        let mut order = known;
-        for (row, _) in later.iter().map_while(|slot| self.stored(slot)) {
-            let place = match rows.last() {
-                Some(last) if last.key() > row.key() => rows.partition_point(|one| one.key() < row.key()),
-                _ => rows.len(),
-            };
-            rows.insert(place, row);
-            order = order.with(place);
-        }
-        if order != known {
-            block.order.store(order.0, Release);
-        }
-        rows
     }
 
     /// A row that is in no block yet.

@@ -132,6 +132,13 @@ impl ScanBatch {
         self.bytes.get(span.start..span.key_end)
     }
 
+    /// Whether there is a row with a value at a place in the scan's order.
+    #[must_use]
+    #[inline]
+    pub fn has_value(&self, index: usize) -> bool {
+        self.rows.get(index).is_some_and(|span| !span.tombstone)
+    }
+
     #[inline]
     fn row_at(&self, span: &Span) -> ScanRow<'_> {
         let value = &self.bytes[span.key_end..span.end];

@@ -5,13 +5,12 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use braid_vfs::prefetch;
 use braid_vfs::sync::atomic::{AtomicPtr, AtomicU64};
 use smallvec::SmallVec;
 
 use super::order::Order;
 use super::whole::Whole;
-use super::{CHECKED, RowIndex, SLOTS};
+use super::{RowIndex, SLOTS};
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -97,14 +96,6 @@ impl<'i> Stored<'i> {
     #[inline]
     pub(super) fn key(self) -> &'i Probe<'i> {
         self.get().key.borrow()
-    }
-
-    /// Has the processor load it.
-    #[inline]
-    pub(super) fn prefetch(self) {
-        if !CHECKED {
-            prefetch(self.row.as_ptr());
-        }
     }
 
     /// The pointer to it that a slot holds.
