@@ -264,7 +264,7 @@ impl BaseCursor {
             };
             return Ordering::Less;
         };
-        let found = leaf.find_row(fence);
+        let found = leaf.find_row_again(fence);
         let (Ok(at) | Err(at)) = found;
         let at_it = found.is_ok();
         if at_it && at == self.row {
@@ -352,6 +352,16 @@ impl BaseCursor {
         }
         (self.row, self.row_place) = (row, place);
         true
+    }
+
+    /// Moves to the next row in `direction`, if that is in the leaf.
+    pub(crate) fn step_in_leaf(&mut self, direction: Direction) -> bool {
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else { return false };
+        let next = match direction {
+            Direction::Forward => Some(self.row + 1).filter(|next| *next < leaf.entries()),
+            Direction::Backward => self.row.checked_sub(1),
+        };
+        next.map(|row| self.go_to(row)).is_some()
     }
 
     /// Stands on a row of the leaf, or on the first row of the next leaf.

@@ -98,6 +98,24 @@ impl GenerationLayer {
         }
     }
 
+    /// Whether it stands on a row with a value.
+    #[inline]
+    pub(super) fn has_value(&self) -> bool {
+        self.batch.has_value(self.index)
+    }
+
+    /// Whether the next row has been read, and has a value: then [`go_on`](Self::go_on) comes to it.
+    #[inline]
+    pub(super) fn goes_on(&self) -> bool {
+        self.batch.has_value(self.index + 1)
+    }
+
+    /// Goes to the next row, which has been read.
+    #[inline]
+    pub(super) fn go_on(&mut self) {
+        self.index += 1;
+    }
+
     /// Reads on until there is a row at the position, or none left.
     fn fill(&mut self, generation: &Generation, table: TableId, direction: Direction, at: Timestamp) {
         while self.index >= self.batch.len() {

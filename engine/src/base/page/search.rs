@@ -118,6 +118,11 @@ impl Page {
         self.search_slots(key)
     }
 
+    /// The same in a leaf that was searched or walked through just before.
+    pub(crate) fn find_row_again(&self, key: &[u8]) -> Result<usize, usize> {
+        self.search_slots(key)
+    }
+
     /// The child of a branch below which this key is, if anywhere.
     pub(crate) fn find_child(&self, key: &[u8]) -> usize {
         match self.search_slots(key) {
