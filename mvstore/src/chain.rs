@@ -46,6 +46,9 @@ const TRIM_ALWAYS: bool = cfg!(any(shuttle, loom));
 /// The `len` of a version without a value.
 const TOMBSTONE: usize = usize::MAX;
 
+#[cfg(not(loom))]
+const CACHE_LINE: usize = 64;
+
 /// What an allocation costs beside its bytes.
 const ALLOCATION_OVERHEAD: usize = 8;
 
@@ -261,11 +264,13 @@ impl Chain {
         unsafe { self.head.load(Acquire, guard).as_ref() }
     }
 
-    /// Has the processor load the newest version, up to where its value begins. Of no interest to a checker.
+    /// Has the processor load the start of the newest version: as much as most of them have. Of no interest to a checker.
     #[inline]
     #[cfg(not(loom))]
     pub(crate) fn prefetch(&self, guard: &Guard) {
-        prefetch(address_of(self.head.load(Relaxed, guard)));
+        let version = address_of(self.head.load(Relaxed, guard));
+        prefetch(version);
+        prefetch(version.wrapping_add(CACHE_LINE));
     }
 
     #[cfg(loom)]

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::chain::Version;
 use crate::epoch::Guard;
-use crate::index::Row;
+use crate::index::{Near, Row};
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};
@@ -79,6 +79,10 @@ pub struct ScanBatch {
     /// The key where the call stopped, when it did before the end.
     stopped_at: Option<TableId>,
     stop_key: Vec<u8>,
+    /// Where the call before stopped: memory for the next such key.
+    last_key: Vec<u8>,
+    /// The node of an index that the call stopped at.
+    near: Near,
 }
 
 /// Where a row lies in the buffer: its key from `start` to `key_end`, then its value to `end`.
@@ -101,7 +105,7 @@ impl ScanBatch {
     /// The memory that it keeps, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>() + self.stop_key.capacity()
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>()
     }
 
     /// How many rows it holds.
@@ -178,7 +182,7 @@ impl ScanBatch {
     /// Adds the rows that a snapshot sees, as long as they are `inside`.
     fn fill<'g>(
         &mut self,
-        rows: impl Iterator<Item = &'g Row>,
+        rows: &mut impl Iterator<Item = &'g Row>,
         inside: impl Fn(&RowKey) -> bool,
         at: Timestamp,
         limit: ScanLimit,
@@ -236,6 +240,13 @@ impl Generation {
     /// A call visits at most `limit.rows` + max(4 × `limit.rows`, 256) keys, for it may meet many that the snapshot does
     /// not see; so it may deliver few rows, or none, before the end of the range.
     pub fn scan(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
+        // It may be far from here.
+        batch.near = Near::default();
+        self.scan_near(scan, batch, guard);
+    }
+
+    /// The same from near the place where the batch's last scan stopped.
+    fn scan_near(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
         batch.clear();
         if !self.may_hold(scan.at) {
             return;
@@ -243,25 +254,32 @@ impl Generation {
         let (from, to) = table_bounds(scan.table, scan.from, scan.to);
         match scan.direction {
             Direction::Forward => {
-                let rows = self.index.forward(from.as_ref());
-                batch.fill(rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
+                let mut rows = self.index.forward_near(&batch.near, from.as_ref());
+                batch.fill(&mut rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
+                batch.near = rows.near();
             }
             Direction::Backward => {
-                let rows = self.index.backward(to.as_ref());
-                batch.fill(rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
+                let mut rows = self.index.backward_near(&batch.near, to.as_ref());
+                batch.fill(&mut rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
+                batch.near = rows.near();
             }
         }
     }
 
     /// Replaces the batch by the rows that follow it in the same scan, or says `false`: there are none.
     pub fn scan_more(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) -> bool {
-        let Some((_, last)) = batch.take_stop() else { return false };
+        if batch.stopped_at.is_none() {
+            return false;
+        }
+        std::mem::swap(&mut batch.stop_key, &mut batch.last_key);
+        let last = std::mem::take(&mut batch.last_key);
         let mut rest = *scan;
         match scan.direction {
             Direction::Forward => rest.from = Bound::Excluded(&last),
             Direction::Backward => rest.to = Bound::Excluded(&last),
         }
-        self.scan(&rest, batch, guard);
+        self.scan_near(&rest, batch, guard);
+        batch.last_key = last;
         true
     }
 
@@ -275,7 +293,7 @@ impl Generation {
         guard: &Guard,
     ) {
         batch.clear();
-        batch.fill(self.index.forward(behind), |_| true, at, limit, guard);
+        batch.fill(&mut self.index.forward(behind), |_| true, at, limit, guard);
     }
 
     /// The first row within bounds that was changed after `since`, and when: what the commit of a serializable

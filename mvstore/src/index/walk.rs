@@ -1,11 +1,14 @@
 //! Walks along an index, a block at a time.
+#![expect(unsafe_code, reason = "a node is remembered as a pointer")]
 
 use std::ops::Bound;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use braid_vfs::prefetch;
 
-use super::node::{Block, Node, Row, Rows, Stored};
+use super::node::{Block, Node, NodeHeader, Row, Rows, Stored};
 use super::order::Order;
 use super::{CHECKED, RowIndex};
 use crate::key::Probe;
@@ -21,10 +24,19 @@ pub(super) struct Ordered<'i> {
     end: usize,
 }
 
+/// A node that a walk came to, and the number of its index: where another one may begin without a search.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    index: u64,
+    /// Atomic for no more than that it may be sent and shared.
+    node: AtomicPtr<NodeHeader>,
+}
+
 /// Rows in ascending order.
 pub(crate) struct Forward<'i> {
     rows: Ordered<'i>,
-    /// The node that comes next.
+    /// The node that they are of, `None` for the head; and the one that comes next.
+    node: Option<Node<'i>>,
     behind: Option<Node<'i>>,
 }
 
@@ -98,13 +110,37 @@ impl<'i> Ordered<'i> {
     }
 }
 
+impl Near {
+    /// A node of an index.
+    fn of(index: &RowIndex, node: Option<Node<'_>>) -> Self {
+        let node = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+        Self { index: index.number, node: AtomicPtr::new(node) }
+    }
+
+    /// The node, if it is one of this index and not behind a key.
+    fn before<'i>(&self, index: &'i RowIndex, key: &Probe<'_>) -> Option<Node<'i>> {
+        if self.index != index.number {
+            return None;
+        }
+        // SAFETY: it is null or of this index, whose number no other ever has; so it is whole, and lives as long as `index`.
+        let node = unsafe { Node::new(self.node.load(Relaxed)) };
+        node.filter(|node| node.first() <= key)
+    }
+}
+
 impl RowIndex {
     /// The rows from a bound on.
     pub(crate) fn forward(&self, from: Bound<&Probe<'_>>) -> Forward<'_> {
-        let (_, mut rows, behind) = match from {
+        self.forward_near(&Near::default(), from)
+    }
+
+    /// The same for one who was near there just before.
+    pub(crate) fn forward_near(&self, near: &Near, from: Bound<&Probe<'_>>) -> Forward<'_> {
+        let (node, mut rows, behind) = match from {
             Bound::Unbounded => self.settled(None, |_| false),
             Bound::Included(key) | Bound::Excluded(key) => {
-                self.settled(self.node_of(key), |behind| behind.first() <= key)
+                let node = near.before(self, key).or_else(|| self.node_of(key));
+                self.settled(node, |behind| behind.first() <= key)
             }
         };
         match from {
@@ -112,15 +148,16 @@ impl RowIndex {
             Bound::Included(key) => rows.start = rows.partition_point(|row| row.key() < key),
             Bound::Excluded(key) => rows.start = rows.partition_point(|row| row.key() <= key),
         }
-        Forward { rows, behind }
+        Forward { rows, node, behind }
     }
 
-    /// The rows up to a bound, from there on backwards.
-    pub(crate) fn backward(&self, to: Bound<&Probe<'_>>) -> Backward<'_> {
+    /// The rows up to a bound, from there on backwards, for one who was near there just before.
+    pub(crate) fn backward_near(&self, near: &Near, to: Bound<&Probe<'_>>) -> Backward<'_> {
         let (node, mut rows, _) = match to {
             Bound::Unbounded => self.settled(self.last_node(), |_| true),
             Bound::Included(key) | Bound::Excluded(key) => {
-                self.settled(self.node_of(key), |behind| behind.first() <= key)
+                let node = near.before(self, key).or_else(|| self.node_of(key));
+                self.settled(node, |behind| behind.first() <= key)
             }
         };
         match to {
@@ -129,6 +166,12 @@ impl RowIndex {
             Bound::Excluded(key) => rows.end = rows.partition_point(|row| row.key() < key),
         }
         Backward { rows, node }
+    }
+
+    /// The rows up to a bound, from there on backwards.
+    #[cfg(test)]
+    pub(crate) fn backward(&self, to: Bound<&Probe<'_>>) -> Backward<'_> {
+        self.backward_near(&Near::default(), to)
     }
 
     /// A node's rows, and the node behind; goes on to that as long as the caller says so: it may have been linked since the
@@ -161,6 +204,10 @@ impl RowIndex {
         {
             rows.end = rows.partition_point(|row| row.key() < behind.first());
         }
+        if let Some(block) = behind.filter(|_| !CHECKED).and_then(|behind| self.block_of(Some(behind))) {
+            // A walk waits for it next.
+            prefetch(&raw const block.slots);
+        }
         (rows, behind)
     }
 
@@ -181,6 +228,20 @@ impl<'i> Iterator for Ordered<'i> {
     }
 }
 
+impl Forward<'_> {
+    /// Where it is.
+    pub(crate) fn near(&self) -> Near {
+        Near::of(self.rows.index, self.node)
+    }
+}
+
+impl Backward<'_> {
+    /// Where it is.
+    pub(crate) fn near(&self) -> Near {
+        Near::of(self.rows.index, self.node)
+    }
+}
+
 impl<'i> Iterator for Forward<'i> {
     type Item = &'i Row;
 
@@ -190,8 +251,8 @@ impl<'i> Iterator for Forward<'i> {
             if let Some(row) = self.rows.next() {
                 return Some(row.get());
             }
-            let node = self.behind?;
-            (self.rows, self.behind) = self.rows.index.rows_of(Some(node));
+            self.node = Some(self.behind?);
+            (self.rows, self.behind) = self.rows.index.rows_of(self.node);
         }
     }
 }
