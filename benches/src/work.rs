@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     writers: u64,
     #[arg(long, default_value = "sequential")]
     order: Order,
+    /// The page cache, in bytes.
+    #[arg(long, default_value_t = 1 << 30)]
+    cache: usize,
     #[command(flatten)]
     reads: serializable::Reads,
     /// A directory that does not exist yet; it stays.
@@ -119,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         _ => unfolded_options(durability),
     };
     let began = std::time::Instant::now();
-    let chosen = Options { cache_bytes: 1 << 30, ..chosen };
+    let chosen = Options { cache_bytes: arguments.cache, ..chosen };
     let (db, table) = cell::create(&path, chosen)?;
     eprintln!("open after {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
     let all = match arguments.operation {

@@ -65,10 +65,10 @@ use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
 pub(crate) use self::node::Row;
-pub(crate) use self::walk::Near;
 use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
+pub(crate) use self::walk::Near;
 use self::whole::Whole;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};

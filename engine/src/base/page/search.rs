@@ -20,7 +20,9 @@ pub(super) fn head(suffix: &[u8]) -> u32 {
     }
 }
 
-fn head_of(slot: &[u8; SLOT_BYTES]) -> u32 {
+/// The head that a slot has.
+#[inline]
+pub(super) fn head_of(slot: &[u8; SLOT_BYTES]) -> u32 {
     let [a, b, c, d, ..] = *slot;
     u32::from_be_bytes([a, b, c, d])
 }
