@@ -13,8 +13,10 @@ use crate::executor;
 use crate::measure::times;
 use crate::rows::{Dice, Order, number_of, value};
 
-/// Rows of a short scan.
+/// Rows of a scan.
 const SCAN: usize = 100;
+/// Rows of a short scan.
+const SHORT_SCAN: usize = 10;
 
 /// What to repeat, and how often.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
     writers: u64,
     #[arg(long, default_value = "sequential")]
     order: Order,
+    /// The page cache, in bytes.
+    #[arg(long, default_value_t = 1 << 30)]
+    cache: usize,
     #[command(flatten)]
     reads: serializable::Reads,
     /// A directory that does not exist yet; it stays.
@@ -59,6 +64,12 @@ enum Operation {
     ScanCursor,
     /// The same with a tenth of the rows in the row store.
     ScanCursorMixed,
+    /// Scans 10 rows of the tree with a new cursor of the same snapshot.
+    #[value(name = "scan-10")]
+    Scan10,
+    /// The same with a tenth of the rows in the row store.
+    #[value(name = "scan-10-mixed")]
+    Scan10Mixed,
     /// Scans 100 rows of the tree by a range.
     ScanRange,
     /// The same with a tenth of the rows in the row store.
@@ -111,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         _ => unfolded_options(durability),
     };
     let began = std::time::Instant::now();
-    let chosen = Options { cache_bytes: 1 << 30, ..chosen };
+    let chosen = Options { cache_bytes: arguments.cache, ..chosen };
     let (db, table) = cell::create(&path, chosen)?;
     eprintln!("open after {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
     let all = match arguments.operation {
@@ -152,12 +163,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 verify("the row read", read.ok_or("a row is missing")?, number)
             })?
         }
-        Operation::ScanCursor | Operation::ScanRange | Operation::FullScan => {
+        Operation::ScanCursor | Operation::Scan10 | Operation::ScanRange | Operation::FullScan => {
             fill(arguments, &db, &table)?;
             db.checkpoint()?;
             scan(arguments, &db, &table)?
         }
-        Operation::ScanCursorMixed | Operation::ScanRangeMixed | Operation::FullScanMixed => {
+        Operation::ScanCursorMixed
+        | Operation::Scan10Mixed
+        | Operation::ScanRangeMixed
+        | Operation::FullScanMixed => {
             fill_both(arguments, &db, &table)?;
             scan(arguments, &db, &table)?
         }
@@ -262,6 +276,8 @@ fn scan(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::me
     let (snapshot, mut dice, mut sum) = (db.snapshot()?, Dice::new(2), 0_u64);
     let mut add = |value: &[u8]| sum = sum.wrapping_add(number_of(value).unwrap_or_default());
     let mut from = || arguments.order.key(dice.below(arguments.rows));
+    let short = matches!(arguments.operation, Operation::Scan10 | Operation::Scan10Mixed);
+    let rows = if short { SHORT_SCAN } else { SCAN };
     let all = match arguments.operation {
         Operation::FullScan | Operation::FullScanMixed => {
             let mut cursor = snapshot.cursor(table)?;
@@ -282,10 +298,11 @@ fn scan(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::me
         _ => times(arguments.operations, |_| {
             let mut cursor = snapshot.cursor(table)?;
             let mut there = cursor.seek_ge(&from())?;
-            for _ in 0..SCAN {
-                let Some(value) = cursor.value()?.filter(|_| there) else { break };
-                add(value);
-                there = cursor.next()?;
+            let mut seen = 0;
+            while there {
+                add(cursor.value()?.ok_or("a row is missing")?);
+                seen += 1;
+                there = seen < rows && cursor.next()?;
             }
             Ok(())
         }),

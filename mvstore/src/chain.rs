@@ -27,9 +27,13 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use braid_vfs::planted;
+#[cfg(not(loom))]
+use braid_vfs::prefetch;
 use braid_vfs::sync::atomic::AtomicU32;
 use crossbeam_epoch::Pointable;
 
+#[cfg(not(loom))]
+use crate::epoch::address_of;
 use crate::epoch::{Atomic, Guard, Owned, Shared, unprotected};
 use crate::{Found, Timestamp};
 
@@ -41,6 +45,9 @@ const TRIM_ALWAYS: bool = cfg!(any(shuttle, loom));
 
 /// The `len` of a version without a value.
 const TOMBSTONE: usize = usize::MAX;
+
+#[cfg(not(loom))]
+const CACHE_LINE: usize = 64;
 
 /// What an allocation costs beside its bytes.
 const ALLOCATION_OVERHEAD: usize = 8;
@@ -256,6 +263,18 @@ impl Chain {
         // version in a chain is ever mutably borrowed (invariant 2).
         unsafe { self.head.load(Acquire, guard).as_ref() }
     }
+
+    /// Has the processor load the start of the newest version: as much as most of them have. Of no interest to a checker.
+    #[inline]
+    #[cfg(not(loom))]
+    pub(crate) fn prefetch(&self, guard: &Guard) {
+        let version = address_of(self.head.load(Relaxed, guard));
+        prefetch(version);
+        prefetch(version.wrapping_add(CACHE_LINE));
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn prefetch(&self, _guard: &Guard) {}
 
     /// The version that a snapshot at `at` reads: the newest one that is not later.
     pub(crate) fn read<'g>(&'g self, at: Timestamp, guard: &'g Guard) -> Option<&'g Version> {

@@ -44,6 +44,7 @@
 
 mod arena;
 mod node;
+mod order;
 mod recent;
 mod search;
 mod walk;
@@ -64,8 +65,10 @@ use crossbeam_utils::CachePadded;
 
 use self::arena::Arena;
 pub(crate) use self::node::Row;
-use self::node::{Block, Node, NodeHeader, Rows, Stored, TAG, tag_of};
+use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
+use self::order::Order;
 use self::search::Position;
+pub(crate) use self::walk::Near;
 use self::whole::Whole;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
@@ -74,7 +77,7 @@ use crate::key::{Probe, RowKey};
 const CHECKED: bool = cfg!(any(shuttle, loom));
 
 /// Rows of a block.
-const SLOTS: usize = if CHECKED { 2 } else { 16 };
+const SLOTS: usize = if CHECKED { 2 } else { 15 };
 
 /// Levels at most: enough for 4¹⁰ blocks.
 const LEVELS: usize = if CHECKED { 2 } else { 10 };
@@ -405,14 +408,6 @@ impl RowIndex {
             .is_sorted_by(|(one, _), (next, _)| one.key() < next.key())
     }
 
-    /// The rows of a block in key order.
-    fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
-        let mut rows: Rows<'i> =
-            block.slots.iter().map_while(|slot| self.stored(slot).map(|(row, _)| row)).collect();
-        rows.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-        rows
-    }
-
     /// A row that is in no block yet.
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
         let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
@@ -436,14 +431,15 @@ impl RowIndex {
         }
     }
 
-    /// A block of these rows that nobody knows yet.
+    /// A block of these rows, in key order, that nobody knows yet.
     fn make_block(&self, rows: &[Stored<'_>]) -> *mut Block {
         let block = self.arena.alloc(size_of::<Block>()).cast::<Block>();
         let slots = std::array::from_fn(|slot| {
             AtomicPtr::new(rows.get(slot).map_or(ptr::null_mut(), |row| row.tagged(row.key().hash())))
         });
+        let order = Order::ascending(rows.len());
         // SAFETY: the memory is large enough for a block, aligned for pointers, and ours alone.
-        unsafe { block.write(Block { slots, whole: Whole::new() }) };
+        unsafe { block.write(Block::new(slots, order)) };
         block.as_ptr()
     }
 

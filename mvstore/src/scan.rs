@@ -8,10 +8,11 @@ use std::borrow::Borrow as _;
 use std::ops::Bound;
 
 use braid_vfs::planted;
+use smallvec::SmallVec;
 
 use crate::chain::Version;
 use crate::epoch::Guard;
-use crate::index::Row;
+use crate::index::{Near, Row};
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};
@@ -19,6 +20,9 @@ use crate::{Found, Generation, TableId, Timestamp};
 /// How many keys that a snapshot does not see a call passes over for each row it may deliver, and at least.
 const PASS_PER_ROW: usize = 4;
 const PASS_AT_LEAST: usize = 256;
+
+/// Rows whose versions are asked for at once: what waits for memory waits for all of them together.
+const AHEAD: usize = 8;
 
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +79,18 @@ pub struct ScanBatch {
     /// The key where the call stopped, when it did before the end.
     stopped_at: Option<TableId>,
     stop_key: Vec<u8>,
+    /// Where the call before stopped: memory for the next such key.
+    last_key: Vec<u8>,
+    /// The node of an index that the call stopped at.
+    near: Near,
 }
 
-/// Where a row lies in the buffer: its key from the end of the row before to `key_end`, then its value to `end`.
+/// Where a row lies in the buffer: its key from `start` to `key_end`, then its value to `end`.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     table: TableId,
     tombstone: bool,
+    start: usize,
     key_end: usize,
     end: usize,
 }
@@ -93,8 +102,15 @@ impl ScanBatch {
         Self::default()
     }
 
+    /// The memory that it keeps, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>()
+    }
+
     /// How many rows it holds.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -107,27 +123,39 @@ impl ScanBatch {
 
     /// The row at a place in the scan's order.
     #[must_use]
+    #[inline]
     pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
-        let span = *self.rows.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.end);
+        self.rows.get(index).map(|span| self.row_at(span))
+    }
+
+    /// The key of the row at a place in the scan's order.
+    #[must_use]
+    #[inline]
+    pub fn key(&self, index: usize) -> Option<&[u8]> {
+        let span = self.rows.get(index)?;
+        self.bytes.get(span.start..span.key_end)
+    }
+
+    /// Whether there is a row with a value at a place in the scan's order.
+    #[must_use]
+    #[inline]
+    pub fn has_value(&self, index: usize) -> bool {
+        self.rows.get(index).is_some_and(|span| !span.tombstone)
+    }
+
+    #[inline]
+    fn row_at(&self, span: &Span) -> ScanRow<'_> {
         let value = &self.bytes[span.key_end..span.end];
-        Some(ScanRow {
+        ScanRow {
             table: span.table,
-            key: &self.bytes[start..span.key_end],
+            key: &self.bytes[span.start..span.key_end],
             value: if span.tombstone { Found::Tombstone } else { Found::Value(value) },
-        })
+        }
     }
 
     /// The rows in the scan's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = ScanRow<'_>> {
-        let mut start = 0;
-        self.rows.iter().map(move |span| {
-            let key = &self.bytes[start..span.key_end];
-            let value = &self.bytes[span.key_end..span.end];
-            start = span.end;
-            let value = if span.tombstone { Found::Tombstone } else { Found::Value(value) };
-            ScanRow { table: span.table, key, value }
-        })
+        self.rows.iter().map(|span| self.row_at(span))
     }
 
     /// The last key that the call has dealt with, when it stopped before the end of the range: the scan goes on behind
@@ -154,33 +182,44 @@ impl ScanBatch {
     /// Adds the rows that a snapshot sees, as long as they are `inside`.
     fn fill<'g>(
         &mut self,
-        rows: impl Iterator<Item = &'g Row>,
+        rows: &mut impl Iterator<Item = &'g Row>,
         inside: impl Fn(&RowKey) -> bool,
         at: Timestamp,
         limit: ScanLimit,
         guard: &'g Guard,
     ) {
         let mut to_pass = limit.rows.saturating_mul(PASS_PER_ROW).max(PASS_AT_LEAST);
-        for row in rows.take_while(|row| inside(&row.key)) {
-            let full = match row.chain.read(at, guard) {
-                Some(version) => {
-                    self.push(&row.key, version);
-                    self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
+        let mut rows = rows.take_while(|row| inside(&row.key));
+        loop {
+            let wanted = limit.rows.saturating_sub(self.rows.len()).clamp(1, AHEAD);
+            let ahead: SmallVec<[&Row; AHEAD]> = rows.by_ref().take(wanted).collect();
+            ahead.iter().for_each(|row| row.chain.prefetch(guard));
+            for row in &ahead {
+                let full = match row.chain.read(at, guard) {
+                    Some(version) => {
+                        self.push(&row.key, version);
+                        self.rows.len() >= limit.rows || self.bytes.len() >= limit.bytes
+                    }
+                    None => {
+                        to_pass -= 1;
+                        to_pass == 0
+                    }
+                };
+                if full {
+                    self.stopped_at = Some(row.key.table());
+                    self.stop_key.extend_from_slice(row.key.bytes());
+                    return;
                 }
-                None => {
-                    to_pass -= 1;
-                    to_pass == 0
-                }
-            };
-            if full {
-                self.stopped_at = Some(row.key.table());
-                self.stop_key.extend_from_slice(row.key.bytes());
+            }
+            if ahead.len() < wanted {
                 return;
             }
         }
     }
 
+    #[inline]
     fn push(&mut self, key: &RowKey, version: &Version) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(key.bytes());
         let key_end = self.bytes.len();
         let value = version.found().value();
@@ -188,6 +227,7 @@ impl ScanBatch {
         self.rows.push(Span {
             table: key.table(),
             tombstone: value.is_none(),
+            start,
             key_end,
             end: self.bytes.len(),
         });
@@ -200,6 +240,13 @@ impl Generation {
     /// A call visits at most `limit.rows` + max(4 × `limit.rows`, 256) keys, for it may meet many that the snapshot does
     /// not see; so it may deliver few rows, or none, before the end of the range.
     pub fn scan(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
+        // It may be far from here.
+        batch.near = Near::default();
+        self.scan_near(scan, batch, guard);
+    }
+
+    /// The same from near the place where the batch's last scan stopped.
+    fn scan_near(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
         batch.clear();
         if !self.may_hold(scan.at) {
             return;
@@ -207,25 +254,32 @@ impl Generation {
         let (from, to) = table_bounds(scan.table, scan.from, scan.to);
         match scan.direction {
             Direction::Forward => {
-                let rows = self.index.forward(from.as_ref());
-                batch.fill(rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
+                let mut rows = self.index.forward_near(&batch.near, from.as_ref());
+                batch.fill(&mut rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
+                batch.near = rows.near();
             }
             Direction::Backward => {
-                let rows = self.index.backward(to.as_ref());
-                batch.fill(rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
+                let mut rows = self.index.backward_near(&batch.near, to.as_ref());
+                batch.fill(&mut rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
+                batch.near = rows.near();
             }
         }
     }
 
     /// Replaces the batch by the rows that follow it in the same scan, or says `false`: there are none.
     pub fn scan_more(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) -> bool {
-        let Some((_, last)) = batch.take_stop() else { return false };
+        if batch.stopped_at.is_none() {
+            return false;
+        }
+        std::mem::swap(&mut batch.stop_key, &mut batch.last_key);
+        let last = std::mem::take(&mut batch.last_key);
         let mut rest = *scan;
         match scan.direction {
             Direction::Forward => rest.from = Bound::Excluded(&last),
             Direction::Backward => rest.to = Bound::Excluded(&last),
         }
-        self.scan(&rest, batch, guard);
+        self.scan_near(&rest, batch, guard);
+        batch.last_key = last;
         true
     }
 
@@ -239,7 +293,7 @@ impl Generation {
         guard: &Guard,
     ) {
         batch.clear();
-        batch.fill(self.index.forward(behind), |_| true, at, limit, guard);
+        batch.fill(&mut self.index.forward(behind), |_| true, at, limit, guard);
     }
 
     /// The first row within bounds that was changed after `since`, and when: what the commit of a serializable

@@ -34,10 +34,20 @@ struct Run {
     last: usize,
     /// From a row behind this one there is a step backward.
     first: usize,
+    /// The row of the leaf where the fence ends it.
+    fence: Option<Fence>,
+}
+
+/// The first row of a leaf at a fence or beyond it, in the direction of the run.
+#[derive(Clone, Copy, Debug)]
+struct Fence {
+    row: usize,
+    /// Whether the row is at the fence, and not beyond.
+    at_it: bool,
 }
 
 impl Run {
-    const NONE: Self = Self { last: 0, first: usize::MAX };
+    const NONE: Self = Self { last: 0, first: usize::MAX, fence: None };
 }
 
 /// Branches above a leaf that need no memory of their own.
@@ -239,22 +249,56 @@ impl BaseCursor {
         }
     }
 
-    /// Says how far [`step_in_run`](Self::step_in_run) may go from the row that the cursor stands on: in `direction` to the
-    /// edge of the leaf, but not to `fence` or beyond.
-    pub(crate) fn set_run(&mut self, fence: Option<&[u8]>, direction: Direction) {
-        let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else { return };
-        let (mut first, mut end) = (0, leaf.entries());
-        if let Some(fence) = fence {
-            match (direction, leaf.find_row(fence)) {
-                (Direction::Forward, Ok(at) | Err(at)) => end = at,
-                (Direction::Backward, Ok(at)) => first = at + usize::from(!planted!(RunIntoFence)),
-                (Direction::Backward, Err(at)) => first = at,
-            }
-        }
-        self.run = match direction {
-            Direction::Forward => Run { last: end.saturating_sub(1), ..Run::NONE },
-            Direction::Backward => Run { first, ..Run::NONE },
+    /// Where the row that the cursor stands on lies in `direction`: before a fence, at it or beyond. From a row before it
+    /// [`step_in_run`](Self::step_in_run) may go on to the edge of the leaf, but not to the fence or beyond.
+    pub(crate) fn meet(&mut self, fence: Option<&[u8]>, direction: Direction) -> Ordering {
+        self.end_run();
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else {
+            return Ordering::Greater;
         };
+        let end = leaf.entries();
+        let Some(fence) = fence else {
+            self.run = match direction {
+                Direction::Forward => Run { last: end.saturating_sub(1), ..Run::NONE },
+                Direction::Backward => Run { first: 0, ..Run::NONE },
+            };
+            return Ordering::Less;
+        };
+        let found = leaf.find_row_again(fence);
+        let (Ok(at) | Err(at)) = found;
+        let at_it = found.is_ok();
+        if at_it && at == self.row {
+            return Ordering::Equal;
+        }
+        match direction {
+            Direction::Forward if self.row < at => {
+                let fence = (at < end).then_some(Fence { row: at, at_it });
+                self.run = Run { last: at - 1, fence, ..Run::NONE };
+                Ordering::Less
+            }
+            Direction::Backward if self.row >= at => {
+                let first = at + usize::from(at_it && !planted!(RunIntoFence));
+                let row = if at_it { Some(at) } else { at.checked_sub(1) };
+                self.run = Run { first, fence: row.map(|row| Fence { row, at_it }), ..Run::NONE };
+                Ordering::Less
+            }
+            Direction::Forward | Direction::Backward => Ordering::Greater,
+        }
+    }
+
+    /// From the last row of the run that a fence ends in this leaf, moves to the next row in `direction`, and says whether that
+    /// is at the fence, and not beyond. `None` from anywhere else, without a move.
+    pub(crate) fn step_to_fence(&mut self, direction: Direction) -> Option<bool> {
+        let fence = self.run.fence?;
+        let is_next = match direction {
+            Direction::Forward => self.row + 1 == fence.row,
+            Direction::Backward => self.row == fence.row + 1,
+        };
+        if !is_next {
+            return None;
+        }
+        self.go_to(fence.row);
+        Some(fence.at_it)
     }
 
     /// Ends the run.
@@ -262,7 +306,7 @@ impl BaseCursor {
         self.run = Run::NONE;
     }
 
-    /// Moves to the next row in `direction`, if the run since the last [`set_run`](Self::set_run) goes so far, and goes that
+    /// Moves to the next row in `direction`, if the run since the last [`meet`](Self::meet) goes so far, and goes that
     /// way. Any other move ends the run.
     pub(crate) fn step_in_run(&mut self, direction: Direction) -> bool {
         let Some(leaf) = self.leaf.as_ref().filter(|_| self.run_goes_on(direction)) else { return false };
@@ -310,10 +354,20 @@ impl BaseCursor {
         true
     }
 
+    /// Moves to the next row in `direction`, if that is in the leaf.
+    pub(crate) fn step_in_leaf(&mut self, direction: Direction) -> bool {
+        let Some(leaf) = self.leaf.as_ref().filter(|_| self.place == Place::Row) else { return false };
+        let next = match direction {
+            Direction::Forward => Some(self.row + 1).filter(|next| *next < leaf.entries()),
+            Direction::Backward => self.row.checked_sub(1),
+        };
+        next.map(|row| self.go_to(row)).is_some()
+    }
+
     /// Stands on a row of the leaf, or on the first row of the next leaf.
     fn settle_forward(&mut self, row: usize) -> Result<bool> {
         match &self.leaf {
-            Some(leaf) if row < leaf.entries() => self.stand_on(row),
+            Some(leaf) if row < leaf.entries() => self.settle_on(row),
             _ => self.next_leaf(Direction::Forward),
         }
     }
@@ -321,11 +375,32 @@ impl BaseCursor {
     /// Stands on the row before `end` of the leaf, or on the last row of the leaf before.
     fn settle_backward(&mut self, end: usize) -> Result<bool> {
         match end.checked_sub(1) {
-            Some(row) => self.stand_on(row),
+            Some(row) => self.settle_on(row),
             None => self.next_leaf(Direction::Backward),
         }
     }
 
+    /// Stands on a row of the leaf.
+    fn settle_on(&mut self, row: usize) -> Result<bool> {
+        if self.place != Place::Row {
+            return self.stand_on(row);
+        }
+        self.go_to(row);
+        Ok(true)
+    }
+
+    /// Goes from a row of the leaf to another one.
+    fn go_to(&mut self, row: usize) {
+        self.long_value.take();
+        self.end_run();
+        if let Some(leaf) = &self.leaf {
+            self.row_place = leaf.row_place(row);
+            self.key.go_to(leaf, &self.row_place);
+        }
+        self.row = row;
+    }
+
+    /// Stands on a row of a leaf that it has just come to.
     fn stand_on(&mut self, row: usize) -> Result<bool> {
         self.long_value.take();
         self.end_run();

@@ -20,7 +20,7 @@ impl Inner {
         let store = &self.core().base;
         let reading = |error| Error::from_base(error, "counting rows");
         let mut count = store.count_range(&view.base, table.into(), (from, to)).map_err(reading)?;
-        let mut above = Layers::overlay(view, table, self.begin_ts);
+        let mut above = Layers::overlay(table, self.begin_ts);
         let forward = Direction::Forward;
         let mut found = above.seek_within(view, Some(self), from, forward, to)?;
         while found && let Some((key, is_there)) = above.overlay_row() {

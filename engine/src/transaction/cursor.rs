@@ -207,9 +207,12 @@ impl Cursor {
             && self.layers.step_quickly(&self.inner, direction)
     }
 
-    /// The same where it takes more.
-    fn step_in_run(&mut self, direction: Direction) -> bool {
-        self.inner.is_live() && !self.tracked && self.layers.step_in_run(Some(&self.inner), direction)
+    /// The same where it takes more, but no look into the view.
+    fn step_at_hand(&mut self, direction: Direction) -> bool {
+        let (layers, inner) = (&mut self.layers, &*self.inner);
+        !self.tracked
+            && inner.is_live()
+            && (layers.step_in_run(Some(inner), direction) || layers.step_at_hand(inner, direction))
     }
 
     /// Goes to the first row from `from` on in `direction`, for one to whom rows beyond `limit` mean nothing: whether there
@@ -240,7 +243,7 @@ impl Cursor {
     /// Not a part of the quick steps, so that these stay small.
     #[inline(never)]
     fn step_out_of_run(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<bool> {
-        if self.step_in_run(direction) {
+        if self.step_at_hand(direction) {
             return Ok(!is_beyond(self.layers.key(), direction, limit));
         }
         self.inner.check(&self.table)?;

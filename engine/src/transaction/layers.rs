@@ -16,7 +16,8 @@
 //! | rung | `Cursor` | `Layers` | `BaseCursor` |
 //! | --- | --- | --- | --- |
 //! | in the run, between short rows, without a call | `step_quickly` | `step_quickly` | `step_quickly` |
-//! | in the run | `step_in_run` | `step_in_run` | `step_in_run` |
+//! | in the run | `step_at_hand` | `step_in_run` | `step_in_run` |
+//! | from the run to the one generation above, and back | `step_at_hand` | `step_at_hand` | `step_to_fence`, `step_in_leaf` |
 //! | nothing further above the base | `step_out_of_run` | `step_within`, `advance_base_alone` | `next`, `prev` |
 //! | the merge | `step_out_of_run` | `step_within`, `advance` | `next`, `prev` |
 //! | anew, after a turn or a failure | `step_out_of_run` | `step_within`, `seek_within` | `seek_…` |
@@ -31,7 +32,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::Inner;
-use super::overlay::{GenerationLayer, OwnLayer};
+use super::overlay::{GenerationLayer, OwnLayer, generation_layers, give_back};
 use crate::base::{BaseCursor, BaseDirection, BaseStore};
 use crate::core::View;
 use crate::error::{Error, Result};
@@ -65,11 +66,17 @@ pub(crate) struct Layers {
     table: TableId,
     at: Timestamp,
     own: OwnLayer,
+    /// From the first seek on.
     generations: Vec<GenerationLayer>,
+    has_generations: bool,
     /// `None`: the layers above the base alone, with their tombstones.
     base: Option<BaseCursor>,
     place: Place,
     direction: Direction,
+    /// With the merge standing on a row of another layer: whether the base stands on a row with the same key.
+    tied: bool,
+    /// With the merge standing on a row of the base: the layer whose key comes next, which the base's run ends before.
+    fence: Option<Layer>,
     /// The key of a row that is being passed, and the one that a failed step left.
     key: Vec<u8>,
     /// The same of a row that a tombstone hides: a step that fails beyond it begins anew before it, as the tombstone may be
@@ -81,26 +88,24 @@ impl Layers {
     /// A merge that stands nowhere yet.
     pub(crate) fn over(store: &Arc<BaseStore>, view: &View, table: TableId, at: Timestamp) -> Self {
         let base = BaseCursor::within(Arc::clone(store), &view.base, table.into());
-        Self { base: Some(base), ..Self::overlay(view, table, at) }
+        let mut layers = Self::overlay(table, at);
+        layers.base = Some(base);
+        layers
     }
 
     /// The same of the layers above the base, tombstones included.
-    pub(crate) fn overlay(view: &View, table: TableId, at: Timestamp) -> Self {
-        let generations = view
-            .generations()
-            .enumerate()
-            .filter(|(_, generation)| generation.may_hold(at))
-            .take(if planted!(SealedNotScanned) { 1 } else { usize::MAX })
-            .map(|(place, _)| GenerationLayer::new(place))
-            .collect();
+    pub(crate) fn overlay(table: TableId, at: Timestamp) -> Self {
         Self {
             table,
             at,
             own: OwnLayer::default(),
-            generations,
+            generations: Vec::new(),
+            has_generations: false,
             base: None,
             place: Place::Nowhere,
             direction: Direction::Forward,
+            tied: false,
+            fence: None,
             key: Vec::new(),
             hidden: Vec::new(),
         }
@@ -130,13 +135,16 @@ impl Layers {
         self.place = Place::Nowhere;
         self.direction = direction;
         self.own.seek(own, self.table, from, direction);
+        if !std::mem::replace(&mut self.has_generations, true) {
+            self.generations = generation_layers(view, self.at);
+        }
         for generation in &mut self.generations {
             generation.seek(view, self.table, from, direction, self.at);
         }
         if let Some(base) = &mut self.base {
             seek_base(base, from, direction)?;
         }
-        self.settle(view, own, limit)
+        self.settle(view, own, limit, None)
     }
 
     /// Goes one row on in `direction`. From nowhere that is the first row that way; from beyond an end, the last row
@@ -162,8 +170,8 @@ impl Layers {
             Place::End if ahead => Ok(false),
             Place::Nowhere | Place::End => self.seek_within(view, own, Bound::Unbounded, direction, limit),
             Place::Row(Layer::Base) if ahead && self.is_base_alone(own) => self.advance_base_alone(),
-            Place::Row(_) if ahead => {
-                self.advance(view, own, limit).inspect_err(|_| self.place = Place::Behind)
+            Place::Row(layer) if ahead => {
+                self.advance(layer, view, own, limit).inspect_err(|_| self.place = Place::Behind)
             }
             Place::Row(_) | Place::Behind => {
                 let back_to_it = self.place == Place::Behind && !ahead;
@@ -194,14 +202,60 @@ impl Layers {
             && self.base.as_mut().is_some_and(|base| base.step_quickly(base_direction(direction)))
     }
 
-    /// Goes from a row to the next in the direction of travel.
-    fn advance(&mut self, view: &View, own: Option<&Inner>, limit: Bound<&[u8]>) -> Result<bool> {
-        self.remember_key();
+    /// Goes one row on where there is one generation above the base, and what is at hand says which row that is: from the end of
+    /// the base's run to the fence, and from there to the base or to a row of the batch. Nothing is read, and nothing can fail;
+    /// wherever it takes more, it stays and says `false`.
+    pub(crate) fn step_at_hand(&mut self, own: &Inner, direction: Direction) -> bool {
+        if direction != self.direction || self.own.key().is_some() || self.own.is_stale(Some(own)) {
+            return false;
+        }
+        let ([generation], Some(base)) = (&mut *self.generations, &mut self.base) else { return false };
+        let base_direction = base_direction(direction);
+        match self.place {
+            Place::Row(Layer::Base) if generation.has_value() => {
+                let Some(tied) = base.step_to_fence(base_direction) else { return false };
+                self.tied = tied;
+                self.place = Place::Row(Layer::Generation(0));
+            }
+            Place::Row(Layer::Generation(_)) if generation.goes_on() && base.is_on_row() => {
+                if self.tied && !base.step_in_leaf(base_direction) {
+                    return false;
+                }
+                generation.go_on();
+                let order = base.meet(generation.key(), base_direction);
+                self.tied = order == Ordering::Equal;
+                if order == Ordering::Less {
+                    self.fence = Some(Layer::Generation(0));
+                    self.place = Place::Row(Layer::Base);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Goes from a row of `layer` to the next in the direction of travel. Where that fails, `key` is the row's.
+    fn advance(
+        &mut self,
+        layer: Layer,
+        view: &View,
+        own: Option<&Inner>,
+        limit: Bound<&[u8]>,
+    ) -> Result<bool> {
+        self.remember_key_of(layer);
         if self.own.is_stale(own) {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
+            self.fence = None;
         }
-        self.pass(view, own)?;
-        self.settle(view, own, limit)
+        let direction = base_direction(self.direction);
+        if layer == Layer::Base
+            && let Some(fence) = self.fence
+            && let Some(tied) = self.base.as_mut().and_then(|base| base.step_to_fence(direction))
+        {
+            return self.settle(view, own, limit, Some((fence, tied)));
+        }
+        self.pass(layer, view, own)?;
+        self.settle(view, own, limit, None)
     }
 
     /// Whether the layers above the base have nothing further in the direction of travel.
@@ -215,7 +269,9 @@ impl Layers {
     fn advance_base_alone(&mut self) -> Result<bool> {
         let Some(base) = &mut self.base else { return Ok(false) };
         match advance_base(base, self.direction) {
-            Ok(true) => base.set_run(None, base_direction(self.direction)),
+            Ok(true) => {
+                base.meet(None, base_direction(self.direction));
+            }
             Ok(false) => self.place = Place::End,
             Err(error) => {
                 self.key.clear();
@@ -258,10 +314,9 @@ impl Layers {
     }
 
     fn remember_key_of(&mut self, layer: Layer) {
-        let mut key = std::mem::take(&mut self.key);
+        let Self { own, generations, base, key, .. } = self;
         key.clear();
-        key.extend_from_slice(self.key_in(layer).unwrap_or_default());
-        self.key = key;
+        key.extend_from_slice(key_of(own, generations, base.as_ref(), layer).unwrap_or_default());
     }
 
     fn take_key(&mut self) -> Vec<u8> {
@@ -269,30 +324,56 @@ impl Layers {
         std::mem::take(&mut self.key)
     }
 
-    /// Moves every layer beyond the row whose key is in `key`.
-    fn pass(&mut self, view: &View, own: Option<&Inner>) -> Result<()> {
-        if self.own.key() == Some(&self.key) {
-            self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
+    /// Moves every layer beyond the row of `layer`, whose key is in `key`. The layers above that one are beyond it.
+    fn pass(&mut self, layer: Layer, view: &View, own: Option<&Inner>) -> Result<()> {
+        if let Some(base) = &mut self.base
+            && (layer == Layer::Base || self.tied)
+        {
+            advance_base(base, self.direction)?;
         }
-        for generation in &mut self.generations {
+        let below = match layer {
+            Layer::Base => return Ok(()),
+            Layer::Own => {
+                // It is beyond already where it was found anew.
+                if self.own.key() == Some(&self.key) {
+                    self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
+                }
+                0
+            }
+            Layer::Generation(index) => {
+                if let Some(generation) = self.generations.get_mut(index) {
+                    generation.advance(view, self.table, self.direction, self.at);
+                }
+                index + 1
+            }
+        };
+        for generation in self.generations.iter_mut().skip(below) {
             if generation.key() == Some(&self.key) {
                 generation.advance(view, self.table, self.direction, self.at);
             }
         }
-        if let Some(base) = &mut self.base
-            && base.is_on_row()
-            && base.key() == self.key
-        {
-            advance_base(base, self.direction)?;
-        }
         Ok(())
     }
 
-    /// Finds the current row among the layers' positions, passing rows that a tombstone hides.
-    fn settle(&mut self, view: &View, own: Option<&Inner>, limit: Bound<&[u8]>) -> Result<bool> {
+    /// Finds the current row among the layers' positions, passing rows that a tombstone hides. Which layer's row that is, and
+    /// whether the base is tied with it, may be known.
+    fn settle(
+        &mut self,
+        view: &View,
+        own: Option<&Inner>,
+        limit: Bound<&[u8]>,
+        known: Option<(Layer, bool)>,
+    ) -> Result<bool> {
+        let mut known = known;
         loop {
-            let (layer, fence) = self.first();
-            let Some(layer) = layer else {
+            let first = match known.take() {
+                Some((layer, tied)) => {
+                    self.tied = tied;
+                    Some(layer)
+                }
+                None => self.first(),
+            };
+            let Some(layer) = first else {
                 self.place = Place::End;
                 return Ok(false);
             };
@@ -303,18 +384,14 @@ impl Layers {
             {
                 self.own.settle(own, self.table)?;
             }
-            if layer == Layer::Base {
-                if let Some(base) = &mut self.base {
-                    let fence = fence.and_then(|layer| key_above(&self.own, &self.generations, layer));
-                    base.set_run(fence, base_direction(self.direction));
-                }
-            } else if self.base.is_some()
+            if layer != Layer::Base
+                && self.base.is_some()
                 && matches!(self.found(layer), Some(Found::Tombstone))
                 && !is_beyond(self.key_in(layer), self.direction, limit)
             {
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 self.remember_key_of(layer);
-                let passed = self.pass(view, own);
+                let passed = self.pass(layer, view, own);
                 std::mem::swap(&mut self.key, &mut self.hidden);
                 passed?;
                 continue;
@@ -324,9 +401,9 @@ impl Layers {
         }
     }
 
-    /// The layer whose key comes first in the direction of travel, of equal keys the topmost layer's; and the same of the
-    /// layers above the base alone.
-    fn first(&self) -> (Option<Layer>, Option<Layer>) {
+    /// The layer whose key comes first in the direction of travel, of equal keys the topmost layer's. Where that is the base,
+    /// its run begins; else it says whether the base is tied with it.
+    fn first(&mut self) -> Option<Layer> {
         let before = match self.direction {
             Direction::Forward => Ordering::Less,
             Direction::Backward => Ordering::Greater,
@@ -339,13 +416,16 @@ impl Layers {
                 above = Some((Layer::Generation(index), key));
             }
         }
-        let fence = above.map(|(layer, _)| layer);
-        let first = match (self.base_key(), above) {
-            (Some(key), Some((_, above))) if key.cmp(above) != before => fence,
-            (Some(_), _) => Some(Layer::Base),
-            (None, _) => fence,
-        };
-        (first, fence)
+        self.tied = false;
+        self.fence = above.map(|(layer, _)| layer);
+        let Some(base) = self.base.as_mut().filter(|base| base.is_on_row()) else { return self.fence };
+        match base.meet(above.map(|(_, key)| key), base_direction(self.direction)) {
+            Ordering::Less => Some(Layer::Base),
+            order => {
+                self.tied = order == Ordering::Equal;
+                self.fence
+            }
+        }
     }
 
     fn found(&self, layer: Layer) -> Option<Found<'_>> {
@@ -397,14 +477,7 @@ impl Layers {
     }
 
     fn key_in(&self, layer: Layer) -> Option<&[u8]> {
-        match layer {
-            Layer::Base => self.base_key(),
-            above => key_above(&self.own, &self.generations, above),
-        }
-    }
-
-    fn base_key(&self) -> Option<&[u8]> {
-        self.base.as_ref().filter(|base| base.is_on_row()).map(BaseCursor::key)
+        key_of(&self.own, &self.generations, self.base.as_ref(), layer)
     }
 
     /// For a merge without the base: the current row's key, and whether the row is there or deleted.
@@ -429,11 +502,25 @@ pub(super) fn is_beyond(key: Option<&[u8]>, direction: Direction, limit: Bound<&
     })
 }
 
-fn key_above<'a>(own: &'a OwnLayer, generations: &'a [GenerationLayer], layer: Layer) -> Option<&'a [u8]> {
+/// The key of the row that a layer stands on.
+fn key_of<'a>(
+    own: &'a OwnLayer,
+    generations: &'a [GenerationLayer],
+    base: Option<&'a BaseCursor>,
+    layer: Layer,
+) -> Option<&'a [u8]> {
     match layer {
         Layer::Own => own.key(),
         Layer::Generation(index) => generations.get(index)?.key(),
-        Layer::Base => None,
+        Layer::Base => base.filter(|base| base.is_on_row()).map(BaseCursor::key),
+    }
+}
+
+impl Drop for Layers {
+    fn drop(&mut self) {
+        if !self.generations.is_empty() {
+            give_back(std::mem::take(&mut self.generations));
+        }
     }
 }
 

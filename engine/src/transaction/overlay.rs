@@ -1,9 +1,11 @@
 //! The layers above the base, as a cursor walks them: one position in each.
 
+use std::cell::Cell;
 use std::ops::Bound;
 
 use braid_mvstore::{Direction, Found, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
 use braid_vfs::planted;
+use braid_vfs::sync::thread_local;
 
 use super::inner::Inner;
 use crate::core::View;
@@ -14,6 +16,44 @@ use crate::error::Result;
 const FIRST_BATCH_ROWS: usize = 4;
 const MAX_BATCH_ROWS: usize = 256;
 const MAX_BATCH_BYTES: usize = 64 << 10;
+/// Layers with more memory are not kept for the next merge: what has read so much does not feel an allocation.
+const MAX_SPARE_BYTES: usize = 32 << 10;
+
+thread_local! {
+    /// The layers of a merge that is over, kept for the thread's next one so that a short one does not allocate.
+    static SPARE: Cell<Vec<GenerationLayer>> = const { Cell::new(Vec::new()) };
+}
+
+/// The layers of a view's generations that a snapshot may see anything of, each nowhere yet.
+pub(super) fn generation_layers(view: &View, at: Timestamp) -> Vec<GenerationLayer> {
+    let generations = view
+        .generations()
+        .enumerate()
+        .filter(|(_, generation)| generation.may_hold(at))
+        .take(if planted!(SealedNotScanned) { 1 } else { usize::MAX });
+    let (mut layers, mut used) = (Vec::new(), 0);
+    for (place, _) in generations {
+        if used == 0 {
+            // A thread that ends has none left.
+            layers = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
+        match layers.get_mut(used) {
+            Some(layer) => layer.place = place,
+            None => layers.push(GenerationLayer::new(place)),
+        }
+        used += 1;
+    }
+    layers.truncate(used);
+    layers
+}
+
+/// Takes back the layers of a merge that is over.
+pub(super) fn give_back(layers: Vec<GenerationLayer>) {
+    let bytes: usize = layers.iter().map(|layer| layer.batch.memory_bytes()).sum();
+    if bytes <= MAX_SPARE_BYTES {
+        let _ = SPARE.try_with(|spare| spare.set(layers));
+    }
+}
 
 /// A position in one generation of a view, which it does not hold: whoever moves it does. Rows are read a batch at a time:
 /// what a snapshot sees of a generation does not change.
@@ -27,7 +67,7 @@ pub(super) struct GenerationLayer {
 }
 
 impl GenerationLayer {
-    pub(super) fn new(place: usize) -> Self {
+    fn new(place: usize) -> Self {
         Self { place, batch: ScanBatch::new(), index: 0, batch_rows: FIRST_BATCH_ROWS }
     }
 
@@ -58,6 +98,24 @@ impl GenerationLayer {
         }
     }
 
+    /// Whether it stands on a row with a value.
+    #[inline]
+    pub(super) fn has_value(&self) -> bool {
+        self.batch.has_value(self.index)
+    }
+
+    /// Whether the next row has been read, and has a value: then [`go_on`](Self::go_on) comes to it.
+    #[inline]
+    pub(super) fn goes_on(&self) -> bool {
+        self.batch.has_value(self.index + 1)
+    }
+
+    /// Goes to the next row, which has been read.
+    #[inline]
+    pub(super) fn go_on(&mut self) {
+        self.index += 1;
+    }
+
     /// Reads on until there is a row at the position, or none left.
     fn fill(&mut self, generation: &Generation, table: TableId, direction: Direction, at: Timestamp) {
         while self.index >= self.batch.len() {
@@ -85,10 +143,12 @@ impl GenerationLayer {
         Scan { table, from, to, direction, at, limit }
     }
 
+    #[inline]
     pub(super) fn key(&self) -> Option<&[u8]> {
-        self.batch.row(self.index).map(|row| row.key)
+        self.batch.key(self.index)
     }
 
+    #[inline]
     pub(super) fn found(&self) -> Option<Found<'_>> {
         self.batch.row(self.index).map(|row| row.value)
     }

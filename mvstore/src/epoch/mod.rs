@@ -18,6 +18,13 @@ pub use stand_in::{Guard, pin};
 #[derive(Debug)]
 pub struct Guard(crossbeam_epoch::Guard);
 
+/// Where a pointer leads to; not to be read from.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn address_of<T: crossbeam_epoch::Pointable + ?Sized>(pointer: Shared<'_, T>) -> *const u8 {
+    std::ptr::without_provenance(crossbeam_epoch::Pointer::into_usize(pointer))
+}
+
 /// Pins the thread.
 #[cfg(not(loom))]
 #[must_use]

@@ -5,9 +5,10 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use braid_vfs::sync::atomic::AtomicPtr;
+use braid_vfs::sync::atomic::{AtomicPtr, AtomicU64};
 use smallvec::SmallVec;
 
+use super::order::Order;
 use super::whole::Whole;
 use super::{RowIndex, SLOTS};
 use crate::chain::Chain;
@@ -32,10 +33,19 @@ const _: () = {
     may_be_shared::<RowKey>();
 };
 
-/// Pointers to rows with their tags; null from the first free one on.
+/// Pointers to rows with their tags; null from the first free one on. Two lines of the processor's cache.
 pub(super) struct Block {
     pub(super) slots: [AtomicPtr<Row>; SLOTS],
+    /// An [`Order`] of the first rows, as somebody has found it who needed one.
+    pub(super) order: AtomicU64,
     pub(super) whole: Whole,
+}
+
+impl Block {
+    /// One with so many rows as the order says.
+    pub(super) fn new(slots: [AtomicPtr<Row>; SLOTS], order: Order) -> Self {
+        Self { slots, order: AtomicU64::new(order.0), whole: Whole::new() }
+    }
 }
 
 /// A row of an index that outlives `'i`.

@@ -20,7 +20,9 @@ pub(super) fn head(suffix: &[u8]) -> u32 {
     }
 }
 
-fn head_of(slot: &[u8; SLOT_BYTES]) -> u32 {
+/// The head that a slot has.
+#[inline]
+pub(super) fn head_of(slot: &[u8; SLOT_BYTES]) -> u32 {
     let [a, b, c, d, ..] = *slot;
     u32::from_be_bytes([a, b, c, d])
 }
@@ -115,6 +117,11 @@ impl Page {
     /// A leaf's row with this key, or where it would be.
     pub(crate) fn find_row(&self, key: &[u8]) -> Result<usize, usize> {
         self.touch_slots();
+        self.search_slots(key)
+    }
+
+    /// The same in a leaf that was searched or walked through just before.
+    pub(crate) fn find_row_again(&self, key: &[u8]) -> Result<usize, usize> {
         self.search_slots(key)
     }
 

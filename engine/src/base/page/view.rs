@@ -85,7 +85,7 @@ impl RowPlace {
 
 /// What a slot says: where the key starts, its length, and whether the value is a reference to an overflow run.
 #[inline(always)]
-fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (u32, u32, bool) {
+pub(super) fn decode_slot(slot: &[u8; SLOT_BYTES]) -> (u32, u32, bool) {
     let [.., offset_low, offset_high, len_low, len_high] = *slot;
     let offset = u16::from_le_bytes([offset_low, offset_high]);
     let (len, overflow) = decode_len(u16::from_le_bytes([len_low, len_high]));

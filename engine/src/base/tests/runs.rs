@@ -1,5 +1,6 @@
 //! Runs of a cursor: steps within a leaf that come to every row before a fence, and to none at it or behind it.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::file::TestFile;
@@ -26,7 +27,7 @@ fn a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf() {
     let (store, base) = create(&file, 512, 1 << 16);
     let base = even_rows(&store, &base);
     let mut cursor = BaseCursor::new(Arc::clone(&store), base, TREE);
-    let (mut most, mut fenced) = (0, 0);
+    let (mut most, mut fenced, mut to_fence) = (0, 0, 0);
     for start in (0..2 * ROWS).step_by(14) {
         for distance in 1..40_u32 {
             for (direction, fence) in [
@@ -35,18 +36,33 @@ fn a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf() {
             ] {
                 assert!(cursor.seek_ge(&start.to_be_bytes()).unwrap());
                 assert!(!cursor.step_in_run(direction), "no run was set");
-                cursor.set_run(Some(&fence.to_be_bytes()), direction);
+                let forward = direction == BaseDirection::Forward;
+                let behind = if forward { start.checked_sub(distance) } else { start.checked_add(distance) };
+                if let Some(behind) = behind {
+                    assert_eq!(cursor.meet(Some(&behind.to_be_bytes()), direction), Ordering::Greater);
+                    assert!(!cursor.step_in_run(direction) && cursor.step_to_fence(direction).is_none());
+                }
+                let met = cursor.meet(Some(&fence.to_be_bytes()), direction);
+                assert_eq!(met, if fence == start { Ordering::Equal } else { Ordering::Less });
                 let (mut at, mut steps) = (start, 0);
                 while cursor.step_in_run(direction) {
-                    at = if direction == BaseDirection::Forward { at + 2 } else { at - 2 };
+                    at = if forward { at + 2 } else { at - 2 };
                     steps += 1;
                     assert_eq!(cursor.key(), at.to_be_bytes());
                     assert_eq!(cursor.value().unwrap(), value(at));
-                    assert!(if direction == BaseDirection::Forward { at < fence } else { at > fence });
+                    assert!(if forward { at < fence } else { at > fence });
                 }
                 assert!(cursor.is_on_row() && cursor.key() == at.to_be_bytes(), "it stays on the last row");
                 most = most.max(steps);
                 fenced += u32::from(at.abs_diff(fence) <= 2);
+                if let Some(at_it) = cursor.step_to_fence(direction) {
+                    to_fence += 1;
+                    at = if forward { at + 2 } else { at - 2 };
+                    assert_eq!((cursor.key(), at_it), (&at.to_be_bytes()[..], at == fence));
+                    assert_eq!(cursor.value().unwrap(), value(at));
+                    assert!(if forward { at >= fence } else { at <= fence });
+                    assert!(cursor.step_to_fence(direction).is_none());
+                }
                 // Any other move goes on from there, and ends the run.
                 let next = at + 2;
                 assert_eq!(cursor.next().unwrap(), next < 2 * ROWS);
@@ -54,7 +70,7 @@ fn a_run_ends_before_its_fence_and_at_the_edge_of_its_leaf() {
             }
         }
     }
-    assert!(most > 5 && fenced > 100, "{most} {fenced}");
+    assert!(most > 5 && fenced > 100 && to_fence > 100, "{most} {fenced} {to_fence}");
 }
 
 /// Suffixes of every length up to well beyond what is copied at once, and empty values and long ones among them.
@@ -93,7 +109,7 @@ fn quick_steps_and_others_come_to_the_same_rows() {
                     BaseDirection::Forward => cursor.next().unwrap(),
                     BaseDirection::Backward => cursor.prev().unwrap(),
                 };
-                cursor.set_run(None, direction);
+                cursor.meet(None, direction);
             }
         }
         assert!(seen.is_empty(), "{seen:?} were passed over");
