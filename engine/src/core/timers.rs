@@ -33,7 +33,12 @@ impl Timers {
     }
 
     /// Keeps the place of a future, or finds it one; returns a waker to drop.
-    fn wait(&mut self, place: &mut Option<TimerPlace>, at: Duration, waker: Waker) -> Option<Waker> {
+    pub(super) fn wait(
+        &mut self,
+        place: &mut Option<TimerPlace>,
+        at: Duration,
+        waker: Waker,
+    ) -> Option<Waker> {
         let place = place.get_or_insert_with(|| {
             self.numbers += 1;
             TimerPlace { at, number: self.numbers }
