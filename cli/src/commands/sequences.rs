@@ -24,7 +24,7 @@ const NOT_A_SEQUENCE: &str = "does not name a sequence and its next id";
 /// database that gets the rows of another one its sequences too, or it gives out ids that are in those rows. First the rows
 /// and then the sequences, or rows that came in between hold ids above:
 ///
-///   braid dump OLD TABLE > rows.jsonl
+///   braid dump OLD --table T > rows.jsonl
 ///   braid sequences OLD --json | braid sequences NEW --raise-from -
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
