@@ -1,7 +1,7 @@
 //! How a run ends: an exit code that scripts can branch on, and for a failure one line that says what went wrong and
 //! one that says what to do.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -78,6 +78,14 @@ impl Failure {
             _ => (Code::Other, "check the path and the disk"),
         };
         Self::new(code, format!("{}: {error}", path.display()), hint)
+    }
+
+    /// The same, with what had been done before it.
+    pub(crate) fn after(mut self, done: impl Display) -> Self {
+        if let Self::Told { message, .. } = &mut self {
+            *message = format!("{done}: {message}");
+        }
+        self
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 use std::process::Stdio;
 
 use braid::{Database, SequenceOptions};
-use common::{Folder, braid, command, dump, finish};
+use common::{Folder, Run, braid, command, dump, finish};
 
 /// A database whose rows of table `t` have the ids of `orders=1` for keys.
 fn old(folder: &Folder) -> (String, Vec<u64>) {
@@ -38,9 +38,8 @@ fn listed_here_and_raised_there() {
     let (rows, new) = (folder.file("rows.jsonl", dump(&old, "t")), folder.arg("new.braid"));
     braid(&["load", &new, &rows, "--table", "t", "--key", "key"]).code(0);
     assert_eq!(braid(&["sequences", &new]).code(0).stdout, "sequence  next\n");
-    let mut run = command(&["sequences", &new, "--raise-from", "-"]);
     let input = std::fs::File::open(folder.file("list", &list)).unwrap();
-    let raised = finish(run.stdin(Stdio::from(input)).output().unwrap()).code(0).stdout;
+    let raised = raise_from_input(&new, input).code(0).stdout;
     assert_eq!(raised, listed);
     // Once more, and lower, changes nothing.
     let again = braid(&["sequences", &new, "--raise-from", &folder.arg("list"), "--raise", "orders=1=7"]);
@@ -70,12 +69,55 @@ fn what_cannot_be_read_raises_nothing() {
         braid(&["sequences", &old, "--raise-from", &list]).fails(1, "line 3 of ");
     }
     braid(&["sequences", &old, "--raise-from", &folder.arg("nothing")]).fails(3, "nothing");
-    braid(&["sequences", &old, "--raise", "=5"]).fails(2, "name");
-    for bad in ["unused", "unused=", "unused=-1", "unused=18446744073709551616"] {
+    let (fits, long) = ("x".repeat(120), "x".repeat(121));
+    for name in ["", &long] {
+        let list = folder.file("list", format!("{good}\n\n{{\"name\":\"{name}\",\"next\":9}}\n"));
+        let told = format!("list names no sequence: a name has 1 to 120 bytes, and this one {}", name.len());
+        braid(&["sequences", &old, "--raise-from", &list]).fails(1, "line 3 of ").fails(1, &told);
+        let run =
+            braid(&["sequences", &old, "--raise", "unused=900", "--raise", &format!("{name}=5")]).code(2);
+        assert!(run.stderr.contains("a name has 1 to 120 bytes"), "{run:?}");
+    }
+    for bad in ["unused", "unused=", "unused=-1", "unused=+5", "unused=18446744073709551616"] {
         assert!(braid(&["sequences", &old, "--raise", bad]).code(2).stderr.contains("NEXT"));
     }
     let nowhere = folder.arg("nowhere.braid");
     braid(&["sequences", &nowhere, "--raise", "a=1"]).fails(3, "nowhere.braid");
     braid(&["sequences", &nowhere]).fails(3, "nowhere.braid");
+    let bytes = folder.path("bytes");
+    std::fs::write(&bytes, b"{\"name\":\"unused\",\"next\":900}\n\xff\n").unwrap();
+    braid(&["sequences", &old, "--raise-from", &folder.arg("bytes")]).fails(1, "bytes is not UTF-8");
+    let not_utf8 = std::fs::File::open(bytes).unwrap();
+    raise_from_input(&old, not_utf8).fails(1, "standard input is not UTF-8");
+    let not_a_list = std::fs::File::open(folder.file("list", "x")).unwrap();
+    raise_from_input(&old, not_a_list).fails(1, "line 1 of standard input does not");
     assert_eq!(braid(&["sequences", &old]).code(0).stdout, listed);
+
+    let list = folder.file("list", format!("\u{feff}{good}\n{{\"name\":\"{fits}\",\"next\":9}}\n"));
+    let raised = braid(&["sequences", &old, "--raise-from", &list]).code(0).stdout;
+    assert!(raised.contains("unused") && raised.contains(" 900\n") && raised.contains(&fits), "{raised}");
+}
+
+#[test]
+fn the_list_of_a_run_that_failed_is_not_the_list_of_none() {
+    let folder = Folder::new();
+    let (filled, _) = old(&folder);
+    let listed = braid(&["sequences", &filled]).code(0).stdout;
+    braid(&["sequences", &folder.arg("missing.braid"), "--json"]).fails(3, "missing.braid");
+    for empty in ["", "\n\n"] {
+        let list = folder.file("list", empty);
+        braid(&["sequences", &filled, "--raise-from", &list]).fails(1, "list is empty");
+        let list = std::fs::File::open(list).unwrap();
+        raise_from_input(&filled, list).fails(1, "the list of standard input is empty");
+    }
+    Database::open(folder.path("none.braid")).unwrap().close().unwrap();
+    let none = braid(&["sequences", &folder.arg("none.braid"), "--json"]).code(0).stdout;
+    assert_eq!(none, "{\"sequences\":0}\n");
+    let list = std::fs::File::open(folder.file("list", none)).unwrap();
+    assert_eq!(raise_from_input(&filled, list).code(0).stdout, listed);
+}
+
+fn raise_from_input(path: &str, input: std::fs::File) -> Run {
+    let mut run = command(&["sequences", path, "--raise-from", "-"]);
+    finish(run.stdin(Stdio::from(input)).output().unwrap())
 }

@@ -264,8 +264,17 @@ impl Database {
         self.core().sequence_names()
     }
 
-    /// The first id of a sequence that nobody has reserved, if there is such a sequence: neither it nor any above was ever
-    /// given out. What to [raise](Sequence::raise_to) the sequence to where the rows with its ids are copied.
+    /// The first id of a sequence that nobody has reserved, if there is such a sequence: neither it nor any above was
+    /// given out by it. What to [raise](Sequence::raise_to) the sequence to where the rows with its ids are copied.
+    ///
+    /// It is to be asked *after* the snapshot was taken whose rows are copied, or while nobody draws ids: rows of a later
+    /// snapshot may hold ids that were reserved since.
+    ///
+    /// It knows of this sequence since it was made: nothing of one that was dropped and had the same name, nor of ids that
+    /// were reserved in a part of the log that a salvage could not read.
+    ///
+    /// It may wait for one who reserves ids, or raises, makes or drops a sequence, at this moment: for the disk, and while
+    /// the row store is full for a checkpoint.
     ///
     /// # Errors
     /// When the handle is of no use any more.

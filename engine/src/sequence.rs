@@ -2,7 +2,7 @@
 //!
 //! A handle gives out the ids of a block that it has reserved; `core/sequences.rs` says how that is made to last.
 //!
-//! Invariant: a block is replaced only when all its ids are given out. So an id that a handle gives out is greater than
+//! Invariant: a block is replaced only when each of its ids is given out or left out. So an id that a handle gives out is greater than
 //! every id that it gave out before, on whatever threads.
 
 use arc_swap::ArcSwap;
@@ -74,7 +74,7 @@ struct Shared {
 struct Block {
     first: u64,
     count: u64,
-    /// How often somebody asked, which may be more often than there are ids.
+    /// How many of its ids are given out or left out. More than it has, where somebody asked for more.
     asked: CachePadded<AtomicU64>,
 }
 

@@ -2,17 +2,20 @@
 //!
 //! * The *checkpointer* folds when asked to, frees what only old snapshots held, and revokes those that are over a limit.
 //! * The *log keeper* prepares the next segment ahead of need, bounds what a power cut can take from `Deferred` commits by
-//!   a sync at intervals, and marks an idle log as durable to its end.
-//!
+//!   a sync at intervals, and marks an idle log as durable to its end. It also looks at the time for futures: it has those
+//!   called whose [timer](super::timers) is due, those that wait for room, and looks after the [gate](super::gate) while one
+//!   is in its queue.
 //! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
 //!   of them. It calls code of the user's, and holds nothing while it does so.
 //!
-//! All sleep while there is nothing to do: an idle database wakes nobody. They hold the core, and are stopped and joined
+//! All sleep while there is nothing to do: an idle database wakes nobody. While a future waits for room or for its turn, the
+//! log keeper wakes every 100 ms, or sooner. They hold the core, and are stopped and joined
 //! before its last handle lets go. The server may be the one who drops that handle, with a future: it does not wait for
 //! itself then, and ends right after.
 
-use std::io;
+use std::task::Waker;
 use std::time::Duration;
+use std::{io, mem};
 
 use braid_mvstore::Generation;
 use braid_vfs::Task;
@@ -36,7 +39,10 @@ struct Wishes {
     checkpoint: bool,
     burial: bool,
     leases: bool,
+    /// The log has been appended to.
     settle: bool,
+    /// When it is to be settled for that.
+    settle_at: Option<Duration>,
     segment: bool,
     /// When futures that wait for room are to look again.
     room_alarm: Option<Duration>,
@@ -45,6 +51,41 @@ struct Wishes {
     /// Futures that wait for a time.
     timers: Timers,
     stop: bool,
+}
+
+impl Wishes {
+    /// Takes out all that the log keeper is to do now: nothing has to wait until something else is not due any more.
+    fn take_due(&mut self, now: Duration, settle_interval: Duration) -> Option<Due> {
+        if mem::take(&mut self.settle) {
+            self.settle_at.get_or_insert(now.saturating_add(settle_interval));
+        }
+        let is_due = |alarm: &mut Option<Duration>| alarm.take_if(|at| now >= *at).is_some();
+        let due = Due {
+            sleepers: self.timers.due(now),
+            room: is_due(&mut self.room_alarm),
+            gate: is_due(&mut self.gate_alarm),
+            settle: is_due(&mut self.settle_at),
+            segment: mem::take(&mut self.segment),
+        };
+        let any = due.room || due.gate || due.settle || due.segment || !due.sleepers.is_empty();
+        any.then_some(due)
+    }
+
+    /// When something is due for the log keeper next.
+    fn next_alarm(&self) -> Option<Duration> {
+        [self.settle_at, self.room_alarm, self.gate_alarm, self.timers.next()].into_iter().flatten().min()
+    }
+}
+
+/// What the log keeper does in one pass.
+#[derive(Debug)]
+struct Due {
+    /// To be called.
+    sleepers: Vec<Waker>,
+    room: bool,
+    gate: bool,
+    settle: bool,
+    segment: bool,
 }
 
 /// See the module.
@@ -150,7 +191,7 @@ impl Background {
     /// Frees what nobody holds any more; whether something is left.
     pub(super) fn reap(&self) -> bool {
         let (free, held): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut *self.buried.lock()).into_iter().partition(|one| Arc::strong_count(one) == 1);
+            mem::take(&mut *self.buried.lock()).into_iter().partition(|one| Arc::strong_count(one) == 1);
         drop(free);
         let mut buried = self.buried.lock();
         buried.extend(held);
@@ -171,7 +212,7 @@ impl Background {
         self.wishes.lock().stop = true;
         self.checkpointer.notify_all();
         self.log_keeper.notify_all();
-        let tasks = std::mem::take(&mut *self.tasks.lock());
+        let tasks = mem::take(&mut *self.tasks.lock());
         for task in tasks {
             task.join();
         }
@@ -261,7 +302,7 @@ impl Core {
                     return;
                 }
                 (wishes.burial, wishes.leases) = (false, false);
-                std::mem::take(&mut wishes.checkpoint)
+                mem::take(&mut wishes.checkpoint)
             };
             if wanted {
                 // Before the checkpoint, so that a wish that comes while it runs is not lost.
@@ -286,53 +327,51 @@ impl Core {
 
     fn keep_log(&self, writer: &Writer) {
         let background = &writer.background;
-        let mut settle_at: Option<Duration> = None;
         while !writer.log.is_poisoned() {
             let now = self.env.clock.now();
-            if settle_at.is_some_and(|at| now >= at) {
-                settle_at = None;
-                // Before looking, so that a wish that comes meanwhile is not lost; so below.
-                background.settle_asked.store(false, Ordering::SeqCst);
-                background.segment_asked.store(false, Ordering::SeqCst);
-                if self.settle_log(writer).is_err() {
-                    return;
-                }
-            }
             let mut wishes = background.wishes.lock();
             if wishes.stop {
                 return;
             }
-            let due = wishes.timers.due(now);
-            if !due.is_empty() {
+            if let Some(due) = wishes.take_due(now, self.options.deferred_sync_interval) {
                 drop(wishes);
-                writer.log.wake_soon(due);
-            } else if wishes.room_alarm.take_if(|at| now >= *at).is_some() {
-                drop(wishes);
-                writer.budget.look_again();
-            } else if wishes.gate_alarm.take_if(|at| now >= *at).is_some() {
-                drop(wishes);
-                if let Some(at) = writer.gate.look() {
-                    background.look_at_gate(at);
+                if self.care_for_log(writer, due).is_err() {
+                    return;
                 }
-            } else if std::mem::take(&mut wishes.segment) {
-                drop(wishes);
-                match writer.log.prepare(0) {
-                    Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
-                    // Asked again after the next interval; a commit that needs the segment makes it itself.
-                    Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
-                }
-            } else if std::mem::take(&mut wishes.settle) {
-                settle_at.get_or_insert(now.saturating_add(self.options.deferred_sync_interval));
-            } else if let Some(at) = [settle_at, wishes.room_alarm, wishes.gate_alarm, wishes.timers.next()]
-                .into_iter()
-                .flatten()
-                .min()
-            {
+            } else if let Some(at) = wishes.next_alarm() {
                 background.log_keeper.wait_for(&mut wishes, at.saturating_sub(now));
             } else {
                 background.log_keeper.wait(&mut wishes);
             }
         }
+    }
+
+    /// Does what is due: first what takes no time.
+    fn care_for_log(&self, writer: &Writer, due: Due) -> Result<(), SyncError> {
+        let background = &writer.background;
+        writer.log.wake_soon(due.sleepers);
+        if due.room {
+            writer.budget.look_again();
+        }
+        if due.gate
+            && let Some(at) = writer.gate.look()
+        {
+            background.look_at_gate(at);
+        }
+        if due.settle {
+            // Before looking, so that a wish that comes meanwhile is not lost.
+            background.settle_asked.store(false, Ordering::SeqCst);
+            background.segment_asked.store(false, Ordering::SeqCst);
+            self.settle_log(writer)?;
+        }
+        if due.segment {
+            match writer.log.prepare(0) {
+                Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
+                // Asked again after the next interval; a commit that needs the segment makes it itself.
+                Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
+            }
+        }
+        Ok(())
     }
 
     /// Bounds what a power cut can take; then lets the log tell that it is durable to its end, so that damage there can be
@@ -374,4 +413,63 @@ fn sooner(alarm: &mut Option<Duration>, time: Duration) -> bool {
 
 fn first_to_ask(asked: &AtomicBool) -> bool {
     !asked.load(Ordering::Relaxed) && !asked.swap(true, Ordering::SeqCst)
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn sleep(wishes: &mut Wishes, at: Duration) {
+        let _ = wishes.timers.wait(&mut None, at, Waker::noop().clone());
+    }
+
+    /// What is due, and how many timers are.
+    fn due(wishes: &mut Wishes, now: Duration) -> Option<(usize, [bool; 4])> {
+        let due = wishes.take_due(now, ms(5))?;
+        Some((due.sleepers.len(), [due.room, due.gate, due.settle, due.segment]))
+    }
+
+    #[test]
+    fn nothing_waits_for_timers_that_are_due_at_every_pass() {
+        let mut wishes = Wishes { settle: true, segment: true, ..Wishes::default() };
+        (wishes.room_alarm, wishes.gate_alarm) = (Some(ms(3)), Some(ms(4)));
+        (1..=9).for_each(|at| sleep(&mut wishes, ms(at)));
+        let passes = (1..=9).map(|now| due(&mut wishes, ms(now)).unwrap());
+        let (timers, others): (Vec<_>, Vec<_>) = passes.unzip();
+        assert_eq!(timers, [1; 9]);
+        let mut expected = [[false; 4]; 9];
+        // The segment at once, room and gate at their times, and the log settled an interval after it was asked for.
+        (expected[0][3], expected[2][0], expected[3][1], expected[5][2]) = (true, true, true, true);
+        assert_eq!(others, expected);
+        assert_eq!(due(&mut wishes, ms(100)), None, "each was taken out");
+        assert_eq!(wishes.next_alarm(), None);
+    }
+
+    #[test]
+    fn it_sleeps_until_the_first_of_them() {
+        let mut wishes = Wishes::default();
+        assert_eq!(wishes.next_alarm(), None);
+        (wishes.room_alarm, wishes.gate_alarm) = (Some(ms(30)), Some(ms(40)));
+        assert_eq!(wishes.next_alarm(), Some(ms(30)));
+        wishes.settle = true;
+        assert_eq!(due(&mut wishes, ms(10)), None);
+        assert_eq!(wishes.next_alarm(), Some(ms(15)));
+        // Whoever asks again meanwhile does not put it off.
+        wishes.settle = true;
+        assert_eq!(due(&mut wishes, ms(14)), None);
+        assert_eq!(wishes.next_alarm(), Some(ms(15)));
+        sleep(&mut wishes, ms(12));
+        assert_eq!(wishes.next_alarm(), Some(ms(12)));
+        assert_eq!(due(&mut wishes, ms(50)), Some((1, [true, true, true, false])));
+        // What it was asked for while it was due is a wish of its own.
+        wishes.settle = true;
+        assert_eq!(due(&mut wishes, ms(50)), None);
+        assert_eq!(wishes.next_alarm(), Some(ms(55)));
+        (wishes.settle_at, wishes.gate_alarm) = (None, Some(ms(60)));
+        assert_eq!(wishes.next_alarm(), Some(ms(60)));
+    }
 }

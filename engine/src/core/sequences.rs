@@ -15,8 +15,12 @@
 //!    before is not given out below it.
 //!
 //! The locks here come before the commit section. They are held until the commit is installed, not until it is durable:
-//! only those who make, drop or reserve from the same sequence wait for them, and whoever holds one waits for the disk or a
-//! checkpoint at most.
+//!
+//! * the map's, to make or drop a sequence; whoever opens a handle, asks for the names or asks for statistics looks into it;
+//! * that of one sequence, to reserve from it, raise it or drop it; [`Core::unreserved_id`] looks into it.
+//!
+//! Whoever holds one waits for the disk or a checkpoint at most. So where the row store is full, these questions may stall
+//! behind a writer, and wait with it for the checkpoint. An id of a block that is reserved already waits for none of them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,7 +1,7 @@
 //! Futures that wait for a time: a runner that backs off between two attempts, or whoever waits for the gate until its
 //! `busy_timeout` is over.
 //!
-//! They leave a waker, and the log keeper looks when the next time has come. It may be a sync late.
+//! They leave a waker, and the log keeper looks when the next time has come. It may be late by a sync or by the making of a segment.
 
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
@@ -33,7 +33,12 @@ impl Timers {
     }
 
     /// Keeps the place of a future, or finds it one; returns a waker to drop.
-    fn wait(&mut self, place: &mut Option<TimerPlace>, at: Duration, waker: Waker) -> Option<Waker> {
+    pub(super) fn wait(
+        &mut self,
+        place: &mut Option<TimerPlace>,
+        at: Duration,
+        waker: Waker,
+    ) -> Option<Waker> {
         let place = place.get_or_insert_with(|| {
             self.numbers += 1;
             TimerPlace { at, number: self.numbers }
