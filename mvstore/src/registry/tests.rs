@@ -404,3 +404,17 @@ fn threads_read_right_or_not_at_all_while_others_revoke() {
     core.check_quiet();
     assert_eq!(core.answered.load(SeqCst) + core.refused.load(SeqCst), 2 * 3_000 * 3);
 }
+
+#[test]
+fn a_replaced_view_is_given_back_by_a_lease_that_ends() {
+    let source = Source::new(5, 5);
+    let registry = SnapshotRegistry::new(10);
+    let registration = registry.begin(ReadOnly, &source, 0).unwrap();
+    let leased = registry.lease(registration, None);
+    let replaced = source.publish(2);
+    let given_back = registry.end_leased(leased, &source);
+    assert_eq!(given_back.as_deref(), Some(&1));
+    assert!(registry.is_empty());
+    drop(given_back);
+    assert!(replaced.upgrade().is_none(), "nobody else has kept it");
+}
