@@ -21,7 +21,7 @@
 //!    them all; the others only make searches short.
 //! 2. A pointer is stored with Release, after what it leads to is whole, and loaded with Acquire. Keys never change.
 //! 3. The slots of a block are taken from the first on, each once, by a compare-exchange. So whoever looks for a key up to
-//!    the first free slot, and takes that, has put in a row that is not there; and a full block never changes again.
+//!    the first free slot, and takes that, has put in a row that is not there; and the slots of a full block never change again.
 //! 4. A new node comes only out of a full block, which is *split*: first the node with the upper half of the rows is
 //!    linked, then the lower half takes the full block's place. Where the rows of the block came in key order, and so the
 //!    next ones are likely to come behind them, an empty node right behind them is linked before, and the split is
@@ -258,6 +258,7 @@ impl RowIndex {
     }
 
     /// Whether a search from this node on would be a step or two.
+    #[inline]
     fn is_near(&self, node: Node<'_>, key: &Probe<'_>) -> bool {
         self.behind(Some(node)).is_none_or(|behind| behind.first() > key)
     }

@@ -105,7 +105,8 @@ impl ScanBatch {
     /// The memory that it keeps, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>()
+        let keys = self.stop_key.capacity() + self.last_key.capacity();
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Span>() + keys
     }
 
     /// How many rows it holds.

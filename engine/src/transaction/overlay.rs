@@ -38,7 +38,11 @@ pub(super) fn generation_layers(view: &View, at: Timestamp) -> Vec<GenerationLay
             layers = SPARE.try_with(Cell::take).unwrap_or_default();
         }
         match layers.get_mut(used) {
-            Some(layer) => layer.place = place,
+            Some(layer) => {
+                // What another merge has read is nothing to this one.
+                layer.batch.clear();
+                layer.place = place;
+            }
             None => layers.push(GenerationLayer::new(place)),
         }
         used += 1;

@@ -321,7 +321,7 @@ fn one_node_in_four_is_higher_whoever_puts_it_in() {
             });
         }
         let levels = levels(&index);
-        assert!(levels[0] >= rows / 16, "{levels:?}");
+        assert!(levels[0] >= rows / SLOTS, "{levels:?}");
         for pair in levels.windows(2).take_while(|pair| pair[0] >= 64) {
             assert!((pair[0] / 6..=pair[0] / 3).contains(&pair[1]), "{levels:?}");
         }

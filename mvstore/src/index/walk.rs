@@ -117,14 +117,14 @@ impl Near {
         Self { index: index.number, node: AtomicPtr::new(node) }
     }
 
-    /// The node, if it is one of this index and not behind a key.
+    /// The node, if it is one of this index and near a key that it is not behind: blocks may have been split since.
     fn before<'i>(&self, index: &'i RowIndex, key: &Probe<'_>) -> Option<Node<'i>> {
         if self.index != index.number {
             return None;
         }
         // SAFETY: it is null or of this index, whose number no other ever has; so it is whole, and lives as long as `index`.
         let node = unsafe { Node::new(self.node.load(Relaxed)) };
-        node.filter(|node| node.first() <= key)
+        node.filter(|node| node.first() <= key && index.is_near(*node, key))
     }
 }
 
@@ -206,6 +206,7 @@ impl RowIndex {
         }
         if let Some(block) = behind.filter(|_| !CHECKED).and_then(|behind| self.block_of(Some(behind))) {
             // A walk waits for it next.
+            prefetch(&raw const block.order);
             prefetch(&raw const block.slots);
         }
         (rows, behind)

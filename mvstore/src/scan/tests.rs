@@ -50,6 +50,67 @@ fn inside(key: &[u8], from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
 }
 
 #[test]
+fn a_batch_tells_what_it_holds_and_what_memory_it_keeps() {
+    const T: TableId = TableId(1);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    commit(&mut rights, 1, 0, |writes| {
+        writes.put(T, b"a", b"one");
+        writes.delete(T, b"b");
+        writes.put(T, &[b'c'; 1000], b"");
+    });
+    let limit = ScanLimit { rows: 2, bytes: 1 << 20 };
+    let scan =
+        Scan { table: T, from: Unbounded, to: Unbounded, direction: Direction::Forward, at: ts(1), limit };
+    let mut batch = ScanBatch::new();
+    assert_eq!(batch.memory_bytes(), 0);
+    generation.scan(&scan, &mut batch, &pin());
+    assert_eq!([0, 1, 2].map(|place| batch.key(place)), [Some(&b"a"[..]), Some(b"b"), None]);
+    assert_eq!([0, 1, 2].map(|place| batch.has_value(place)), [true, false, false]);
+    let few = batch.memory_bytes();
+    assert!((5 + 2 * size_of::<Span>()..1000).contains(&few), "{few} bytes");
+    assert!(generation.scan_more(&scan, &mut batch, &pin()));
+    assert_eq!(batch.key(0), Some(&[b'c'; 1000][..]));
+    assert!(batch.memory_bytes() >= few.max(1000));
+}
+
+/// A batch remembers where in the index it stopped, and may outlive the generation.
+#[test]
+fn a_batch_goes_on_in_another_generation_and_in_one_that_has_grown() {
+    const T: TableId = TableId(1);
+    let key = |row: u64| row.to_be_bytes();
+    let limit = ScanLimit { rows: 2, bytes: 1 << 20 };
+    for (direction, expected) in [
+        (Direction::Forward, [10, 20, 30, 40, 41, 42]),
+        (Direction::Backward, [1990, 1980, 1970, 1960, 1959, 1958]),
+    ] {
+        let scan = Scan { table: T, from: Unbounded, to: Unbounded, direction, at: ts(9), limit };
+        let mut batch = ScanBatch::new();
+        let filled = |from: &mut dyn Iterator<Item = u64>| {
+            let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 20);
+            commit(&mut rights, 1, 0, |writes| from.for_each(|row| writes.put(T, &key(row), b"")));
+            (generation, rights)
+        };
+        let tens = || (10..2000).step_by(10).map(|row| row as u64);
+        let (first, _rights) = filled(&mut tens());
+        first.scan(&scan, &mut batch, &pin());
+        drop((first, _rights));
+        let (second, mut rights) = filled(&mut tens());
+        let mut rows: Vec<u64> = Vec::new();
+        let mut take = |batch: &ScanBatch| {
+            rows.extend(batch.iter().filter_map(|row| row.key.try_into().ok()).map(u64::from_be_bytes));
+        };
+        take(&batch);
+        assert!(second.scan_more(&scan, &mut batch, &pin()));
+        take(&batch);
+        // Splits the node that the batch has stopped at, again and again.
+        commit(&mut rights, 2, 0, |writes| (41..1960).for_each(|row: u64| writes.put(T, &key(row), b"")));
+        assert!(second.scan_more(&scan, &mut batch, &pin()));
+        take(&batch);
+        assert_eq!(rows, expected);
+    }
+}
+
+#[test]
 fn scans_agree_with_a_model_both_ways_and_across_batches() {
     let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
     let mut rng = Rng::new(4);
