@@ -112,10 +112,10 @@ impl LogImage {
         if self.proven == 0 { Lsn::ZERO } else { Lsn::new(Lsn::FIRST.get() + 8 * u64::from(self.proven)) }
     }
 
-    /// Bytes of all records, good or bad.
+    /// Bytes of all records, good or bad. The last one of a segment may end in the zeros at the file's end.
     #[must_use]
     pub fn record_bytes(&self) -> usize {
-        self.segments.iter().map(|segment| segment.records.len()).sum()
+        self.segments.iter().map(|segment| segment.records.len() + segment.tail_bytes()).sum()
     }
 
     /// Lays the segments out in a directory.
@@ -186,7 +186,11 @@ impl LogImage {
 
 impl Segment {
     fn file_bytes(&self) -> u64 {
-        (BLOCK + self.records.len() + 8 * usize::from(self.tail)) as u64
+        (BLOCK + self.records.len() + self.tail_bytes()) as u64
+    }
+
+    fn tail_bytes(&self) -> usize {
+        8 * usize::from(self.tail)
     }
 
     /// Where records start that have room for their payloads.

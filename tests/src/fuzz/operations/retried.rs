@@ -46,11 +46,15 @@ impl Life<'_> {
         let own = match done {
             Some(done) => self.wrote(number, &key, &[how; 20], done),
             None => {
-                // It stands, and is promised to nobody.
+                // It is promised to nobody. That it stands, which a snapshot has to know to see it, nobody says before somebody
+                // commits behind it.
                 if installed {
                     self.push(number, &key, &[how; 20]);
+                    let behind = self.db.begin_immediate().and_then(Transaction::commit);
+                    self.excuse("a commit behind a dropped one", behind.map(drop))
+                } else {
+                    Ok(())
                 }
-                Ok(())
             }
         };
         of_rival.and(own)
