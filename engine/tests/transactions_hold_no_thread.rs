@@ -7,8 +7,9 @@ mod executor;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -322,18 +323,24 @@ fn it_is_told_when_its_turn_does_not_come() {
     nothing_is_locked(&db);
 }
 
-#[test]
-fn dropped_once_it_is_installed_it_has_committed() {
+/// A database with a table, whose next sync lasts until it is told to go on.
+fn with_a_long_sync() -> (Database, Table, Sender<()>) {
     let files = CrashFileSystem::new().under_faults();
     let faults = files.faults();
     let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
     db.set_journal_mode(JournalMode::Mvcc).unwrap();
     let table = db.table("t").unwrap();
-    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
-    let goes_on = std::sync::Mutex::new(goes_on);
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Mutex::new(goes_on);
     faults.inject(Fault::on(Operation::SyncData).call(move || {
         let _ = goes_on.lock().unwrap().recv_timeout(LONG);
     }));
+    (db, table, go_on)
+}
+
+#[test]
+fn dropped_once_it_is_installed_it_has_committed() {
+    let (db, table, go_on) = with_a_long_sync();
     let alarm = Arc::new(Alarm::default());
     let mut future = db.transact_async(RetryPolicy::default(), loser(&db, &table, 0));
     assert_eq!(future.timestamp(), None);
@@ -351,16 +358,7 @@ fn dropped_once_it_is_installed_it_has_committed() {
 fn it_waits_for_the_other_one_with_its_token_and_holds_nothing() {
     let token = TransactionOptions::default().token(*b"once");
     for losses in [0, u32::MAX] {
-        let files = CrashFileSystem::new().under_faults();
-        let faults = files.faults();
-        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
-        db.set_journal_mode(JournalMode::Mvcc).unwrap();
-        let table = db.table("t").unwrap();
-        let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
-        let goes_on = std::sync::Mutex::new(goes_on);
-        faults.inject(Fault::on(Operation::SyncData).call(move || {
-            let _ = goes_on.lock().unwrap().recv_timeout(LONG);
-        }));
+        let (db, table, go_on) = with_a_long_sync();
         let alarm = Arc::new(Alarm::default());
         let mut tx = db.begin_with(token.clone()).unwrap();
         tx.put(&table, "row", "first").unwrap();
