@@ -7,6 +7,7 @@
 use braid::{Database, Error, RetryPolicy, Snapshot, Table};
 
 use crate::exit::{Code, Failure, Result};
+use crate::interrupt::Interrupt;
 
 /// What each account holds at the beginning.
 const INITIAL_BALANCE: u64 = 1_000;
@@ -41,7 +42,12 @@ pub(super) fn number(value: &[u8]) -> Result<u64, Error> {
 
 impl Ledger {
     /// Opens the bank in `db`, or makes one of `accounts` accounts where there is no table at all.
-    pub(super) fn open(db: &Database, accounts: Option<u64>, default_accounts: u64) -> Result<Self> {
+    pub(super) fn open(
+        db: &Database,
+        accounts: Option<u64>,
+        default_accounts: u64,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let known = match db.existing_table("bank")? {
             Some(bank) => {
                 let accounts = db.get(&bank, "accounts")?.map(|value| number(&value)).transpose()?;
@@ -64,16 +70,23 @@ impl Ledger {
                 )),
                 _ => Ok(Self { table: db.table("accounts")?, accounts: made }),
             },
-            Some((_, false)) | None => Self::make(db, accounts.unwrap_or(default_accounts)),
+            Some((_, false)) | None => Self::make(db, accounts.unwrap_or(default_accounts), interrupt),
         }
     }
 
-    fn make(db: &Database, accounts: u64) -> Result<Self> {
+    fn make(db: &Database, accounts: u64, interrupt: &Interrupt) -> Result<Self> {
         let bank = db.table("bank")?;
         let table = db.table("accounts")?;
         db.put(&bank, "accounts", accounts.to_string())?;
         let balance = INITIAL_BALANCE.to_string();
         for first in (0..accounts).step_by(usize::try_from(BATCH).unwrap_or(usize::MAX)) {
+            if interrupt.requested() {
+                return Err(Failure::new(
+                    Code::Interrupted,
+                    "interrupted before the bank had all of its accounts",
+                    "run it again: what there is of it is made anew",
+                ));
+            }
             db.transact(RetryPolicy::default(), |tx| {
                 (first..accounts.min(first + BATCH))
                     .try_for_each(|account| tx.put(&table, key(account), &balance))
@@ -86,6 +99,14 @@ impl Ledger {
     /// The sum that every moment of this bank's life has.
     pub(super) fn expected(&self) -> u64 {
         self.accounts * INITIAL_BALANCE
+    }
+
+    /// The sum in another database that should hold this bank: nothing where it does not.
+    pub(super) fn total_in(&self, db: &Database) -> Result<u64> {
+        match db.existing_table("accounts")? {
+            Some(table) => Self { table, ..*self }.total(&db.snapshot()?),
+            None => Ok(0),
+        }
     }
 
     /// The sum at one moment.
@@ -107,6 +128,15 @@ mod tests {
         assert_eq!(&key(42), b"00000042");
         assert_eq!(&key(99_999_999), b"99999999");
         assert!(key(9) < key(10));
+    }
+
+    #[test]
+    fn a_bank_that_is_gone_holds_nothing() {
+        let (db, empty) = (Database::in_memory().unwrap(), Database::in_memory().unwrap());
+        let ledger = Ledger::open(&db, Some(3), 2, &Interrupt::default()).unwrap();
+        assert_eq!(ledger.total_in(&db).unwrap(), 3_000);
+        assert_eq!(ledger.total_in(&empty).unwrap(), 0);
+        assert_eq!(empty.tables().unwrap(), [] as [&str; 0]);
     }
 
     #[test]
