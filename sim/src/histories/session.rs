@@ -342,12 +342,14 @@ impl<'a> Session<'a> {
                 stage.tell_ids(|| sequence.raise_to(first).map(|()| Some(Ids::RaisedTo(first))))?;
             }
             2 => drop(stage.tell_ids(|| Ok(self.db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?),
-            _ => {}
-        }
-        for _ in 0..self.work.rng.u8(1..10) {
-            let told = stage.tell_ids(|| sequence.next().map(|id| Some(Ids::Given { handle, id })))?;
-            if let Some(Ids::Given { id, .. }) = told {
-                stage.newest_id.fetch_max(id, Ordering::Relaxed);
+            _ => {
+                for _ in 0..self.work.rng.u8(1..10) {
+                    let told =
+                        stage.tell_ids(|| sequence.next().map(|id| Some(Ids::Given { handle, id })))?;
+                    if let Some(Ids::Given { id, .. }) = told {
+                        stage.newest_id.fetch_max(id, Ordering::Relaxed);
+                    }
+                }
             }
         }
         if self.work.rng.u8(0..3) > 0 {
