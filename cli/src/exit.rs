@@ -83,6 +83,14 @@ impl Failure {
         Self::new(code, format!("{}: {error}", path.display()), hint)
     }
 
+    /// The same, with another hint.
+    pub(crate) fn advise(mut self, better: impl Into<String>) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(better.into());
+        }
+        self
+    }
+
     /// The same, with what had been done before it.
     pub(crate) fn after(mut self, done: impl Display) -> Self {
         if let Self::Told { message, .. } = &mut self {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use braid::{Database, Options};
 use clap::ValueEnum;
 
-use super::crew::together;
+use super::crew::{scratch_folder, together};
 use super::ledger::Ledger;
 use super::report::{Report, Totals, commits_per_sync};
 use super::teller::{Shared, Tally, work};
@@ -73,12 +73,10 @@ enum Handles {
 
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
-    // The folder is removed when this goes out of scope, whichever way.
     let (path, _temporary) = match &args.path {
         Some(path) => (path.clone(), None),
         None => {
-            let folder = tempfile::Builder::new().prefix("braid-bench-").tempdir();
-            let folder = folder.map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
+            let folder = scratch_folder()?;
             (folder.path().join("bank.braid"), Some(folder))
         }
     };

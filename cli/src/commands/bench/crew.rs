@@ -29,8 +29,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn create(options: Options) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("braid-bench-").tempdir();
-        let folder = folder.map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
+        let folder = scratch_folder()?;
         let db = Self::open(&folder, &options)?;
         db.set_journal_mode(JournalMode::Mvcc)?;
         Ok(Self { db, options, folder })
@@ -56,6 +55,14 @@ impl Scratch {
     fn open(folder: &TempDir, options: &Options) -> Result<Database, Error> {
         Database::open_with(folder.path().join("bench.braid"), options.clone())
     }
+}
+
+/// A folder that is removed with this, whichever way the command ends.
+pub(super) fn scratch_folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("braid-bench-").tempdir().map_err(|error| {
+        let hint = "set TMPDIR to a folder that can be written to, on a disk with room";
+        Failure::file(&std::env::temp_dir(), &error).advise(hint)
+    })
 }
 
 /// How many rows a table has, and a hash of them all.

@@ -115,7 +115,8 @@ fn measure(
     interrupt: &Interrupt,
     samples: &mut Vec<Sample>,
 ) -> Result<bool> {
-    let mut next = args.seconds / SAMPLES;
+    let first = args.seconds / SAMPLES;
+    let mut next = first;
     let (mut last_at, mut last) = (Duration::ZERO, 0);
     let mut take = |at, commits| {
         let stats = db.stats();
@@ -133,7 +134,7 @@ fn measure(
     };
     let look = |counts: &crew::Counts, at: Duration| {
         if at >= next {
-            next = at + args.seconds / SAMPLES;
+            next = at + first;
             take(at, counts.commits());
         }
         Ok(format!(" ({part})"))
@@ -141,7 +142,7 @@ fn measure(
     let done = crew::run(args.writers, args.seconds, interrupt, look, |writer, repetition| {
         write(db, rows, (writer, args.writers), repetition)
     })?;
-    if done.interrupted {
+    if done.interrupted || next == first {
         take(done.elapsed, done.commits);
     }
     Ok(done.interrupted)
