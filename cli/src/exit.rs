@@ -25,8 +25,8 @@ Exit codes:
   9    something else
   130  interrupted before the work was done
 
-`bench`, `changes` and `load` end early at the first Ctrl-C, tell how far they came, and end with 130; at the second they
-end at once. The others die of it, which a shell tells as 130, too. No database is damaged by it.";
+At the first Ctrl-C, `bench`, `changes` and `load` end early with what they have done until then, `changes --follow` with
+code 0; at the second they end at once. The others die of it, which a shell tells as 130, too. It damages no database.";
 
 /// An exit code of [`CODES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

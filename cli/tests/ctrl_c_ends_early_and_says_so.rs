@@ -84,6 +84,19 @@ fn changes_end_after_a_whole_commit_and_a_consumer_goes_on_behind_it() {
 }
 
 #[test]
+fn who_follows_until_then_is_done() {
+    let folder = Folder::new();
+    let db = braid::Database::open(folder.path("db.braid")).unwrap();
+    db.put(&db.table("t").unwrap(), "key", "value").unwrap();
+    drop(db);
+    let mut run = start(&["changes", &folder.arg("db.braid"), "--follow"]);
+    let mut output = BufReader::new(run.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    interrupt(&run);
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn who_has_nothing_to_report_dies_of_it_and_leaves_the_database_as_it_was() {
     let folder = Folder::new();
     let db = folder.database("db.braid", 20_000);

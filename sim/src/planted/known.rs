@@ -607,14 +607,22 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "engine/sequences_never_repeat raising_lasts_over_reopens_and_power_cuts",
             "sim crash-states --workload sequences --states 2000",
+            "sim histories --transactions 4000",
         ],
     ),
-    ("BlocksOutliveRaise", &["engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left"]),
+    (
+        "BlocksOutliveRaise",
+        &[
+            "engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left",
+            "sim histories --transactions 4000",
+        ],
+    ),
     (
         "BlockGivenTwice",
         &[
             "engine/sequences_never_repeat many_threads_and_handles_get_each_id_once",
             "sim crash-states --workload sequences --states 2000",
+            "sim histories --transactions 4000",
         ],
     ),
     ("FeedPassesOverFailure", &["engine/the_feed_tells_what_stands a_read_that_fails_passes_over_nothing"]),
