@@ -68,7 +68,7 @@ fn changes_end_after_a_whole_commit_and_a_consumer_goes_on_behind_it() {
     output.read_line(&mut text).unwrap();
     interrupt(&run);
     // Nothing moves here while the pipe is full, but for the thread that takes the signal.
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(1));
     output.read_to_string(&mut text).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
 
