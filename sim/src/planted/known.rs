@@ -554,6 +554,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "engine/revoked_snapshots_let_go one_that_keeps_too_much_is_revoked_and_says_so",
             "sim run --seeds 0..2000",
+            "tests/fuzzing seeds::random_operations_pass",
         ],
     ),
     (
@@ -562,7 +563,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     (
         "RevokedCommits",
-        &["engine/revoked_snapshots_let_go a_revoked_writer_overwrites_nothing_and_holds_nobody_up"],
+        &[
+            "engine/revoked_snapshots_let_go a_revoked_writer_overwrites_nothing_and_holds_nobody_up",
+            "tests/fuzzing seeds::random_operations_pass",
+        ],
     ),
     ("RevokedFloorNotRaised", &["engine core::leases::tests::history_that_goes_raises_the_floor"]),
     (
