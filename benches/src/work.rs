@@ -5,7 +5,7 @@ mod serializable;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid::{Database, Durability, Options, RetryPolicy, Table};
+use braid::{Database, Durability, Options, RetryPolicy, SequenceOptions, Table};
 
 use crate::Result;
 use crate::cell::{self, options, unfolded_options, verify};
@@ -104,6 +104,10 @@ enum Operation {
     GetPut,
     /// Makes a savepoint, writes a row and releases it, 100 times in a transaction; `operations` counts rows.
     Savepoint,
+    /// Draws an id of a sequence from a block that is reserved already.
+    NextId,
+    /// The same where each id is a block, which a durable commit reserves.
+    NextBlock,
     /// Opens a database that a run before has left; `operations` is not used.
     Reopen,
 }
@@ -227,6 +231,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 tx.commit()?;
             }
             return Ok(());
+        }
+        Operation::NextId | Operation::NextBlock => {
+            let in_one = matches!(arguments.operation, Operation::NextId);
+            let block = if in_one { arguments.operations + 1 } else { 1 };
+            let ids = db.sequence_with("ids", SequenceOptions { block, start: 0 })?;
+            let mut next = ids.next()?;
+            let all = times(arguments.operations, |_| {
+                next = ids.next()?;
+                Ok(())
+            })?;
+            verify("the last id", next, arguments.operations)?;
+            all
         }
         Operation::Transfer => {
             fill(arguments, &db, &table)?;

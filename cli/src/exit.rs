@@ -23,7 +23,10 @@ Exit codes:
   7    the database is damaged, or its files do not belong together
   8    the disk is full
   9    something else
-  130  interrupted before the work was done";
+  130  interrupted before the work was done
+
+At the first Ctrl-C, `bench`, `changes` and `load` end early with what they have done until then, `changes --follow` with
+code 0; at the second they end at once. The others die of it, which a shell tells as 130, too. It damages no database.";
 
 /// An exit code of [`CODES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,14 @@ impl Failure {
             _ => (Code::Other, "check the path and the disk"),
         };
         Self::new(code, format!("{}: {error}", path.display()), hint)
+    }
+
+    /// The same, with another hint.
+    pub(crate) fn advise(mut self, better: impl Into<String>) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(better.into());
+        }
+        self
     }
 
     /// The same, with what had been done before it.
@@ -151,6 +162,14 @@ impl From<io::Error> for Failure {
         }
         let code = if error.kind() == io::ErrorKind::StorageFull { Code::NoSpace } else { Code::Other };
         Self::new(code, format!("cannot write the output: {error}"), "check where the output goes")
+    }
+}
+
+/// The end of a command that has told its result: that its reader has gone makes nothing good of a bad one.
+pub(crate) fn ends(said: io::Result<()>, code: Code) -> Result {
+    match said.map_err(Failure::from) {
+        Ok(()) | Err(Failure::PipeClosed) => Ok(code),
+        Err(failure) => Err(failure),
     }
 }
 

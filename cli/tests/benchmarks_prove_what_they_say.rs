@@ -18,16 +18,24 @@ fn skew_happens_under_snapshot_and_never_under_serializable() {
 
 #[test]
 fn a_counter_counts_every_commit() {
-    let run = braid(&["bench", "counter", "--writers", "4", "--seconds", "0.5", "--json"]).code(0);
-    let report = run.json();
-    for way in report.as_array().unwrap() {
+    let counter = |durability| {
+        let run =
+            ["bench", "counter", "--writers", "4", "--seconds", "0.4", "--durability", durability, "--json"];
+        braid(&run).code(0).json()
+    };
+    for (report, way) in ["sync", "deferred"]
+        .map(counter)
+        .iter()
+        .flat_map(|report| report.as_array().unwrap().iter().map(move |way| (report, way)))
+    {
         assert_eq!(way["counted"], way["commits"], "{report}");
+        assert_eq!(way["reopened"], way["commits"], "{report}");
         assert_eq!(way["conflicts"]["escaped"], 0, "{report}");
         assert_eq!(way["conflicts"]["absorbed"], way["conflicts"]["total"], "{report}");
     }
     let run = braid(&["bench", "counter", "--writers", "4", "--seconds", "0.7"]).code(0);
     let text = &run.stdout;
-    assert!(text.contains("exact"), "{text}");
+    assert_eq!(text.matches(", exact, and after reopening").count(), 2, "{text}");
     assert!(!run.stderr.contains("hot row"), "the live table is for terminals");
 }
 

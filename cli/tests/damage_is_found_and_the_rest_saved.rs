@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{Folder, braid, dump};
+use common::{Folder, braid, command, dump};
 
 #[test]
 fn of_a_page_in_the_middle() {
@@ -21,6 +21,10 @@ fn of_a_page_in_the_middle() {
     let check = braid(&["check", &db]).code(1);
     assert!(check.stdout.contains("damaged: ") && check.stderr.starts_with("hint: "), "{check:?}");
     assert_eq!(std::fs::read(&db).unwrap(), bytes, "check changes nothing");
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = command(&["check", &db]).stdout(closed).output().unwrap();
+    assert_eq!(unread.status.code(), Some(1), "a closed pipe makes no damage good");
     let read = braid(&["dump", &db, "--table", "t"]).code(7);
     assert!(read.stderr.contains("hint: restore a backup"), "{read:?}");
 

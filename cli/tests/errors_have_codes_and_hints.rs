@@ -234,6 +234,17 @@ fn a_file_that_cannot_be_loaded() {
 }
 
 #[test]
+fn a_benchmark_without_a_folder_for_its_database() {
+    let folder = Folder::new();
+    for benchmark in ["bank", "counter", "skew", "long-reader"] {
+        let mut run = common::command(&["bench", benchmark, "--seconds", "0.1"]);
+        let run = run.env("TMPDIR", folder.path("missing")).output().unwrap();
+        let run = common::finish(run).fails(3, "missing");
+        assert!(run.stderr.contains("TMPDIR"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line() {
     for args in [
         &[][..],
@@ -257,6 +268,14 @@ fn a_wrong_command_line() {
         &["bench", "bank", "--seconds", "NaN"],
         &["bench", "bank", "--mode", "fast"],
         &["bench", "bank", "--durability", "none"],
+        &["bench", "counter", "path.braid"],
+        &["bench", "counter", "--by", "hand"],
+        &["bench", "skew", "--writers", "1"],
+        &["bench", "skew", "--pairs", "0"],
+        &["bench", "long-reader", "--row-store", "0"],
+        &["sequences"],
+        &["sequences", "a", "--raise", "b"],
+        &["sequences", "a", "--raise-from", "b", "--raise-from", "c"],
     ] {
         let run = braid(args).code(2);
         assert!(run.stdout.is_empty() && run.stderr.contains("--help"), "{args:?}: {run:?}");

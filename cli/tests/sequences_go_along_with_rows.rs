@@ -9,6 +9,9 @@ use std::process::Stdio;
 use braid::{Database, SequenceOptions};
 use common::{Folder, Run, braid, command, dump, finish};
 
+/// What ends a list of two.
+const END: &str = "{\"sequences\":2}";
+
 /// A database whose rows of table `t` have the ids of `orders=1` for keys.
 fn old(folder: &Folder) -> (String, Vec<u64>) {
     let db = Database::open(folder.path("old.braid")).unwrap();
@@ -33,7 +36,10 @@ fn listed_here_and_raised_there() {
     assert!(braid(&["stat", &old]).code(0).stdout.contains("orders=1   120"));
     assert_eq!(braid(&["stat", &old, "--json"]).code(0).json()["sequences"]["orders=1"], 120);
     let list = braid(&["sequences", &old, "--json"]).code(0).stdout;
-    assert_eq!(list, "{\"name\":\"orders=1\",\"next\":120}\n{\"name\":\"unused\",\"next\":1}\n");
+    assert_eq!(
+        list,
+        "{\"name\":\"orders=1\",\"next\":120}\n{\"name\":\"unused\",\"next\":1}\n{\"sequences\":2}\n"
+    );
 
     let (rows, new) = (folder.file("rows.jsonl", dump(&old, "t")), folder.arg("new.braid"));
     braid(&["load", &new, &rows, "--table", "t", "--key", "key"]).code(0);
@@ -47,7 +53,7 @@ fn listed_here_and_raised_there() {
     let higher = braid(&["sequences", &new, "--raise", "orders=1=500", "--raise", "more=9", "--json"]);
     assert_eq!(
         higher.code(0).stdout,
-        "{\"name\":\"more\",\"next\":9}\n{\"name\":\"orders=1\",\"next\":500}\n{\"name\":\"unused\",\"next\":1}\n"
+        "{\"name\":\"more\",\"next\":9}\n{\"name\":\"orders=1\",\"next\":500}\n{\"name\":\"unused\",\"next\":1}\n{\"sequences\":3}\n"
     );
 
     let db = Database::open(folder.path("new.braid")).unwrap();
@@ -65,13 +71,13 @@ fn what_cannot_be_read_raises_nothing() {
     let good = r#"{"name":"unused","next":900}"#;
     for bad in ["x", "{}", r#"{"name":"unused"}"#, r#"{"name":"unused","next":-1}"#, r#"{"name":7,"next":7}"#]
     {
-        let list = folder.file("list", format!("{good}\n\n{bad}\n"));
+        let list = folder.file("list", format!("{good}\n\n{bad}\n{END}\n"));
         braid(&["sequences", &old, "--raise-from", &list]).fails(1, "line 3 of ");
     }
     braid(&["sequences", &old, "--raise-from", &folder.arg("nothing")]).fails(3, "nothing");
     let (fits, long) = ("x".repeat(120), "x".repeat(121));
     for name in ["", &long] {
-        let list = folder.file("list", format!("{good}\n\n{{\"name\":\"{name}\",\"next\":9}}\n"));
+        let list = folder.file("list", format!("{good}\n\n{{\"name\":\"{name}\",\"next\":9}}\n{END}\n"));
         let told = format!("list names no sequence: a name has 1 to 120 bytes, and this one {}", name.len());
         braid(&["sequences", &old, "--raise-from", &list]).fails(1, "line 3 of ").fails(1, &told);
         let run =
@@ -93,7 +99,7 @@ fn what_cannot_be_read_raises_nothing() {
     raise_from_input(&old, not_a_list).fails(1, "line 1 of standard input does not");
     assert_eq!(braid(&["sequences", &old]).code(0).stdout, listed);
 
-    let list = folder.file("list", format!("\u{feff}{good}\n{{\"name\":\"{fits}\",\"next\":9}}\n"));
+    let list = folder.file("list", format!("\u{feff}{good}\n{{\"name\":\"{fits}\",\"next\":9}}\n{END}\n"));
     let raised = braid(&["sequences", &old, "--raise-from", &list]).code(0).stdout;
     assert!(raised.contains("unused") && raised.contains(" 900\n") && raised.contains(&fits), "{raised}");
 }
@@ -115,6 +121,25 @@ fn the_list_of_a_run_that_failed_is_not_the_list_of_none() {
     assert_eq!(none, "{\"sequences\":0}\n");
     let list = std::fs::File::open(folder.file("list", none)).unwrap();
     assert_eq!(raise_from_input(&filled, list).code(0).stdout, listed);
+}
+
+#[test]
+fn a_list_that_was_cut_raises_nothing() {
+    let folder = Folder::new();
+    let (old, _) = old(&folder);
+    let list = braid(&["sequences", &old, "--json"]).code(0).stdout;
+    let new = folder.arg("new.braid");
+    Database::open(&new).unwrap().close().unwrap();
+    for end in 0..list.trim_end().len() {
+        let input = std::fs::File::open(folder.file("list", &list[..end])).unwrap();
+        let told = match list[..end].trim_end().split('\n').next_back() {
+            Some("") => "is empty",
+            Some(line) if line.ends_with('}') => "is cut: it has no last line",
+            _ => "does not name a sequence",
+        };
+        raise_from_input(&new, input).fails(1, told);
+    }
+    assert_eq!(braid(&["sequences", &new]).code(0).stdout, "sequence  next\n");
 }
 
 fn raise_from_input(path: &str, input: std::fs::File) -> Run {

@@ -20,8 +20,8 @@ mod threads;
 pub use actor::{Actor, Ended, Program};
 pub use disk::Disk;
 pub use history::{
-    Blame, End, History, Kind, Life, NAMES, Number, Op, Outcome, Record, Row, Rows, Set, TOKENS, Times, Told,
-    Verdict, Violation, made_table,
+    Blame, End, History, Ids, Kind, Life, NAMES, Number, Op, Outcome, Record, Row, Rows, Set, TOKENS, Times,
+    Told, ToldIds, Verdict, Violation, made_table,
 };
 pub use place::{Fingerprint, Place, assert_clean, faulty_env};
 pub use rows::{byte, contents, key, number, number_at, value};

@@ -24,6 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// {"hex":"..."}.
 ///
 /// The changes are read from the log, which a clean close lets go, but for what a named consumer has not acknowledged.
+///
+/// Ctrl-C ends the list after a whole commit, which --consumer then goes on behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database
@@ -44,12 +46,15 @@ pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
     loop {
-        match print_new(args, &mut from) {
+        let printed = match print_new(args, &mut from, &interrupt) {
             // Somebody has it open: there is something to print once it is closed.
-            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {}
+            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => Printed::Nothing,
             outcome => outcome?,
-        }
+        };
         if !args.follow {
+            return Ok(if printed == Printed::Part { Code::Interrupted } else { Code::Done });
+        }
+        if interrupt.requested() {
             return Ok(Code::Done);
         }
         thread::sleep(LOOK_AGAIN);
@@ -59,17 +64,26 @@ pub(crate) fn run(args: &Args) -> Result {
     }
 }
 
+/// How much was printed of what there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Printed {
+    Nothing,
+    All,
+    /// The user wanted no more.
+    Part,
+}
+
 /// Prints what there is after `from`, and moves that on.
-fn print_new(args: &Args, from: &mut Option<Timestamp>) -> Result<()> {
+fn print_new(args: &Args, from: &mut Option<Timestamp>, interrupt: &Interrupt) -> Result<Printed> {
     let Some(name) = &args.consumer else {
         let db = open::read_only(&args.path)?;
         let mut changes = match *from {
             Some(from) => db.changes(from)?,
             None => everything(&db)?,
         };
-        print(&mut changes)?;
+        let printed = print(&mut changes, interrupt)?;
         *from = Some(changes.passed());
-        return Ok(());
+        return Ok(printed);
     };
     let db = open::existing(&args.path)?;
     let start = match *from {
@@ -78,11 +92,13 @@ fn print_new(args: &Args, from: &mut Option<Timestamp>) -> Result<()> {
     };
     let consumer = db.consumer(name, start)?;
     let mut changes = consumer.changes()?;
-    if print(&mut changes)? {
+    let printed = print(&mut changes, interrupt)?;
+    if printed != Printed::Nothing {
         consumer.acknowledge(changes.passed())?;
     }
     drop(changes);
-    Ok(db.close()?)
+    db.close()?;
+    Ok(printed)
 }
 
 /// All that the log holds.
@@ -93,19 +109,23 @@ fn everything(db: &Database) -> Result<Changes> {
     })
 }
 
-/// Prints until there is nothing more; whether there was anything.
-fn print(changes: &mut Changes) -> Result<bool> {
+/// Prints until there is nothing more, or the user wants no more of it.
+fn print(changes: &mut Changes, interrupt: &Interrupt) -> Result<Printed> {
     let mut out = stdout();
-    let mut any = false;
+    let mut printed = Printed::Nothing;
     while let Some(set) = changes.try_next()? {
-        any = true;
         let timestamp = set.timestamp();
         for change in set {
             writeln!(out, "{}", line(timestamp, change?))?;
         }
+        printed = Printed::All;
+        if interrupt.requested() {
+            printed = Printed::Part;
+            break;
+        }
     }
     out.flush()?;
-    Ok(any)
+    Ok(printed)
 }
 
 fn line(timestamp: Timestamp, change: Change) -> Value {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::open;
-use crate::exit::{Code, Result};
+use crate::exit::{Code, Result, ends};
 use crate::output::{count, plural, printable, say};
 use crate::progress;
 
@@ -38,9 +38,9 @@ pub(crate) fn run(args: &Args) -> Result {
         more => format!("and {} more\n", count(more)),
     };
     let all = report.findings.len() as u64 + report.more_findings;
-    say(&format!("{findings}{more}damaged: {} in {pages}", plural(all, "finding")))?;
+    let said = say(&format!("{findings}{more}damaged: {} in {pages}", plural(all, "finding")));
     progress::note(
         "hint: restore a backup, or save what is readable into a new file with `braid salvage PATH OUT`",
     );
-    Ok(Code::DataProblem)
+    ends(said, Code::DataProblem)
 }

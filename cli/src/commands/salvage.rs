@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::open;
-use crate::exit::{Code, Result};
+use crate::exit::{Code, Result, ends};
 use crate::output::{count, facts, printable, say};
 use crate::progress;
 
@@ -32,6 +32,6 @@ pub(crate) fn run(args: &Args) -> Result {
         ("rows known lost", count(report.lost_rows)),
         ("losses", count(report.losses.len() as u64 + report.more_losses)),
     ]);
-    say(&format!("{lost}{kept}"))?;
-    Ok(if report.losses.is_empty() { Code::Done } else { Code::DataProblem })
+    let code = if report.losses.is_empty() { Code::Done } else { Code::DataProblem };
+    ends(say(&format!("{lost}{kept}")), code)
 }

@@ -26,6 +26,8 @@ const NOT_A_SEQUENCE: &str = "does not name a sequence and its next id";
 ///
 ///   braid dump OLD --table T > rows.jsonl
 ///   braid sequences OLD --json | braid sequences NEW --raise-from -
+///
+/// The last line of the list says how many there are. Without it the list was cut, and nothing is raised.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -34,10 +36,10 @@ pub(crate) struct Args {
     /// Have NAME give out no id below NEXT. It is made where it does not exist, and never lowered. May be given many times
     #[arg(long, value_name = "NAME=NEXT", value_parser = name_and_next)]
     raise: Vec<(String, u64)>,
-    /// The same for each line of a file that --json wrote, `-` for standard input. One without a line is refused
+    /// The same for each line of a file that --json wrote, `-` for standard input. One that was cut is refused
     #[arg(long, value_name = "FILE")]
     raise_from: Option<PathBuf>,
-    /// As JSON lines: {"name":NAME,"next":NEXT}; the one line {"sequences":0} where there are none
+    /// As JSON lines: {"name":NAME,"next":NEXT} for each, and at last {"sequences":N}, which is how many
     #[arg(long)]
     json: bool,
 }
@@ -73,13 +75,11 @@ fn list(db: &Database, as_json: bool) -> Result {
     let all = positions(db)?;
     if as_json {
         let mut out = stdout();
-        if all.is_empty() {
-            // Else it would look like the list of a run that failed.
-            writeln!(out, "{}", json!({"sequences": 0}))?;
-        }
-        for (name, next) in all {
+        for (name, next) in &all {
             writeln!(out, "{}", json!({"name": name, "next": next}))?;
         }
+        // Without it a list that was cut, or that of a run that failed, would look whole.
+        writeln!(out, "{}", json!({"sequences": all.len()}))?;
         out.flush()?;
     } else {
         let rows = all.into_iter().map(|(name, next)| [name, next.to_string()]).collect();
@@ -116,18 +116,25 @@ fn listed(file: &Path) -> Result<Vec<(String, u64)>> {
     parsed(&text, &source)
 }
 
-/// What a list says, which is from `source`. A line may say that there are none, and something must be said.
+/// What a list says, which is from `source`: its last line must be there and tell the number of those before. Lists may
+/// follow each other.
 fn parsed(text: &str, source: &str) -> Result<Vec<(String, u64)>> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     if lines.peek().is_none() {
         return Err(bad(format!("the list of {source} is empty")));
     }
-    let mut all = Vec::new();
+    // `open` is how many sequences came since a list's last line.
+    let (mut all, mut open, mut ended) = (Vec::new(), 0_u64, false);
     for (at, line) in lines {
         let wrong = |what: &str| bad(format!("line {} of {source} {what}", at + 1));
         let value: Value = serde_json::from_str(line).map_err(|_| wrong(NOT_A_SEQUENCE))?;
-        if value == json!({"sequences": 0}) {
+        ended = value.get("sequences").is_some();
+        if ended {
+            if value != json!({"sequences": open}) {
+                return Err(wrong(&format!("does not end a list of {open}")));
+            }
+            open = 0;
             continue;
         }
         let name = value.get("name").and_then(Value::as_str);
@@ -135,6 +142,12 @@ fn parsed(text: &str, source: &str) -> Result<Vec<(String, u64)>> {
         let (name, next) = name.zip(next).ok_or_else(|| wrong(NOT_A_SEQUENCE))?;
         check_name(name).map_err(|message| wrong(&format!("names no sequence: {message}")))?;
         all.push((name.to_owned(), next));
+        open += 1;
+    }
+    if !ended {
+        return Err(bad(format!(
+            "the list of {source} is cut: it has no last line {{\"sequences\":{open}}}"
+        )));
     }
     Ok(all)
 }
@@ -193,11 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn a_list_may_say_that_there_are_none_and_must_say_something() {
+    fn a_list_ends_with_its_number() {
         let none = "{\"sequences\":0}\n";
         assert_eq!(parsed(none, "it").unwrap(), []);
-        let both = format!("\u{feff}{none}{{\"name\":\"a\",\"next\":7}}\r\n");
-        assert_eq!(parsed(&both, "it").unwrap(), [("a".to_owned(), 7)]);
+        let (a, b) = ("{\"name\":\"a\",\"next\":7}\r\n", "{\"name\":\"b\",\"next\":8}\n");
+        let (one, two) = ("{\"sequences\":1}\r\n", "{\"sequences\":2}");
+        let named = |name: &str, next| (name.to_owned(), next);
+        assert_eq!(parsed(&format!("\u{feff}{a}{one}\n"), "it").unwrap(), [named("a", 7)]);
+        for whole in [format!("{a}{b}{two}"), format!("{a}{one}{none}{b}{one}")] {
+            assert_eq!(parsed(&whole, "it").unwrap(), [named("a", 7), named("b", 8)]);
+        }
+        let cut = |open| format!("the list of it is cut: it has no last line {{\"sequences\":{open}}}");
+        for (list, open) in [(a.to_owned(), 1), (format!("{a}{b}"), 2), (format!("{a}{one}{b}"), 1)] {
+            assert_eq!(message(parsed(&list, "it").unwrap_err()), cut(open), "{list}");
+        }
+        for (list, open) in [(format!("{b}{two}"), 1), (format!("{a}{b}{one}"), 2), (format!("{a}{none}"), 1)]
+        {
+            let told = message(parsed(&list, "it").unwrap_err());
+            assert!(told.ends_with(&format!(" does not end a list of {open}")), "{told}");
+        }
         for empty in ["", "\n", "\u{feff}", " \r\n\t\n"] {
             assert_eq!(message(parsed(empty, "it").unwrap_err()), "the list of it is empty");
         }

@@ -1,6 +1,6 @@
 //! One life: all sessions from an open to the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::sync::thread;
 use braid::{Database, Durability, Error, JournalMode, Result, Table, Timestamp};
-use braid_tests::{Kind, NAMES, Op, Outcome, Record, Rows, TOKENS, Times, Told};
+use braid_tests::{Ids, Kind, NAMES, Op, Outcome, Record, Rows, TOKENS, Times, Told, ToldIds};
 
 use super::elements::{END, MADE, TABLES};
 use super::follower::Follower;
@@ -39,8 +39,12 @@ pub(super) struct Stage {
     pub(super) elements: Arc<AtomicU64>,
     /// Every token that was used, through all lives, with its place as far as that was told.
     pub(super) tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
-    /// Every id that was drawn, through all lives.
-    pub(super) ids: Arc<Mutex<BTreeSet<u64>>>,
+    /// The highest id that was drawn, through all lives.
+    pub(super) newest_id: Arc<AtomicU64>,
+    /// How many handles of the sequence there were.
+    pub(super) handles: AtomicU64,
+    /// What was told of the sequence.
+    pub(super) ids: Mutex<Vec<ToldIds>>,
     /// Sessions that are at work.
     pub(super) working: AtomicUsize,
     /// Tokens that were asked for: the answer, and when it came.
@@ -59,11 +63,6 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn tick(&self) -> u64 {
         self.ticks.fetch_add(1, Ordering::SeqCst)
-    }
-
-    /// Whether the process is dead. Whoever holds the answer delays its death.
-    pub(super) fn death(&self) -> Option<MutexGuard<'_, Option<(u64, CrashFileSystem)>>> {
-        self.killing.as_ref().map(|killing| lock(&killing.died))
     }
 
     pub(super) fn trouble(&self, what: String) {
@@ -142,6 +141,16 @@ impl Stage {
             times: Some(Times { invoked, begun, committing: begun, ended: self.tick() }),
         };
         Ok((rows, record))
+    }
+
+    /// Writes down what is told of the sequence, and when. Nothing where it has nothing to tell.
+    pub(super) fn tell_ids(&self, ask: impl FnOnce() -> Result<Option<Ids>>) -> Result<Option<Ids>> {
+        let invoked = self.tick();
+        let told = ask()?;
+        if let Some(ids) = told {
+            lock(&self.ids).push(ToldIds { invoked, ended: self.tick(), ids });
+        }
+        Ok(told)
     }
 
     /// Puts the database into the mode that the plan asks for.

@@ -1,11 +1,11 @@
 //! A whole history: life after life on one disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use braid::{Database, Error};
-use braid_tests::{End, History, Life};
+use braid_tests::{End, History, Ids, Life};
 use braid_vfs::memory::SeededRandom;
 use braid_vfs::simulation::{self, Failure, Settings, SimulatedClock};
 use braid_vfs::{Env, Random, ThreadSpawn};
@@ -13,6 +13,7 @@ use fastrand::Rng;
 
 use super::life::{Killing, Stage, lock};
 use super::machine::{Disk, Fate, MakeEnv};
+use super::session::SEQUENCE;
 use super::{Files, Plan};
 
 /// What came of a plan.
@@ -35,7 +36,7 @@ pub fn play(plan: &Plan, env: &MakeEnv) -> Played {
         ticks: Arc::new(AtomicU64::new(1)),
         elements: Arc::default(),
         tokens: Arc::default(),
-        ids: Arc::default(),
+        newest_id: Arc::default(),
         played: Played::default(),
     };
     for life in 0..plan.lives {
@@ -78,7 +79,7 @@ struct Play {
     ticks: Arc<AtomicU64>,
     elements: Arc<AtomicU64>,
     tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
-    ids: Arc<Mutex<BTreeSet<u64>>>,
+    newest_id: Arc<AtomicU64>,
     played: Played,
 }
 
@@ -98,7 +99,9 @@ impl Play {
             ticks: Arc::clone(&self.ticks),
             elements: Arc::clone(&self.elements),
             tokens: Arc::clone(&self.tokens),
-            ids: Arc::clone(&self.ids),
+            newest_id: Arc::clone(&self.newest_id),
+            handles: AtomicU64::new(0),
+            ids: Mutex::default(),
             working: AtomicUsize::new(0),
             answers: Mutex::default(),
             answered: AtomicU64::new(0),
@@ -116,6 +119,7 @@ impl Play {
                 life.records.extend(records);
                 life.told = told;
                 life.answers.append(&mut lock(&stage.answers));
+                life.ids.append(&mut lock(&stage.ids));
                 life.synced = life.synced.max(stage.synced.load(Ordering::SeqCst));
             }
         }
@@ -129,6 +133,7 @@ impl Play {
         let opened = stage.open().and_then(|db| {
             let tables = stage.tables(&db)?;
             let (rows, record) = stage.read_everything(&db, &tables)?;
+            stage.tell_ids(|| Ok(db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?;
             Ok((db, rows, record))
         });
         let (db, rows, record) = match opened {

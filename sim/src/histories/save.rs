@@ -21,6 +21,9 @@ pub fn save(plan: &Plan, played: &Played, why: &str) -> io::Result<PathBuf> {
         for record in records {
             let _ = writeln!(text, "{record:?}");
         }
+        for told in &life.ids {
+            let _ = writeln!(text, "{told:?}");
+        }
         if let Some(found) = &life.found {
             let _ = writeln!(text, "the next open found {} rows", found.len());
         }

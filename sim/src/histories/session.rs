@@ -8,7 +8,7 @@ use braid::{
     Admission, Commit, CommitFuture, Database, Durability, Error, JournalMode, Result, RetryPolicy, Sequence,
     SequenceOptions, Snapshot, Timestamp, Transaction, TransactionOptions,
 };
-use braid_tests::{Blame, Kind, Op, Outcome, Record, Times};
+use braid_tests::{Blame, Ids, Kind, Op, Outcome, Record, Times};
 use fastrand::Rng;
 
 use super::Modes;
@@ -26,7 +26,8 @@ pub(super) struct Session<'a> {
     db: Database,
     pub(super) work: Work,
     records: Vec<Record>,
-    sequence: Option<Sequence>,
+    /// A handle of the sequence, and its number.
+    sequence: Option<(Sequence, u64)>,
     /// A commit that nobody awaits yet.
     pub(super) pending: Option<(CommitFuture, Record)>,
     /// A snapshot that is kept for a while, and what was read in it.
@@ -34,6 +35,9 @@ pub(super) struct Session<'a> {
     /// A transaction that is open for a while beside others of this session.
     open: Option<(Transaction, Record)>,
 }
+
+/// The sequence that all draw from.
+pub(super) const SEQUENCE: &str = "ids";
 
 /// Whatever is kept open beside others counts as a session of its own.
 const HOLDING: usize = 16;
@@ -318,25 +322,38 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Draws ids that nobody ever drew.
+    /// Draws ids, raises the sequence now and then, or asks how far it has come.
     fn draw(&mut self) -> Result<()> {
-        let sequence = match self.sequence.take() {
-            Some(sequence) => sequence,
+        let stage = self.stage;
+        let (sequence, handle) = match self.sequence.take() {
+            Some(known) => known,
             None => {
                 let block = self.work.rng.u64(1..20);
-                self.db.sequence_with("ids", SequenceOptions { block, ..SequenceOptions::default() })?
+                let options = SequenceOptions { block, ..SequenceOptions::default() };
+                let sequence = self.db.sequence_with(SEQUENCE, options)?;
+                (sequence, stage.handles.fetch_add(1, Ordering::Relaxed))
             }
         };
-        for _ in 0..self.work.rng.u8(1..10) {
-            let id = sequence.next()?;
-            // What a process is given after its death, another is given too.
-            let death = self.stage.death();
-            if death.as_ref().is_none_or(|died| died.is_none()) && !lock(&self.stage.ids).insert(id) {
-                self.stage.trouble(format!("the id {id} is given twice"));
+        match self.work.rng.u8(0..8) {
+            0 | 1 => {
+                // About as far as the blocks reach that others have.
+                let newest = stage.newest_id.load(Ordering::Relaxed);
+                let first = newest.saturating_sub(5) + self.work.rng.u64(0..40);
+                stage.tell_ids(|| sequence.raise_to(first).map(|()| Some(Ids::RaisedTo(first))))?;
+            }
+            2 => drop(stage.tell_ids(|| Ok(self.db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?),
+            _ => {
+                for _ in 0..self.work.rng.u8(1..10) {
+                    let told =
+                        stage.tell_ids(|| sequence.next().map(|id| Some(Ids::Given { handle, id })))?;
+                    if let Some(Ids::Given { id, .. }) = told {
+                        stage.newest_id.fetch_max(id, Ordering::Relaxed);
+                    }
+                }
             }
         }
         if self.work.rng.u8(0..3) > 0 {
-            self.sequence = Some(sequence);
+            self.sequence = Some((sequence, handle));
         }
         Ok(())
     }

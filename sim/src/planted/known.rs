@@ -554,6 +554,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "engine/revoked_snapshots_let_go one_that_keeps_too_much_is_revoked_and_says_so",
             "sim run --seeds 0..2000",
+            "tests/fuzzing seeds::random_operations_pass",
         ],
     ),
     (
@@ -562,7 +563,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     (
         "RevokedCommits",
-        &["engine/revoked_snapshots_let_go a_revoked_writer_overwrites_nothing_and_holds_nobody_up"],
+        &[
+            "engine/revoked_snapshots_let_go a_revoked_writer_overwrites_nothing_and_holds_nobody_up",
+            "tests/fuzzing seeds::random_operations_pass",
+        ],
     ),
     ("RevokedFloorNotRaised", &["engine core::leases::tests::history_that_goes_raises_the_floor"]),
     (
@@ -607,14 +611,22 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "engine/sequences_never_repeat raising_lasts_over_reopens_and_power_cuts",
             "sim crash-states --workload sequences --states 2000",
+            "sim histories --transactions 4000",
         ],
     ),
-    ("BlocksOutliveRaise", &["engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left"]),
+    (
+        "BlocksOutliveRaise",
+        &[
+            "engine/sequences_never_repeat raising_leaves_out_what_any_handle_has_left",
+            "sim histories --transactions 4000",
+        ],
+    ),
     (
         "BlockGivenTwice",
         &[
             "engine/sequences_never_repeat many_threads_and_handles_get_each_id_once",
             "sim crash-states --workload sequences --states 2000",
+            "sim histories --transactions 4000",
         ],
     ),
     ("FeedPassesOverFailure", &["engine/the_feed_tells_what_stands a_read_that_fails_passes_over_nothing"]),

@@ -3,7 +3,9 @@
 //! One byte names an operation, the next ones say more. Two transactions may be open at once, so conflicts are foretold
 //! too: a commit is `Busy` exactly when the model says so. Every life of the process ends in a close, a kill or a power
 //! cut; what the next one finds must be the state after one of the commits, and no promised one may be missing.
+//! Snapshots and transactions may have leases, which checkpoints revoke.
 
+mod leases;
 mod objects;
 mod retried;
 
@@ -17,6 +19,7 @@ use braid::{
     Snapshot, Table, Transaction, TransactionOptions,
 };
 
+use self::leases::Lease;
 use self::objects::Update;
 use super::bytes::take;
 use super::quiet_env;
@@ -77,6 +80,7 @@ pub fn operations(mut data: &[u8]) {
                     model: &mut model,
                     open: [None, None],
                     held: None,
+                    leases_all: options(shape).snapshot_max_pinned_bytes.is_some(),
                     cut: cut.is_some(),
                 };
                 life.model.find(&life.db);
@@ -103,6 +107,7 @@ fn options(shape: u8) -> Options {
         max_snapshots: 64,
         log_segment_bytes: 64 << 10,
         busy_timeout: Duration::ZERO,
+        snapshot_max_pinned_bytes: (shape & 0x30 == 0x30).then_some(u64::from(shape >> 6) << 10),
         ..Options::default()
     }
 }
@@ -199,6 +204,14 @@ struct Open {
     token: Option<Vec<u8>>,
     serializable: bool,
     durable: bool,
+    lease: Lease,
+}
+
+/// A snapshot that is kept.
+struct Held {
+    snapshot: Snapshot,
+    at: usize,
+    lease: Lease,
 }
 
 struct Life<'m> {
@@ -207,7 +220,9 @@ struct Life<'m> {
     machine: &'m CrashFileSystem,
     model: &'m mut Model,
     open: [Option<Open>; 2],
-    held: Option<(Snapshot, usize)>,
+    held: Option<Held>,
+    /// Whatever is open may be revoked.
+    leases_all: bool,
     /// The power is to be cut.
     cut: bool,
 }
@@ -251,7 +266,7 @@ impl Life<'_> {
                 self.open[slot] = None;
                 Ok(())
             }
-            22 => self.excuse("checkpoint", self.db.checkpoint().map(drop)),
+            22 => self.checkpoint(),
             23 => {
                 self.excuse("sync", self.db.sync())?;
                 self.model.promised = self.model.last();
@@ -259,7 +274,7 @@ impl Life<'_> {
             }
             24 => self.excuse("compact", self.db.compact().map(drop)),
             25 => self.mode(byte(data)),
-            26 => self.hold(),
+            26 => self.hold(operation >> 5),
             27 => {
                 let kind = FAILING[usize::from(byte(data)) % FAILING.len()];
                 let how = byte(data);
@@ -292,11 +307,13 @@ impl Life<'_> {
 
     fn begin(&mut self, slot: usize, how: u8) -> Lived {
         let (serializable, durable) = (how & 1 == 1, how & 2 == 0);
+        let max_age = (how & 0x80 != 0).then(|| leases::age(how >> 4));
         let admission = if how & 12 == 4 { Admission::Immediate } else { Admission::ByMode };
         let options = TransactionOptions {
             admission,
             isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
             durability: Some(if durable { Durability::Sync } else { Durability::Deferred }),
+            max_age,
             ..TransactionOptions::default()
         };
         let token = (how & 0x40 != 0).then(|| self.model.token(how >> 2));
@@ -314,6 +331,9 @@ impl Life<'_> {
             Ok(tx) => {
                 let began = self.model.last();
                 let rows = self.model.states[began].rows.clone();
+                // Nobody commits beside an exclusive one, so it keeps nothing from going.
+                let lease =
+                    if tx.is_exclusive() { Lease::default() } else { Lease::new(max_age, self.leases_all) };
                 self.open[slot] = Some(Open {
                     tx,
                     tables,
@@ -327,6 +347,7 @@ impl Life<'_> {
                     token,
                     serializable,
                     durable,
+                    lease,
                 });
                 Ok(())
             }
@@ -383,7 +404,7 @@ impl Life<'_> {
                 open.tx.put(table, &key, &value)
             }
         };
-        self.excuse("writing", result)
+        self.excuse_open(slot, "writing", result)
     }
 
     fn read(&mut self, slot: usize, data: &mut &[u8]) -> Lived {
@@ -423,7 +444,7 @@ impl Life<'_> {
             }
             scan.map(drop)
         };
-        self.excuse("reading", result)
+        self.excuse_open(slot, "reading", result)
     }
 
     fn commit(&mut self, slot: usize) -> Lived {
@@ -457,7 +478,11 @@ impl Life<'_> {
         }
         let wrote = !open.wrote.is_empty();
         let state = State { rows, wrote: open.wrote };
-        match open.tx.commit() {
+        let committed = open.tx.commit();
+        if open.lease.answers(&committed) {
+            return Ok(());
+        }
+        match committed {
             Ok(_) => {
                 assert!(!lost, "a commit that lost was taken");
                 if wrote {
@@ -499,46 +524,38 @@ impl Life<'_> {
         }
     }
 
-    fn hold(&mut self) -> Lived {
-        self.still()?;
-        let snapshot = self.excuse("a snapshot", self.db.snapshot())?;
-        self.held = Some((snapshot, self.model.last()));
-        Ok(())
-    }
-
-    /// What a snapshot sees does not change.
-    fn still(&mut self) -> Lived {
-        if let Some((snapshot, at)) = self.held.take() {
-            self.same(&snapshot, at)?;
-            self.held = Some((snapshot, at));
-        }
-        Ok(())
-    }
-
     fn compare(&mut self) -> Lived {
         self.still()?;
         let snapshot = self.excuse("a snapshot", self.db.snapshot())?;
-        self.same(&snapshot, self.model.last())
+        let seen = self.excuse("what a snapshot sees", self.seen(&snapshot))?;
+        self.same(&seen, self.model.last());
+        Ok(())
     }
 
-    fn same(&self, snapshot: &Snapshot, at: usize) -> Lived {
-        let expected = &self.model.states[at].rows;
+    /// Everything that a snapshot sees.
+    fn seen(&self, snapshot: &Snapshot) -> Result<Rows, Error> {
         let mut found = Rows::new();
         for (number, name) in TABLES.iter().enumerate() {
-            let Some(table) = self.excuse("a table", self.db.existing_table(name))? else { continue };
-            // A snapshot from before the table sees none of it.
-            let Ok(scan) = snapshot.scan(&table) else { continue };
+            let Some(table) = self.db.existing_table(name)? else { continue };
+            let scan = match snapshot.scan(&table) {
+                // A snapshot from before the table sees none of it.
+                Err(Error::NoSuchTable(_)) => continue,
+                scan => scan?,
+            };
             for row in scan {
-                let (key, value) = self.excuse("a row", row)?;
+                let (key, value) = row?;
                 found.insert((number, key), value);
             }
         }
-        self.excuse("tables", objects::made(snapshot, &mut found))?;
-        let expected: Rows =
-            expected.clone().into_iter().filter(|((table, _), _)| *table != TOKENS).collect();
+        objects::made(snapshot, &mut found)?;
+        Ok(found)
+    }
+
+    fn same(&self, found: &Rows, at: usize) {
+        let expected = self.model.states[at].rows.clone();
+        let expected: Rows = expected.into_iter().filter(|((table, _), _)| *table != TOKENS).collect();
         assert_eq!(found.len(), expected.len(), "a snapshot has other rows than the model");
-        assert!(found == expected, "a snapshot has other values than the model");
-        Ok(())
+        assert!(*found == expected, "a snapshot has other values than the model");
     }
 
     /// Closes the database, or leaves that to the crash.

@@ -7,7 +7,7 @@ use braid::Isolation;
 use super::feed::{self, Expected};
 use super::record::{Kind, Op, Record, Rows, TOKENS, made_id};
 use super::state::{Sight, Versions, Writes, renamed};
-use super::{life::Life, lost, real_time};
+use super::{ids, life::Life, lost, real_time};
 
 /// What a history shows that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ struct Replay {
     stands: u64,
     /// What feeds are to give.
     told: BTreeMap<u64, Expected>,
+    ids: ids::SoFar,
 }
 
 impl Replay {
@@ -86,6 +87,7 @@ impl Replay {
         }
         real_time::check(&life.records)?;
         feed::check(life, &self.told)?;
+        self.ids.live(&life.ids, life.end)?;
         for (token, ts, _) in &life.answers {
             if !self.versions.of(&(TOKENS, token.clone())).iter().any(|(at, _)| at == ts) {
                 return Err(format!("{:?} is answered {ts}, where it is not", token.escape_ascii()));

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use braid::Durability;
 
 use super::feed::Told;
+use super::ids::ToldIds;
 use super::record::{Record, Row, Rows};
 use super::state::{Versions, Writes};
 
@@ -33,14 +34,16 @@ pub struct Life {
     pub told: Vec<Told>,
     /// Tokens that were answered with a place in the history, and when.
     pub answers: Vec<(Vec<u8>, u64, u64)>,
+    /// What was told of the sequence, a handle's ids in their order.
+    pub ids: Vec<ToldIds>,
 }
 
 impl Life {
     /// One that goes on.
     #[must_use]
     pub fn of(records: Vec<Record>) -> Self {
-        let (told, answers) = (Vec::new(), Vec::new());
-        Self { records, synced: 0, end: End::Killed(u64::MAX), found: None, told, answers }
+        let (told, answers, ids) = (Vec::new(), Vec::new(), Vec::new());
+        Self { records, synced: 0, end: End::Killed(u64::MAX), found: None, told, answers, ids }
     }
 
     /// Everything that may stand, in order.

@@ -22,11 +22,14 @@
 //! 9. A token is committed once, and is answered as the history has it.
 //! 10. A change feed gives the commits in their order, each with what it left, none missing; and no crash takes back what
 //!     it gave.
+//! 11. No id of a sequence is given twice in any life, none below what it was raised to before the id was asked for, and
+//!     those of a handle grow. What is said to be unreserved lies beyond all that were given.
 //!
 //! What a power cut took back did happen: the reads of that life are checked with it, those of the next without.
 
 mod check;
 mod feed;
+mod ids;
 mod life;
 mod lost;
 mod real_time;
@@ -36,6 +39,7 @@ mod state;
 pub use self::{
     check::{History, Verdict, Violation},
     feed::{Set, Told},
+    ids::{Ids, ToldIds},
     life::{End, Life},
     record::{Blame, Kind, NAMES, Number, Op, Outcome, Record, Row, Rows, TOKENS, Times, made_table},
 };

@@ -4,6 +4,7 @@ use braid::{ConflictKind, Durability, Isolation};
 
 use super::*;
 
+mod ids;
 mod objects;
 
 fn put(key: &str, value: &str) -> Op {

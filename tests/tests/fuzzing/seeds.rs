@@ -122,12 +122,16 @@ fn file_seeds() -> Vec<Vec<u8>> {
     shapes.into_iter().map(image).collect()
 }
 
-/// Lists of operations: one that only writes, and random ones.
+/// Lists of operations: one that only writes, one with leases that run out, and random ones.
 fn operation_seeds() -> Vec<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(5);
     let mut seeds: Vec<Vec<u8>> =
         (0..24).map(|_| (0..rng.usize(20..300)).map(|_| rng.u8(..)).collect()).collect();
     seeds.push([&[0, 0][..], &[25, 0, 1, 1, 4, 7, 100, 4, 9, 200, 17].repeat(4)].concat());
+    // Concurrent writers; a snapshot and a transaction whose limits are over, looked at before and after a checkpoint.
+    let leased = [0x3a, 0, 0x80, 4, 7, 100, 13, 7, 30, 22, 30, 13, 7, 17];
+    let in_time = [0xda, 0, 0xb0, 4, 9, 200, 22, 30, 13, 9, 17];
+    seeds.push([&[0, 0, 25, 0][..], &[leased.as_slice(), &in_time].concat().repeat(3)].concat());
     seeds
 }
 

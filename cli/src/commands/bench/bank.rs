@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use braid::{Database, Options};
 use clap::ValueEnum;
 
+use super::crew::{scratch_folder, together};
 use super::ledger::Ledger;
 use super::report::{Report, Totals, commits_per_sync};
-use super::seconds;
 use super::teller::{Shared, Tally, work};
+use super::{finish, seconds};
 use crate::commands::conflicts;
 use crate::commands::open::{Durability, Mode};
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::output::{count, plural, rate, ratio, say};
+use crate::output::{count, plural, rate, ratio};
 use crate::progress::Ticker;
 
 /// How often the run looks whether it is over.
@@ -72,18 +73,16 @@ enum Handles {
 
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
-    // The folder is removed when this goes out of scope, whichever way.
     let (path, _temporary) = match &args.path {
         Some(path) => (path.clone(), None),
         None => {
-            let folder = tempfile::Builder::new().prefix("braid-bench-").tempdir();
-            let folder = folder.map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
+            let folder = scratch_folder()?;
             (folder.path().join("bank.braid"), Some(folder))
         }
     };
     let options = Options { durability: args.durability.into(), ..Options::default() };
     let db = Database::open_with(&path, options.clone())?;
-    let ledger = Ledger::open(&db, args.accounts, DEFAULT_ACCOUNTS)?;
+    let ledger = Ledger::open(&db, args.accounts, DEFAULT_ACCOUNTS, &interrupt)?;
     db.set_journal_mode(args.mode.into())?;
     let found = ledger.total(&db.snapshot()?)?;
     if found != ledger.expected() {
@@ -96,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result {
 
     let before = db.stats();
     let began = Instant::now();
-    let tally = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
+    let (tally, interrupted) = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
     let elapsed = began.elapsed();
     let after = db.stats();
     let conflicts = db.stats().conflicts;
@@ -107,12 +106,8 @@ pub(crate) fn run(args: &Args) -> Result {
     let total_after = ledger.total(&db.snapshot()?)?;
     db.close()?;
     let reopened = Database::open_with(&path, options)?;
-    let ledger = Ledger::open(&reopened, None, DEFAULT_ACCOUNTS)?;
-    let totals = Totals {
-        expected: ledger.expected(),
-        after: total_after,
-        reopened: ledger.total(&reopened.snapshot()?)?,
-    };
+    let totals =
+        Totals { expected: ledger.expected(), after: total_after, reopened: ledger.total_in(&reopened)? };
     reopened.close()?;
 
     let report = Report {
@@ -123,11 +118,11 @@ pub(crate) fn run(args: &Args) -> Result {
         totals,
         conflicts,
     };
-    say(&if args.json { report.json().to_string() } else { report.text() })?;
-    if totals.conserved() { Ok(Code::Done) } else { Ok(Code::DataProblem) }
+    let wrong = if totals.conserved() { &[][..] } else { &["money was made or lost".to_owned()] };
+    finish(&if args.json { report.json().to_string() } else { report.text() }, wrong, interrupted)
 }
 
-/// Runs the tellers and tells how they are doing.
+/// Runs the tellers and tells how they are doing. What they did, and whether the user has ended it early.
 fn transfer_all(
     db: &Database,
     path: &Path,
@@ -135,7 +130,7 @@ fn transfer_all(
     ledger: &Ledger,
     args: &Args,
     interrupt: &Interrupt,
-) -> Result<Tally> {
+) -> Result<(Tally, bool)> {
     let mut handles = Vec::new();
     for _ in 0..args.writers {
         handles.push(match args.handles {
@@ -144,39 +139,26 @@ fn transfer_all(
         });
     }
     let shared = Shared::default();
+    let mut interrupted = false;
+    let teller = |(handle, teller): (&Database, u64)| {
+        let seed = args.seed.wrapping_mul(0x1_0000_0001).wrapping_add(teller);
+        work(handle, ledger, seed, &shared)
+    };
+    let tallies = together(&shared.stop, handles.iter().zip(0..), teller, || {
+        interrupted = supervise(db, &shared, args.seconds, interrupt);
+    })?;
     let mut all = Tally::new();
-    let mut lost = false;
-    thread::scope(|scope| {
-        let tellers: Vec<_> = handles
-            .iter()
-            .zip(0..)
-            .map(|(handle, teller)| {
-                let seed = args.seed.wrapping_mul(0x1_0000_0001).wrapping_add(teller);
-                let shared = &shared;
-                scope.spawn(move || work(handle, ledger, seed, shared))
-            })
-            .collect();
-        supervise(db, &shared, args.seconds, interrupt);
-        shared.stop.store(true, Ordering::Relaxed);
-        for teller in tellers {
-            match teller.join() {
-                Ok(tally) => all.add(tally),
-                Err(_) => lost = true,
-            }
-        }
-    });
-    if lost {
-        return Err(Failure::new(Code::Other, "a writer died of a panic", "see above, and report it"));
-    }
-    Ok(all)
+    tallies.into_iter().for_each(|tally| all.add(tally));
+    Ok((all, interrupted))
 }
 
-/// Returns when the time is over, the user wants it to be, or a teller met an error.
-fn supervise(db: &Database, shared: &Shared, time: Duration, interrupt: &Interrupt) {
+/// Returns when the time is over, the user wants it to be, or a teller met an error; whether it was the user.
+fn supervise(db: &Database, shared: &Shared, time: Duration, interrupt: &Interrupt) -> bool {
     let ticker = Ticker::new();
     let began = Instant::now();
     let (mut told, mut last_commits, mut last_attempts) = (began, 0, 0);
-    while began.elapsed() < time && !interrupt.requested() && !shared.stop.load(Ordering::Relaxed) {
+    let mut interrupted = interrupt.requested();
+    while began.elapsed() < time && !interrupted && !shared.stop.load(Ordering::Relaxed) {
         thread::sleep(POLL.min(time.saturating_sub(began.elapsed())));
         if told.elapsed() >= TICK {
             let commits = shared.commits.load(Ordering::Relaxed);
@@ -192,8 +174,10 @@ fn supervise(db: &Database, shared: &Shared, time: Duration, interrupt: &Interru
             ticker.tell_with(line, &conflicts::live(db));
             (told, last_commits, last_attempts) = (Instant::now(), commits, attempts);
         }
+        interrupted = interrupt.requested();
     }
     ticker.finish();
+    interrupted
 }
 
 fn title(args: &Args, accounts: u64) -> String {

@@ -7,19 +7,21 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::crew::{self, Scratch};
-use super::seconds;
+use super::{finish, seconds};
 use crate::commands::conflicts;
 use crate::commands::open::Durability;
-use crate::exit::{Code, Result};
+use crate::exit::Result;
 use crate::interrupt::Interrupt;
-use crate::output::{count, duration, facts, plural, say};
+use crate::output::{count, duration, facts, plural};
 
+const TABLE: &str = "counters";
 /// The row that everybody wants.
 const KEY: &str = "counter";
 
 /// Counts up one row from many writers at once
 ///
-/// The count is compared with the commits at the end; where it differs the exit code is 1.
+/// The count is compared with the commits at the end, and again after closing and reopening the file; where it differs the
+/// exit code is 1. Ctrl-C ends the run early and still reports.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many threads count
@@ -70,6 +72,14 @@ impl By {
     }
 }
 
+/// How far the counter has come.
+fn counted(db: &Database) -> Result<u64> {
+    let counter = db.existing_table(TABLE)?;
+    let counter = counter.map(|table| db.get(&table, KEY)).transpose()?.flatten();
+    // Below zero is as wrong as too few.
+    Ok(number(counter)?.try_into().unwrap_or_default())
+}
+
 fn number(value: Option<Vec<u8>>) -> Result<i64, Error> {
     value.map_or(Ok(0), |bytes| {
         let bytes = bytes.try_into().map_err(|_| Error::Aborted("the counter is not a number".to_owned()))?;
@@ -80,11 +90,11 @@ fn number(value: Option<Vec<u8>>) -> Result<i64, Error> {
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let ways = args.by.map_or_else(|| By::value_variants().to_vec(), |by| vec![by]);
-    let (mut texts, mut values, mut exact) = (Vec::new(), Vec::new(), true);
+    let (mut texts, mut values, mut wrong, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
     for by in ways {
         let options = Options { durability: args.durability.into(), ..Options::default() };
         let scratch = Scratch::create(options)?;
-        let (db, table) = (&scratch.db, &scratch.db.table("counters")?);
+        let (db, table) = (&scratch.db, &scratch.db.table(TABLE)?);
         let done = crew::run(
             args.writers,
             args.seconds,
@@ -92,9 +102,12 @@ pub(crate) fn run(args: &Args) -> Result {
             |_, _| Ok(conflicts::live(db)),
             |_, _| by.count(db, table),
         )?;
-        let counted = u64::try_from(number(db.get(table, KEY)?)?).unwrap_or_default();
-        exact &= counted == done.commits;
-        let stats = db.stats();
+        let (stats, after) = (db.stats(), counted(db)?);
+        let reopened = counted(&scratch.reopened()?.db)?;
+        let is_exact = after == done.commits && reopened == done.commits;
+        if !is_exact {
+            wrong.push(format!("a counter by {} went wrong", by.name()));
+        }
         values.push(json!({
             "by": by.name(),
             "writers": args.writers,
@@ -102,25 +115,38 @@ pub(crate) fn run(args: &Args) -> Result {
             "commits": done.commits,
             "commits_per_second": done.per_second(),
             "attempts": done.attempts,
-            "counted": counted,
+            "counted": after,
+            "reopened": reopened,
             "conflicts": conflicts::json(&stats.conflicts),
             "updates": conflicts::updates_json(stats.updates),
         }));
-        let verdict = if counted == done.commits { "exact" } else { "WRONG" };
+        let verdict = if is_exact {
+            format!("{}, exact, and after reopening", count(after))
+        } else {
+            format!(
+                "{}, {} after reopening, WRONG: {}",
+                count(after),
+                count(reopened),
+                plural(done.commits, "commit")
+            )
+        };
         texts.push(format!(
             "{}, {}, {}\n\n{}\n{}",
             by.name(),
             plural(args.writers, "writer"),
             duration(done.elapsed),
             facts([
-                ("counted", format!("{}, {verdict}: {} commits", count(counted), count(done.commits))),
+                ("counted", verdict),
                 ("commits/s", count(done.per_second())),
                 ("attempts per commit", done.attempts_per_commit()),
                 ("updates", conflicts::updates(stats.updates)),
             ]),
             conflicts::text(&stats.conflicts),
         ));
+        if done.interrupted {
+            interrupted = true;
+            break;
+        }
     }
-    say(&if args.json { json!(values).to_string() } else { texts.join("\n") })?;
-    Ok(if exact { Code::Done } else { Code::DataProblem })
+    finish(&if args.json { json!(values).to_string() } else { texts.join("\n") }, &wrong, interrupted)
 }

@@ -10,7 +10,9 @@ mod seconds;
 mod skew;
 mod teller;
 
-use crate::exit::Result;
+use crate::exit::{Code, Failure, Result, ends};
+use crate::output::say;
+use crate::progress;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -28,4 +30,16 @@ pub(crate) fn run(command: &Command) -> Result {
         Command::LongReader(args) => long_reader::run(args),
         Command::Skew(args) => skew::run(args),
     }
+}
+
+/// Tells the report, and what is wrong with the engine by it: no interruption excuses that.
+fn finish(report: &str, wrong: &[String], interrupted: bool) -> Result {
+    let said = say(report);
+    if interrupted {
+        progress::note("interrupted; the report is of what was done until then");
+    }
+    if !wrong.is_empty() {
+        return Err(Failure::new(Code::DataProblem, wrong.join("; "), "report it, with the command line"));
+    }
+    ends(said, if interrupted { Code::Interrupted } else { Code::Done })
 }

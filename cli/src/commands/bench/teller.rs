@@ -131,11 +131,12 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupt::Interrupt;
 
     #[test]
     fn transfers_move_what_there_is_and_no_more() {
         let db = Database::in_memory().unwrap();
-        let ledger = Ledger::open(&db, Some(2), 2).unwrap();
+        let ledger = Ledger::open(&db, Some(2), 2, &Interrupt::default()).unwrap();
         for _ in 0..3 {
             transfer(&db, &ledger, &RetryPolicy::default(), 0, 1, 600).unwrap();
         }

@@ -61,14 +61,28 @@ pub(super) fn feed(
     thread::scope(|scope| {
         let mut threads = Vec::new();
         let mut queues = Vec::new();
+        let mut started = Ok(());
         for _ in 0..writers {
             let (queue, batches) = sync_channel(QUEUE);
-            threads.push(scope.spawn(move || work(db, table, batches, rejects)));
+            let writer = move || work(db, table, batches, rejects);
+            match thread::Builder::new().spawn_scoped(scope, writer) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    started = Err(LoadError::NoThread(error));
+                    break;
+                }
+            }
             queues.push((queue, Batch::default()));
         }
         let mut fed = Fed::default();
         // The queues are gone after this, which is what ends the writers.
-        let read = distribute(records, queues, rejects, bar, interrupt, &mut fed);
+        let read = match started {
+            Ok(()) => distribute(records, queues, rejects, bar, interrupt, &mut fed),
+            Err(error) => {
+                drop(queues);
+                Err(error)
+            }
+        };
         let mut written = Ok(());
         for thread in threads {
             match thread.join() {

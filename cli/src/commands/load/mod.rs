@@ -22,7 +22,7 @@ use braid::{Database, JournalMode, Options};
 use indicatif::ProgressBar;
 
 use crate::commands::open::{Durability, Mode};
-use crate::exit::{Code, Failure, Result};
+use crate::exit::{Code, Failure, Result, ends};
 use crate::interrupt::Interrupt;
 use crate::output::{count, duration, facts, rate, say};
 use crate::progress;
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let elapsed = began.elapsed();
 
     let rejected = rejects.tell()?;
-    say(&facts([
+    let said = say(&facts([
         ("database", path.display().to_string()),
         ("table", args.table.clone()),
         ("records", count(fed.records)),
@@ -112,12 +112,12 @@ pub(crate) fn run(args: &Args) -> Result {
         ("duplicates", fed.duplicates_text()),
         ("rejected", count(rejected)),
         ("time", format!("{}, {} records/s", duration(elapsed), count(rate(fed.records, elapsed)))),
-    ]))?;
+    ]));
     if fed.interrupted {
         progress::note("interrupted; what was loaded is kept, and loading again goes on from there");
-        return Ok(Code::Interrupted);
+        return ends(said, Code::Interrupted);
     }
-    Ok(if rejected == 0 { Code::Done } else { Code::DataProblem })
+    ends(said, if rejected == 0 { Code::Done } else { Code::DataProblem })
 }
 
 /// The database and the file that the command line names.

@@ -52,6 +52,9 @@ pub(super) enum LoadError {
     /// A thread ended by a panic.
     #[error("a writer died of a panic")]
     WriterDied,
+    /// The system gives no more threads.
+    #[error("cannot start a writer: {0}")]
+    NoThread(#[source] io::Error),
 }
 
 impl LoadError {
@@ -65,6 +68,7 @@ impl LoadError {
                 "check --key and --format; nothing was loaded",
             ),
             Self::Database(error) => error.into(),
+            Self::NoThread(_) => Failure::new(Code::Other, self.to_string(), "give fewer --writers"),
             Self::WriterDied => Failure::new(Code::Other, self.to_string(), "see above, and report it"),
         }
     }

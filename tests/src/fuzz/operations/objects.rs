@@ -91,7 +91,7 @@ impl Life<'_> {
                 let now = (open.rows.clone(), open.wrote.clone(), open.blind.clone());
                 open.savepoints.push((*savepoint, now.0, now.1, now.2));
             }
-            self.excuse("a savepoint", made)?;
+            self.excuse_open(slot, "a savepoint", made)?;
         }
         Ok(())
     }
@@ -101,14 +101,14 @@ impl Life<'_> {
         let Some((savepoint, ..)) = open.savepoints.last() else { return Ok(()) };
         let done = open.tx.rollback_to(savepoint);
         open.take_back();
-        self.excuse("taking back", done)
+        self.excuse_open(slot, "taking back", done)
     }
 
     fn release(&mut self, slot: usize) -> Lived {
         let Some(open) = &mut self.open[slot] else { return Ok(()) };
         let Some((savepoint, ..)) = open.savepoints.pop() else { return Ok(()) };
         let done = open.tx.release(savepoint);
-        self.excuse("a release", done)
+        self.excuse_open(slot, "a release", done)
     }
 
     fn update(&mut self, slot: usize, which: u8) -> Lived {
@@ -134,7 +134,7 @@ impl Life<'_> {
         } else {
             open.blind.entry(key).or_default().push(update);
         }
-        self.excuse("an update", done)
+        self.excuse_open(slot, "an update", done)
     }
 
     fn change_tables(&mut self, slot: usize, which: u8) -> Lived {
@@ -168,7 +168,7 @@ impl Life<'_> {
                 found.map(|found| assert_eq!(found, Some(row), "a table has its row"))
             }
         };
-        self.excuse("a change of tables", done)
+        self.excuse_open(slot, "a change of tables", done)
     }
 
     fn draw(&mut self, which: u8) -> Lived {
