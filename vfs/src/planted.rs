@@ -179,6 +179,8 @@ mod bugs {
         AckedAtInstall,
         /// A commit without writes does not wait for the commits that it read.
         ReadsNotAwaited,
+        /// After a failed sync one who read what is in doubt is told that it stands.
+        DoubtAcknowledged,
         /// installed_ts is raised before the versions are in place.
         PublishedBeforeInstall,
         /// A record that could not be written is taken for one that was.

@@ -35,7 +35,7 @@ use braid_wal::Lsn;
 
 use super::append::Left;
 use super::budget::RoomWait;
-use super::commit::{Commit, CommitRequest, Installed, with_record};
+use super::commit::{Commit, CommitRequest, Installed, StandsWith, with_record};
 use super::reads::ReadsLook;
 use super::shared::{Core, Writer};
 use super::timers::TimerPlace;
@@ -63,17 +63,17 @@ pub(crate) enum Attempt {
     Waits,
 }
 
-/// What an installed commit waits for, or one without writes: for the log to be durable through here.
+/// What an installed commit waits for, or one without writes.
 #[derive(Debug)]
 pub(crate) struct StandWait {
-    through: Lsn,
+    with: StandsWith,
     place: Option<WakerPlace>,
 }
 
 impl StandWait {
     /// For the commit to stand.
     pub(crate) fn of(installed: Installed) -> Self {
-        Self { through: installed.must_be_durable, place: None }
+        Self { with: installed.stands_with(), place: None }
     }
 }
 
@@ -176,7 +176,7 @@ impl Core {
         let polled = if planted!(ReadyBeforeSync) {
             Poll::Ready(Ok(()))
         } else {
-            writer.log.poll_through(wait.through, &mut wait.place, waker)
+            writer.log.poll_through(wait.with.must_be_durable(), &mut wait.place, waker)
         };
         polled.map(|waited| self.acknowledge_waited(writer, installed, waited))
     }
@@ -186,8 +186,7 @@ impl Core {
         if self.acked_ts() >= begin_ts || planted!(ReadsNotAwaited) {
             return Ok(None);
         }
-        let through = self.writer()?.section.lock().last_sync_end;
-        Ok(Some(StandWait { through, place: None }))
+        Ok(Some(StandWait { with: self.writer()?.stands_with(), place: None }))
     }
 
     /// Whether everything stands that the snapshot at `begin_ts` could see.
@@ -198,10 +197,11 @@ impl Core {
         waker: &Waker,
     ) -> Result<Poll<Commit>> {
         if let Some(wait) = wait {
-            if self.poll_log(self.writer()?, wait.through, &mut wait.place, waker)?.is_pending() {
+            let writer = self.writer()?;
+            if self.poll_log(writer, wait.with.must_be_durable(), &mut wait.place, waker)?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            self.raise_acked(begin_ts);
+            self.acknowledge_reads_waited(writer, wait.with, begin_ts)?;
         }
         Ok(Poll::Ready(Commit { timestamp: begin_ts }))
     }

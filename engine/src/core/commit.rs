@@ -26,7 +26,9 @@
 //! 3. `acked_ts` is raised to a timestamp only when the log is durable through every `Sync` commit up to it. Each commit
 //!    learns inside the section where the newest of those ends (`must_be_durable`), so it may raise `acked_ts` to its own
 //!    timestamp, alone and in any order, as soon as the log is durable through there.
-//! 4. No lock is held while waiting.
+//! 4. After a failed sync nobody is told that something stands which is not durable: neither who committed it nor who read
+//!    it, so `acked_ts` does not come to it either.
+//! 5. No lock is held while waiting.
 
 use std::cell::Cell;
 use std::io;
@@ -90,15 +92,47 @@ impl CommitRequest<'_> {
 /// A commit that is installed and not yet known to stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Installed {
-    pub(super) timestamp: Timestamp,
-    /// Where its own record ends.
+    timestamp: Timestamp,
+    stands_with: StandsWith,
+}
+
+/// What has to stand so that somebody may be told that all up to here does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StandsWith {
+    /// Where the last record ends.
     end: Lsn,
-    pub(super) must_be_durable: Lsn,
+    /// Where the last one of a `Sync` commit ends.
+    must_be_durable: Lsn,
+}
+
+impl Writer {
+    /// For all that is installed by now, and so for all that a snapshot of before sees.
+    pub(super) fn stands_with(&self) -> StandsWith {
+        let section = self.section.lock();
+        StandsWith { end: self.log.appended(), must_be_durable: section.last_sync_end }
+    }
+
+    /// Whether what is installed may be gone without a power cut: after a failed sync nobody is told any more that it
+    /// stands. A `Deferred` commit has waited for nothing of its own, and neither has one who read it.
+    fn is_in_doubt(&self, with: StandsWith) -> bool {
+        self.log.is_poisoned() && self.log.durable() < with.end
+    }
+}
+
+impl StandsWith {
+    /// Through where the log must be durable.
+    pub(super) const fn must_be_durable(self) -> Lsn {
+        self.must_be_durable
+    }
 }
 
 impl Installed {
     pub(crate) const fn timestamp(&self) -> Timestamp {
         self.timestamp
+    }
+
+    pub(super) const fn stands_with(&self) -> StandsWith {
+        self.stands_with
     }
 }
 
@@ -124,7 +158,7 @@ impl Core {
     pub(crate) fn acknowledge(&self, installed: Installed) -> Result<Commit> {
         let writer = self.writer()?;
         writer.background.request_log_care(&writer.log);
-        let waited = self.wait_durable(writer, installed.must_be_durable);
+        let waited = self.wait_durable(writer, installed.stands_with.must_be_durable);
         self.acknowledge_waited(writer, installed, waited)
     }
 
@@ -136,8 +170,7 @@ impl Core {
         waited: Result<(), SyncError>,
     ) -> Result<Commit> {
         waited.map_err(|error| unknown(installed.timestamp, error))?;
-        // A `Deferred` commit has waited for nothing of its own. After a failed sync it may be gone without a power cut.
-        if writer.log.is_poisoned() && writer.log.durable() < installed.end {
+        if writer.is_in_doubt(installed.stands_with) {
             return Err(unknown(installed.timestamp, SyncError::Poisoned));
         }
         self.raise_acked(installed.timestamp);
@@ -148,11 +181,25 @@ impl Core {
     pub(crate) fn acknowledge_reads(&self, begin_ts: Timestamp) -> Result<Commit> {
         if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
-            let must_be_durable = writer.section.lock().last_sync_end;
-            writer.log.sync_through(must_be_durable).map_err(|_| Error::Poisoned)?;
-            self.raise_acked(begin_ts);
+            let with = writer.stands_with();
+            writer.log.sync_through(with.must_be_durable).map_err(|_| Error::Poisoned)?;
+            self.acknowledge_reads_waited(writer, with, begin_ts)?;
         }
         Ok(Commit { timestamp: begin_ts })
+    }
+
+    /// The end of that, once what must be durable is.
+    pub(super) fn acknowledge_reads_waited(
+        &self,
+        writer: &Writer,
+        with: StandsWith,
+        begin_ts: Timestamp,
+    ) -> Result<()> {
+        if writer.is_in_doubt(with) && !planted!(DoubtAcknowledged) {
+            return Err(Error::Poisoned);
+        }
+        self.raise_acked(begin_ts);
+        Ok(())
     }
 
     /// Makes everything appended so far durable.
@@ -330,7 +377,7 @@ impl Core {
         if planted!(AckedAtInstall) {
             self.raise_acked(timestamp);
         }
-        Ok(Installed { timestamp, end, must_be_durable: section.last_sync_end })
+        Ok(Installed { timestamp, stands_with: StandsWith { end, must_be_durable: section.last_sync_end } })
     }
 }
 
@@ -370,3 +417,6 @@ fn unknown(commit_ts: Timestamp, error: SyncError) -> Error {
     };
     Error::CommitUnknown { commit_ts, source }
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests;

@@ -296,6 +296,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["engine/nobody_is_told_before_it_stands a_writer_that_saw_a_commit_answers_once_that_stands"],
     ),
     (
+        "DoubtAcknowledged",
+        &["engine core::commit::tests::who_read_what_is_in_doubt_is_not_told_that_it_stands"],
+    ),
+    (
         "PublishedBeforeInstall",
         &[
             "tests/isolation a_unique_index_race_has_one_winner::many_threads_claim_few_values",
