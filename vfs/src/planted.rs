@@ -291,6 +291,8 @@ mod bugs {
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
+        /// A backup takes its final name from whoever has it by then.
+        BackupReplaces,
         /// A runner goes on beside others however often it has lost.
         NeverEscalated,
         /// The losses of a runner that gave up count as absorbed.

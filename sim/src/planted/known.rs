@@ -570,6 +570,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
     ),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
+    (
+        "BackupReplaces",
+        &["engine/a_backup_takes_no_name_from_anybody a_database_made_meanwhile_keeps_its_name_and_commits"],
+    ),
     ("NeverEscalated", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
     (
         "LossCountedAsAbsorbed",
