@@ -91,7 +91,8 @@ pub struct Options {
     pub token_retention: Duration,
     /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
     pub page_bytes: usize,
-    /// Whether the log is appended through a memory map where the file system allows it. Default: true.
+    /// Whether the log is appended through a memory map on the file systems that are known to allow it (on Linux ext4, XFS and
+    /// tmpfs; not overlayfs). Default: true.
     pub map_log: bool,
     /// A page cache to use instead of the built-in one; it then decides its own size.
     pub page_cache: Option<Arc<dyn PageCache>>,
