@@ -478,6 +478,28 @@ fn a_position_counts_when_it_is_durable() {
 }
 
 #[test]
+fn a_consumer_begins_no_later_than_the_newest_commit() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let newest = db.put(&table, "a", "1").unwrap().timestamp;
+    for start in [newest.checked_next().unwrap(), Timestamp::MAX] {
+        let refused = db.consumer("c", start);
+        let is_limit = |error: &Error| {
+            matches!(error, Error::Limit { actual, limit, .. }
+            if (*actual, *limit) == (start.get(), newest.get()))
+        };
+        assert!(refused.as_ref().is_err_and(is_limit), "{refused:?}");
+        assert!(db.consumers().unwrap().is_empty(), "and none is registered");
+    }
+    let consumer = db.consumer("c", newest).unwrap();
+    let next = db.put(&table, "a", "2").unwrap().timestamp;
+    let told = rest(&mut consumer.changes().unwrap());
+    assert_eq!(told.last().map(|(at, _)| *at), Some(next.get()), "it hears of all that follow");
+    // One that is there stands where it stood.
+    assert_eq!(db.consumer("c", Timestamp::MAX).unwrap().position().unwrap(), newest);
+}
+
+#[test]
 fn it_may_go_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Changes>();
