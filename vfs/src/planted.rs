@@ -51,6 +51,8 @@ mod bugs {
     bugs! {
         /// The row of an idempotency token does not get the timestamp of its commit.
         TokenWithoutTimestamp,
+        /// A second handle may ask for another retention of tokens, and gets that of the first.
+        TokenRetentionNotCompared,
         /// An idempotency token is forgotten before its time.
         TokenForgottenEarly,
         /// A sync of the log does nothing.

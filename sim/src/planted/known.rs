@@ -22,6 +22,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "TokenRetentionNotCompared",
+        &["engine options::tests::a_second_handle_with_another_one_is_refused_by_its_name"],
+    ),
+    (
         "TokenForgottenEarly",
         &[
             "engine/tokens_tell_what_was_committed old_tokens_are_forgotten_and_young_ones_are_not",
