@@ -113,7 +113,7 @@ fn after_a_failed_sync_it_tells_what_stands_and_then_that() {
         }
     };
     assert_eq!(told, ["create t", "t[a]=1"]);
-    assert!(matches!(end, Error::Poisoned), "{end}");
+    assert!(matches!(end, Error::Poisoned { .. }), "{end}");
     assert!(feed.next().is_none());
 }
 

@@ -201,7 +201,7 @@ fn what_is_not_known_is_answered_after_the_next_open() {
         tx.put(&table, "k", "v").unwrap();
         faults.inject(Fault::on(Operation::SyncData).sticky());
         let Err(Error::CommitUnknown { commit_ts, .. }) = tx.commit() else { panic!("the sync failed") };
-        assert!(matches!(db.was_committed("unknown"), Err(Error::Poisoned)));
+        assert!(matches!(db.was_committed("unknown"), Err(Error::Poisoned { .. })));
         drop((table, db));
         let after = open(&machine.crash(CrashChoice::KeepNone));
         let table = after.table("t").unwrap();

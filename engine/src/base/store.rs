@@ -107,8 +107,8 @@ pub(super) struct Writer {
     pub(super) chain: Vec<PageId>,
     /// Pages that the file is long enough for.
     pub(super) physical_end: u32,
-    /// A sync failed: nothing more is written.
-    pub(super) poisoned: bool,
+    /// What the system said when a sync failed: nothing more is written.
+    pub(super) poisoned: Option<Arc<io::Error>>,
     /// The bases of this store that may live.
     pub(super) bases: BTreeMap<PageGeneration, Weak<Base>>,
 }

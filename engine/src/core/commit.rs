@@ -29,8 +29,6 @@
 //! 4. No lock is held while waiting.
 
 use std::cell::Cell;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
@@ -137,8 +135,10 @@ impl Core {
     ) -> Result<Commit> {
         waited.map_err(|error| unknown(installed.timestamp, error))?;
         // A `Deferred` commit has waited for nothing of its own. After a failed sync it may be gone without a power cut.
-        if writer.log.is_poisoned() && writer.log.durable() < installed.end {
-            return Err(unknown(installed.timestamp, SyncError::Poisoned));
+        if let Err(error) = writer.log.check()
+            && writer.log.durable() < installed.end
+        {
+            return Err(unknown(installed.timestamp, error));
         }
         self.raise_acked(installed.timestamp);
         Ok(Commit { timestamp: installed.timestamp })
@@ -149,7 +149,7 @@ impl Core {
         if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let must_be_durable = writer.section.lock().last_sync_end;
-            writer.log.sync_through(must_be_durable).map_err(|_| Error::Poisoned)?;
+            writer.log.sync_through(must_be_durable).map_err(Error::from_sync)?;
             self.raise_acked(begin_ts);
         }
         Ok(Commit { timestamp: begin_ts })
@@ -158,7 +158,7 @@ impl Core {
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&self) -> Result<()> {
         let writer = self.writer()?;
-        writer.log.sync_through(writer.log.appended()).map_err(|_| Error::Poisoned)
+        writer.log.sync_through(writer.log.appended()).map_err(Error::from_sync)
     }
 
     /// For a thread that commits.
@@ -225,7 +225,7 @@ impl Core {
                     reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
-                Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,
+                Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(Error::from_sync)?,
             }
         }
     }
@@ -364,9 +364,5 @@ fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
 
 /// A commit that is installed, and whose sync failed.
 fn unknown(commit_ts: Timestamp, error: SyncError) -> Error {
-    let source = match error {
-        SyncError::Failed(source) => source,
-        other => Arc::new(io::Error::other(other)),
-    };
-    Error::CommitUnknown { commit_ts, source }
+    Error::CommitUnknown { commit_ts, source: error.into_cause() }
 }

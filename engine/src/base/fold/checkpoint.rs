@@ -46,8 +46,8 @@ impl<'w> Checkpoint<'w> {
         if store.read_only {
             return Err(BaseError::ReadOnly);
         }
-        if writer.poisoned {
-            return Err(BaseError::Poisoned);
+        if let Some(source) = &writer.poisoned {
+            return Err(BaseError::Poisoned { source: Arc::clone(source) });
         }
         if from.meta != writer.current {
             return Err(BaseError::Mismatch);
@@ -313,7 +313,8 @@ impl<'w> Checkpoint<'w> {
     /// After a failed sync nothing is known of what the file holds, and asking again proves nothing.
     fn sync(&mut self) -> Result<()> {
         self.store.file.sync_data().map_err(|source| {
-            self.writer.poisoned = true;
+            let source = Arc::new(source);
+            self.writer.poisoned = Some(Arc::clone(&source));
             BaseError::SyncFailed { source }
         })
     }
