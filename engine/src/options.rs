@@ -96,7 +96,8 @@ pub struct Options {
     /// Whether the log is appended through a memory map on the file systems that are known to allow it (on Linux ext4, XFS and
     /// tmpfs; not overlayfs). Default: true.
     pub map_log: bool,
-    /// A page cache to use instead of the built-in one; it then decides its own size.
+    /// A page cache to use instead of the built-in one; it then decides its own size. One for each file: given to two, it
+    /// serves neither well, as pages of the one put those of the other out, but no page is taken for the other file's.
     pub page_cache: Option<Arc<dyn PageCache>>,
 }
 

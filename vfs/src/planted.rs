@@ -119,6 +119,8 @@ mod bugs {
         MetaPageNotBelieved,
         /// A log whose last segment is gone is accepted, though the one before names it.
         LostSegmentPassedOver,
+        /// A page of another file that a cache gives out is taken for one's own.
+        PageOfAnotherFileTaken,
         /// The checksum of a payload is not compared.
         PayloadUnchecked,
         /// The checksum of a record header is not compared.

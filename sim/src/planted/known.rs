@@ -573,6 +573,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         "RevokedKeepsView",
         &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
     ),
+    ("PageOfAnotherFileTaken", &["engine base::tests::readers::a_page_of_another_file_is_none_of_ones_own"]),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
     (
         "BackupReplaces",
