@@ -135,7 +135,7 @@ impl Core {
     pub(super) fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
         if let BaseError::SyncFailed { source } = &error {
             tracing::error!(%error, "poisoned: the database file could not be synced");
-            writer.log.poison(Arc::clone(source));
+            writer.log.poison(source);
         }
         if let Err(poisoned) = writer.log.check() {
             return Error::from_sync(poisoned);

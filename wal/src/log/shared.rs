@@ -275,8 +275,8 @@ impl Log {
     }
 
     /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails, and is told of `cause`.
-    pub fn poison(&self, cause: Arc<io::Error>) {
-        if self.group.poison(Arc::clone(&cause)) {
+    pub fn poison(&self, cause: &Arc<io::Error>) {
+        if self.group.poison(Arc::clone(cause)) {
             tracing::error!(dir = %self.dir.display(), durable = %self.durable(), %cause, "log poisoned by its owner");
         }
     }

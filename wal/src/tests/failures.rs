@@ -128,7 +128,7 @@ fn a_position_past_the_end_is_refused() {
 fn waiters_fail_when_the_owner_poisons() {
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 1, |_| false);
-    log.poison(Arc::new(io::Error::other("by the test")));
+    log.poison(&Arc::new(io::Error::other("by the test")));
     assert!(matches!(log.sync_now(), Err(SyncError::Poisoned(_))));
 }
 

@@ -348,7 +348,7 @@ fn watchers_are_woken_once_by_progress_and_by_the_end() {
     assert!(another.watch(log.durable(), &waker));
     drop(another);
     assert_eq!(Arc::strong_count(&count), held, "who is gone leaves no waker");
-    log.poison(Arc::new(io::Error::other("by the test")));
+    log.poison(&Arc::new(io::Error::other("by the test")));
     assert!(called(3));
     assert!(!watcher.watch(log.durable(), &waker), "it will never be more");
     log.stop_serving();
