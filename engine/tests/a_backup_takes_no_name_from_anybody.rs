@@ -1,4 +1,5 @@
-//! A backup is written for minutes. Whoever takes one of its names meanwhile keeps it.
+//! A backup is written for minutes. Whoever takes one of its names meanwhile keeps it. What is salvaged goes into a file of
+//! its own as well.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::io;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, FaultyFileSystem, Operation};
 use braid::vfs::{Env, File, FileSystem, OpenMode, OpenOptions};
-use braid::{Database, Error, Options};
+use braid::{Database, Error, Options, salvage_in};
 
 fn open(machine: &CrashFileSystem, path: &str) -> Database {
     Database::open_in(Env::with_files(Arc::new(machine.clone())), path, Options::default()).unwrap()
@@ -119,4 +120,29 @@ fn a_power_cut_between_its_two_names_leaves_a_whole_backup() {
         }
     }
     assert!(both > 0, "the moment between has been met");
+}
+
+#[test]
+fn nothing_is_salvaged_into_a_database_of_somebody_elses() {
+    for replaced in [true, false] {
+        let machine = CrashFileSystem::new();
+        put(&open(&machine, "/db"), "the original's");
+        let files = machine.under_faults();
+        let others = machine.clone();
+        // Between the creation of the file and its first open as a database.
+        let second_open = Fault::on(Operation::Open).on_paths(|path| path == Path::new("/saved")).nth(2);
+        files.faults().inject(second_open.call(move || {
+            if replaced {
+                others.remove_file(Path::new("/saved")).unwrap();
+            }
+            put(&open(&others, "/saved"), "another's");
+        }));
+        let env = Env::with_files(Arc::new(files.clone()));
+        let refused = salvage_in(&env, "/db", "/saved").unwrap_err();
+        assert_eq!(files.faults().fired(), 1);
+        assert!(is_taken(&refused), "{refused:?}");
+        let kept = open(&machine, "/saved");
+        assert_eq!(get(&kept), b"another's");
+        assert_eq!(kept.tables().unwrap(), ["t"]);
+    }
 }
