@@ -131,7 +131,7 @@ impl From<Error> for Failure {
                 Some("move the database and its log together; put back the one that is missing"),
             ),
             Error::NoSpace(_) => (Code::NoSpace, Some("free space on that disk and try again")),
-            Error::CommitUnknown { .. } | Error::Poisoned => {
+            Error::CommitUnknown { .. } | Error::Poisoned { .. } => {
                 (Code::Other, Some("check the disk, then run `braid check PATH`"))
             }
             Error::Limit { .. } | Error::TransactionTooLarge { .. } => {

@@ -561,7 +561,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`; [`Error::Limit`] for a name that
-    /// is empty or longer than 120 bytes; as for a commit, which registering one is.
+    /// is empty or longer than 120 bytes, and for a new one where `start` is a timestamp that no commit has yet; as for a commit, which registering one is.
     pub fn consumer(&self, name: &str, start: Timestamp) -> Result<Consumer> {
         self.writable()?;
         feed::register(&self.handle, name, start)

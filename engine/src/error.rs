@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Refusal, Revoked, Timestamp};
-use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryError};
+use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryError, SyncError};
 
 use crate::base::BaseError;
 use crate::limits::MAX_TRANSACTION_BYTES;
@@ -154,9 +154,14 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// An earlier sync failed; this core takes no more writes. Drop every handle and reopen.
-    #[error("the database takes no more writes after a failed sync; close every handle and reopen it")]
-    Poisoned,
+    /// A sync failed, or a write of the log did half way; this core takes no more writes. Drop every handle and reopen.
+    #[error(
+        "the database takes no more writes after a failed sync ({source}); close every handle and reopen it"
+    )]
+    Poisoned {
+        /// What the system said then.
+        source: Arc<io::Error>,
+    },
 
     /// The journal mode does not allow this call.
     #[error(
@@ -457,7 +462,7 @@ impl Error {
         match error {
             BaseError::Io { doing, source } => Self::io(format!("{context}: {doing}"), source),
             BaseError::NoSpace { source } => Self::io(context, source),
-            BaseError::SyncFailed { .. } | BaseError::Poisoned => Self::Poisoned,
+            BaseError::SyncFailed { source } | BaseError::Poisoned { source } => Self::Poisoned { source },
             BaseError::ReadOnly => Self::ReadOnly,
             BaseError::Exhausted { what } => Self::Exhausted(what),
             BaseError::Caller(source) => match source.downcast::<Self>() {
@@ -491,11 +496,17 @@ impl Error {
                 Self::io(format!("{context}: could not {action} {}", path.display()), source)
             }
             LogError::Append(error) => Self::from_append(error),
-            LogError::Sync(_) | LogError::Poisoned => Self::Poisoned,
+            LogError::Sync(error) => Self::from_sync(error),
+            LogError::Poisoned(source) => Self::Poisoned { source },
             LogError::Exhausted => Self::Exhausted("log position"),
             LogError::AlreadyExists { .. } | LogError::Changed { .. } => Self::Mismatch(error.to_string()),
             other => Self::io(context, io::Error::other(other)),
         }
+    }
+
+    /// Wraps why something is not durable, and never will be.
+    pub(crate) fn from_sync(error: SyncError) -> Self {
+        Self::Poisoned { source: error.into_cause() }
     }
 
     /// Wraps why a record was not appended.
@@ -504,7 +515,8 @@ impl Error {
             AppendError::TooLarge { bytes, limit } => Self::TransactionTooLarge { bytes, limit },
             AppendError::Io(source) => Self::io("appending to the log", source),
             AppendError::Exhausted => Self::Exhausted("log position"),
-            _ => Self::Poisoned,
+            AppendError::InDoubt(source) | AppendError::Poisoned(source) => Self::Poisoned { source },
+            other => Self::Poisoned { source: Arc::new(io::Error::other(other)) },
         }
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use braid_vfs::sync::Arc;
 use braid_vfs::{Env, OpenMode, OpenOptions};
 
 use crate::core::{self, Core, OpenRequest};
@@ -43,7 +42,7 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<D
         if core.writer().is_err() {
             return Err(Error::OptionsConflict { path: path.clone(), option: "access mode (read-only)" });
         }
-        match options.and_then(|wanted| difference(wanted, &core.options)) {
+        match options.and_then(|wanted| wanted.difference(&core.options)) {
             Some(option) => Err(Error::OptionsConflict { path: path.clone(), option }),
             None => Ok(()),
         }
@@ -93,32 +92,4 @@ pub(crate) fn in_memory(options: Options) -> Result<Database> {
         .map_err(|error| Error::io("making a file in memory", error))?;
     let core = core::open(OpenRequest { env, path, identity: None, options, read_only: false })?;
     Ok(Database::new(Handle::private(core), false))
-}
-
-/// The first option in which two sets differ.
-fn difference(wanted: &Options, open: &Options) -> Option<&'static str> {
-    let same_cache = match (&wanted.page_cache, &open.page_cache) {
-        (None, None) => true,
-        (Some(wanted), Some(open)) => Arc::ptr_eq(wanted, open),
-        _ => false,
-    };
-    [
-        ("durability", wanted.durability == open.durability),
-        ("busy_timeout", wanted.busy_timeout == open.busy_timeout),
-        ("cache_bytes", wanted.cache_bytes == open.cache_bytes),
-        ("row_store_bytes", wanted.row_store_bytes == open.row_store_bytes),
-        ("log_bytes", wanted.log_bytes == open.log_bytes),
-        ("max_retained_log_bytes", wanted.max_retained_log_bytes == open.max_retained_log_bytes),
-        ("log_segment_bytes", wanted.log_segment_bytes == open.log_segment_bytes),
-        ("max_transaction_bytes", wanted.max_transaction_bytes == open.max_transaction_bytes),
-        ("max_snapshots", wanted.max_snapshots == open.max_snapshots),
-        ("snapshot_max_age", wanted.snapshot_max_age == open.snapshot_max_age),
-        ("snapshot_max_pinned_bytes", wanted.snapshot_max_pinned_bytes == open.snapshot_max_pinned_bytes),
-        ("deferred_sync_interval", wanted.deferred_sync_interval == open.deferred_sync_interval),
-        ("page_bytes", wanted.page_bytes == open.page_bytes),
-        ("map_log", wanted.map_log == open.map_log),
-        ("page_cache", same_cache),
-    ]
-    .into_iter()
-    .find_map(|(name, same)| (!same).then_some(name))
 }

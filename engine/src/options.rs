@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use braid_vfs::planted;
+
 use crate::base::PageCache;
 use crate::error::{Error, Result};
 use crate::limits::{
@@ -91,9 +93,11 @@ pub struct Options {
     pub token_retention: Duration,
     /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
     pub page_bytes: usize,
-    /// Whether the log is appended through a memory map where the file system allows it. Default: true.
+    /// Whether the log is appended through a memory map on the file systems that are known to allow it (on Linux ext4, XFS and
+    /// tmpfs; not overlayfs). Default: true.
     pub map_log: bool,
-    /// A page cache to use instead of the built-in one; it then decides its own size.
+    /// A page cache to use instead of the built-in one; it then decides its own size. One for each file: given to two, it
+    /// serves neither well, as pages of the one put those of the other out, but no page is taken for the other file's.
     pub page_cache: Option<Arc<dyn PageCache>>,
 }
 
@@ -120,31 +124,101 @@ impl Default for Options {
     }
 }
 
+// Each of these names every option, so that one that is added is not forgotten.
 impl Options {
     /// Refuses what is outside its documented range.
     pub(crate) fn validate(&self) -> Result<()> {
+        let Self {
+            row_store_bytes,
+            log_segment_bytes,
+            max_transaction_bytes,
+            max_snapshots,
+            page_bytes,
+            // Any value will do.
+            durability: _,
+            busy_timeout: _,
+            cache_bytes: _,
+            log_bytes: _,
+            max_retained_log_bytes: _,
+            snapshot_max_age: _,
+            snapshot_max_pinned_bytes: _,
+            deferred_sync_interval: _,
+            token_retention: _,
+            map_log: _,
+            page_cache: _,
+        } = self;
         let at_least = |what, actual: u64, limit: u64| {
             if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
         };
         let at_most = |what, actual: u64, limit: u64| {
             if actual > limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
         };
-        at_least("Options::row_store_bytes", self.row_store_bytes as u64, MIN_ROW_STORE_BYTES as u64)?;
-        at_least("Options::log_segment_bytes", self.log_segment_bytes, MIN_LOG_SEGMENT_BYTES)?;
-        at_most("Options::log_segment_bytes", self.log_segment_bytes, MAX_LOG_SEGMENT_BYTES)?;
-        at_least("Options::max_snapshots", self.max_snapshots as u64, 1)?;
-        at_most("Options::max_snapshots", self.max_snapshots as u64, MAX_SNAPSHOTS as u64)?;
-        at_most("Options::max_transaction_bytes", self.max_transaction_bytes as u64, MAX_TRANSACTION_BYTES)?;
+        at_least("Options::row_store_bytes", *row_store_bytes as u64, MIN_ROW_STORE_BYTES as u64)?;
+        at_least("Options::log_segment_bytes", *log_segment_bytes, MIN_LOG_SEGMENT_BYTES)?;
+        at_most("Options::log_segment_bytes", *log_segment_bytes, MAX_LOG_SEGMENT_BYTES)?;
+        at_least("Options::max_snapshots", *max_snapshots as u64, 1)?;
+        at_most("Options::max_snapshots", *max_snapshots as u64, MAX_SNAPSHOTS as u64)?;
+        at_most("Options::max_transaction_bytes", *max_transaction_bytes as u64, MAX_TRANSACTION_BYTES)?;
         let pages = MIN_PAGE_BYTES..=MAX_PAGE_BYTES;
-        if !self.page_bytes.is_power_of_two() || !pages.contains(&self.page_bytes) {
-            let next = self.page_bytes.checked_next_power_of_two().unwrap_or(MAX_PAGE_BYTES);
+        if !page_bytes.is_power_of_two() || !pages.contains(page_bytes) {
+            let next = page_bytes.checked_next_power_of_two().unwrap_or(MAX_PAGE_BYTES);
             return Err(Error::Limit {
                 what: "Options::page_bytes (a power of two from 512 to 65536)",
-                actual: self.page_bytes as u64,
+                actual: *page_bytes as u64,
                 limit: next.clamp(MIN_PAGE_BYTES, MAX_PAGE_BYTES) as u64,
             });
         }
         Ok(())
+    }
+
+    /// The first option in which these differ from others: handles of one file share all of them.
+    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let Self {
+            durability,
+            busy_timeout,
+            cache_bytes,
+            row_store_bytes,
+            log_bytes,
+            max_retained_log_bytes,
+            log_segment_bytes,
+            max_transaction_bytes,
+            max_snapshots,
+            snapshot_max_age,
+            snapshot_max_pinned_bytes,
+            deferred_sync_interval,
+            token_retention,
+            page_bytes,
+            map_log,
+            page_cache,
+        } = self;
+        let same_cache = match (page_cache, &other.page_cache) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        [
+            ("durability", *durability == other.durability),
+            ("busy_timeout", *busy_timeout == other.busy_timeout),
+            ("cache_bytes", *cache_bytes == other.cache_bytes),
+            ("row_store_bytes", *row_store_bytes == other.row_store_bytes),
+            ("log_bytes", *log_bytes == other.log_bytes),
+            ("max_retained_log_bytes", *max_retained_log_bytes == other.max_retained_log_bytes),
+            ("log_segment_bytes", *log_segment_bytes == other.log_segment_bytes),
+            ("max_transaction_bytes", *max_transaction_bytes == other.max_transaction_bytes),
+            ("max_snapshots", *max_snapshots == other.max_snapshots),
+            ("snapshot_max_age", *snapshot_max_age == other.snapshot_max_age),
+            ("snapshot_max_pinned_bytes", *snapshot_max_pinned_bytes == other.snapshot_max_pinned_bytes),
+            ("deferred_sync_interval", *deferred_sync_interval == other.deferred_sync_interval),
+            (
+                "token_retention",
+                *token_retention == other.token_retention || planted!(TokenRetentionNotCompared),
+            ),
+            ("page_bytes", *page_bytes == other.page_bytes),
+            ("map_log", *map_log == other.map_log),
+            ("page_cache", same_cache),
+        ]
+        .into_iter()
+        .find_map(|(name, same)| (!same).then_some(name))
     }
 }
 
@@ -250,3 +324,7 @@ pub struct SnapshotOptions {
     /// [`Options::snapshot_max_age`].
     pub max_age: Option<Duration>,
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests;

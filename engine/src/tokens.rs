@@ -148,6 +148,11 @@ fn encode(written: Duration, commit_ts: Timestamp) -> [u8; 16] {
     value
 }
 
+/// The commit that a row of the table names.
+pub(crate) fn committed_at(row: &[u8]) -> Option<Timestamp> {
+    decode(row).ok().map(|(_, commit_ts)| commit_ts)
+}
+
 fn decode(value: &[u8]) -> Result<(Duration, Timestamp)> {
     let malformed = || Error::Corrupt("a row of the table of tokens is malformed".to_owned());
     let (first, second) = value.split_first_chunk::<8>().ok_or_else(malformed)?;

@@ -207,7 +207,7 @@ fn a_failed_sync_is_told_to_every_future() {
     held.go_on.send(()).unwrap();
     block_on(first).unwrap();
     assert!(matches!(block_on(second), Err(Error::CommitUnknown { .. })));
-    assert!(matches!(block_on(unpolled), Err(Error::Poisoned)));
+    assert!(matches!(block_on(unpolled), Err(Error::Poisoned { .. })));
     assert!(!is_there(&db, &table, "b"));
 }
 

@@ -300,8 +300,8 @@ fn a_failed_sync_gives_out_nothing() {
     let error = ids.next().unwrap_err();
     assert!(matches!(error, Error::CommitUnknown { .. }), "{error}");
     let error = ids.next().unwrap_err();
-    assert!(matches!(error, Error::Poisoned), "{error}");
-    assert!(matches!(db.sequence("more"), Err(Error::Poisoned)));
+    assert!(matches!(error, Error::Poisoned { .. }), "{error}");
+    assert!(matches!(db.sequence("more"), Err(Error::Poisoned { .. })));
     drop((db, ids));
     let db = open(Arc::new(machine.crash(CrashChoice::KeepNone)));
     assert!(db.sequence("ids").unwrap().next().unwrap() > 4);

@@ -113,7 +113,7 @@ fn after_a_failed_sync_it_tells_what_stands_and_then_that() {
         }
     };
     assert_eq!(told, ["create t", "t[a]=1"]);
-    assert!(matches!(end, Error::Poisoned), "{end}");
+    assert!(matches!(end, Error::Poisoned { .. }), "{end}");
     assert!(feed.next().is_none());
 }
 
@@ -475,6 +475,28 @@ fn a_position_counts_when_it_is_durable() {
     let consumer = db.consumer("c", Timestamp::MAX).unwrap();
     assert_eq!(consumer.position().unwrap(), Timestamp::ZERO, "nobody has synced the acknowledgement");
     assert_eq!(rest(&mut consumer.changes().unwrap()).len(), told);
+}
+
+#[test]
+fn a_consumer_begins_no_later_than_the_newest_commit() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let newest = db.put(&table, "a", "1").unwrap().timestamp;
+    for start in [newest.checked_next().unwrap(), Timestamp::MAX] {
+        let refused = db.consumer("c", start);
+        let is_limit = |error: &Error| {
+            matches!(error, Error::Limit { actual, limit, .. }
+            if (*actual, *limit) == (start.get(), newest.get()))
+        };
+        assert!(refused.as_ref().is_err_and(is_limit), "{refused:?}");
+        assert!(db.consumers().unwrap().is_empty(), "and none is registered");
+    }
+    let consumer = db.consumer("c", newest).unwrap();
+    let next = db.put(&table, "a", "2").unwrap().timestamp;
+    let told = rest(&mut consumer.changes().unwrap());
+    assert_eq!(told.last().map(|(at, _)| *at), Some(next.get()), "it hears of all that follow");
+    // One that is there stands where it stood.
+    assert_eq!(db.consumer("c", Timestamp::MAX).unwrap().position().unwrap(), newest);
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn what_is_not_known_is_answered_after_the_next_open() {
         tx.put(&table, "k", "v").unwrap();
         faults.inject(Fault::on(Operation::SyncData).sticky());
         let Err(Error::CommitUnknown { commit_ts, .. }) = tx.commit() else { panic!("the sync failed") };
-        assert!(matches!(db.was_committed("unknown"), Err(Error::Poisoned)));
+        assert!(matches!(db.was_committed("unknown"), Err(Error::Poisoned { .. })));
         drop((table, db));
         let after = open(&machine.crash(CrashChoice::KeepNone));
         let table = after.table("t").unwrap();
@@ -253,6 +253,40 @@ fn old_tokens_are_forgotten_and_young_ones_are_not() {
         }
     }
     assert!((50..200).contains(&most), "{most}");
+}
+
+/// One whose token was used and forgotten while it was open is told of the commit, not of who forgot the token.
+#[test]
+fn one_that_was_forgotten_meanwhile_is_answered_with_its_commit() {
+    for checkpoints in [false, true] {
+        let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+        let env = Env { clock: clock.clone(), ..Env::with_files(Arc::new(CrashFileSystem::new())) };
+        let options = Options { token_retention: Duration::ZERO, ..options() };
+        let db = Database::open_in(env, "/db", options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let mut late = [with("T"), with("T")].map(|options| db.begin_with(options).unwrap());
+        // One meets the other in the token alone, one in a row before it too.
+        late[0].put(&table, "alone", "1").unwrap();
+        late[1].put(&table, "k", "2").unwrap();
+        let mut early = db.begin_with(with("T")).unwrap();
+        early.put(&table, "k", "1").unwrap();
+        let committed = early.commit().unwrap().timestamp;
+        for turn in 0.. {
+            assert!(turn < 20, "it is forgotten in time");
+            if db.was_committed("T").unwrap().is_none() {
+                break;
+            }
+            if checkpoints {
+                db.checkpoint().unwrap();
+            }
+            clock.advance(Duration::from_secs(2));
+            db.begin_with(with(&format!("another {turn}"))).unwrap().commit().unwrap();
+        }
+        for tx in late {
+            assert_eq!(done_at(tx.commit()), committed, "checkpoints: {checkpoints}");
+        }
+    }
 }
 
 #[test]

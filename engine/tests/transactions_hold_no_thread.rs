@@ -457,7 +457,7 @@ fn a_poisoned_log_ends_its_wait() {
     faults.inject(Fault::on(Operation::SyncData).kind(std::io::ErrorKind::Other));
     assert!(matches!(db.put(&table, "other", "value"), Err(Error::CommitUnknown { .. })));
     until(|| alarm.times() > 0);
-    assert!(matches!(alarm.poll(&mut future), Poll::Ready(Err(Error::Poisoned))));
+    assert!(matches!(alarm.poll(&mut future), Poll::Ready(Err(Error::Poisoned { .. }))));
 }
 
 /// Read, add one, write: by futures on two threads, and by threads that block, under policies that escalate soon.

@@ -15,6 +15,7 @@ pub(crate) fn check(files: &dyn FileSystem, base: &Path) {
     locks(files, &base.join("locks"));
     removed_while_open(files, &base.join("removed"));
     renames(files, base);
+    renames_to_new_names(files, base, &|from, to| files.rename_new(from, to));
     directories(files, &base.join("directory"));
     mappings(files, &base.join("mapping"));
     resolved_without_links(files, base);
@@ -177,6 +178,35 @@ fn renames(files: &dyn FileSystem, base: &Path) {
     files.remove_dir(&a).unwrap();
 }
 
+/// A rename that replaces nothing, by whatever means.
+pub(crate) fn renames_to_new_names(
+    files: &dyn FileSystem,
+    base: &Path,
+    rename_new: &dyn Fn(&Path, &Path) -> io::Result<()>,
+) {
+    let (a, b, d) = (base.join("a"), base.join("b"), base.join("d"));
+    assert_eq!(kind_of(rename_new(&a, &b)), io::ErrorKind::NotFound);
+    let file_a = open(files, &a, OpenMode::CreateNew).unwrap();
+    file_a.write_all_at(b"a", 0).unwrap();
+    let file_b = open(files, &b, OpenMode::CreateNew).unwrap();
+    files.create_dir(&d, 0o700).unwrap();
+    for taken in [&b, &d, &a] {
+        assert_eq!(kind_of(rename_new(&a, taken)), io::ErrorKind::AlreadyExists, "{}", taken.display());
+    }
+    assert_eq!(names(files, base), ["a", "b", "d"], "what is refused changes nothing");
+    assert_eq!(files.identity(&b).unwrap(), Some(file_b.identity().unwrap()), "and nothing is replaced");
+    files.remove_file(&b).unwrap();
+    rename_new(&a, &b).unwrap();
+    assert_eq!(names(files, base), ["b", "d"]);
+    assert_eq!(files.identity(&b).unwrap(), Some(file_a.identity().unwrap()));
+    assert_eq!(contents(&*open(files, &b, OpenMode::ReadOnly).unwrap()), b"a");
+    rename_new(&b, &d.join("b")).unwrap();
+    assert_eq!((names(files, base), names(files, &d)), (vec!["d".into()], vec!["b".into()]));
+    assert_eq!(kind_of(rename_new(&d.join("b"), &base.join("none/b"))), io::ErrorKind::NotFound);
+    files.remove_file(&d.join("b")).unwrap();
+    files.remove_dir(&d).unwrap();
+}
+
 fn directories(files: &dyn FileSystem, path: &Path) {
     assert_eq!(kind_of(files.sync_dir(path)), io::ErrorKind::NotFound);
     files.create_dir(path, 0o700).unwrap();
@@ -329,8 +359,16 @@ pub(crate) fn check_links(
     // A rename moves the link and not what it leads to.
     files.rename(&at("to-d"), &at("moved")).unwrap();
     assert_eq!(files.resolve(&at("moved/x")).unwrap(), at("d/x"));
-    // Two names of one file: a rename between them changes nothing.
+    // Whatever stands there is no new name: a link, even one that leads nowhere, and the file itself.
+    symlink(Path::new("nowhere"), &at("dangling")).unwrap();
     hard_link(&at("hard"), &at("hard-2")).unwrap();
+    for taken in ["dangling", "hard-2"] {
+        assert_eq!(kind_of(files.rename_new(&at("hard"), &at(taken))), io::ErrorKind::AlreadyExists);
+    }
+    files.rename_new(&at("dangling"), &at("dangling-2")).unwrap();
+    assert_eq!(files.resolve(&at("dangling-2")).unwrap(), at("nowhere"), "it moves a link as such");
+    files.remove_file(&at("dangling-2")).unwrap();
+    // Two names of one file: a rename between them changes nothing.
     files.rename(&at("hard"), &at("hard-2")).unwrap();
     assert!(files.identity(&at("hard")).unwrap().is_some());
 

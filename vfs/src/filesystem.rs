@@ -102,6 +102,17 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a new name, unless there is anything of that name: nothing is ever replaced, whoever makes the name
+    /// meanwhile. For names that are not one's own.
+    ///
+    /// Where the file system cannot do that in one step, the file has both names for a moment: whatever ends the process
+    /// between, or an error in the second step, leaves both. Either is the whole file.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where there is an entry of the new name, be it the file itself; `Unsupported` where the file system
+    /// has neither such a rename nor second names; whatever else the system says.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Opens a directory for [`File::try_lock`] and nothing else; `None` where directories cannot be locked.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ mod bugs {
     bugs! {
         /// The row of an idempotency token does not get the timestamp of its commit.
         TokenWithoutTimestamp,
+        /// A second handle may ask for another retention of tokens, and gets that of the first.
+        TokenRetentionNotCompared,
         /// An idempotency token is forgotten before its time.
         TokenForgottenEarly,
         /// A sync of the log does nothing.
@@ -117,6 +119,8 @@ mod bugs {
         MetaPageNotBelieved,
         /// A log whose last segment is gone is accepted, though the one before names it.
         LostSegmentPassedOver,
+        /// A page of another file that a cache gives out is taken for one's own.
+        PageOfAnotherFileTaken,
         /// The checksum of a payload is not compared.
         PayloadUnchecked,
         /// The checksum of a record header is not compared.
@@ -293,6 +297,8 @@ mod bugs {
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.
         BackupNameNotSynced,
+        /// A backup takes its final name from whoever has it by then.
+        BackupReplaces,
         /// A runner goes on beside others however often it has lost.
         NeverEscalated,
         /// The losses of a runner that gave up count as absorbed.

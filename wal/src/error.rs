@@ -29,10 +29,11 @@ pub enum AppendError {
     Io(#[source] io::Error),
     /// A plain write failed, and nobody knows how much of the record arrived: it may be recovered. The log takes no more.
     #[error("the log could not be written; close the database and open it again to learn what was kept")]
-    InDoubt(#[source] io::Error),
-    /// The log takes no more records, and nothing is left of this one: a sync failed, or an earlier write is in doubt.
+    InDoubt(#[source] Arc<io::Error>),
+    /// The log takes no more records, and nothing is left of this one: a sync failed, or an earlier write is in doubt. With
+    /// what the system said then.
     #[error("the log is poisoned by an earlier failure; close the database and open it again")]
-    Poisoned,
+    Poisoned(#[source] Arc<io::Error>),
     /// The log has no position or segment number left.
     #[error("the log has run out of positions; copy the data to a new database")]
     Exhausted,
@@ -45,15 +46,26 @@ pub enum SyncError {
     /// The sync that was to cover the position failed. It is not known what is on the disk.
     #[error("the log could not be synced; close the database and open it again to learn what was kept")]
     Failed(#[source] Arc<io::Error>),
-    /// An earlier failure poisoned the log before the position was covered.
+    /// An earlier failure poisoned the log before the position was covered. With what the system said then.
     #[error("the log is poisoned by an earlier failure; close the database and open it again")]
-    Poisoned,
+    Poisoned(#[source] Arc<io::Error>),
     /// The position is past the end of the log, so no sync can cover it.
     #[error("position {lsn} is past the end of the log; wait only for what was appended")]
     BeyondEnd {
         /// The position asked for.
         lsn: Lsn,
     },
+}
+
+impl SyncError {
+    /// What the system said, then or earlier.
+    #[must_use]
+    pub fn into_cause(self) -> Arc<io::Error> {
+        match self {
+            Self::Failed(cause) | Self::Poisoned(cause) => cause,
+            Self::BeyondEnd { .. } => Arc::new(io::Error::other(self)),
+        }
+    }
 }
 
 /// Why a log could not be created, started, prepared, released or closed.
@@ -89,9 +101,9 @@ pub enum LogError {
     /// A sync failed.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// The log takes no more records.
+    /// The log takes no more records. With what the system said when that came to be.
     #[error("the log is poisoned by an earlier failure; close the database and open it again")]
-    Poisoned,
+    Poisoned(#[source] Arc<io::Error>),
     /// No segment number or position is left.
     #[error("the log has run out of positions; copy the data to a new database")]
     Exhausted,

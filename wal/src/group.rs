@@ -128,7 +128,8 @@ struct Queue {
     through: Option<Lsn>,
     waiting: Waiting,
     gathering: Gathering,
-    failure: Option<Arc<io::Error>>,
+    /// What those are told who waited when the log was poisoned; there from then on.
+    failure: Option<SyncError>,
     served: Served,
     /// Who wants to know when more is durable, or nothing more will be. Empty unless somebody reads the live log.
     watchers: Watchers,
@@ -186,6 +187,17 @@ impl Queue {
                 Place::Leads
             }
         }
+    }
+
+    /// What one is told who waited when the log was poisoned.
+    fn failed(&self) -> SyncError {
+        let untold = || SyncError::Poisoned(Arc::new(io::Error::other("nobody knows why")));
+        self.failure.clone().unwrap_or_else(untold)
+    }
+
+    /// What one is told who comes later.
+    fn poisoned(&self) -> SyncError {
+        SyncError::Poisoned(self.failed().into_cause())
     }
 
     fn take_lead(&mut self) {
@@ -247,7 +259,7 @@ impl GroupCommit {
                 return Ok(());
             }
             if self.is_poisoned() {
-                return Err(SyncError::Poisoned);
+                return Err(queue.poisoned());
             }
             queue.come(who, lsn, target)
         };
@@ -259,7 +271,7 @@ impl GroupCommit {
         match verdict {
             COVERED => Ok(()),
             LEAD => self.lead(target, who),
-            _ => Err(self.queue.lock().failure.clone().map_or(SyncError::Poisoned, SyncError::Failed)),
+            _ => Err(self.queue.lock().failed()),
         }
     }
 
@@ -287,9 +299,14 @@ impl GroupCommit {
         }
     }
 
+    /// Fails once the log is poisoned.
+    pub(crate) fn check(&self) -> Result<(), SyncError> {
+        if self.is_poisoned() { Err(self.queue.lock().poisoned()) } else { Ok(()) }
+    }
+
     /// Ends the log: nobody is told of durability any more, whoever waits fails. True the first time.
-    pub(crate) fn poison(&self) -> bool {
-        self.fail(None)
+    pub(crate) fn poison(&self, cause: Arc<io::Error>) -> bool {
+        self.fail(SyncError::Poisoned(cause))
     }
 
     /// One turn as the leader.
@@ -297,7 +314,7 @@ impl GroupCommit {
         let through = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
-                return Err(SyncError::Poisoned);
+                return Err(queue.poisoned());
             }
             *queue.through.insert(target.appended())
         };
@@ -309,9 +326,9 @@ impl GroupCommit {
             Ok(()) if planted!(EndTakenAfterSync) => self.succeed(target, target.appended(), who, began),
             Ok(()) => self.succeed(target, through, who, began),
             Err(error) => {
-                let error = Arc::new(error);
-                self.fail(Some(Arc::clone(&error)));
-                Err(SyncError::Failed(error))
+                let failure = SyncError::Failed(Arc::new(error));
+                self.fail(failure.clone());
+                Err(failure)
             }
         }
     }
@@ -327,7 +344,7 @@ impl GroupCommit {
         let (successor, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
-                return Err(SyncError::Poisoned);
+                return Err(queue.poisoned());
             }
             self.durable.store(through.get(), Ordering::Release);
             let (mut covered, successor) = queue.waiting.advance();
@@ -359,12 +376,12 @@ impl GroupCommit {
         Ok(())
     }
 
-    fn fail(&self, cause: Option<Arc<io::Error>>) -> bool {
+    fn fail(&self, failure: SyncError) -> bool {
         let (first, present, successor, next) = {
             let mut queue = self.queue.lock();
             let first = !self.poisoned.swap(true, Ordering::AcqRel);
             if first {
-                queue.failure = cause;
+                queue.failure = Some(failure);
             }
             let (mut present, successor) = queue.waiting.advance();
             let (mut next, _) = queue.waiting.advance();
@@ -389,7 +406,7 @@ struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.group.fail(None);
+        self.group.poison(Arc::new(io::Error::other("a sync of the log ended in a panic")));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in the base.
 
 use std::io;
+use std::sync::Arc;
 
 use super::ids::{PageId, TreeId};
 
@@ -28,11 +29,14 @@ pub(crate) enum BaseError {
     #[error("the database file could not be synced ({source}): close the database and open it again")]
     SyncFailed {
         /// What the system said.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// An earlier sync failed, so this store writes no more.
-    #[error("an earlier sync of the database file failed: close the database and open it again")]
-    Poisoned,
+    #[error("an earlier sync of the database file failed ({source}): close the database and open it again")]
+    Poisoned {
+        /// What the system said then.
+        source: Arc<io::Error>,
+    },
     /// A page does not hold what it must.
     #[error(
         "page {page} of the database file is damaged ({what}): restore a backup or salvage what is readable"
@@ -126,6 +130,11 @@ impl BaseError {
             }
             _ => Self::Io { doing, source },
         }
+    }
+
+    /// Wraps a failed sync.
+    pub(crate) fn from_sync(source: io::Error) -> Self {
+        Self::SyncFailed { source: Arc::new(source) }
     }
 
     /// Whether the error says that the file does not hold what it must.

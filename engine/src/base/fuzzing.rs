@@ -4,7 +4,7 @@
 
 use super::bytes::{get_u16, get_u32, get_u64};
 use super::error::BaseError;
-use super::ids::{PageGeneration, PageId, TreeId};
+use super::ids::{PageGeneration, PageId, StoreNumber, TreeId};
 use super::meta::{META_BYTES, Meta, Slot};
 use super::page::{
     Entry, Expected, HEADER_BYTES, MAX_LEVEL, Measure, Page, PageBuilder, PageIdentity, PageKind, PageSize,
@@ -38,7 +38,7 @@ pub(crate) fn page(data: &[u8]) {
         overflow,
     };
     let expected = Expected { tree: TreeId(get_u32(&page, at::TREE)), child, level };
-    match Page::check(&page, &expected, size) {
+    match Page::check(&page, &expected, size, StoreNumber::NONE) {
         Ok(page) => sound(&page, &expected, size),
         Err(error) => assert!(matches!(error, BaseError::Corrupt { .. }), "{error}"),
     }
@@ -63,7 +63,7 @@ fn sums(page: &[u8], level: u8) -> (u64, bool) {
 
 /// Asserts what every reader relies on.
 fn sound(page: &Page, expected: &Expected, size: PageSize) {
-    assert!(page.is(expected) && page.level() <= MAX_LEVEL && page.entries() > 0);
+    assert!(page.is(expected, StoreNumber::NONE) && page.level() <= MAX_LEVEL && page.entries() > 0);
     let leaf = page.is_leaf();
     let first_keyed = usize::from(!leaf);
     let (mut key, mut last) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ fn rebuilt(page: &Page, expected: &Expected, size: PageSize) {
     let checksum = builder.build(&identity, entries);
     assert_eq!(get_u32(builder.bytes(), at::END) as usize, measure.bytes());
     let expected = Expected { child: ChildRef { checksum, ..expected.child }, ..*expected };
-    let again = Page::check(builder.bytes(), &expected, size);
+    let again = Page::check(builder.bytes(), &expected, size, StoreNumber::NONE);
     let again = again.unwrap_or_else(|error| panic!("a page that was built is refused: {error}"));
     for (index, key) in keys.iter().enumerate() {
         if leaf {

@@ -1,6 +1,7 @@
 //! Names of things in the database file: trees, pages, and the checkpoints that wrote them.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A tree of the base. The engine gives one to every table; ids last and are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,22 @@ impl PageId {
 impl fmt::Display for PageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+/// An open database file: no two of a process have one number, one after the other neither. Pages in memory bear it, so that
+/// one of another file is never taken for one's own, whatever a cache gives out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoreNumber(u64);
+
+impl StoreNumber {
+    /// No store's.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// One that nobody has.
+    pub(crate) fn take() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 

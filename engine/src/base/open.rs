@@ -94,7 +94,7 @@ impl BaseStore {
         for (slot, meta) in [(1, &older), (0, &newer)] {
             file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64)
                 .map_err(|e| write("writing the head of a new database file", e))?;
-            file.sync_all().map_err(|source| BaseError::SyncFailed { source })?;
+            file.sync_all().map_err(BaseError::from_sync)?;
         }
         let opened = Self::assemble(file, cache, false, 0, newer, false)?;
         Ok((opened.store, opened.base))
@@ -123,7 +123,7 @@ impl BaseStore {
         self.file
             .write_all_at(&writer.current.encode(), (writer.slot * META_BYTES) as u64)
             .map_err(|source| BaseError::from_write("writing the newest meta block again", source))?;
-        self.file.sync_data().map_err(|source| BaseError::SyncFailed { source })
+        self.file.sync_data().map_err(BaseError::from_sync)
     }
 
     /// Opens what can be opened of a file whose directory or free list is damaged, for reading only; with what is lost.
@@ -219,7 +219,7 @@ fn writer(meta: &Meta, slot: usize, space: Space, physical_end: u32) -> Writer {
         next_generation: meta.generation.next(),
         chain: Vec::new(),
         physical_end,
-        poisoned: false,
+        poisoned: None,
         bases: std::collections::BTreeMap::new(),
     }
 }

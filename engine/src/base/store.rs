@@ -14,7 +14,7 @@ use braid_vfs::sync::atomic::{AtomicU32, Ordering};
 
 use super::cache::{CacheStats, CachedPage, PageCache, Striped};
 use super::error::{BaseError, Result};
-use super::ids::{PageGeneration, PageId, TreeId};
+use super::ids::{PageGeneration, PageId, StoreNumber, TreeId};
 use super::meta::{EngineState, Meta, PAGES_AT};
 use super::page::{Expected, Page, PageSize};
 use super::refs::Root;
@@ -76,6 +76,7 @@ impl Base {
 /// An open database file.
 #[derive(Debug)]
 pub(crate) struct BaseStore {
+    pub(super) number: StoreNumber,
     pub(super) file: Arc<dyn File>,
     pub(super) page_size: PageSize,
     pub(super) uuid: [u8; 16],
@@ -107,8 +108,8 @@ pub(super) struct Writer {
     pub(super) chain: Vec<PageId>,
     /// Pages that the file is long enough for.
     pub(super) physical_end: u32,
-    /// A sync failed: nothing more is written.
-    pub(super) poisoned: bool,
+    /// What the system said when a sync failed: nothing more is written.
+    pub(super) poisoned: Option<Arc<io::Error>>,
     /// The bases of this store that may live.
     pub(super) bases: BTreeMap<PageGeneration, Weak<Base>>,
 }
@@ -147,6 +148,7 @@ impl BaseStore {
         writer: Writer,
     ) -> Self {
         let store = Self {
+            number: StoreNumber::take(),
             file,
             page_size: writer.current.page_size,
             uuid: writer.current.uuid,
@@ -241,7 +243,7 @@ impl BaseStore {
     /// A page, from the cache or the file. The caller counts the lookup.
     pub(super) fn page(&self, expected: &Expected) -> Result<CachedPage> {
         if let Some(page) = self.cache.get(expected.child.page, expected.child.generation)
-            && page.is(expected)
+            && page.is(expected, self.number)
         {
             return Ok(page);
         }
@@ -258,7 +260,7 @@ impl BaseStore {
         bytes.resize(self.page_size.bytes(), 0);
         let page = self
             .read_bytes(expected.child.page, &mut bytes)
-            .and_then(|()| Page::check(&bytes, expected, self.page_size));
+            .and_then(|()| Page::check(&bytes, expected, self.page_size, self.number));
         let _ = READ.try_with(|read| read.set(bytes));
         page
     }

@@ -1,7 +1,5 @@
 //! Into the log, from inside the commit section and from outside.
 
-use std::sync::Arc;
-
 use braid_mvstore::Timestamp;
 use braid_vfs::planted;
 use braid_wal::{AppendError, Appender, EncodedRecord, Log, Lsn};
@@ -118,9 +116,7 @@ pub(super) fn append_commit(
     commit_ts: Timestamp,
 ) -> Result<Lsn, Left> {
     try_append(section, record, commit_ts)?.map_err(|error| match error {
-        AppendError::InDoubt(source) => {
-            Left::Failed(Error::CommitUnknown { commit_ts, source: Arc::new(source) })
-        }
+        AppendError::InDoubt(source) => Left::Failed(Error::CommitUnknown { commit_ts, source }),
         other => left_by(other),
     })
 }
@@ -135,7 +131,7 @@ fn try_append(
     record: &mut EncodedRecord,
     tag: Timestamp,
 ) -> Result<Result<Lsn, AppendError>, Left> {
-    let Some(appender) = section.appender.as_mut() else { return Err(Error::Poisoned.into()) };
+    let Some(appender) = section.appender.as_mut() else { return Err(Error::Closed.into()) };
     let appended = appender.append(record, tag.get());
     if planted!(FullDiskIgnored) && matches!(appended, Err(AppendError::Io(_))) {
         return Ok(Ok(appender.log().appended()));

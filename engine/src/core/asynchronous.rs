@@ -223,7 +223,7 @@ impl Core {
         match writer.log.poll_through(through, place, waker) {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
-            Poll::Ready(Err(_)) => Err(Error::Poisoned),
+            Poll::Ready(Err(error)) => Err(Error::from_sync(error)),
         }
     }
 

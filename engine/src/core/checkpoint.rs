@@ -93,7 +93,7 @@ impl Core {
         }
         tracing::info!(timestamp = %seal_ts, generations = view.sealed.len(), "checkpoint begins");
         if !planted!(SealNotSynced) {
-            writer.log.sync_through(seal.lsn).map_err(|_| Error::Poisoned)?;
+            writer.log.sync_through(seal.lsn).map_err(Error::from_sync)?;
         }
         self.raise_acked(seal_ts);
         if planted!(SealedDroppedEarly) {
@@ -133,12 +133,12 @@ impl Core {
     }
 
     pub(super) fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
-        if matches!(error, BaseError::SyncFailed { .. }) {
+        if let BaseError::SyncFailed { source } = &error {
             tracing::error!(%error, "poisoned: the database file could not be synced");
-            writer.log.poison();
+            writer.log.poison(source);
         }
-        if writer.log.is_poisoned() {
-            return Error::Poisoned;
+        if let Err(poisoned) = writer.log.check() {
+            return Error::from_sync(poisoned);
         }
         Error::from_base(error, "folding into the database file")
     }

@@ -31,8 +31,6 @@
 //! 5. No lock is held while waiting.
 
 use std::cell::Cell;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
@@ -112,10 +110,13 @@ impl Writer {
         StandsWith { end: self.log.appended(), must_be_durable: section.last_sync_end }
     }
 
-    /// Whether what is installed may be gone without a power cut: after a failed sync nobody is told any more that it
+    /// Fails if what is installed may be gone without a power cut: after a failed sync nobody is told any more that it
     /// stands. A `Deferred` commit has waited for nothing of its own, and neither has one who read it.
-    fn is_in_doubt(&self, with: StandsWith) -> bool {
-        self.log.is_poisoned() && self.log.durable() < with.end
+    fn check_stands(&self, with: StandsWith) -> Result<(), SyncError> {
+        match self.log.check() {
+            Err(error) if self.log.durable() < with.end => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -170,9 +171,7 @@ impl Core {
         waited: Result<(), SyncError>,
     ) -> Result<Commit> {
         waited.map_err(|error| unknown(installed.timestamp, error))?;
-        if writer.is_in_doubt(installed.stands_with) {
-            return Err(unknown(installed.timestamp, SyncError::Poisoned));
-        }
+        writer.check_stands(installed.stands_with).map_err(|error| unknown(installed.timestamp, error))?;
         self.raise_acked(installed.timestamp);
         Ok(Commit { timestamp: installed.timestamp })
     }
@@ -182,7 +181,7 @@ impl Core {
         if self.acked_ts() < begin_ts && !planted!(ReadsNotAwaited) {
             let writer = self.writer()?;
             let with = writer.stands_with();
-            writer.log.sync_through(with.must_be_durable).map_err(|_| Error::Poisoned)?;
+            writer.log.sync_through(with.must_be_durable).map_err(Error::from_sync)?;
             self.acknowledge_reads_waited(writer, with, begin_ts)?;
         }
         Ok(Commit { timestamp: begin_ts })
@@ -195,8 +194,8 @@ impl Core {
         with: StandsWith,
         begin_ts: Timestamp,
     ) -> Result<()> {
-        if writer.is_in_doubt(with) && !planted!(DoubtAcknowledged) {
-            return Err(Error::Poisoned);
+        if !planted!(DoubtAcknowledged) {
+            writer.check_stands(with).map_err(Error::from_sync)?;
         }
         self.raise_acked(begin_ts);
         Ok(())
@@ -205,7 +204,7 @@ impl Core {
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&self) -> Result<()> {
         let writer = self.writer()?;
-        writer.log.sync_through(writer.log.appended()).map_err(|_| Error::Poisoned)
+        writer.log.sync_through(writer.log.appended()).map_err(Error::from_sync)
     }
 
     /// For a thread that commits.
@@ -272,7 +271,7 @@ impl Core {
                     reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
-                Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(|_| Error::Poisoned)?,
+                Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(Error::from_sync)?,
             }
         }
     }
@@ -411,11 +410,7 @@ fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
 
 /// A commit that is installed, and whose sync failed.
 fn unknown(commit_ts: Timestamp, error: SyncError) -> Error {
-    let source = match error {
-        SyncError::Failed(source) => source,
-        other => Arc::new(io::Error::other(other)),
-    };
-    Error::CommitUnknown { commit_ts, source }
+    Error::CommitUnknown { commit_ts, source: error.into_cause() }
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]

@@ -81,6 +81,6 @@ impl Core {
         let writer = self.writer()?;
         let mut record = record::of_kind(kind::JOURNAL_MODE, &[encode_mode(mode)]);
         let end = self.append_record(writer, &mut record, |section| section.mode = mode)?;
-        writer.log.sync_through(end).map_err(|_| Error::Poisoned)
+        writer.log.sync_through(end).map_err(Error::from_sync)
     }
 }

@@ -364,7 +364,7 @@ fn reserve(replayed: &Replayed, log: &Log, mut appender: Appender) -> Result<(Ap
     let mut record = record::of_kind(kind::CLOCK_RESERVE, &record::encode_timestamp(reserved));
     let end = append_outside_section(log, &mut appender, &mut record, replayed.said.last_ts)?;
     if !planted!(ReservationNotSynced) {
-        log.sync_through(end).map_err(|_| Error::Poisoned)?;
+        log.sync_through(end).map_err(Error::from_sync)?;
     }
     Ok((appender, CommitClock::new(last, reserved)))
 }

@@ -1,9 +1,6 @@
 //! The core: one per open file, shared by its handles, its transactions and its background threads.
 //!
-//! Locks, in the order in which they may be taken: the checkpoint lock, the look at leases, the gate, the map of sequences,
-//! a sequence, the commit section, the catalog map, the name of a table, the retention.
-//! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for, and those
-//! of the sequences (see `core/sequences.rs`).
+//! In which order its locks may be taken, and what each is held across, stands in one place: `docs/ARCHITECTURE.md`, Locks.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -286,6 +283,6 @@ impl Writer {
 
     /// Refuses to write when it could not be made to last.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.log.is_poisoned() && !planted!(PoisonedCoreAdmits) { Err(Error::Poisoned) } else { Ok(()) }
+        if planted!(PoisonedCoreAdmits) { Ok(()) } else { self.log.check().map_err(Error::from_sync) }
     }
 }

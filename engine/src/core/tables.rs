@@ -33,7 +33,7 @@ pub(crate) const NAMES: TableId = TableId(1);
 pub(crate) const TABLES: TableId = TableId(2);
 /// Idempotency token → when it was committed; see `tokens`.
 pub(crate) const TOKENS: TableId = TableId(4);
-/// Name → position of a named consumer of the change feed: see `feed/position.rs`.
+/// Name → position of a named consumer of the change feed: see `feed/place.rs`.
 pub(crate) const CONSUMERS: TableId = TableId(5);
 /// All tables of the engine's own.
 pub(crate) const SYSTEM_TABLES: [TableId; 5] = [NAMES, TABLES, SEQUENCES, TOKENS, CONSUMERS];

@@ -4,7 +4,7 @@
 //! not change any more; inside it against the active generation and the catalog. The section finds out whether something
 //! was sealed in between, and then both are done again. The reads have a way of their own: `reads.rs`.
 
-use braid_mvstore::{Prepared, TableId, Timestamp, pin};
+use braid_mvstore::{Generation, Guard, Prepared, TableId, Timestamp, pin};
 use braid_vfs::planted;
 
 use super::commit::CommitRequest;
@@ -13,6 +13,7 @@ use super::shared::Core;
 use super::tables::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS};
 use super::view::View;
 use crate::error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
+use crate::tokens;
 use crate::transaction::ReadSet;
 
 impl Core {
@@ -98,9 +99,6 @@ impl Core {
         request: &CommitRequest<'_>,
         winner_ts: Timestamp,
     ) -> Error {
-        if table == TOKENS && request.token.is_some_and(|token| token.bytes() == key) {
-            return Error::AlreadyCommitted { timestamp: winner_ts };
-        }
         if let Some(done) = self.done_already(request) {
             return done;
         }
@@ -135,6 +133,9 @@ impl Core {
 
     /// Of one that has lost, whatever over: that another transaction with its token was committed, if that is so. Two that
     /// do the same work meet in more than the token.
+    ///
+    /// The token's row says which commit that was. Its newest version need not: somebody else may have forgotten the token
+    /// since, by a delete. As this transaction is registered, what was written after it began is still there.
     #[cold]
     fn done_already(&self, request: &CommitRequest<'_>) -> Option<Error> {
         let token = request.token?;
@@ -142,10 +143,20 @@ impl Core {
         let guard = pin();
         let timestamp = std::iter::once(&view.active)
             .chain(view.history_after(request.begin_ts))
-            .find_map(|generation| generation.newest(TOKENS, token.bytes(), &guard))
-            .filter(|ts| *ts > request.begin_ts)?;
+            .find_map(|generation| newest_commit_of(token.bytes(), generation, &guard))
+            .filter(|committed| *committed > request.begin_ts)?;
         Some(Error::AlreadyCommitted { timestamp })
     }
+}
+
+/// The newest commit with a token that a generation has, whether it was forgotten since or not.
+fn newest_commit_of(token: &[u8], generation: &Generation, guard: &Guard) -> Option<Timestamp> {
+    let newest = generation.newest(TOKENS, token, guard)?;
+    let before = newest.get().checked_sub(1).and_then(Timestamp::new);
+    [Some(newest), before].into_iter().flatten().find_map(|at| {
+        let row = generation.get(TOKENS, token, at, guard)?.value()?;
+        tokens::committed_at(row)
+    })
 }
 
 fn schema_busy(table: String, request: &CommitRequest<'_>, winner_ts: Option<Timestamp>) -> Error {

@@ -147,7 +147,7 @@ impl Changes {
             return Ok(None);
         }
         // Before reading: what is durable by then is all that ever will be.
-        let poisoned = self.core.writer().is_ok_and(|writer| writer.log.is_poisoned());
+        let poisoned = self.core.writer().ok().and_then(|writer| writer.log.check().err());
         loop {
             let Some(source) = &mut self.source else { return Ok(None) };
             let record = match source.reader.advance() {
@@ -175,7 +175,7 @@ impl Changes {
                 }
             }
         }
-        if poisoned { Err(Error::Poisoned) } else { Ok(None) }
+        poisoned.map_or(Ok(None), |error| Err(Error::from_sync(error)))
     }
 
     fn take(&mut self, record: LogRecord, ts: Timestamp) -> Result<Option<ChangeSet>> {

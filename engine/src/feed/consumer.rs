@@ -8,7 +8,7 @@ use braid_wal::Lsn;
 
 use super::changes::Changes;
 use super::place::{decode_position, encode_position};
-use crate::core::{Anchor, CONSUMERS, ConsumerInfo};
+use crate::core::{Anchor, CONSUMERS, ConsumerInfo, Core};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::limits::MAX_CONSUMER_NAME_BYTES;
@@ -130,14 +130,7 @@ impl Consumer {
             return Ok(());
         }
         let core = handle.core();
-        let newest = core.acked_ts();
-        if timestamp > newest {
-            return Err(Error::Limit {
-                what: "the timestamp to acknowledge",
-                actual: timestamp.get(),
-                limit: newest.get(),
-            });
-        }
+        check_commit(core, "the timestamp to acknowledge", timestamp)?;
         // Where it did not read so far itself, after a snapshot say, others may know a position.
         let retention = &core.writer()?.retention;
         let known = [self.trail.before(timestamp), retention.anchor_before(timestamp)];
@@ -154,6 +147,15 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+/// Refuses a position that no commit has yet: a consumer there would not hear of those that come before it.
+fn check_commit(core: &Core, what: &'static str, timestamp: Timestamp) -> Result<()> {
+    let newest = core.acked_ts();
+    if timestamp <= newest {
+        return Ok(());
+    }
+    Err(Error::Limit { what, actual: timestamp.get(), limit: newest.get() })
 }
 
 /// Has the log kept as the row says: somebody else may have registered or removed it since, and been faster here.
@@ -195,6 +197,7 @@ pub(crate) fn register(handle: &Arc<Handle>, name: &str, start: Timestamp) -> Re
     if writer.retention.consumer(name).is_some() {
         return Ok(consumer);
     }
+    check_commit(core, "the timestamp to begin after", start)?;
     // Holds the log until the consumer does, and finds out whether it is there.
     let feed = Changes::new(core, start, None)?;
     let position = Anchor { timestamp: start, lsn: feed.begins_at() };

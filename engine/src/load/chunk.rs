@@ -50,7 +50,7 @@ impl Chunk {
         !self.descends
     }
 
-    /// The key of the row that came first, and that of the one that came last.
+    /// The keys of the first row and of the last one: in the order in which they came, or once they are sorted in that.
     pub(super) fn ends(&self) -> Option<(&[u8], &[u8])> {
         Some((self.key(self.places.first()?), self.key(self.places.last()?)))
     }

@@ -152,7 +152,6 @@ impl Loader {
 
     /// Brings the rows of the chunk into the tree or into a run.
     fn empty_chunk(&mut self) -> Result<()> {
-        let last = self.chunk.ends().unwrap_or_default().1.to_vec();
         let core = Arc::clone(self.handle.core());
         match &core.path {
             Some(path) if !self.goes_on() => {
@@ -170,8 +169,9 @@ impl Loader {
             // What is in memory as a whole needs no runs.
             _ => {
                 self.chunk.sort();
+                let last = self.chunk.ends().map(|(_, last)| last.to_vec());
                 core.load(&mut ChunkChanges { tree: self.id.into(), rows: self.chunk.rows() })?;
-                self.folded_to = Some(last);
+                self.folded_to = std::mem::take(&mut self.folded_to).max(last);
             }
         }
         self.chunk.clear();

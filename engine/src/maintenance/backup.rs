@@ -3,14 +3,19 @@
 //! A snapshot is written, table by table and in key order, into a new file. The copy is compact, has an identity of its own
 //! and no log yet: its first open makes one. It is written under a temporary name and takes its final one when it is
 //! complete and synced.
+//!
+//! That takes as long as the database is large, and meanwhile both names are anybody's. A rename that replaces nothing
+//! gives the final one: a database that was made there since stays, and its commits with it. And what is renamed is the
+//! file that was written, not another backup's that has its temporary name by now.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
-use braid_vfs::{File, OpenMode, OpenOptions};
+use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
 use crate::core::{CONSUMERS, Core, FIRST_USER_TABLE, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
@@ -41,47 +46,82 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
     let core = handle.core();
     core.check_process()?;
     let files = &core.env.files;
-    let io = |doing: &str, path: &Path| {
-        let context = format!("{doing} {}", path.display());
-        move |error| Error::io(context, error)
-    };
-    let path = files.resolve(path).map_err(io("resolving", path))?;
-    let exists = std::io::Error::new(
-        std::io::ErrorKind::AlreadyExists,
-        "there is something already; give the path of a new file",
-    );
-    let unfinished = std::io::Error::new(
-        std::io::ErrorKind::AlreadyExists,
-        "a backup was not finished here; if nobody is writing one now, remove it and call again",
-    );
-    if files.identity(&path).map_err(io("looking at", &path))?.is_some() {
-        return Err(io("writing a backup to", &path)(exists));
-    }
-    let log = log_dir(&path);
-    if files.identity(&log).map_err(io("looking at", &log))?.is_some() {
-        return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
-    }
+    let path =
+        files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
+    refuse_what_is_there(&**files, &path)?;
     let temporary = temporary_name(&path);
     // Before anything is cleaned up: what exists already is somebody else's.
     let file = files.open(&temporary, OpenOptions::new(OpenMode::CreateNew)).map_err(|error| {
-        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
-        io("creating", &temporary)(if exists { unfinished } else { error })
+        let exists = error.kind() == io::ErrorKind::AlreadyExists;
+        let error = if exists { taken(UNFINISHED) } else { error };
+        Error::io(format!("creating {}", temporary.display()), error)
     })?;
-    let written = write(handle, file).and_then(|report| {
-        files.rename(&temporary, &path).map_err(io("renaming a backup to", &path))?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !planted!(BackupNameNotSynced) {
-            files.sync_dir(parent).map_err(io("syncing the directory", parent))?;
+    let made = write(handle, Arc::clone(&file)).and_then(|report| {
+        refuse_what_is_there(&**files, &path)?;
+        if !is_still_named(&**files, &*file, &temporary) {
+            return Err(Error::io(format!("renaming a backup to {}", path.display()), taken(REPLACED)));
         }
+        give_name(&**files, &temporary, &path)?;
         Ok(report)
     });
-    if written.is_err()
+    if made.is_err()
+        && is_still_named(&**files, &*file, &temporary)
         && let Err(error) = files.remove_file(&temporary)
-        && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(%error, path = %temporary.display(), "an unfinished backup could not be removed");
     }
-    written
+    made
+}
+
+/// What is said of a name that is not free.
+const EXISTS: &str = "there is something already; give the path of a new file";
+const UNFINISHED: &str =
+    "a backup was not finished here; if nobody is writing one now, remove it and call again";
+const REPLACED: &str = "somebody has removed or replaced the file while it was being written; call again when nobody else backs up to here";
+
+fn taken(words: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, words)
+}
+
+/// Refuses a name that is taken, or that has the log of another database beside it.
+fn refuse_what_is_there(files: &dyn FileSystem, path: &Path) -> Result<()> {
+    let looking = |path: &Path| {
+        let context = format!("looking at {}", path.display());
+        move |error| Error::io(context, error)
+    };
+    if files.identity(path).map_err(looking(path))?.is_some() {
+        return Err(Error::io(format!("writing a backup to {}", path.display()), taken(EXISTS)));
+    }
+    let log = log_dir(path);
+    if files.identity(&log).map_err(looking(&log))?.is_some() {
+        return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
+    }
+    Ok(())
+}
+
+/// Whether `name` still stands for `file`. Where that cannot be told, it is somebody else's.
+fn is_still_named(files: &dyn FileSystem, file: &dyn File, name: &Path) -> bool {
+    matches!((file.identity(), files.identity(name)), (Ok(file), Ok(Some(named))) if file == named)
+}
+
+/// Gives a backup that is complete its final name, durably. Somebody may have taken that since it was looked at.
+fn give_name(files: &dyn FileSystem, temporary: &Path, path: &Path) -> Result<()> {
+    let renamed = if planted!(BackupReplaces) {
+        files.rename(temporary, path)
+    } else {
+        files.rename_new(temporary, path)
+    };
+    renamed.map_err(|error| {
+        let exists = error.kind() == io::ErrorKind::AlreadyExists;
+        let error = if exists { taken(EXISTS) } else { error };
+        Error::io(format!("renaming a backup to {}", path.display()), error)
+    })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !planted!(BackupNameNotSynced) {
+        let context = || format!("syncing the directory {}", parent.display());
+        files.sync_dir(parent).map_err(|error| Error::io(context(), error))?;
+    }
+    Ok(())
 }
 
 fn temporary_name(path: &Path) -> PathBuf {

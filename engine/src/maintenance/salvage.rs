@@ -13,11 +13,12 @@
 //! the names that they had last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
-use braid_vfs::{Env, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_vfs::{Env, FileIdentity, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
@@ -94,11 +95,12 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
     let out =
         env.files.resolve(out).map_err(|error| Error::io(format!("resolving {}", out.display()), error))?;
     // It must be new: nothing is salvaged into a database that somebody uses.
-    drop(
-        env.files
-            .open(&out, OpenOptions::new(OpenMode::CreateNew))
-            .map_err(|error| Error::io(format!("creating {}", out.display()), error))?,
-    );
+    let creating = |error| Error::io(format!("creating {}", out.display()), error);
+    let created = env
+        .files
+        .open(&out, OpenOptions::new(OpenMode::CreateNew))
+        .and_then(|file| file.identity())
+        .map_err(creating)?;
     // The same pages: smaller ones might not take the longest keys.
     let options = Options {
         durability: Durability::Deferred,
@@ -108,7 +110,7 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
     };
     let mut rescue = Rescue {
         seen: opened.store.no_pages(),
-        target: Database::open_in(env.clone(), &out, options)?,
+        target: open_unused(env, &out, created, options)?,
         names: BTreeMap::new(),
         names_lost: opened.other_damaged || !losses.is_empty(),
         unnamed: BTreeSet::new(),
@@ -132,6 +134,20 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
     rescue.read_trees()?;
     rescue.read_log(env, &path)?;
     rescue.finish()
+}
+
+/// Opens the database that was made for what is saved, unless somebody else had its name for a while: then it may hold rows
+/// of theirs.
+fn open_unused(env: &Env, out: &Path, created: FileIdentity, options: Options) -> Result<Database> {
+    let target = Database::open_in(env.clone(), out, options)?;
+    let named =
+        env.files.identity(out).map_err(|error| Error::io(format!("looking at {}", out.display()), error))?;
+    if named == Some(created) && target.tables()?.is_empty() && target.sequences()?.is_empty() {
+        return Ok(target);
+    }
+    let used = "somebody has made a database there meanwhile; give the path of a new file";
+    let used = io::Error::new(io::ErrorKind::AlreadyExists, used);
+    Err(Error::io(format!("salvaging into {}", out.display()), used))
 }
 
 impl SalvageReport {

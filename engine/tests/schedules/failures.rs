@@ -31,7 +31,7 @@ impl Heard {
                     assert!(!is_late, "a commit that was refused from the start is not unknown");
                     self.poisoned.store(true, Ordering::SeqCst);
                 }
-                Err(Error::Poisoned) => self.poisoned.store(true, Ordering::SeqCst),
+                Err(Error::Poisoned { .. }) => self.poisoned.store(true, Ordering::SeqCst),
                 Err(error) => panic!("{error}"),
             }
         }
@@ -40,7 +40,7 @@ impl Heard {
     fn checkpoint(&self, db: &Database) {
         match db.checkpoint() {
             Ok(_) => {}
-            Err(Error::Poisoned) => self.poisoned.store(true, Ordering::SeqCst),
+            Err(Error::Poisoned { .. }) => self.poisoned.store(true, Ordering::SeqCst),
             Err(error) => panic!("{error}"),
         }
     }
@@ -65,8 +65,8 @@ fn everybody_hears_of(fault: impl FnOnce() -> Fault) {
     join([fold]);
     let acknowledged = heard.acknowledged.all();
     if heard.poisoned.load(Ordering::SeqCst) {
-        assert!(matches!(db.put(&table, "late", []), Err(Error::Poisoned)));
-        assert!(matches!(db.checkpoint(), Err(Error::Poisoned)));
+        assert!(matches!(db.put(&table, "late", []), Err(Error::Poisoned { .. })));
+        assert!(matches!(db.checkpoint(), Err(Error::Poisoned { .. })));
     }
     let snapshot = db.snapshot().unwrap();
     count(&snapshot, &table);
@@ -116,7 +116,7 @@ fn a_failed_sync_of_the_directory_loses_nothing() {
                 for i in 0..2 {
                     match db.transact(stubborn(Sync), |tx| tx.put(table, [writer, i], [writer; 28 << 10])) {
                         Ok(_) => acknowledged.note([writer, i]),
-                        Err(Error::Io { .. } | Error::CommitUnknown { .. } | Error::Poisoned) => {}
+                        Err(Error::Io { .. } | Error::CommitUnknown { .. } | Error::Poisoned { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }

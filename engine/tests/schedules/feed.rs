@@ -185,7 +185,7 @@ fn a_failed_sync_is_told_after_what_stands() {
                 loop {
                     match next(&mut changes) {
                         Some(Ok(set)) => told.note(keys(set)),
-                        Some(Err(Error::Poisoned)) | None => return,
+                        Some(Err(Error::Poisoned { .. })) | None => return,
                         Some(Err(error)) => panic!("{error}"),
                     }
                 }

@@ -193,7 +193,7 @@ fn a_failed_sync_is_told_to_every_future() {
                     let outcome = if writer == 3 { tx.commit() } else { finish(tx.commit_async()) };
                     match outcome {
                         Ok(_) => told.note(key),
-                        Err(Error::CommitUnknown { .. } | Error::Poisoned) => {}
+                        Err(Error::CommitUnknown { .. } | Error::Poisoned { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }

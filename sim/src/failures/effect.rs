@@ -92,7 +92,7 @@ impl Met {
 /// Whether a failing file explains an error. One that seems to end too early is rightly taken for damaged.
 pub(super) fn is_explained(error: &Error, reads_nothing: bool) -> bool {
     match error {
-        Error::Io { .. } | Error::NoSpace(_) | Error::CommitUnknown { .. } | Error::Poisoned => true,
+        Error::Io { .. } | Error::NoSpace(_) | Error::CommitUnknown { .. } | Error::Poisoned { .. } => true,
         Error::Corrupt(_) => reads_nothing,
         _ => false,
     }

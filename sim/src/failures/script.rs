@@ -296,7 +296,7 @@ impl Player<'_> {
                     return;
                 }
                 let done = self.life.act(&db, action);
-                let poisoned = matches!(done, Err(Error::Poisoned | Error::CommitUnknown { .. }));
+                let poisoned = matches!(done, Err(Error::Poisoned { .. } | Error::CommitUnknown { .. }));
                 self.note(&format!("{action:.40?}"), done);
                 poisoned
             }

@@ -160,8 +160,10 @@ impl<'a> Follower<'a> {
 }
 
 fn met(stage: &Stage, what: &str, error: &Error) {
-    let failed =
-        matches!(error, Error::Io { .. } | Error::Poisoned | Error::CommitUnknown { .. } | Error::NoSpace(_));
+    let failed = matches!(
+        error,
+        Error::Io { .. } | Error::Poisoned { .. } | Error::CommitUnknown { .. } | Error::NoSpace(_)
+    );
     if !stage.may_fail() || !failed {
         stage.trouble(format!("the follower could not {what}: {error}"));
     }

@@ -156,7 +156,7 @@ impl Play {
     }
 
     fn fail(&self, stage: &Stage, what: &str, error: &Error) {
-        let failed = matches!(error, Error::Io { .. } | Error::Poisoned | Error::CommitUnknown { .. });
+        let failed = matches!(error, Error::Io { .. } | Error::Poisoned { .. } | Error::CommitUnknown { .. });
         if !stage.may_fail() || !failed {
             stage.trouble(format!("{what} failed: {error}"));
         }

@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
             | Error::JournalMode
             | Error::AlreadyCommitted { .. }
             | Error::WriteTransactionsOpen { .. } => After::GoesOn,
-            Error::CommitUnknown { .. } | Error::Poisoned | Error::Io { .. } | Error::NoSpace(_)
+            Error::CommitUnknown { .. } | Error::Poisoned { .. } | Error::Io { .. } | Error::NoSpace(_)
                 if self.stage.may_fail() =>
             {
                 After::Ends

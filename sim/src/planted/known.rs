@@ -22,6 +22,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "TokenRetentionNotCompared",
+        &["engine options::tests::a_second_handle_with_another_one_is_refused_by_its_name"],
+    ),
+    (
         "TokenForgottenEarly",
         &[
             "engine/tokens_tell_what_was_committed old_tokens_are_forgotten_and_young_ones_are_not",
@@ -577,7 +581,12 @@ const KNOWN: &[(&str, &[&str])] = &[
         "RevokedKeepsView",
         &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
     ),
+    ("PageOfAnotherFileTaken", &["engine base::tests::readers::a_page_of_another_file_is_none_of_ones_own"]),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
+    (
+        "BackupReplaces",
+        &["engine/a_backup_takes_no_name_from_anybody a_database_made_meanwhile_keeps_its_name_and_commits"],
+    ),
     ("NeverEscalated", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
     (
         "LossCountedAsAbsorbed",

@@ -406,7 +406,7 @@ impl Session {
             | Error::UpdateRefused { .. }
             | Error::TransactionTooLarge { .. } => true,
             Error::Limit { limit, .. } => *limit == self.shared.plan.options.max_snapshots as u64,
-            Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned | Error::CommitUnknown { .. } => {
+            Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned { .. } | Error::CommitUnknown { .. } => {
                 self.shared.may_fail() || self.shared.is_damaged()
             }
             Error::Corrupt(_) | Error::Mismatch(_) => self.shared.is_damaged(),

@@ -238,7 +238,7 @@ impl World {
                         Error::Corrupt(_) | Error::Mismatch(_) | Error::NotABraidDatabase { .. } => {
                             self.damaged
                         }
-                        Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned => off || fired,
+                        Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned { .. } => off || fired,
                         _ => false,
                     };
                     if !right {
@@ -481,7 +481,7 @@ impl World {
         match db.checkpoint() {
             Ok(_) => Ok(()),
             // A failed sync; only the next open helps.
-            Err(Error::Poisoned) if shared.may_fail() => Ok(()),
+            Err(Error::Poisoned { .. }) if shared.may_fail() => Ok(()),
             // The power is cut here as anywhere.
             Err(_) if !shared.has_power() => Ok(()),
             Err(error) => Err(format!("the faults are over, and a checkpoint still fails: {error}")),

@@ -107,6 +107,10 @@ impl FileSystem for Recorder {
         self.after(self.machine.rename(from, to))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.after(self.machine.rename_new(from, to))
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.after(self.machine.sync_dir(path))
     }

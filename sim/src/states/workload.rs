@@ -98,6 +98,7 @@ impl Workload {
             move |error: braid::Error| format!("{doing} of the workload says: {error}")
         };
         let seed = rng.u64(..);
+        machine.set_renames_new_at_once(seed.is_multiple_of(2));
         if self.name == "idle" {
             let (env, clock) = threaded(Arc::new(recorder.clone()), seed);
             let db = Database::open_in(env, PATH, options.clone()).map_err(told(&"the open"))?;

@@ -38,7 +38,7 @@ pub(super) fn full(path: &str) -> Result<()> {
         assert_clean(db)?;
         // Closed on the full disk and opened again, if there is room for that.
         if outcomes.len() % 2 == 0 {
-            let (db, table) = small.take().ok_or(Error::Poisoned)?;
+            let (db, table) = small.take().ok_or(Error::Closed)?;
             drop(table);
             match db.close() {
                 Ok(()) | Err(Error::NoSpace(_)) => {}

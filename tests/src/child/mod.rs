@@ -88,7 +88,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
     match error {
         Error::Busy(_) | Error::BusySnapshot { .. } => "Busy",
         Error::CommitUnknown { .. } => "CommitUnknown",
-        Error::Poisoned => "Poisoned",
+        Error::Poisoned { .. } => "Poisoned",
         Error::Corrupt(_) => "Corrupt",
         Error::Mismatch(_) => "Mismatch",
         Error::NoSpace(_) => "NoSpace",

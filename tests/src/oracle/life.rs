@@ -150,7 +150,7 @@ impl Life {
             }),
             // A change of the mode does not tell the two apart.
             Err(Error::CommitUnknown { .. }) => {}
-            Err(Error::Poisoned) if matches!(action, Action::Mode(_)) => {}
+            Err(Error::Poisoned { .. }) if matches!(action, Action::Mode(_)) => {}
             Err(_) if changes => {
                 self.states.pop();
                 self.fingerprints.pop();

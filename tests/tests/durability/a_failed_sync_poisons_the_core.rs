@@ -35,16 +35,16 @@ fn of_the_log_under_one_writer() -> Result<()> {
         faults.inject(any_sync().on_paths(|path| path.to_string_lossy().contains("-wal")));
         let unknown = db.put(&table, key(10), value(1));
         assert!(matches!(unknown, Err(Error::CommitUnknown { .. })), "{unknown:?}");
-        assert!(!Error::Poisoned.is_retryable());
         faults.clear();
 
         let refused = db.put(&table, key(11), value(1));
-        assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
-        assert!(matches!(db.begin_immediate(), Err(Error::Poisoned)));
-        assert!(matches!(db.sync(), Err(Error::Poisoned)));
-        assert!(matches!(db.checkpoint(), Err(Error::Poisoned)));
-        assert!(matches!(db.set_journal_mode(JournalMode::Mvcc), Err(Error::Poisoned)));
-        assert!(matches!(db.table("another"), Err(Error::Poisoned)));
+        assert!(matches!(refused, Err(Error::Poisoned { .. })), "{refused:?}");
+        assert!(!refused.is_err_and(|error| error.is_retryable()));
+        assert!(matches!(db.begin_immediate(), Err(Error::Poisoned { .. })));
+        assert!(matches!(db.sync(), Err(Error::Poisoned { .. })));
+        assert!(matches!(db.checkpoint(), Err(Error::Poisoned { .. })));
+        assert!(matches!(db.set_journal_mode(JournalMode::Mvcc), Err(Error::Poisoned { .. })));
+        assert!(matches!(db.table("another"), Err(Error::Poisoned { .. })));
         assert_eq!(contents(&db.snapshot()?, &table)?, acknowledged, "reads stay at what was acknowledged");
         assert!(db.stats().log.poisoned);
         drop((db, table));
@@ -83,7 +83,7 @@ fn of_the_log_under_many_writers() -> Result<()> {
                 let at = thread as u64 * 1000 + number;
                 match db.put(&table, key(at), value(1)) {
                     Ok(_) => acknowledged.push(at),
-                    Err(Error::CommitUnknown { .. } | Error::Poisoned) => return Ok(acknowledged),
+                    Err(Error::CommitUnknown { .. } | Error::Poisoned { .. }) => return Ok(acknowledged),
                     Err(error) => return Err(error),
                 }
             }
@@ -133,7 +133,7 @@ fn of_a_checkpoint() -> Result<()> {
         faults.clear();
         assert_eq!(contents(&db.snapshot()?, &table)?, acknowledged, "reads go on");
         let refused = db.put(&table, key(1000), value(1));
-        assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Poisoned { .. })), "{refused:?}");
         drop((db, table));
         let db = open(Arc::new(machine.crash(CrashChoice::KeepNone)), &small())?;
         let found = contents(&db.snapshot()?, &db.table("rows")?)?;
@@ -157,9 +157,12 @@ fn of_a_deferred_commit_is_told_to_the_next() -> Result<()> {
         tx.commit()
     });
     // The background may have been faster; either way the next one that asks for the disk is told.
-    assert!(matches!(outcome, Ok(_) | Err(Error::Poisoned | Error::CommitUnknown { .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(_) | Err(Error::Poisoned { .. } | Error::CommitUnknown { .. })),
+        "{outcome:?}"
+    );
     let told = db.put(&table, "c", "3");
-    assert!(matches!(told, Err(Error::Poisoned | Error::CommitUnknown { .. })), "{told:?}");
+    assert!(matches!(told, Err(Error::Poisoned { .. } | Error::CommitUnknown { .. })), "{told:?}");
     assert!(db.stats().log.poisoned);
     faults.clear();
     drop((db, table));
@@ -180,7 +183,7 @@ fn leaves_the_file_to_be_reopened_by_this_process() -> Result<()> {
     assert!(db.put(&table, "b", "2").is_err());
     let same = Database::open(place.path())?;
     assert!(
-        matches!(same.put(&table, "c", "3"), Err(Error::Poisoned)),
+        matches!(same.put(&table, "c", "3"), Err(Error::Poisoned { .. })),
         "while a handle is there it is the same core"
     );
     drop((db, sibling, same, table));

@@ -34,7 +34,7 @@ fn the_next_commit_is_refused_and_not_unknown() -> Result<()> {
         "{unknown:?}"
     );
     let refused = second.commit();
-    assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Poisoned { .. })), "{refused:?}");
     drop((db, table));
 
     let db = open(Arc::new(machine), &unmapped())?;
@@ -52,6 +52,6 @@ fn what_is_no_commit_is_not_unknown_as_one() -> Result<()> {
     faults
         .inject(Fault::on(Operation::Write).on_paths(|path| path.to_string_lossy().contains("-wal")).nth(2));
     let failed = db.set_journal_mode(JournalMode::Mvcc);
-    assert!(matches!(failed, Err(Error::Poisoned)), "{failed:?}");
+    assert!(matches!(failed, Err(Error::Poisoned { .. })), "{failed:?}");
     Ok(())
 }

@@ -64,7 +64,7 @@ fn of_the_log_of_an_unfinished_creation() -> Result<()> {
                 break;
             }
             if let Err(error) = opened {
-                let right = matches!(error, Error::Io { .. } | Error::Poisoned);
+                let right = matches!(error, Error::Io { .. } | Error::Poisoned { .. });
                 assert!(right, "after {steps} steps, call {nth}: {error}");
                 reported += 1;
             }

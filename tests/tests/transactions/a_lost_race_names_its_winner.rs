@@ -86,7 +86,7 @@ fn nothing_else_is_retryable() {
     let source = || Arc::new(io::Error::other("the test says so"));
     let others = [
         Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: source() },
-        Error::Poisoned,
+        Error::Poisoned { source: source() },
         Error::JournalMode,
         Error::WriteTransactionsOpen { open: 1 },
         Error::Locked { path: "p".into(), holder: Some(1) },

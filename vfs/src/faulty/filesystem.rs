@@ -87,6 +87,11 @@ impl FileSystem for FaultyFileSystem {
         verdict.finish(Ok(()))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let verdict = self.faults.meet(Operation::Rename, from)?;
+        verdict.finish(self.inner.rename_new(from, to))
+    }
+
     fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
         self.inner.open_dir(path)
     }

@@ -19,7 +19,7 @@ pub enum Operation {
     SyncAll,
     /// `sync_dir`.
     SyncDir,
-    /// `rename`, under the old name.
+    /// `rename` and `rename_new`, under the old name.
     Rename,
     /// `remove_file` and `remove_dir`.
     Remove,

@@ -182,6 +182,15 @@ impl FileSystem for MemoryFileSystem {
         Ok(())
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        schedule_point();
+        let mut tree = self.tree.write();
+        let moved = tree.names.plan_rename_new(from, to)?;
+        tree.names.names_mut(moved.from.0).remove(&moved.from.1);
+        tree.names.names_mut(moved.to.0).insert(moved.to.1, moved.child);
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         schedule_point();
         self.tree.read().names.directory(path).map(drop)

@@ -234,6 +234,28 @@ impl<F: Clone> Namespace<F> {
         }))
     }
 
+    /// Checks a rename of a file to a name that must be new.
+    ///
+    /// # Errors
+    /// What `renameat2(2)` says of `RENAME_NOREPLACE`; `Unsupported` for a directory, which cannot have a second name.
+    pub(crate) fn plan_rename_new(&self, from: &Path, to: &Path) -> io::Result<Rename<F>> {
+        let source = self.locate(from, LastLink::Keep)?;
+        let target = self.locate(to, LastLink::Keep)?;
+        let child = source.child.ok_or(io::ErrorKind::NotFound)?;
+        if target.child.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if matches!(child, Child::Directory(_)) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(Rename {
+            from: (source.parent, source.name),
+            to: (target.parent, target.name),
+            child,
+            replaced_directory: None,
+        })
+    }
+
     fn is_empty(&self, directory: u64) -> bool {
         self.names(directory).is_none_or(BTreeMap::is_empty)
     }

@@ -40,6 +40,14 @@ impl FileSystem for RealFileSystem {
         std::fs::rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match platform::rename_new(from, to) {
+            Err(error) if platform::lacks_rename_new(&error) => {}
+            renamed => return renamed,
+        }
+        link_then_remove(from, to)
+    }
+
     fn open_dir(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
         let directory = platform::open_dir(path)?;
         Ok(directory.map(|directory| Arc::new(RealFile::new(directory)) as Arc<dyn File>))
@@ -69,5 +77,19 @@ impl FileSystem for RealFileSystem {
         let beside = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
         let beside = std::fs::metadata(beside.unwrap_or(Path::new(".")))?;
         platform::check_owner(&found, &beside, &std::fs::metadata(file)?)
+    }
+}
+
+/// What stands for [`FileSystem::rename_new`] where a rename may replace: a second name is made only where there is none.
+#[expect(clippy::disallowed_methods, reason = "this is where the workspace calls the file system")]
+pub(super) fn link_then_remove(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => std::fs::remove_file(from),
+        Err(error) if platform::lacks_links(&error) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this file system can neither rename without replacing nor give a file a second name; write to another one, \
+             and copy from there",
+        )),
+        Err(error) => Err(error),
     }
 }

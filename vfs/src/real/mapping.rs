@@ -76,14 +76,15 @@ impl LogMapping for RealMapping {
     }
 }
 
-/// Whether a store into bytes that were written before needs no new block.
+/// Whether a store into bytes that were written before needs no new block. Only Linux says what kind a file system is in
+/// a way that is looked at here; elsewhere the one that most have, APFS, is none that rewrites in place.
 fn stores_in_place(file: &std::fs::File) -> bool {
     #[cfg(target_os = "linux")]
     return super::mapping_support::stores_in_place(file);
     #[cfg(not(target_os = "linux"))]
     return {
         let _ = file;
-        cfg!(unix)
+        false
     };
 }
 

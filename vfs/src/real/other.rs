@@ -80,6 +80,21 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     if std::fs::metadata(path)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
+/// The standard library has no rename that does not replace.
+pub(super) fn rename_new(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// See [`rename_new`].
+pub(super) fn lacks_rename_new(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Whether an error says that a file can have no second name.
+pub(super) fn lacks_links(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
 pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
     let attempt = match kind {
         LockKind::Shared => file.try_lock_shared(),

@@ -42,6 +42,17 @@ fn it_conforms() {
 
 #[test]
 #[cfg(unix)]
+fn a_second_name_stands_for_a_rename_that_replaces_nothing() {
+    let directory = TempDir::new();
+    let rename_new = |from: &Path, to: &Path| super::filesystem::link_then_remove(from, to);
+    crate::conformance::renames_to_new_names(&RealFileSystem, &directory.0, &rename_new);
+    // A directory has no second name, nor has a file of a file system without links.
+    let refused = rename_new(&directory.0, &directory.at("other")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::Unsupported, "{refused}");
+}
+
+#[test]
+#[cfg(unix)]
 fn links_conform() {
     let directory = TempDir::new();
     crate::conformance::check_links(

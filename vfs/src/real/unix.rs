@@ -193,6 +193,38 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Renames without replacing, in one step.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    return {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    };
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    return {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    };
+}
+
+/// Whether an error of [`rename_new`] may say that there is no such thing here: the system has no such call, a filter of
+/// calls does not know it, or the file system does not take the flag. What is wrong besides, a link will find too.
+pub(super) fn lacks_rename_new(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || is_one_of(error, &[Errno::NOSYS, Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::PERM])
+}
+
+/// Whether an error says that a file can have no second name. The kernel says `EPERM` of a directory too, and of a file of
+/// somebody else's that is not to be linked.
+pub(super) fn lacks_links(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || is_one_of(error, &[Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::PERM])
+}
+
+fn is_one_of(error: &io::Error, known: &[Errno]) -> bool {
+    known.iter().any(|known| error.raw_os_error() == Some(known.raw_os_error()))
+}
+
 pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<LockAttempt> {
     let operation = match kind {
         LockKind::Shared => FlockOperation::NonBlockingLockShared,

@@ -1,7 +1,6 @@
 //! Those who wait without a thread, and the thread that serves them. See [`group`](super).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use braid_vfs::planted;
@@ -65,10 +64,7 @@ impl GroupCommit {
                 return Poll::Ready(Ok(()));
             }
             if self.is_poisoned() {
-                let failure = queue.failure.as_ref().filter(|_| place.is_some());
-                return Poll::Ready(Err(
-                    failure.map_or(SyncError::Poisoned, |cause| SyncError::Failed(Arc::clone(cause)))
-                ));
+                return Poll::Ready(Err(if place.is_some() { queue.failed() } else { queue.poisoned() }));
             }
             let replaced = queue.wait(lsn, place, waker);
             if queue.lead == Lead::Free {

@@ -4,6 +4,11 @@ use braid_vfs::sync::thread;
 
 use super::*;
 
+/// Why the owner of a log may poison it.
+fn cause() -> Arc<io::Error> {
+    Arc::new(io::Error::other("by the test"))
+}
+
 /// Positions of what was appended, and of what a sync has covered. The latter is read and written without any order
 /// of its own: whoever is told of a sync sees what it did by the queue's doing alone.
 #[derive(Debug, Default)]
@@ -191,8 +196,8 @@ mod native {
         while shared.1.queue.lock().lead != Lead::Held {
             thread::yield_now();
         }
-        shared.1.poison();
-        assert!(matches!(handle.join().unwrap(), Err(SyncError::Poisoned)));
+        shared.1.poison(cause());
+        assert!(matches!(handle.join().unwrap(), Err(SyncError::Poisoned(_))));
         assert_eq!(shared.0.syncs.load(Ordering::Acquire), 0);
     }
 
@@ -270,8 +275,8 @@ mod native {
     #[test]
     fn the_first_to_poison_is_told_so() {
         let group = GroupCommit::new(Lsn::ZERO);
-        assert!(group.poison());
-        assert!(!group.poison());
+        assert!(group.poison(cause()));
+        assert!(!group.poison(cause()));
     }
 
     #[test]
@@ -300,12 +305,12 @@ mod native {
             thread::spawn(move || group.commit_through(&Panics(Arc::clone(&group)), Lsn::new(8)))
         };
         let outcomes = [wait(), wait()].map(thread::JoinHandle::join);
-        let failed = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Err(SyncError::Poisoned))));
+        let failed = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Err(SyncError::Poisoned(_)))));
         assert_eq!(failed.count(), 1, "one waited");
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "one led");
         assert!(group.is_poisoned());
         assert_eq!(group.durable(), Lsn::ZERO);
-        assert!(matches!(wait().join(), Ok(Err(SyncError::Poisoned))));
+        assert!(matches!(wait().join(), Ok(Err(SyncError::Poisoned(_)))));
     }
 }
 
@@ -367,7 +372,7 @@ mod shuttle_schedules {
                     })
                 })
                 .collect();
-            shared.1.poison();
+            shared.1.poison(cause());
             let durable = shared.1.durable();
             for waiter in waiters {
                 waiter.join().unwrap();

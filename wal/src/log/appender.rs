@@ -112,18 +112,21 @@ impl Appender {
 
     /// Adds the record that says that the log was closed; it takes the room kept for the log's own.
     pub(super) fn append_close(&mut self) -> Result<Lsn, AppendError> {
-        if self.log.is_poisoned() {
-            return Err(AppendError::Poisoned);
-        }
+        self.refuse_if_poisoned()?;
         let end = self.end.checked_add(HEADER_SIZE).ok_or(AppendError::Exhausted)?;
         self.append_own(RecordKind::CLOSE, 0, end)?;
         Ok(Lsn::new(end))
     }
 
+    #[inline]
+    fn refuse_if_poisoned(&self) -> Result<(), AppendError> {
+        self.log.check().map_err(|error| AppendError::Poisoned(error.into_cause()))
+    }
+
     /// Sees to it that `size` bytes fit at the end, and returns where they would end.
     fn make_room(&mut self, size: u64) -> Result<u64, AppendError> {
-        if self.log.is_poisoned() && !planted!(PoisonedLogAppends) {
-            return Err(AppendError::Poisoned);
+        if !planted!(PoisonedLogAppends) {
+            self.refuse_if_poisoned()?;
         }
         let end = self.end.checked_add(size).ok_or(AppendError::Exhausted)?;
         if end <= self.limit {
@@ -173,8 +176,9 @@ impl Appender {
         self.log.counters.rotations.add_alone(1);
         // The record before it names this segment, so there is no way back from a header that is not whole.
         stored.map_err(|error| {
+            let error = Arc::new(error);
             self.log.poison_after(&error);
-            AppendError::Poisoned
+            AppendError::Poisoned(error)
         })
     }
 
@@ -206,7 +210,7 @@ impl Appender {
         store(&mut self.writer, offset_of(self.base, self.end), &header).map_err(|failure| {
             match taken_back(&self.log, failure) {
                 // It is not the caller's record that may be there.
-                AppendError::InDoubt(_) => AppendError::Poisoned,
+                AppendError::InDoubt(cause) => AppendError::Poisoned(cause),
                 other => other,
             }
         })?;
@@ -298,6 +302,7 @@ fn taken_back(log: &Log, failure: WriteFailure) -> AppendError {
         WriteFailure::Nothing(error) => AppendError::Io(error),
         WriteFailure::Partial(error) if planted!(HalfHeaderForgiven) => AppendError::Io(error),
         WriteFailure::Partial(error) => {
+            let error = Arc::new(error);
             log.poison_after(&error);
             AppendError::InDoubt(error)
         }

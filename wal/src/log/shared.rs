@@ -265,16 +265,25 @@ impl Log {
         self.group.is_poisoned()
     }
 
-    /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails.
-    pub fn poison(&self) {
-        if self.group.poison() {
-            tracing::error!(dir = %self.dir.display(), durable = %self.durable(), "log poisoned by its owner");
+    /// Fails once the log is poisoned, with why.
+    ///
+    /// # Errors
+    /// [`SyncError::Poisoned`].
+    #[inline]
+    pub fn check(&self) -> Result<(), SyncError> {
+        if self.is_poisoned() { self.group.check() } else { Ok(()) }
+    }
+
+    /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails, and is told of `cause`.
+    pub fn poison(&self, cause: &Arc<io::Error>) {
+        if self.group.poison(Arc::clone(cause)) {
+            tracing::error!(dir = %self.dir.display(), durable = %self.durable(), %cause, "log poisoned by its owner");
         }
     }
 
     /// Poisons because of a write of which it is not known how much arrived.
-    pub(super) fn poison_after(&self, error: &io::Error) {
-        if self.group.poison() {
+    pub(super) fn poison_after(&self, error: &Arc<io::Error>) {
+        if self.group.poison(Arc::clone(error)) {
             tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed write");
         }
     }
@@ -299,9 +308,7 @@ impl Log {
             .and_then(|needed| round_up(needed, BLOCK_BYTES))
             .ok_or(LogError::Exhausted)?;
         let mut making = self.making.lock();
-        if self.is_poisoned() {
-            return Err(LogError::Poisoned);
-        }
+        self.check().map_err(|error| LogError::Poisoned(error.into_cause()))?;
         let (short, ready) = {
             let mut segments = self.segments.lock();
             let short = segments.take_shorter(needed);

@@ -19,13 +19,13 @@ fn a_failed_sync_poisons_for_good_and_moves_nothing() {
     assert!(matches!(log.sync_through(end), Err(SyncError::Failed(_))));
     let syncs = fs.faults().counters().file_syncs();
     assert!(log.is_poisoned());
-    assert!(matches!(log.sync_now(), Err(SyncError::Poisoned)));
+    assert!(matches!(log.sync_now(), Err(SyncError::Poisoned(_))));
     assert!(log.sync_through(durable).is_ok(), "what was durable stays so");
     assert_eq!(log.durable(), durable);
     let mut record = EncodedRecord::new();
-    assert!(matches!(appender.append(&mut record, 6), Err(AppendError::Poisoned)));
-    assert!(matches!(appender.append_watermark(), Ok(None) | Err(AppendError::Poisoned)));
-    assert!(matches!(log.prepare(0), Err(LogError::Poisoned)));
+    assert!(matches!(appender.append(&mut record, 6), Err(AppendError::Poisoned(_))));
+    assert!(matches!(appender.append_watermark(), Ok(None) | Err(AppendError::Poisoned(_))));
+    assert!(matches!(log.prepare(0), Err(LogError::Poisoned(_))));
     assert!(log.close(appender).is_err());
     assert_eq!(fs.faults().counters().file_syncs(), syncs, "a failed sync is never tried again");
 }
@@ -99,7 +99,7 @@ fn a_failed_sync_tells_every_thread_and_keeps_what_it_told_before() {
                         };
                         match appended {
                             Ok(end) if log.sync_through(end).is_ok() => told = tag + 1,
-                            Ok(_) | Err(LogError::Append(AppendError::Poisoned)) => return told,
+                            Ok(_) | Err(LogError::Append(AppendError::Poisoned(_))) => return told,
                             Err(error) => panic!("{error}"),
                         }
                     }
@@ -128,8 +128,8 @@ fn a_position_past_the_end_is_refused() {
 fn waiters_fail_when_the_owner_poisons() {
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 1, |_| false);
-    log.poison();
-    assert!(matches!(log.sync_now(), Err(SyncError::Poisoned)));
+    log.poison(&Arc::new(io::Error::other("by the test")));
+    assert!(matches!(log.sync_now(), Err(SyncError::Poisoned(_))));
 }
 
 #[test]

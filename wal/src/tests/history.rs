@@ -1,5 +1,6 @@
 //! Reading a log back beside its appends, and after a recovery that kept what came before.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
@@ -347,7 +348,7 @@ fn watchers_are_woken_once_by_progress_and_by_the_end() {
     assert!(another.watch(log.durable(), &waker));
     drop(another);
     assert_eq!(Arc::strong_count(&count), held, "who is gone leaves no waker");
-    log.poison();
+    log.poison(&Arc::new(io::Error::other("by the test")));
     assert!(called(3));
     assert!(!watcher.watch(log.durable(), &waker), "it will never be more");
     log.stop_serving();

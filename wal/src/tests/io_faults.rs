@@ -73,9 +73,9 @@ fn note<T>(told: &mut Told, result: Result<T, LogError>) -> Result<T, LogError> 
         let explained = matches!(
             error,
             LogError::Io { .. }
-                | LogError::Poisoned
-                | LogError::Append(AppendError::Io(_) | AppendError::InDoubt(_) | AppendError::Poisoned)
-                | LogError::Sync(SyncError::Failed(_) | SyncError::Poisoned)
+                | LogError::Poisoned(_)
+                | LogError::Append(AppendError::Io(_) | AppendError::InDoubt(_) | AppendError::Poisoned(_))
+                | LogError::Sync(SyncError::Failed(_) | SyncError::Poisoned(_))
         );
         assert!(explained, "{error:?}");
         assert!(!error.to_string().is_empty());

@@ -2,7 +2,9 @@
 //!
 //! A reader asks for (page id, generation). A page id is used again in time, but never while somebody can still reach
 //! its old content, so an entry of another generation is simply a miss and nothing has to be invalidated in time.
-//! Only checked pages can be made into a [`Page`], so a bad one never gets in.
+//! Only bytes that were checked in full, or that a checkpoint of this process has just built, can be made into a [`Page`],
+//! so a bad one never gets in. And a page knows the store that it belongs to: were a cache given to two files, a page of
+//! the other one would be a miss.
 //!
 //! [`ClockCache`] is the default; [`PageCache`] is what another one must do.
 

@@ -6,7 +6,10 @@
 //! When a write fails, the pages taken are free again. When the write of the meta block fails, the block may be in the
 //! file all the same, and a crash would make it the newest; so its pages wait until the next meta block, in the same
 //! slot and of a higher generation, is durable. When a sync fails, nothing is known any more, and the store writes no
-//! more. A generation is never tried twice, so a page that a failed attempt left can never pass for a good one.
+//! more. While the file is open no generation is tried twice, so a page that a failed attempt left, in the file or in the
+//! cache, never passes for a good one. The open after a crash tries the generation again that was under way. It has a cache
+//! of its own, and of what the first attempt left in the file nothing is read: whatever a base reaches was written, and
+//! synced, by the attempt that published it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -46,8 +49,8 @@ impl<'w> Checkpoint<'w> {
         if store.read_only {
             return Err(BaseError::ReadOnly);
         }
-        if writer.poisoned {
-            return Err(BaseError::Poisoned);
+        if let Some(source) = &writer.poisoned {
+            return Err(BaseError::Poisoned { source: Arc::clone(source) });
         }
         if from.meta != writer.current {
             return Err(BaseError::Mismatch);
@@ -152,7 +155,7 @@ impl<'w> Checkpoint<'w> {
     pub(in crate::base) fn read(&mut self, expected: &Expected) -> Result<Page> {
         let ChildRef { page, generation, .. } = expected.child;
         if let Some(found) = self.store.cache.get(page, generation)
-            && found.is(expected)
+            && found.is(expected, self.store.number)
         {
             return Ok(found.into_shared());
         }
@@ -165,7 +168,7 @@ impl<'w> Checkpoint<'w> {
             None => (self.store.file.read_exact_at(&mut bytes, self.store.offset(page)))
                 .map_err(|source| BaseError::Io { doing: "reading a page back", source })?,
         }
-        Page::check(&bytes, expected, self.page_size())
+        Page::check(&bytes, expected, self.page_size(), self.store.number)
     }
 
     /// Writes a page of these entries.
@@ -233,7 +236,8 @@ impl<'w> Checkpoint<'w> {
         self.buffer.make_room(&target, page, bytes.len())?.extend_from_slice(bytes);
         let cache = &self.store.cache;
         if level > 0 || cache.resident_bytes() + 2 * bytes.len() <= cache.capacity_bytes() {
-            let built = Page::built(bytes, &Expected { tree, child, level }, self.store.page_size)?;
+            let expected = Expected { tree, child, level };
+            let built = Page::built(bytes, &expected, self.store.page_size, self.store.number)?;
             cache.insert(built);
         }
         Ok(child)
@@ -313,7 +317,8 @@ impl<'w> Checkpoint<'w> {
     /// After a failed sync nothing is known of what the file holds, and asking again proves nothing.
     fn sync(&mut self) -> Result<()> {
         self.store.file.sync_data().map_err(|source| {
-            self.writer.poisoned = true;
+            let source = Arc::new(source);
+            self.writer.poisoned = Some(Arc::clone(&source));
             BaseError::SyncFailed { source }
         })
     }

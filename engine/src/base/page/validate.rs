@@ -12,7 +12,7 @@ use super::view::{Description, Page, Value, decode_slot};
 use super::{MAX_LEVEL, sealed_checksum};
 use crate::base::bytes::{get_u16, get_u32, get_u64};
 use crate::base::error::{BaseError, Result};
-use crate::base::ids::{PageGeneration, PageId, TreeId};
+use crate::base::ids::{PageGeneration, PageId, StoreNumber, TreeId};
 use crate::base::refs::ChildRef;
 
 /// What a reader knows of a page before it reads it.
@@ -30,17 +30,25 @@ impl Expected {
 }
 
 impl Page {
-    /// Whether this is the page that a reader expects.
-    pub(crate) fn is(&self, expected: &Expected) -> bool {
+    /// Whether this is the page of that store that a reader expects.
+    pub(crate) fn is(&self, expected: &Expected, store: StoreNumber) -> bool {
         let this = self.description();
-        this.reference == expected.child && this.level == expected.level && this.tree == expected.tree
+        (this.store == store || planted!(PageOfAnotherFileTaken))
+            && this.reference() == expected.child
+            && this.level == expected.level
+            && this.tree == expected.tree
     }
 
-    /// Checks bytes read from the file against all that is known.
+    /// Checks bytes read from the file of a store against all that is known.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn check(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
+    pub(crate) fn check(
+        bytes: &[u8],
+        expected: &Expected,
+        page_size: PageSize,
+        store: StoreNumber,
+    ) -> Result<Self> {
         if bytes.len() != page_size.bytes() {
             return expected.corrupt("its length is not the page size");
         }
@@ -67,7 +75,7 @@ impl Page {
         if bytes[at::LEVEL] != expected.level || expected.level > MAX_LEVEL {
             return expected.corrupt("its level does not follow from its parent's");
         }
-        let page = Self::parse(bytes, expected, page_size)?;
+        let page = Self::parse(bytes, expected, page_size, store)?;
         if page.is_leaf() {
             page.check_rows(expected, page_size)?;
         } else {
@@ -76,12 +84,18 @@ impl Page {
         Ok(page)
     }
 
-    /// Takes a page that this process has just built.
-    pub(crate) fn built(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
-        Self::parse(bytes, expected, page_size)
+    /// Takes a page that a checkpoint of the store has just built, and is about to write: of what
+    /// [`check`](Self::check) looks at, only where its parts are.
+    pub(crate) fn built(
+        bytes: &[u8],
+        expected: &Expected,
+        page_size: PageSize,
+        store: StoreNumber,
+    ) -> Result<Self> {
+        Self::parse(bytes, expected, page_size, store)
     }
 
-    fn parse(bytes: &[u8], expected: &Expected, page_size: PageSize) -> Result<Self> {
+    fn parse(bytes: &[u8], expected: &Expected, page_size: PageSize, store: StoreNumber) -> Result<Self> {
         let kind = if expected.level == 0 { PageKind::Leaf } else { PageKind::Branch };
         if bytes[at::KIND] != kind as u8 {
             return expected.corrupt("it is of another type");
@@ -111,11 +125,17 @@ impl Page {
         let [Ok(slots_at), Ok(children_at), Ok(end)] = [slots_at, children_at, end].map(u16::try_from) else {
             return expected.corrupt("its entries reach beyond its end");
         };
+        let ChildRef { page, checksum, generation, rows, overflow } = expected.child;
         let description = Description {
-            reference: expected.child,
-            tree: expected.tree,
-            level: expected.level,
+            store,
+            page,
+            checksum,
+            generation,
+            rows,
+            overflow,
             used: AtomicBool::new(true),
+            level: expected.level,
+            tree: expected.tree,
             entries,
             slots_at,
             children_at,

@@ -7,7 +7,7 @@ use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 use triomphe::ThinArc;
 
 use super::header::{HEADER_BYTES, SLOT_BYTES};
-use crate::base::ids::{PageGeneration, PageId, TreeId};
+use crate::base::ids::{PageGeneration, PageId, StoreNumber, TreeId};
 use crate::base::refs::{ChildRef, OverflowRef};
 
 const OVERFLOW_FLAG: u16 = 1 << 15;
@@ -25,11 +25,17 @@ pub struct Page(pub(super) ThinArc<Description, u8>);
 /// processor's cache.
 #[derive(Debug)]
 pub(super) struct Description {
-    pub(super) reference: ChildRef,
-    pub(super) tree: TreeId,
-    pub(super) level: u8,
+    pub(super) store: StoreNumber,
+    /// What a parent says of it, field by field: so all of this fits.
+    pub(super) page: PageId,
+    pub(super) checksum: u32,
+    pub(super) generation: PageGeneration,
+    pub(super) rows: u64,
+    pub(super) overflow: bool,
     /// Whether it was used since the cache last looked.
     pub(super) used: AtomicBool,
+    pub(super) level: u8,
+    pub(super) tree: TreeId,
     /// Rows of a leaf, children of a branch.
     pub(super) entries: u16,
     /// Where the slots start: behind the header and the prefix.
@@ -37,6 +43,15 @@ pub(super) struct Description {
     /// Where the slots end, and the references to children start in a branch.
     pub(super) children_at: u16,
     pub(super) end: u16,
+}
+
+impl Description {
+    /// What a parent says of the page.
+    #[inline]
+    pub(super) fn reference(&self) -> ChildRef {
+        let Self { page, checksum, generation, rows, overflow, .. } = *self;
+        ChildRef { page, checksum, generation, rows, overflow }
+    }
 }
 
 /// What an allocation holds besides the bytes: the count, the description, the length.
@@ -110,13 +125,14 @@ impl Page {
     /// The page's number in the file.
     #[must_use]
     pub fn id(&self) -> PageId {
-        self.description().reference.page
+        self.description().page
     }
 
-    /// The checkpoint that wrote it. A page id is used again in time; the two together name one content for ever.
+    /// The checkpoint that wrote it. A page id is used again in time, but the two together name one content while a file is
+    /// open: a generation is not tried twice.
     #[must_use]
     pub fn generation(&self) -> PageGeneration {
-        self.description().reference.generation
+        self.description().generation
     }
 
     /// The memory that it takes, in bytes.
@@ -167,7 +183,7 @@ impl Page {
     }
 
     pub(crate) fn reference(&self) -> ChildRef {
-        self.description().reference
+        self.description().reference()
     }
 
     #[inline]
@@ -342,10 +358,15 @@ impl Page {
         let page = PageId(u32::MAX);
         let generation = PageGeneration(0);
         let description = Description {
-            reference: ChildRef { page, checksum: 0, generation, rows: 0, overflow: false },
-            tree: TreeId::DIRECTORY,
-            level: 0,
+            store: StoreNumber::NONE,
+            page,
+            checksum: 0,
+            generation,
+            rows: 0,
+            overflow: false,
             used: AtomicBool::new(false),
+            level: 0,
+            tree: TreeId::DIRECTORY,
             entries: 0,
             slots_at: 0,
             children_at: 0,

@@ -47,7 +47,7 @@ fn a_fold_that_fails_anywhere_can_be_tried_again() {
             }
             Err(BaseError::SyncFailed { .. }) => {
                 poisonings += 1;
-                assert!(matches!(fold(&store, &base, &changes, &[]), Err(BaseError::Poisoned)));
+                assert!(matches!(fold(&store, &base, &changes, &[]), Err(BaseError::Poisoned { .. })));
                 assert!(content(&store, &base).unwrap() == model);
                 continue;
             }

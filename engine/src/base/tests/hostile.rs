@@ -3,6 +3,7 @@
 use super::file::TestFile;
 use super::kit::*;
 use crate::base::error::Result;
+use crate::base::ids::StoreNumber;
 use crate::base::page::{Entry, Expected, Page, PageBuilder, PageIdentity, PageSize, seal};
 use crate::base::refs::ChildRef;
 use crate::base::*;
@@ -126,7 +127,7 @@ fn random_bytes_are_no_page() {
         let child =
             ChildRef { page: PageId(0), checksum, generation: PageGeneration(1), rows, overflow: false };
         let expected = Expected { tree: TreeId(0), child, level };
-        if let Ok(page) = Page::check(&bytes, &expected, size) {
+        if let Ok(page) = Page::check(&bytes, &expected, size, StoreNumber::NONE) {
             accepted += 1;
             let mut key = Vec::new();
             for row in 0..page.entries() {
@@ -164,7 +165,7 @@ fn keys_must_ascend_within_a_page() {
         let mut builder = PageBuilder::new(512);
         let checksum = builder.build(&identity, entries);
         let child = ChildRef { page: PageId(0), checksum, ..child_of(3) };
-        Page::check(builder.bytes(), &Expected { tree: TreeId(1), child, level }, size)
+        Page::check(builder.bytes(), &Expected { tree: TreeId(1), child, level }, size, StoreNumber::NONE)
     };
     for level in [0, 1] {
         assert!(check(level, [b"", b"a", b"a\0"]).is_ok());

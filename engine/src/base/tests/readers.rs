@@ -112,3 +112,28 @@ fn a_cached_page_is_not_read_again() {
     assert_eq!(read_all(), 400);
     assert_eq!(file.reads(), reads);
 }
+
+/// Not even where the pages of both are the same, byte for byte: nothing but a checksum of 32 bits would tell others apart.
+#[test]
+fn a_page_of_another_file_is_none_of_ones_own() {
+    let cache: Arc<dyn PageCache> = Arc::new(ClockCache::for_pages_of(512, 1 << 20));
+    let params = CreateParams { page_bytes: 512, uuid: [7; 16], state: EngineState::default() };
+    let made = [(); 2].map(|()| {
+        let file = TestFile::new();
+        let (store, base) = BaseStore::create(Arc::clone(&file) as _, Arc::clone(&cache), &params).unwrap();
+        let base = fold(&store, &base, &rows(1), &[]).unwrap();
+        (file, store, base)
+    });
+    let root = made.each_ref().map(|(_, _, base)| base.root(TreeId(1)).unwrap().child);
+    assert_eq!(root[0], root[1], "a parent says the same of both");
+    for _ in 0..2 {
+        // Each time the pages of the other one are in the cache, and then those of this one.
+        for (file, store, base) in &made {
+            for in_cache in [false, true] {
+                let reads = file.reads();
+                assert_eq!(rows_of(store, base, TreeId(1)).unwrap().len(), 400);
+                assert_eq!(file.reads() == reads, in_cache);
+            }
+        }
+    }
+}

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -39,11 +41,11 @@ fn in_doubt(commit_what_was_read: impl FnOnce(&Database, Transaction) -> Result<
     let reader = db.begin_concurrent().unwrap();
     assert!(reader.contains(&table, "key").unwrap());
 
-    core.writer().unwrap().log.poison();
+    core.writer().unwrap().log.poison(&Arc::new(io::Error::other("a sync failed")));
 
     assert!(matches!(core.acknowledge(installed), Err(Error::CommitUnknown { .. })));
     nobody_sees_it(&db, &table);
-    assert!(matches!(commit_what_was_read(&db, reader), Err(Error::Poisoned)));
+    assert!(matches!(commit_what_was_read(&db, reader), Err(Error::Poisoned { .. })));
     nobody_sees_it(&db, &table);
     assert_eq!(db.core().acked_ts(), stands);
 }

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) next_inode: u64,
     /// What reaches the disk of the changes before a sync that fails.
     pub(super) failed_sync: CrashChoice,
+    /// Whether `rename_new` is one change of names, or a second name and then the end of the first.
+    pub(super) renames_new_at_once: bool,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl CrashFileSystem {
                 files: HashMap::new(),
                 next_inode: ROOT + 1,
                 failed_sync: CrashChoice::KeepNone,
+                renames_new_at_once: true,
             },
             Machine::new(0),
             next_device(),
@@ -86,6 +89,12 @@ impl CrashFileSystem {
     /// What reaches the disk of the changes before a sync that fails; nothing, until this says otherwise.
     pub fn set_failed_sync(&self, reached: CrashChoice) {
         self.state.write().failed_sync = reached;
+    }
+
+    /// Whether [`rename_new`](FileSystem::rename_new) happens at once, as it does until this says otherwise; else it makes
+    /// the second name and then takes the first one away, and the power may go between.
+    pub fn set_renames_new_at_once(&self, at_once: bool) {
+        self.state.write().renames_new_at_once = at_once;
     }
 
     /// Fails a sync of a file: what it should have covered is never covered by a later one.
@@ -263,6 +272,19 @@ impl FileSystem for CrashFileSystem {
             });
             Ok(((), sets))
         })
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let at_once = self.state.read().renames_new_at_once;
+        self.change_names(|state| {
+            let moved = state.names.live.plan_rename_new(from, to)?;
+            let mut sets = vec![(moved.to.0, moved.to.1, Some(moved.child))];
+            if at_once {
+                sets.insert(0, (moved.from.0, moved.from.1, None));
+            }
+            Ok(((), sets))
+        })?;
+        if at_once { Ok(()) } else { self.remove_file(from) }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -115,6 +115,7 @@ impl Copies {
             files: self.made.iter().map(|(inode, file)| (*inode, Arc::downgrade(file))).collect(),
             next_inode: old.next_inode,
             failed_sync: old.failed_sync,
+            renames_new_at_once: old.renames_new_at_once,
         };
         CrashFileSystem::with_state(state, Machine::new(order), self.device)
     }

@@ -41,7 +41,10 @@ fn synced(files: &CrashFileSystem, path: &str, contents: &[u8]) -> Arc<dyn File>
 fn without_a_crash_it_conforms() {
     let files = CrashFileSystem::new();
     files.create_dir(Path::new("/base"), 0o700).unwrap();
-    crate::conformance::check(&files, Path::new("/base"));
+    for at_once in [false, true] {
+        files.set_renames_new_at_once(at_once);
+        crate::conformance::check(&files, Path::new("/base"));
+    }
     crate::conformance::check_links(
         &files,
         Path::new("/base"),
@@ -132,6 +135,28 @@ fn a_rename_happens_whole_or_not_at_all() {
     let before = (Some(b"old".to_vec()), Some(b"new".to_vec()));
     let after = (Some(b"new".to_vec()), None);
     assert_eq!(seen, BTreeSet::from([before, after]));
+}
+
+#[test]
+fn a_rename_to_a_new_name_happens_whole_or_through_two_names() {
+    for at_once in [true, false] {
+        let files = CrashFileSystem::new();
+        files.set_renames_new_at_once(at_once);
+        synced(&files, "/f", b"bytes");
+        files.rename_new(Path::new("/f"), Path::new("/g")).unwrap();
+        let mut seen = BTreeSet::new();
+        for prefix in 0..=files.unsynced_changes() {
+            let after = files.after_crash(CrashChoice::Prefix { changes: prefix, bytes: 0 });
+            let names = [bytes(&after, "/f"), bytes(&after, "/g")];
+            assert!(names.iter().flatten().all(|bytes| bytes == b"bytes"));
+            seen.insert(names.map(|name| name.is_some()));
+        }
+        let mut expected = BTreeSet::from([[true, false], [false, true]]);
+        if !at_once {
+            expected.insert([true, true]);
+        }
+        assert_eq!(seen, expected);
+    }
 }
 
 #[test]

@@ -299,7 +299,7 @@ mod native {
                     Poll::Pending => _ = alarm.0.wait(),
                 }
             };
-            assert!(matches!(outcome, Err(SyncError::Poisoned)));
+            assert!(matches!(outcome, Err(SyncError::Poisoned(_))));
         }
         group.stop_serving();
         server.join().unwrap();

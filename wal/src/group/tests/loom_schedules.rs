@@ -139,7 +139,7 @@ fn loom_a_failure_reaches_who_holds_a_sync() {
     check_three(|| {
         let shared = awaiting(3, Duration::ZERO);
         let others = [spawn_commit(&shared), spawn_commit(&shared)];
-        shared.1.poison();
+        shared.1.poison(cause());
         for other in others {
             let _ = other.join().unwrap();
         }
@@ -197,7 +197,7 @@ fn loom_poisoning_wakes_everybody_and_stops_durable() {
     check_three(|| {
         let shared = shared(None);
         let others = [spawn_commit(&shared), spawn_commit(&shared)];
-        assert!(shared.1.poison());
+        assert!(shared.1.poison(cause()));
         let durable = assert_honest(&shared);
         for other in others {
             let _ = other.join().unwrap();
@@ -279,7 +279,7 @@ fn loom_poisoning_wakes_futures() {
         let server = serve(&shared);
         let shared_too = Arc::clone(&shared);
         let other = thread::spawn(move || commit_by_future(&shared_too));
-        shared.1.poison();
+        shared.1.poison(cause());
         let durable = assert_honest(&shared);
         let _ = other.join().unwrap();
         assert_eq!(shared.1.durable(), durable, "durable does not move once poisoned");
