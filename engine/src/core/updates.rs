@@ -19,7 +19,7 @@
 //! The log holds values and no updates, as row store and tree do. So recovery replays them as writes, and a transaction
 //! that wrote the row, or read it as `Serializable`, conflicts with them as with any other write.
 
-use braid_mvstore::{Guard, Older, Refusal, Resolved, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Guard, Older, Refusal, Resolved, TableId, Timestamp, Unresolved, WriteSet, pin};
 use braid_vfs::planted;
 use braid_wal::EncodedRecord;
 
@@ -70,7 +70,18 @@ impl Core {
         request: &CommitRequest<'_>,
     ) -> Result<Updates<'g>> {
         let fetch = |table, key: &[u8], is_here| self.fetch_older(view, request, table, key, is_here);
-        let resolved = view.active.resolve(request.writes, MAX_VALUE_BYTES, fetch)?;
+        let limit = self.options.max_transaction_bytes;
+        let counted = request.writes.bytes();
+        let room = limit.saturating_sub(counted);
+        let resolved = view.active.resolve(request.writes, MAX_VALUE_BYTES, room, fetch).map_err(
+            |error| match error {
+                Unresolved::TooLarge(grown) => Error::TransactionTooLarge {
+                    bytes: counted.saturating_add(grown) as u64,
+                    limit: limit as u64,
+                },
+                Unresolved::Fetch(error) => error,
+            },
+        )?;
         Ok(Updates { resolved, remade: 0 })
     }
 
