@@ -47,8 +47,6 @@ pub struct Resolved<'g> {
     max_value_bytes: usize,
     /// What the write set counts for the values.
     least_bytes: usize,
-    /// What they may have beyond that.
-    room: usize,
 }
 
 /// Why updates were not resolved.
@@ -63,8 +61,6 @@ pub enum Unresolved<E> {
 struct ResolvedRow<'g> {
     row: &'g Row,
     older: Older,
-    /// The update cannot be made of the older value, which is not kept.
-    refused: Option<Refusal>,
     /// The version that the value was made of, where the active generation has one.
     made_of: Option<Timestamp>,
     value: Made,
@@ -91,16 +87,16 @@ impl Generation {
         mut fetch: impl FnMut(TableId, &[u8], bool) -> Result<Older, E>,
     ) -> Result<Resolved<'_>, Unresolved<E>> {
         let mut resolved =
-            Resolved { generation: self, rows: SmallVec::new(), max_value_bytes, least_bytes: 0, room };
+            Resolved { generation: self, rows: SmallVec::new(), max_value_bytes, least_bytes: 0 };
         let mut grown = 0_usize;
         for (key, update) in writes.late_rows() {
             let row = self.find_or_create(key);
             let mut older =
                 fetch(key.table(), key.bytes(), !row.chain.is_empty()).map_err(Unresolved::Fetch)?;
-            let mut refused = None;
+            let mut made = Made::NotYet;
             if let Some(value) = &older.value {
-                refused = update.refuses(value.len(), max_value_bytes);
-                if refused.is_some() {
+                if let Some(refusal) = update.refuses(value.len(), max_value_bytes) {
+                    made = Made::Refused(refusal);
                     older.value = None;
                 } else {
                     grown = grown.saturating_add(update.growth(value.len()));
@@ -109,7 +105,7 @@ impl Generation {
                     }
                 }
             }
-            resolved.rows.push(ResolvedRow { row, older, refused, made_of: None, value: Made::NotYet });
+            resolved.rows.push(ResolvedRow { row, older, made_of: None, value: made });
             resolved.least_bytes += update.least_len();
         }
         Ok(resolved)
@@ -134,8 +130,8 @@ impl<'g> ResolvedRow<'g> {
             None => self.older.value.as_deref(),
         };
         self.made_of = newest.map(Version::commit_ts);
-        if let (None, Some(refusal)) = (newest, self.refused) {
-            self.value = Made::Refused(refusal);
+        if newest.is_none() && matches!(self.value, Made::Refused(_)) {
+            // By the older value, which is all there is.
             return;
         }
         self.value = match update.apply(is, max_value_bytes) {
@@ -157,9 +153,9 @@ impl<'g> ResolvedRow<'g> {
 impl Resolved<'_> {
     /// Makes the updates of what is newest now: in the generation, or else older. Only so many as there is room for;
     /// [`grown_bytes`](Self::grown_bytes) tells that it was too little.
-    pub fn guess(&mut self, writes: &WriteSet, guard: &Guard) {
+    pub fn guess(&mut self, writes: &WriteSet, room: usize, guard: &Guard) {
         // The least that all of them have is counted already.
-        let most = self.least_bytes.saturating_add(self.room);
+        let most = self.least_bytes.saturating_add(room);
         let mut bytes = 0_usize;
         for ((_, update), row) in writes.late_rows().zip(&mut self.rows) {
             let newest = row.row.chain.newest(guard);
@@ -281,6 +277,7 @@ mod tests {
     use crate::{Found, UpdateLimits};
 
     const T: TableId = TableId(4);
+    const ROOM: usize = 1 << 20;
     const LIMITS: UpdateLimits = UpdateLimits { value_bytes: 100, set_bytes: 1 << 20 };
 
     fn number(number: i64) -> [u8; 8] {
@@ -301,7 +298,7 @@ mod tests {
         mut older: impl FnMut(&[u8], bool) -> Option<Vec<u8>>,
     ) -> Resolved<'g> {
         let fetch = |_, key: &[u8], is_here| Ok(Older { value: older(key, is_here), changed: false });
-        generation.resolve::<Infallible>(writes, 100, 1 << 20, fetch).expect("there is room")
+        generation.resolve::<Infallible>(writes, 100, ROOM, fetch).expect("there is room")
     }
 
     fn appending(keys: u8) -> WriteSet {
@@ -343,7 +340,7 @@ mod tests {
         for (room, made, grown) in [(500, 10, 500), (499, 10, 500), (200, 5, 230), (0, 1, 14)] {
             let nothing = |_, _: &[u8], _| Ok::<_, Infallible>(Older::default());
             let mut resolved = generation.resolve(&writes, 100, room, nothing).expect("nothing is read");
-            resolved.guess(&writes, &guard);
+            resolved.guess(&writes, room, &guard);
             assert_eq!((resolved.iter().count(), resolved.grown_bytes()), (made, grown));
             assert_eq!(resolved.grown_bytes() > room, made < 10 || room == 499);
         }
@@ -358,7 +355,7 @@ mod tests {
         let mut resolved =
             resolve(&generation, &writes, |key, _| Some(vec![0; if key == b"a" { 9 } else { 97 }]));
         assert!(resolved.rows.iter().all(|row| row.older.value.is_none()));
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 9 })));
         commit(&mut rights, 1, 0, |writes| writes.put(T, b"a", &number(1)));
         resolved.catch_up(&writes, &guard);
@@ -387,7 +384,7 @@ mod tests {
             (key == b"a").then(|| number(10).to_vec())
         });
         assert_eq!(fetched, [false, true, false]);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(values(&resolved), [11, 21, 1]);
         assert_eq!(resolved.catch_up(&writes, &guard), 0, "nobody came in between");
         commit(&mut rights, 4, 0, |writes| writes.put(T, b"a", &number(50)));
@@ -412,7 +409,7 @@ mod tests {
         let writes = adding(&[b"a", b"b"]);
         let guard = pin();
         let mut resolved = resolve(&generation, &writes, |_, _| None);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 4 })));
         commit(&mut rights, 2, 0, |writes| writes.put(T, b"a", &number(1)));
         assert_eq!(resolved.catch_up(&writes, &guard), 1);
@@ -434,7 +431,7 @@ mod tests {
             let writes = adding(keys);
             let guard = pin();
             let mut resolved = resolve(&generation, &writes, |_, _| None);
-            resolved.guess(&writes, &guard);
+            resolved.guess(&writes, ROOM, &guard);
             let is_overtaken = |row: &u32| row.is_multiple_of(every);
             commit(&mut rights, 1, 0, |writes| {
                 for row in (0..ROWS).filter(is_overtaken) {
@@ -467,7 +464,7 @@ mod tests {
         let mut resolved = resolve(&generation, &writes, |key, _| (key == b"b").then(|| vec![0; 10]));
         assert!(!resolved.is_empty());
         assert_eq!(resolved.len(), 3);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(resolved.grown_bytes(), 10, "what is in front of the suffix of b");
         commit(&mut rights, 1, 0, |writes| writes.put(T, b"c", &[0; 25]));
         assert_eq!(resolved.catch_up(&writes, &guard), 1);
@@ -481,7 +478,7 @@ mod tests {
         for at in 1..=200 {
             let writes = adding(&[b"hot"]);
             let mut resolved = resolve(&generation, &writes, |_, _| None);
-            resolved.guess(&writes, &guard);
+            resolved.guess(&writes, ROOM, &guard);
             resolved.catch_up(&writes, &guard);
             resolved.install(&mut rights, ts(at), &guard, || ts(at - 1));
         }
