@@ -38,7 +38,7 @@ fn is_seen(slots: &Slots<()>) -> bool {
     seen
 }
 
-/// Whoever claims while a look closes has a slot that is looked at.
+/// Whoever claims while a look closes has a slot that every other look sees.
 #[test]
 fn loom_a_claim_is_seen_by_every_look_after_it() {
     check_index(|| {
@@ -49,11 +49,13 @@ fn loom_a_claim_is_seen_by_every_look_after_it() {
             there.pinned.store(true, Release);
             claimed
         });
-        is_seen(&registry.slots);
+        let there = Arc::clone(&registry);
+        let closes = thread::spawn(move || is_seen(&there.slots));
         let pinned = registry.pinned.load(Acquire);
         let seen = is_seen(&registry.slots);
         assert!(seen || !pinned, "it was pinned before the look");
         assert!(claims.join().unwrap(), "there is room");
+        closes.join().unwrap();
         assert!(is_seen(&registry.slots));
     });
 }
