@@ -67,7 +67,8 @@ pub struct Options {
     /// Bytes of recent row versions kept in memory; when they are used up writers are slowed down to the speed of
     /// the checkpoint. Default: 64 MiB; at least 64 KiB.
     pub row_store_bytes: usize,
-    /// Bytes of log after which a checkpoint starts even if the row store has room. Default: 256 MiB.
+    /// Bytes of log files after which a checkpoint starts even if the row store has room: those that only a checkpoint lets go,
+    /// the one in use by what is in it. An open for writing that finds more checkpoints before it returns. Default: 256 MiB.
     pub log_bytes: u64,
     /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
     /// When they are used up the oldest goes, and whoever needed it gets [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer

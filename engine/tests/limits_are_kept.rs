@@ -325,3 +325,38 @@ fn the_size_of_the_file_is_told_whole() {
     db.compact().unwrap();
     assert_eq!(db.stats().file.bytes, len());
 }
+
+/// Appends to long rows: what a refused transaction reads and makes is bounded by the limit, not by the rows.
+#[test]
+fn of_appends_before_all_is_read() {
+    const ROWS: u32 = 100;
+    const VALUE: usize = 64 << 10;
+    let limit = 4 * VALUE;
+    let files = braid::vfs::faulty::CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let options = Options { max_transaction_bytes: limit, cache_bytes: 0, ..Options::default() };
+    let env = braid::vfs::Env::with_files(std::sync::Arc::new(files));
+    let db = Database::open_in(env, "/db", options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    for row in 0..ROWS {
+        db.put(&table, row.to_be_bytes(), vec![7; VALUE]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    let append = |rows: u32| {
+        faults.reset_counters();
+        let mut transaction = db.begin_concurrent().unwrap();
+        for row in 0..rows {
+            transaction.append(&table, row.to_be_bytes(), "x").unwrap();
+        }
+        let committed = transaction.commit();
+        (committed, faults.counters().bytes_on(braid::vfs::faulty::Operation::Read, "/db") as usize)
+    };
+    let (refused, read) = append(ROWS);
+    let Err(Error::TransactionTooLarge { bytes, limit: told }) = refused else { panic!("{refused:?}") };
+    assert!(bytes > told && told == limit as u64, "{bytes} of {told}");
+    assert!(read <= limit + 2 * VALUE, "{read} bytes read");
+    let (committed, read) = append(3);
+    assert!(committed.is_ok() && read >= 3 * VALUE, "{read} bytes read");
+    assert_eq!(db.get(&table, 0_u32.to_be_bytes()).unwrap().map(|value| value.len()), Some(VALUE + 1));
+}

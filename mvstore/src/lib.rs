@@ -44,7 +44,7 @@ pub use registry::{
     SnapshotSource, TooManySnapshots,
 };
 pub use replay::ReplayBatch;
-pub use resolve::{Older, Resolved};
+pub use resolve::{Older, Resolved, Unresolved};
 pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
 pub use timestamp::Timestamp;
 pub use update::{Refusal, Update};

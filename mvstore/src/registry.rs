@@ -204,32 +204,37 @@ impl<V> SnapshotRegistry<V> {
     /// `acked` is acked_ts, and must have been read (`SeqCst`) before this call.
     #[must_use]
     pub fn watermark(&self, acked: Timestamp) -> Timestamp {
-        self.pins().map(Pin::timestamp).fold(acked, Timestamp::min)
+        let mut oldest = acked;
+        self.slots.each_pin(|pin| oldest = oldest.min(pin.timestamp()));
+        oldest
     }
 
     /// The watermark for a generation that starts at `start_ts`: as [`watermark`](Self::watermark), but passing over the
     /// snapshots that are too old to see anything of it.
     #[must_use]
     pub fn watermark_since(&self, start_ts: Timestamp, acked: Timestamp) -> Timestamp {
-        self.pins()
-            .filter_map(|pin| match (pin.is_tentative(), pin.timestamp()) {
-                // It may settle anywhere later.
-                (true, bound) => Some(bound.max(start_ts)),
-                (false, begin_ts) => (begin_ts > start_ts).then_some(begin_ts),
-            })
-            .fold(acked, Timestamp::min)
+        let mut oldest = acked;
+        self.slots.each_pin(|pin| match (pin.is_tentative(), pin.timestamp()) {
+            // It may settle anywhere later.
+            (true, bound) => oldest = oldest.min(bound.max(start_ts)),
+            (false, begin_ts) if begin_ts > start_ts => oldest = oldest.min(begin_ts),
+            (false, _) => {}
+        });
+        oldest
     }
 
     /// The oldest snapshot at `ts` or later; one that is beginning counts as if it were at `ts`, if its lower bound is
     /// before that.
     #[must_use]
     pub fn oldest_at_or_after(&self, ts: Timestamp) -> Option<Timestamp> {
-        self.pins()
-            .filter_map(|pin| match (pin.is_tentative(), pin.timestamp()) {
-                (true, bound) => Some(bound.max(ts)),
-                (false, begin_ts) => (begin_ts >= ts).then_some(begin_ts),
-            })
-            .min()
+        let mut oldest: Option<Timestamp> = None;
+        self.slots.each_pin(|pin| {
+            let at = if pin.is_tentative() { pin.timestamp().max(ts) } else { pin.timestamp() };
+            if at >= ts {
+                oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
+            }
+        });
+        oldest
     }
 
     /// The second watermark: no read-write snapshot that is open, or begins from now on, began before it.
@@ -237,28 +242,35 @@ impl<V> SnapshotRegistry<V> {
     /// `installed` is installed_ts, and must have been read (`SeqCst`) before this call.
     #[must_use]
     pub fn oldest_read_write(&self, installed: Timestamp) -> Timestamp {
-        self.pins()
-            .filter(|pin| pin.kind() == SnapshotKind::ReadWrite)
-            .map(Pin::timestamp)
-            .fold(installed, Timestamp::min)
+        let mut oldest = installed;
+        self.slots.each_pin(|pin| {
+            if pin.kind() == SnapshotKind::ReadWrite {
+                oldest = oldest.min(pin.timestamp());
+            }
+        });
+        oldest
     }
 
     /// Whether a read-write snapshot is open.
     #[must_use]
     pub fn has_read_write(&self) -> bool {
-        self.pins().any(|pin| pin.kind() == SnapshotKind::ReadWrite)
+        let mut has = false;
+        self.slots.each_pin(|pin| has |= pin.kind() == SnapshotKind::ReadWrite);
+        has
     }
 
     /// How many snapshots are open and were not revoked.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pins().count()
+        let mut count = 0;
+        self.slots.each_pin(|_| count += 1);
+        count
     }
 
     /// Whether none is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pins().next().is_none()
+        self.len() == 0
     }
 
     /// Makes a read-write snapshot one that only reads from now on: its transaction is over, and something else still reads
@@ -319,16 +331,16 @@ impl<V> SnapshotRegistry<V> {
 
     /// Every open snapshot with a lease that was not revoked.
     pub fn for_each_lease(&self, mut visit: impl FnMut(SnapshotInfo<'_>, &Arc<Lease<V>>)) {
-        for slot in self.slots.iter() {
+        self.slots.each(&mut |slot| {
             let pin = slot.pin();
             if !pin.counts() {
-                continue;
+                return;
             }
             let lease = slot.lease.lock().clone();
             if let Some(lease) = lease.filter(|lease| lease.revoked().is_none()) {
                 slot.with_name(|name| visit(slot.info(pin, name, lease.max_age()), &lease));
             }
-        }
+        });
     }
 
     /// Revokes a lease, unless its snapshot has ended. Gives back the view, if it is revoked now: dropping it may free
@@ -353,7 +365,9 @@ impl<V> SnapshotRegistry<V> {
     /// How many revoked snapshots have not ended yet.
     #[must_use]
     pub fn revoked(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.pin() == Pin::REVOKED).count()
+        let mut count = 0;
+        self.slots.each(&mut |slot| count += usize::from(slot.pin() == Pin::REVOKED));
+        count
     }
 
     /// Gives a snapshot a name for [`for_each`](Self::for_each).
@@ -366,39 +380,35 @@ impl<V> SnapshotRegistry<V> {
     /// Lists the open snapshots, for statistics: one that begins or ends meanwhile may be missed, or described in part
     /// by the one before it in its slot.
     pub fn for_each(&self, mut visit: impl FnMut(SnapshotInfo<'_>)) {
-        for slot in self.slots.iter() {
+        self.slots.each(&mut |slot| {
             let pin = slot.pin();
             if !pin.counts() {
-                continue;
+                return;
             }
             let max_age = slot.lease.lock().as_ref().and_then(|lease| lease.max_age());
             slot.with_name(|name| visit(slot.info(pin, name, max_age)));
-        }
+        });
     }
 
     /// Takes every cached view that is not `current_id` out of its slot. The publisher calls it after it has stored the
     /// new id; `dropped` gets the views, whose last references they may be.
     pub fn sweep_stale(&self, current_id: u64, mut dropped: impl FnMut(Arc<V>)) {
-        for slot in self.slots.iter() {
+        self.slots.sweep(
             // A slot with the current id holds the current view, or none. In one with another id, a snapshot may just
             // be beginning and leave the current view there: to take that costs it a reference count.
-            if slot.view_id.load(Relaxed) != current_id
-                && let Some(view) = slot.take_view()
-            {
-                dropped(view);
-            }
-        }
-    }
-
-    /// Every snapshot that is open and was not revoked.
-    fn pins(&self) -> impl Iterator<Item = Pin> {
-        self.slots.iter().map(slot::Slot::pin).filter(|pin| pin.counts())
+            &|slot| slot.view_id.load(Relaxed) != current_id,
+            &mut dropped,
+        );
     }
 }
 
 impl<V> fmt::Debug for SnapshotRegistry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.pins()).finish()
+        let mut list = f.debug_list();
+        self.slots.each_pin(|pin| {
+            list.entry(&pin);
+        });
+        list.finish()
     }
 }
 

@@ -13,6 +13,9 @@
 //! Invariant: an update is made of the newest version there is when it is installed. What older layers hold does not
 //! change as long as the view is the same, which the commit section sees to; a version in the active generation is newer
 //! than all of them; and the newest of its chain is looked at inside the section.
+//!
+//! What the values take is summed up as they are read, and again as they are made: both end with the value that passes the
+//! room there is for all of them. An older value of which its update cannot be made is not kept.
 
 use std::cell::LazyCell;
 use std::fmt;
@@ -46,6 +49,15 @@ pub struct Resolved<'g> {
     least_bytes: usize,
 }
 
+/// Why updates were not resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved<E> {
+    /// The values need more room than there is: so many bytes at least, beyond what [`WriteSet::bytes`] counts for them.
+    TooLarge(usize),
+    /// What the engine met.
+    Fetch(E),
+}
+
 struct ResolvedRow<'g> {
     row: &'g Row,
     older: Older,
@@ -63,21 +75,37 @@ enum Made {
 impl Generation {
     /// Finds or creates the chains of the updated rows, and has `fetch` look up what older layers have of each; it is told whether
     /// the row is in this generation, so that older values do not matter. Nothing is held meanwhile: it may read a file.
+    /// The new values may have `room` bytes beyond what the write set counts for them.
     ///
     /// # Errors
-    /// What `fetch` meets.
+    /// What `fetch` meets; more than `room`.
     pub fn resolve<E>(
         &self,
         writes: &WriteSet,
         max_value_bytes: usize,
+        room: usize,
         mut fetch: impl FnMut(TableId, &[u8], bool) -> Result<Older, E>,
-    ) -> Result<Resolved<'_>, E> {
+    ) -> Result<Resolved<'_>, Unresolved<E>> {
         let mut resolved =
             Resolved { generation: self, rows: SmallVec::new(), max_value_bytes, least_bytes: 0 };
+        let mut grown = 0_usize;
         for (key, update) in writes.late_rows() {
             let row = self.find_or_create(key);
-            let older = fetch(key.table(), key.bytes(), !row.chain.is_empty())?;
-            resolved.rows.push(ResolvedRow { row, older, made_of: None, value: Made::NotYet });
+            let mut older =
+                fetch(key.table(), key.bytes(), !row.chain.is_empty()).map_err(Unresolved::Fetch)?;
+            let mut made = Made::NotYet;
+            if let Some(value) = &older.value {
+                if let Some(refusal) = update.refuses(value.len(), max_value_bytes) {
+                    made = Made::Refused(refusal);
+                    older.value = None;
+                } else {
+                    grown = grown.saturating_add(update.growth(value.len()));
+                    if grown > room {
+                        return Err(Unresolved::TooLarge(grown));
+                    }
+                }
+            }
+            resolved.rows.push(ResolvedRow { row, older, made_of: None, value: made });
             resolved.least_bytes += update.least_len();
         }
         Ok(resolved)
@@ -102,6 +130,10 @@ impl<'g> ResolvedRow<'g> {
             None => self.older.value.as_deref(),
         };
         self.made_of = newest.map(Version::commit_ts);
+        if newest.is_none() && matches!(self.value, Made::Refused(_)) {
+            // By the older value, which is all there is.
+            return;
+        }
         self.value = match update.apply(is, max_value_bytes) {
             Ok(value) => Made::Value(Pending::new(Some(value.as_ref()))),
             Err(refusal) => Made::Refused(refusal),
@@ -119,11 +151,19 @@ impl<'g> ResolvedRow<'g> {
 }
 
 impl Resolved<'_> {
-    /// Makes the updates of what is newest now: in the generation, or else older.
-    pub fn guess(&mut self, writes: &WriteSet, guard: &Guard) {
+    /// Makes the updates of what is newest now: in the generation, or else older. Only so many as there is room for;
+    /// [`grown_bytes`](Self::grown_bytes) tells that it was too little.
+    pub fn guess(&mut self, writes: &WriteSet, room: usize, guard: &Guard) {
+        // The least that all of them have is counted already.
+        let most = self.least_bytes.saturating_add(room);
+        let mut bytes = 0_usize;
         for ((_, update), row) in writes.late_rows().zip(&mut self.rows) {
             let newest = row.row.chain.newest(guard);
             row.make(update, newest, self.max_value_bytes);
+            bytes = bytes.saturating_add(row.bytes().map_or(0, <[u8]>::len));
+            if bytes > most {
+                break;
+            }
         }
     }
 
@@ -229,12 +269,15 @@ impl fmt::Debug for Resolved<'_> {
 #[cfg(test)]
 #[cfg(not(any(shuttle, loom)))]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use crate::epoch::pin;
     use crate::testing::{commit, steps, ts};
     use crate::{Found, UpdateLimits};
 
     const T: TableId = TableId(4);
+    const ROOM: usize = 1 << 20;
     const LIMITS: UpdateLimits = UpdateLimits { value_bytes: 100, set_bytes: 1 << 20 };
 
     fn number(number: i64) -> [u8; 8] {
@@ -255,8 +298,73 @@ mod tests {
         mut older: impl FnMut(&[u8], bool) -> Option<Vec<u8>>,
     ) -> Resolved<'g> {
         let fetch = |_, key: &[u8], is_here| Ok(Older { value: older(key, is_here), changed: false });
-        let Ok::<_, std::convert::Infallible>(resolved) = generation.resolve(writes, 100, fetch);
-        resolved
+        generation.resolve::<Infallible>(writes, 100, ROOM, fetch).expect("there is room")
+    }
+
+    fn appending(keys: u8) -> WriteSet {
+        let mut writes = WriteSet::new();
+        for key in 0..keys {
+            writes.update(T, &[key], &Update::append(b"four"), LIMITS).expect("it is small");
+        }
+        writes
+    }
+
+    #[test]
+    fn no_more_is_read_than_there_is_room_for() {
+        let (generation, _) = Generation::new(Timestamp::ZERO, 1 << 16);
+        let writes = appending(10);
+        let mut read = 0;
+        let mut resolve = |room, len: usize| {
+            read = 0;
+            let resolved = generation.resolve::<Infallible>(&writes, 100, room, |_, _, _| {
+                read += 1;
+                Ok(Older { value: Some(vec![0; len]), changed: false })
+            });
+            (resolved.map(|resolved| resolved.len()), read)
+        };
+        assert_eq!(resolve(500, 50), (Ok(10), 10));
+        assert_eq!(resolve(499, 50), (Err(Unresolved::TooLarge(500)), 10));
+        assert_eq!(resolve(100, 50), (Err(Unresolved::TooLarge(150)), 3));
+        assert_eq!(resolve(0, 0), (Ok(10), 10));
+        // What cannot be made takes nothing.
+        assert_eq!(resolve(100, 97), (Ok(10), 10));
+        assert_eq!(resolve(100, 96), (Err(Unresolved::TooLarge(192)), 2));
+    }
+
+    #[test]
+    fn no_more_is_made_than_there_is_room_for() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        commit(&mut rights, 1, 0, |writes| (0..10).for_each(|key| writes.put(T, &[key], &[0; 50])));
+        let writes = appending(10);
+        let guard = pin();
+        for (room, made, grown) in [(500, 10, 500), (499, 10, 500), (200, 5, 230), (0, 1, 14)] {
+            let nothing = |_, _: &[u8], _| Ok::<_, Infallible>(Older::default());
+            let mut resolved = generation.resolve(&writes, 100, room, nothing).expect("nothing is read");
+            resolved.guess(&writes, room, &guard);
+            assert_eq!((resolved.iter().count(), resolved.grown_bytes()), (made, grown));
+            assert_eq!(resolved.grown_bytes() > room, made < 10 || room == 499);
+        }
+    }
+
+    #[test]
+    fn an_older_value_that_refuses_is_told_and_not_kept() {
+        let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+        let guard = pin();
+        let mut writes = adding(&[b"a"]);
+        writes.update(T, b"b", &Update::append(b"four"), LIMITS).expect("it is small");
+        let mut resolved =
+            resolve(&generation, &writes, |key, _| Some(vec![0; if key == b"a" { 9 } else { 97 }]));
+        assert!(resolved.rows.iter().all(|row| row.older.value.is_none()));
+        resolved.guess(&writes, ROOM, &guard);
+        assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 9 })));
+        commit(&mut rights, 1, 0, |writes| writes.put(T, b"a", &number(1)));
+        resolved.catch_up(&writes, &guard);
+        let too_long = Refusal::TooLong { bytes: 101, limit: 100 };
+        assert_eq!(resolved.refusal(), Some((T, &b"b"[..], too_long)));
+        commit(&mut rights, 2, 0, |writes| writes.put(T, b"b", b"x"));
+        resolved.catch_up(&writes, &guard);
+        assert_eq!(resolved.refusal(), None);
+        assert_eq!(resolved.grown_bytes(), 1);
     }
 
     fn values(resolved: &Resolved<'_>) -> Vec<i64> {
@@ -276,7 +384,7 @@ mod tests {
             (key == b"a").then(|| number(10).to_vec())
         });
         assert_eq!(fetched, [false, true, false]);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(values(&resolved), [11, 21, 1]);
         assert_eq!(resolved.catch_up(&writes, &guard), 0, "nobody came in between");
         commit(&mut rights, 4, 0, |writes| writes.put(T, b"a", &number(50)));
@@ -301,7 +409,7 @@ mod tests {
         let writes = adding(&[b"a", b"b"]);
         let guard = pin();
         let mut resolved = resolve(&generation, &writes, |_, _| None);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(resolved.refusal(), Some((T, &b"a"[..], Refusal::NotANumber { bytes: 4 })));
         commit(&mut rights, 2, 0, |writes| writes.put(T, b"a", &number(1)));
         assert_eq!(resolved.catch_up(&writes, &guard), 1);
@@ -323,7 +431,7 @@ mod tests {
             let writes = adding(keys);
             let guard = pin();
             let mut resolved = resolve(&generation, &writes, |_, _| None);
-            resolved.guess(&writes, &guard);
+            resolved.guess(&writes, ROOM, &guard);
             let is_overtaken = |row: &u32| row.is_multiple_of(every);
             commit(&mut rights, 1, 0, |writes| {
                 for row in (0..ROWS).filter(is_overtaken) {
@@ -356,7 +464,7 @@ mod tests {
         let mut resolved = resolve(&generation, &writes, |key, _| (key == b"b").then(|| vec![0; 10]));
         assert!(!resolved.is_empty());
         assert_eq!(resolved.len(), 3);
-        resolved.guess(&writes, &guard);
+        resolved.guess(&writes, ROOM, &guard);
         assert_eq!(resolved.grown_bytes(), 10, "what is in front of the suffix of b");
         commit(&mut rights, 1, 0, |writes| writes.put(T, b"c", &[0; 25]));
         assert_eq!(resolved.catch_up(&writes, &guard), 1);
@@ -370,7 +478,7 @@ mod tests {
         for at in 1..=200 {
             let writes = adding(&[b"hot"]);
             let mut resolved = resolve(&generation, &writes, |_, _| None);
-            resolved.guess(&writes, &guard);
+            resolved.guess(&writes, ROOM, &guard);
             resolved.catch_up(&writes, &guard);
             resolved.install(&mut rights, ts(at), &guard, || ts(at - 1));
         }

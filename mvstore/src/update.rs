@@ -145,6 +145,25 @@ impl Update {
         }
     }
 
+    /// Why it cannot be made of a value of that length, if the length says so.
+    pub(crate) fn refuses(&self, len: usize, max_len: usize) -> Option<Refusal> {
+        match &self.0 {
+            Kind::Number(_) => (len != 8).then_some(Refusal::NotANumber { bytes: len as u64 }),
+            Kind::Append(bytes) => {
+                let len = len.saturating_add(bytes.len());
+                (len > max_len).then_some(Refusal::TooLong { bytes: len as u64, limit: max_len as u64 })
+            }
+        }
+    }
+
+    /// How long a value of that length becomes, beyond [`least_len`](Self::least_len).
+    pub(crate) fn growth(&self, len: usize) -> usize {
+        match &self.0 {
+            Kind::Number(_) => 0,
+            Kind::Append(_) => len,
+        }
+    }
+
     /// This update and then `next`, as one; `None` where one is of a number and the other is not.
     pub(crate) fn then(&self, next: &Self) -> Option<Self> {
         Some(Self(match (&self.0, &next.0) {

@@ -151,6 +151,8 @@ mod bugs {
         FirstCommitSkipped,
         /// The watermark does not look at the first slot of the registry.
         SlotNotWatched,
+        /// A group of slots counts as closed while one of them is claimed.
+        GroupClosedEarly,
         /// A begin takes its timestamp first and its view second.
         TimestampFirst,
         /// A begin does not look whether its view is still current once it has its timestamp.

@@ -298,7 +298,9 @@ impl Core {
     }
 }
 
-/// Bytes of log that the next checkpoint lets go.
-fn unfolded_log(writer: &Writer, view: &View) -> u64 {
-    writer.log.appended().get().saturating_sub(view.base.state().checkpoint_lsn)
+/// Bytes of log that the next checkpoint lets go, with what of their files is not used: the segment that takes the appends
+/// counts by what is in it.
+pub(super) fn unfolded_log(writer: &Writer, view: &View) -> u64 {
+    let positions = writer.log.appended().get().saturating_sub(view.base.state().checkpoint_lsn);
+    positions.saturating_add(writer.log.slack())
 }

@@ -321,7 +321,7 @@ impl Core {
             self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
         }
         if let Some(updates) = &mut updates {
-            updates.guess(request, record, &guard)?;
+            updates.guess(self, request, record, &guard)?;
         }
 
         let mut section = writer.section.lock();

@@ -21,6 +21,7 @@ mod retention;
 mod schema;
 mod sequences;
 mod shared;
+mod short_lives;
 mod stats;
 mod tables;
 mod timers;

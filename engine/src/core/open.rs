@@ -68,6 +68,10 @@ pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     };
     unless_opened.0.clear();
     let core = Arc::new(core);
+    if let Err(error) = core.fold_after_short_lives() {
+        core.shut_down()?;
+        return Err(error);
+    }
     if let Err(error) = core.start_background() {
         core.shut_down()?;
         return Err(Error::io("starting the background threads", error));

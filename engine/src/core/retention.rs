@@ -317,8 +317,9 @@ impl Core {
             // The space comes back at the next open at the latest.
             tracing::warn!(%error, "a log segment could not be recycled");
         }
+        let folded = writer.retention.state.lock().folded;
+        writer.log.count_slack_from(folded);
         if !writer.retention.is_idle() {
-            let folded = writer.retention.state.lock().folded;
             writer.log.set_aside_before(folded);
         }
     }

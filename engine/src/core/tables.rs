@@ -14,7 +14,7 @@
 //!    snapshot is older than the drop.
 //! 3. An id is given out once: what a transaction that is rolled back has taken is lost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use braid_mvstore::{TableId, Timestamp};
 use braid_vfs::planted;
@@ -130,6 +130,36 @@ struct Maps {
     /// Dropped tables stay here while somebody holds a handle, or a snapshot may ask for them; those of open transactions
     /// are here already.
     by_id: HashMap<TableId, Arc<TableInfo>>,
+    /// Those of `by_id` that were dropped, in the order in which they are looked at.
+    dropped: VecDeque<TableId>,
+    /// How many were looked at so far.
+    #[cfg(test)]
+    looked_at: usize,
+}
+
+/// Dropped tables that a commit which changes the catalog looks at, beside those that it drops itself: what it costs has to do
+/// with what it changes, and not with how many tables there are.
+const LOOKED_AT: usize = 8;
+
+impl Maps {
+    /// Forgets dropped tables that nobody holds, and no snapshot at `watermark` or later asks for: of the next `many`.
+    fn forget_dropped(&mut self, many: usize, watermark: Timestamp) {
+        for _ in 0..many.min(self.dropped.len()) {
+            let Some(id) = self.dropped.pop_front() else { break };
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
+            let is_needed = self.by_id.get(&id).is_some_and(|info| {
+                info.dropped_at().is_none_or(|dropped| dropped > watermark) || Arc::strong_count(info) > 1
+            });
+            if is_needed {
+                self.dropped.push_back(id);
+            } else {
+                self.by_id.remove(&id);
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -242,7 +272,9 @@ impl Tables {
         watermark: Timestamp,
     ) {
         let mut withdrawn = false;
-        let mut maps = self.maps.lock();
+        let mut guard = self.maps.lock();
+        let maps = &mut *guard;
+        let dropped_before = maps.dropped.len();
         self.last_change.fetch_max(ts.get(), Ordering::Release);
         for (id, name) in &changes.tables {
             match (name, maps.by_id.get(id)) {
@@ -251,6 +283,7 @@ impl Tables {
                 (None, Some(info)) if info.is_uncommitted() => {}
                 (None, Some(info)) => {
                     info.dropped_at.store(ts.get(), Ordering::Release);
+                    maps.dropped.push_back(*id);
                     withdrawn = true;
                 }
                 (Some(name), Some(info)) if info.is_uncommitted() => {
@@ -278,10 +311,8 @@ impl Tables {
                 None => drop(maps.by_name.remove(name)),
             }
         }
-        maps.by_id.retain(|_, info| {
-            info.dropped_at().is_none_or(|dropped| dropped > watermark) || Arc::strong_count(info) > 1
-        });
-        drop(maps);
+        maps.forget_dropped(LOOKED_AT + maps.dropped.len() - dropped_before, watermark);
+        drop(guard);
         if withdrawn {
             self.last_withdrawal.fetch_max(ts.get(), Ordering::Release);
         }
@@ -296,5 +327,84 @@ impl Tables {
     #[inline]
     pub(crate) fn any_withdrawn_after(&self, begin_ts: Timestamp) -> bool {
         self.last_withdrawal.load(Ordering::Acquire) > begin_ts.get()
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+
+    const TABLES: u32 = 5000;
+
+    fn id(table: u32) -> TableId {
+        TableId(FIRST_USER_TABLE + table)
+    }
+
+    fn found() -> Tables {
+        let tables = Tables::new(1);
+        for table in 0..TABLES {
+            assert!(tables.insert_found(id(table), &format!("t{table}")));
+        }
+        tables
+    }
+
+    /// The commit at `ts` drops a table.
+    fn drop_table(tables: &Tables, table: u32, ts: u64, watermark: u64) {
+        let name: Arc<str> = format!("t{table}").into();
+        let changes = SchemaChanges { tables: vec![(id(table), None)], names: vec![(name, None)] };
+        tables.apply(&changes, |_| false, timestamp(ts), timestamp(watermark));
+    }
+
+    fn rename(tables: &Tables, table: u32, ts: u64, watermark: u64) {
+        let [old, new]: [Arc<str>; 2] = [format!("t{table}").into(), format!("new{table}").into()];
+        let names = vec![(old, None), (Arc::clone(&new), Some(id(table)))];
+        let changes = SchemaChanges { tables: vec![(id(table), Some(new))], names };
+        tables.apply(&changes, |_| false, timestamp(ts), timestamp(watermark));
+    }
+
+    fn is_known(tables: &Tables, table: u32) -> bool {
+        tables.by_id(id(table)).is_some()
+    }
+
+    #[test]
+    fn a_change_of_the_catalog_looks_at_dropped_tables_only() {
+        let tables = found();
+        (0..100).for_each(|table| rename(&tables, table, 10 + u64::from(table), 9));
+        assert_eq!(tables.maps.lock().looked_at, 0);
+        drop_table(&tables, 200, 200, 200);
+        assert!(!is_known(&tables, 200), "no snapshot asks for it");
+        assert_eq!(tables.maps.lock().looked_at, 1);
+    }
+
+    #[test]
+    fn a_dropped_table_stays_while_it_may_be_asked_for() {
+        let tables = found();
+        let handle = tables.by_id(id(7));
+        drop_table(&tables, 7, 10, 10);
+        drop_table(&tables, 8, 11, 10);
+        assert!(is_known(&tables, 7) && is_known(&tables, 8), "a handle of one, a snapshot of the other");
+        rename(&tables, 9, 12, 11);
+        assert!(is_known(&tables, 7) && !is_known(&tables, 8));
+        drop(handle);
+        rename(&tables, 10, 13, 11);
+        assert!(!is_known(&tables, 7));
+        assert!(tables.maps.lock().dropped.is_empty());
+    }
+
+    /// However many dropped ones are held, a change looks at few, and each has its turn.
+    #[test]
+    fn dropped_tables_that_are_held_are_looked_at_in_turn() {
+        let tables = found();
+        let handles: Vec<_> = (0..1000).map(|table| tables.by_id(id(table))).collect();
+        (0..1000).for_each(|table| drop_table(&tables, table, 10 + u64::from(table), 9));
+        drop(handles);
+        for change in 0..1000 / LOOKED_AT {
+            let before = tables.maps.lock().looked_at;
+            let table = 1000 + u32::try_from(change).unwrap_or(0);
+            rename(&tables, table, 2000 + change as u64, 1999);
+            assert_eq!(tables.maps.lock().looked_at - before, LOOKED_AT);
+        }
+        assert!((0..1000).all(|table| !is_known(&tables, table)));
+        assert!(is_known(&tables, 1000));
     }
 }

@@ -19,7 +19,7 @@
 //! The log holds values and no updates, as row store and tree do. So recovery replays them as writes, and a transaction
 //! that wrote the row, or read it as `Serializable`, conflicts with them as with any other write.
 
-use braid_mvstore::{Guard, Older, Refusal, Resolved, TableId, Timestamp, WriteSet, pin};
+use braid_mvstore::{Guard, Older, Refusal, Resolved, TableId, Timestamp, Unresolved, WriteSet, pin};
 use braid_vfs::planted;
 use braid_wal::EncodedRecord;
 
@@ -70,8 +70,23 @@ impl Core {
         request: &CommitRequest<'_>,
     ) -> Result<Updates<'g>> {
         let fetch = |table, key: &[u8], is_here| self.fetch_older(view, request, table, key, is_here);
-        let resolved = view.active.resolve(request.writes, MAX_VALUE_BYTES, fetch)?;
+        let (limit, counted) = (self.options.max_transaction_bytes, request.writes.bytes());
+        let room = self.room_to_grow(request);
+        let resolved = view.active.resolve(request.writes, MAX_VALUE_BYTES, room, fetch).map_err(
+            |error| match error {
+                Unresolved::TooLarge(grown) => Error::TransactionTooLarge {
+                    bytes: counted.saturating_add(grown) as u64,
+                    limit: limit as u64,
+                },
+                Unresolved::Fetch(error) => error,
+            },
+        )?;
         Ok(Updates { resolved, remade: 0 })
+    }
+
+    /// What updates may make beyond what the write set counts for them.
+    fn room_to_grow(&self, request: &CommitRequest<'_>) -> usize {
+        self.options.max_transaction_bytes.saturating_sub(request.writes.bytes())
     }
 
     /// The room to reserve for a commit that needs so much by now: rivals may let its rows grow until it comes again.
@@ -121,11 +136,12 @@ impl Updates<'_> {
     /// Makes the updates of what is newest now, and encodes them.
     pub(super) fn guess(
         &mut self,
+        core: &Core,
         request: &CommitRequest<'_>,
         record: &mut EncodedRecord,
         guard: &Guard,
     ) -> Result<(), Left> {
-        self.resolved.guess(request.writes, guard);
+        self.resolved.guess(request.writes, core.room_to_grow(request), guard);
         self.check_room(request)?;
         self.encode(request.writes, record);
         Ok(())

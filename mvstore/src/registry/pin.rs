@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bit  63         62           61 … 0
-//!      tentative  read-write   timestamp      all ones: idle; all but the last: revoked
+//!      tentative  read-write   timestamp      all ones: idle; one less: closed; two less: revoked
 //! ```
 
 use std::fmt;
@@ -21,15 +21,17 @@ pub(super) struct Pin(u64);
 
 impl Pin {
     pub(super) const IDLE: Self = Self(IDLE);
+    /// None, and there is to be none until the slot is opened.
+    pub(super) const CLOSED: Self = Self(IDLE - 1);
     /// A snapshot that has not ended and holds nothing any more.
-    pub(super) const REVOKED: Self = Self(IDLE - 1);
+    pub(super) const REVOKED: Self = Self(IDLE - 2);
 
     /// A snapshot that is beginning, at `bound` or later.
     #[inline]
     pub(super) fn tentative(kind: SnapshotKind, bound: Timestamp) -> Self {
-        // Idle and revoked are no pins: no snapshot of the last two timestamps begins, and before them is enough of a
-        // bound.
-        let bound = bound.get().min(TIMESTAMP - 2);
+        // Idle, closed and revoked are no pins: no snapshot of the last three timestamps begins, and before them is enough of
+        // a bound.
+        let bound = bound.get().min(TIMESTAMP - 3);
         Self(TENTATIVE | flag(kind) | bound)
     }
 
@@ -47,8 +49,9 @@ impl Pin {
         self.0
     }
 
-    pub(super) const fn is_idle(self) -> bool {
-        self.0 == IDLE
+    /// Whether no snapshot has the slot.
+    pub(super) const fn is_free(self) -> bool {
+        self.0 >= Self::CLOSED.0
     }
 
     /// Whether it stands for a snapshot that holds something.
@@ -81,7 +84,7 @@ const fn flag(kind: SnapshotKind) -> u64 {
 impl fmt::Debug for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.counts() {
-            return f.write_str(if self.is_idle() { "idle" } else { "revoked" });
+            return f.write_str(if self.is_free() { "free" } else { "revoked" });
         }
         let from = if self.is_tentative() { " or later" } else { "" };
         write!(f, "{:?} at {}{from}", self.kind(), self.timestamp())
@@ -100,16 +103,17 @@ mod tests {
                 let at = Timestamp::from_stored(at);
                 let (tentative, settled) = (Pin::tentative(kind, at), Pin::settled(kind, at));
                 for pin in [tentative, settled] {
-                    assert!(!pin.is_idle() && pin.counts(), "{kind:?} at {at}");
+                    assert!(!pin.is_free() && pin.counts(), "{kind:?} at {at}");
                     assert_eq!(pin.kind(), kind);
                     assert!(Pin::from_word(pin.word()) == pin);
                 }
                 assert!(tentative.is_tentative() && !settled.is_tentative());
                 assert_eq!(settled.timestamp(), at);
-                assert!(tentative.timestamp() <= at && tentative.timestamp().get() + 2 >= at.get());
+                assert!(tentative.timestamp() <= at && tentative.timestamp().get() + 3 >= at.get());
             }
         }
-        assert!(Pin::IDLE.is_idle() && !Pin::IDLE.counts());
-        assert!(!Pin::REVOKED.is_idle() && !Pin::REVOKED.counts());
+        assert!(Pin::IDLE.is_free() && !Pin::IDLE.counts());
+        assert!(Pin::CLOSED.is_free() && !Pin::CLOSED.counts());
+        assert!(!Pin::REVOKED.is_free() && !Pin::REVOKED.counts());
     }
 }

@@ -27,9 +27,10 @@ pub(super) struct Slot<V> {
 const _: () = assert!(AtomicCell::<Option<Arc<u8>>>::is_lock_free(), "a view is moved by one instruction");
 
 impl<V> Slot<V> {
+    /// A closed one.
     pub(super) fn new() -> Self {
         Self {
-            pin: AtomicU64::new(Pin::IDLE.word()),
+            pin: AtomicU64::new(Pin::CLOSED.word()),
             view_id: AtomicU64::new(0),
             started_at: AtomicU64::new(0),
             named: AtomicBool::new(false),
@@ -43,6 +44,27 @@ impl<V> Slot<V> {
     pub(super) fn claim(&self, pin: Pin) -> bool {
         self.pin.load(Relaxed) == Pin::IDLE.word()
             && self.pin.compare_exchange(Pin::IDLE.word(), pin.word(), SeqCst, Relaxed).is_ok()
+    }
+
+    /// The same of a closed one; whoever opens slots does.
+    pub(super) fn claim_closed(&self, pin: Pin) -> bool {
+        self.pin.compare_exchange(Pin::CLOSED.word(), pin.word(), SeqCst, Relaxed).is_ok()
+    }
+
+    /// Has it be claimed, if it is closed.
+    pub(super) fn open(&self) {
+        let _ = self.pin.compare_exchange(Pin::CLOSED.word(), Pin::IDLE.word(), SeqCst, Relaxed);
+    }
+
+    /// Has it not be claimed any more, if it is idle. Whether it is closed now.
+    pub(super) fn close(&self) -> bool {
+        match self.pin.load(Relaxed) {
+            word if word == Pin::CLOSED.word() => true,
+            word if word == Pin::IDLE.word() => {
+                self.pin.compare_exchange(word, Pin::CLOSED.word(), SeqCst, Relaxed).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// Raises the pin to its final place.

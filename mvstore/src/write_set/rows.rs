@@ -128,6 +128,7 @@ impl<V> Rows<V> {
         }
     }
 
+    #[inline]
     pub(super) fn for_each_value(&mut self, mut take: impl FnMut(&mut V)) {
         match self {
             Self::Array(rows) => rows.iter_mut().for_each(|(_, value)| take(value)),

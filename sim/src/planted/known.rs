@@ -232,6 +232,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("GroupClosedEarly", &["mvstore registry::slots::tests::survivors_of_a_burst_are_seen"]),
     ("TimestampFirst", &["mvstore registry::tests::a_begin_in_progress_counts_for_every_generation"]),
     ("ViewNotLookedAtAgain", &["mvstore registry::tests::a_begin_whose_view_is_replaced_takes_the_new_one"]),
     (

@@ -142,6 +142,7 @@ impl World {
             if !self.take_stock(&db, &past)? {
                 return Ok(self.figures);
             }
+            self.log_is_bounded(&db)?;
             past = self.live(life, db, machine, &mut dice)?;
         }
         self.trace.say("== the end");
@@ -192,6 +193,21 @@ impl World {
 
     fn open(&self, machine: &Machine) -> braid::Result<Database> {
         Database::open_in(machine.env.clone(), PATH, self.plan.options.clone())
+    }
+
+    /// However many lives there were: what only a checkpoint lets go of the log takes no more than it may, but for what the
+    /// last checkpoint left of a segment, and the one that the open has begun.
+    fn log_is_bounded(&self, db: &Database) -> Result<(), String> {
+        let (options, stats) = (&self.plan.options, db.stats());
+        let unfolded = stats.log.retained_bytes - stats.feed.retained_bytes;
+        let segment = options.log_segment_bytes + 2 * options.max_transaction_bytes as u64;
+        let most = options.log_bytes + 2 * segment;
+        if unfolded > most && !self.damaged && !stats.log.poisoned {
+            return Err(format!(
+                "{unfolded} bytes of log are left by earlier lives; {most} at most were to be"
+            ));
+        }
+        Ok(())
     }
 
     /// Opens under crashes and faults. An open that succeeds all the same is used.

@@ -163,6 +163,7 @@ impl Appender {
         let mut segments = self.log.segments.lock();
         if let Some(left) = segments.live.back_mut() {
             left.end = base;
+            self.log.slack.fetch_add(left.slack(), Ordering::Relaxed);
             if let Writer::Mapped(mapping) = old {
                 // Kept for the segment's next use; unmapping here would be a system call.
                 left.mapping = Some(mapping);

@@ -23,6 +23,13 @@ pub(crate) struct LiveSegment {
     pub(crate) mapping: Option<Box<dyn LogMapping>>,
 }
 
+impl LiveSegment {
+    /// Bytes of its file that hold nothing of the log; none while it takes the appends.
+    pub(crate) fn slack(&self) -> u64 {
+        if self.end == u64::MAX { 0 } else { self.bytes.saturating_sub(self.end - self.base) }
+    }
+}
+
 /// Both, in order. Held for moments only and never across I/O, as appends and syncs pass through here.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {

@@ -44,6 +44,8 @@ pub struct Log {
     pub(super) half_full: AtomicU64,
     pub(super) has_spare: AtomicBool,
     pub(crate) segments: Mutex<Segments>,
+    /// See [`slack`](Self::slack). Written under the lock of `segments`.
+    pub(super) slack: AtomicU64,
     /// The number of the next watcher.
     pub(super) watchers: AtomicU64,
     making: Mutex<Making>,
@@ -176,10 +178,12 @@ impl Log {
             half_full: AtomicU64::new(0),
             has_spare: AtomicBool::new(false),
             segments: Mutex::new(Segments { live: before.into(), ..Segments::default() }),
+            slack: AtomicU64::new(0),
             watchers: AtomicU64::new(0),
             making: Mutex::new(next),
             counters: Counters::default(),
         });
+        log.count_slack_from(Lsn::ZERO);
         log.counters.created.add(1);
         let appender = Appender::new(Arc::clone(&log), fresh)?;
         Ok((log, appender))
@@ -397,6 +401,23 @@ impl Log {
     #[must_use]
     pub fn retained_bytes(&self) -> u64 {
         self.segments.lock().live_bytes()
+    }
+
+    /// Bytes of the files of full segments beyond what they hold of the log: what a life that was cut short left unused of its
+    /// last one, and ends into which the next record did not fit. With the length of the log itself, what its files take, but for
+    /// the part of the current one that is still free. One load.
+    #[must_use]
+    #[inline]
+    pub fn slack(&self) -> u64 {
+        self.slack.load(Ordering::Relaxed)
+    }
+
+    /// Has [`slack`](Self::slack) count the segments that hold something at `lsn` or later: the others are kept for readers
+    /// alone.
+    pub fn count_slack_from(&self, lsn: Lsn) {
+        let segments = self.segments.lock();
+        let counted = segments.live.iter().filter(|segment| segment.end > lsn.get());
+        self.slack.store(counted.map(LiveSegment::slack).sum(), Ordering::Relaxed);
     }
 
     /// Counts since the open, and sizes now.

@@ -486,6 +486,49 @@ fn the_statistics_agree_with_the_log_and_its_files() {
     }
 }
 
+/// What the files of full segments have beyond what is in them, whatever left it unused.
+#[test]
+fn slack_and_positions_are_the_bytes_of_the_files() {
+    let fs = CrashFileSystem::new();
+    let (log, appender) = filled(&fs, small(), 300, |_| true);
+    let check = |log: &Log, from: Lsn| {
+        let spans = log.spans();
+        let (current, full) = spans.split_last().unwrap();
+        let counted: Vec<_> = full.iter().filter(|span| span.end > from).collect();
+        let bytes: u64 = counted.iter().map(|span| span.bytes).sum();
+        let held: u64 = counted.iter().map(|span| span.end.get() - span.base.get()).sum();
+        assert_eq!(log.slack(), bytes - held);
+        assert!(log.appended() >= current.base);
+        counted.len()
+    };
+    let full = check(&log, Lsn::ZERO);
+    assert!(full > 3 && log.slack() > 0, "each has its header and its end");
+    log.sync_now().unwrap();
+    drop((log, appender));
+    let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+    let (log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+    let before = log.slack();
+    assert!(check(&log, Lsn::ZERO) > full, "and the last one of that life is over");
+    for tag in 300..400 {
+        append(&mut appender, tag, &[7; 300]).unwrap();
+    }
+    assert!(log.slack() > before, "it is kept up");
+    check(&log, Lsn::ZERO);
+    log.sync_now().unwrap();
+    // Those that are kept for readers alone do not count.
+    let spans = log.spans();
+    for span in [spans[1], spans[3], spans[spans.len() - 1]] {
+        log.count_slack_from(span.base);
+        check(&log, span.base);
+    }
+    assert_eq!(log.slack(), 0);
+    log.count_slack_from(Lsn::ZERO);
+    assert!(log.slack() > before);
+    log.release_before(spans[2].base).unwrap();
+    log.count_slack_from(spans[2].base);
+    check(&log, spans[2].base);
+}
+
 #[test]
 fn a_spare_is_wanted_from_half_a_segment_on_until_there_is_one() {
     let fs = CrashFileSystem::new();
