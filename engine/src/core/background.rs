@@ -8,20 +8,25 @@
 //! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
 //!   of them. It calls code of the user's, and holds nothing while it does so.
 //!
+//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock, a subscriber of traces. What it was about has
+//! failed then, those who wait for it are told, and the thread goes on after a rest.
+//!
 //! All sleep while there is nothing to do: an idle database wakes nobody. While a future waits for room or for its turn, the
 //! log keeper wakes every 100 ms, or sooner. They hold the core, and are stopped and joined
 //! before its last handle lets go. The server may be the one who drops that handle, with a future: it does not wait for
 //! itself then, and ends right after.
 
+use std::cell::Cell;
 use std::task::Waker;
 use std::time::Duration;
 use std::{io, mem};
 
 use braid_mvstore::Generation;
-use braid_vfs::Task;
+use braid_vfs::{Task, survive};
+use braid_vfs::events::{tell, tell_kept};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use braid_vfs::sync::{Arc, Condvar, Mutex};
+use braid_vfs::sync::{Arc, Condvar, Mutex, thread_local};
 use braid_wal::{Appender, Log, SyncError};
 
 use super::shared::{Core, Writer};
@@ -33,6 +38,11 @@ const REAP_INTERVAL: Duration = Duration::from_millis(500);
 const LEAST_REST: Duration = Duration::from_millis(1);
 /// How long the checkpointer rests after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+thread_local! {
+    /// The core whose checkpointer the thread is.
+    static CHECKPOINTS: Cell<u64> = const { Cell::new(0) };
+}
 
 #[derive(Debug, Default)]
 struct Wishes {
@@ -267,7 +277,7 @@ impl Core {
             "braid-server",
             Box::new(move || {
                 if let Some(writer) = &core.writer {
-                    writer.log.serve_futures();
+                    core.go_on(writer, |_| {}, || writer.log.serve_futures());
                 }
             }),
         )?;
@@ -282,9 +292,34 @@ impl Core {
         writer.budget.look_again();
     }
 
+    /// Whether this is the thread of the checkpointer.
+    pub(super) fn is_checkpointer(&self) -> bool {
+        CHECKPOINTS.try_with(Cell::get) == Ok(self.id)
+    }
+
+    /// Does the work of a background thread until it is over, beyond panics too, each of which is followed by a `rest`.
+    fn go_on(&self, writer: &Writer, rest: impl Fn(&Background), work: impl Fn()) {
+        while survive(&work).is_none() {
+            self.counters.background_panics.add(1);
+            if planted!(PanicEndsThreads) {
+                return;
+            }
+            rest(&writer.background);
+            if writer.background.wishes.lock().stop {
+                return;
+            }
+        }
+    }
+
     fn run_checkpointer(&self, writer: &Writer) {
+        CHECKPOINTS.with(|checkpoints| checkpoints.set(self.id));
+        self.go_on(writer, |background| background.rest(RETRY_INTERVAL), || self.fold_when_asked(writer));
+    }
+
+    fn fold_when_asked(&self, writer: &Writer) {
         let background = &writer.background;
-        let mut something_is_buried = false;
+        // It may have been left by a panic.
+        let mut something_is_buried = !background.buried.lock().is_empty();
         let mut look_in: Option<Duration> = None;
         loop {
             let wanted = {
@@ -318,7 +353,15 @@ impl Core {
     }
 
     fn run_log_keeper(&self, writer: &Writer) {
-        self.keep_log(writer);
+        let again = |background: &Background| {
+            let mut wishes = background.wishes.lock();
+            // Whatever it was that ended.
+            (wishes.settle, wishes.segment) = (true, true);
+            if !wishes.stop {
+                background.log_keeper.wait_for(&mut wishes, RETRY_INTERVAL);
+            }
+        };
+        self.go_on(writer, again, || self.keep_log(writer));
         // Of a poisoned log: whoever waits for something else is told so, as nobody looks after them any more.
         Self::wake_waiting(writer);
         let sleepers = writer.background.with_timers(|timers| timers.due(Duration::MAX));
@@ -368,7 +411,9 @@ impl Core {
             match writer.log.prepare(0) {
                 Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
                 // Asked again after the next interval; a commit that needs the segment makes it itself.
-                Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
+                Err(error) => {
+                    tell(move || tracing::warn!(%error, "the next log segment could not be prepared"));
+                }
             }
         }
         Ok(())
@@ -398,6 +443,7 @@ impl Core {
                 Some(Err(_)) | None => None,
             }
         };
+        tell_kept();
         watermark.map_or(Ok(()), |end| log.sync_through(end))
     }
 }

@@ -13,6 +13,8 @@
 //! A future that finds no room leaves its waker and reserves nothing while it waits: it may not be polled for long. One that is
 //! large waits like a thread, as it holds back everybody else.
 //!
+//! On the checkpointer's own thread, where a subscriber of traces may commit something, who finds no room makes it by a checkpoint.
+//!
 //! Nothing waits for ever: who holds a reservation waits for nothing but the disk. Before it waits for the gate it gives
 //! the reservation back (the holder of the gate may be waiting for exactly that), and asks again afterwards.
 
@@ -20,6 +22,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use braid_mvstore::UnusedGeneration;
+use braid_vfs::events::keep;
 use braid_vfs::sync::atomic::{AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex, MutexGuard, WakerPlace, Wakers};
 use braid_wal::Log;
@@ -182,7 +185,7 @@ impl Core {
         if let Some(reservation) = self.try_admit(writer, bytes)? {
             return Ok(Some(reservation));
         }
-        if bytes > budget.bytes {
+        if bytes > budget.bytes || self.is_checkpointer() {
             return self.stall(writer, bytes).map(Some);
         }
         let waker = waker.clone();
@@ -262,7 +265,10 @@ impl Core {
         let budget = &writer.budget;
         let large = bytes > budget.bytes;
         self.counters.stalls.add(1);
-        tracing::debug!(bytes, "a writer waits for the checkpoint");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // By now it may hold the gate, or a pass, which a subscriber may wait for.
+            keep(move || tracing::debug!(bytes, "a writer has waited for the checkpoint"));
+        }
         budget.waiting.fetch_add(1, Ordering::SeqCst);
         if large {
             budget.large_waiting.fetch_add(1, Ordering::Relaxed);
@@ -284,6 +290,13 @@ impl Core {
                 break Ok(reservation);
             }
             if self.unfolded_bytes() > 0 {
+                if self.is_checkpointer() {
+                    // What a subscriber commits that it tells something: nobody else would make room.
+                    drop(checkpoints);
+                    let _told = self.checkpoint();
+                    checkpoints = budget.checkpoints.lock();
+                    continue;
+                }
                 writer.background.request_checkpoint();
             }
             budget.ended.wait_for(&mut checkpoints, LOOK_AGAIN);

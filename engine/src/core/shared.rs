@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use arc_swap::ArcSwap;
 use braid_mvstore::{InstallRights, SnapshotRegistry, TableId, Timestamp};
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Mutex, Weak};
@@ -236,7 +237,7 @@ impl Core {
         for locked in std::mem::take(&mut *self.locks.lock()).into_iter().rev() {
             if let Err(error) = locked.unlock() {
                 // It goes with the file then.
-                tracing::debug!(%error, "a lock could not be given up by itself");
+                tell(move || tracing::debug!(%error, "a lock could not be given up by itself"));
             }
         }
     }

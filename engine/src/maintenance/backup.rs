@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::{File, OpenMode, OpenOptions};
@@ -79,7 +80,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
         && let Err(error) = files.remove_file(&temporary)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(%error, path = %temporary.display(), "an unfinished backup could not be removed");
+        let path = temporary.clone();
+        tell(move || {
+            tracing::warn!(%error, path = %path.display(), "an unfinished backup could not be removed");
+        });
     }
     written
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use braid_vfs::events::{keep, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Mutex, WakerPlace};
@@ -268,14 +269,17 @@ impl Log {
     /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails.
     pub fn poison(&self) {
         if self.group.poison() {
-            tracing::error!(dir = %self.dir.display(), durable = %self.durable(), "log poisoned by its owner");
+            let (dir, durable) = (self.dir.clone(), self.durable());
+            tell(move || tracing::error!(dir = %dir.display(), %durable, "log poisoned by its owner"));
         }
     }
 
-    /// Poisons because of a write of which it is not known how much arrived.
+    /// Poisons because of a write of which it is not known how much arrived. The owner is in its commit section, and has it told
+    /// afterwards (`braid_vfs::events`).
     pub(super) fn poison_after(&self, error: &io::Error) {
         if self.group.poison() {
-            tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed write");
+            let (dir, error) = (self.dir.clone(), error.to_string());
+            keep(move || tracing::error!(dir = %dir.display(), %error, "log poisoned by a failed write"));
         }
     }
 
@@ -497,7 +501,8 @@ impl SyncTarget for Log {
                 synced = file.sync_data();
             }
             synced.inspect_err(|error| {
-                tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed sync");
+                let (dir, error) = (self.dir.clone(), error.to_string());
+                tell(move || tracing::error!(dir = %dir.display(), %error, "log poisoned by a failed sync"));
             })?;
         }
         Ok(())

@@ -11,6 +11,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 
 use super::write_buffer::{WriteBuffer, WriteTarget};
@@ -287,9 +288,12 @@ impl<'w> Checkpoint<'w> {
         let memo = Arc::clone(&self.writer.memo);
         let meta = Meta { page_size, uuid, generation, end, directory, free_list, state, memo };
         let slot = if planted!(MetaPageOverwritten) { self.writer.slot } else { 1 - self.writer.slot };
+        // A file that panics from here on leaves nobody knowing which meta block stands.
+        self.writer.poisoned = true;
         if let Err(source) = self.store.file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64) {
             let taken = std::mem::take(&mut self.allocated);
             self.writer.space.keep_in_limbo(taken);
+            self.writer.poisoned = false;
             return Err(BaseError::from_write("writing a meta block", source));
         }
         if !planted!(MetaPageNotSynced) {
@@ -307,15 +311,20 @@ impl<'w> Checkpoint<'w> {
         writer.space.trim();
         self.shorten(exact_length);
         self.store.publish_space(&self.writer.space);
+        self.writer.poisoned = false;
         Ok(base)
     }
 
-    /// After a failed sync nothing is known of what the file holds, and asking again proves nothing.
+    /// After a failed sync, or one that panics, nothing is known of what the file holds, and asking again proves nothing.
     fn sync(&mut self) -> Result<()> {
+        let before = self.writer.poisoned;
+        self.writer.poisoned = !planted!(PanickedSyncForgotten);
         self.store.file.sync_data().map_err(|source| {
             self.writer.poisoned = true;
             BaseError::SyncFailed { source }
-        })
+        })?;
+        self.writer.poisoned = before;
+        Ok(())
     }
 
     /// Writes everything up to the meta block: where the file ends for the new base, and its free list.
@@ -362,7 +371,7 @@ impl<'w> Checkpoint<'w> {
         if self.physical_end.get() > end.saturating_add(slack)
             && let Err(error) = self.set_length(end)
         {
-            tracing::warn!(%error, "the database file keeps its length");
+            tell(move || tracing::warn!(%error, "the database file keeps its length"));
         }
     }
 }
