@@ -7,13 +7,21 @@
 //!
 //! An event that was kept is told by its thread, with the fields that it had, in order, and however the work ended. One that panics
 //! leaves those after it for the next time.
+//!
+//! Threads of a database's own hold no lock then, but others wait for their work, and a subscriber may wait for one of those: for a
+//! writer that has its turn and no room before the next checkpoint. So such a thread has its events told [elsewhere], by the
+//! *teller*: one thread of the process, for which nobody waits, not even a close. It starts with an event and ends when there is none
+//! left; what it has not told when the process ends is lost.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
-use crate::planted;
 use crate::sync::thread_local;
+use crate::{Spawn as _, ThreadSpawn, planted};
+
+type Event = Box<dyn FnOnce() + Send>;
 
 thread_local! {
     /// How many `later` the thread is in.
@@ -26,8 +34,22 @@ thread_local! {
 }
 
 thread_local! {
-    static KEPT: RefCell<VecDeque<Box<dyn FnOnce()>>> = const { RefCell::new(VecDeque::new()) };
+    static KEPT: RefCell<VecDeque<Event>> = const { RefCell::new(VecDeque::new()) };
 }
+
+thread_local! {
+    /// Where the thread has its events told elsewhere: whether anybody wants to be told.
+    static ELSEWHERE: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
+}
+
+/// What the teller is to tell.
+struct Untold {
+    events: VecDeque<Event>,
+    /// There is a teller.
+    is_told: bool,
+}
+
+static UNTOLD: Mutex<Untold> = Mutex::new(Untold { events: VecDeque::new(), is_told: false });
 
 /// One `later`.
 struct Held;
@@ -47,19 +69,68 @@ impl Drop for Held {
 }
 
 /// Tells an event: `event` is the call of a macro of `tracing`'s. See the module.
-pub fn tell(event: impl FnOnce() + 'static) {
-    if DEPTH.with(Cell::get) == 0 || planted!(ToldUnderLocks) { event() } else { keep(event) }
+pub fn tell(event: impl FnOnce() + Send + 'static) {
+    if planted!(ToldUnderLocks) || (DEPTH.with(Cell::get) == 0 && !is_elsewhere()) {
+        event();
+    } else {
+        keep(event);
+    }
 }
 
 /// Keeps an event until the thread holds nothing that a subscriber may need: until its outermost [`later`] ends, or it calls
 /// [`tell_kept`].
 #[cold]
-pub fn keep(event: impl FnOnce() + 'static) {
+pub fn keep(event: impl FnOnce() + Send + 'static) {
     if planted!(ToldUnderLocks) {
         return event();
     }
+    if let Some(is_wanted) = ELSEWHERE.with(Cell::get) {
+        if is_wanted() {
+            leave_to_teller(Box::new(event));
+        }
+        return;
+    }
     KEPT.with(|kept| kept.borrow_mut().push_back(Box::new(event)));
     ANY.with(|any| any.set(true));
+}
+
+/// Has the events of this thread told by the teller from now on, as long as anybody wants to be told.
+pub fn elsewhere(is_wanted: fn() -> bool) {
+    ELSEWHERE.with(|elsewhere| elsewhere.set(Some(is_wanted)));
+}
+
+fn is_elsewhere() -> bool {
+    ELSEWHERE.with(Cell::get).is_some()
+}
+
+fn untold<R>(change: impl FnOnce(&mut Untold) -> R) -> R {
+    change(&mut UNTOLD.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn leave_to_teller(event: Event) {
+    let starts = untold(|untold| {
+        untold.events.push_back(event);
+        !std::mem::replace(&mut untold.is_told, true)
+    });
+    if starts && ThreadSpawn.spawn("braid-events", Box::new(tell_untold)).is_err() {
+        // Without a thread it has to wait for the next one.
+        untold(|untold| untold.is_told = false);
+    }
+}
+
+/// The teller.
+fn tell_untold() {
+    let next = || {
+        untold(|untold| {
+            let next = untold.events.pop_front();
+            untold.is_told = next.is_some();
+            next
+        })
+    };
+    while let Some(event) = next() {
+        // The panic hook has said what there is to say.
+        let _told = catch_unwind(AssertUnwindSafe(event));
+    }
 }
 
 /// Does what may take locks; what is told meanwhile is told when it is done.
@@ -81,9 +152,13 @@ pub fn tell_kept() {
 
 #[cold]
 fn tell_all() {
-    while DEPTH.with(Cell::get) == 0
-        && let Some(event) = take_first()
-    {
+    if DEPTH.with(Cell::get) > 0 {
+        return;
+    }
+    // What a subscriber does tells of itself alone.
+    let mut telling = Telling(KEPT.with(RefCell::take));
+    ANY.with(|any| any.set(false));
+    while let Some(event) = telling.0.pop_front() {
         if std::thread::panicking() {
             // Another panic would end the process.
             let _told = catch_unwind(AssertUnwindSafe(event));
@@ -93,32 +168,40 @@ fn tell_all() {
     }
 }
 
-fn take_first() -> Option<Box<dyn FnOnce()>> {
-    KEPT.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        let first = kept.pop_front();
-        ANY.with(|any| any.set(!kept.is_empty()));
-        first
-    })
+/// Events that are being told; those that are left are kept again.
+struct Telling(VecDeque<Event>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        KEPT.with(|kept| {
+            let mut kept = kept.borrow_mut();
+            self.0.append(&mut kept);
+            std::mem::swap(&mut *kept, &mut self.0);
+        });
+        ANY.with(|any| any.set(true));
+    }
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::{Arc, mpsc};
 
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Told(Rc<RefCell<Vec<u32>>>);
+    struct Told(Arc<crate::sync::Mutex<Vec<u32>>>);
 
     impl Told {
         fn event(&self, number: u32) -> impl FnOnce() + use<> {
-            let told = Rc::clone(&self.0);
-            move || told.borrow_mut().push(number)
+            let told = Arc::clone(&self.0);
+            move || told.lock().push(number)
         }
 
         fn take(&self) -> Vec<u32> {
-            std::mem::take(&mut *self.0.borrow_mut())
+            std::mem::take(&mut *self.0.lock())
         }
     }
 
@@ -143,6 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_for_which_others_wait_has_its_events_told_by_another() {
+        let (said, hear) = mpsc::channel();
+        let (go_on, waits) = mpsc::channel::<()>();
+        let worker = crate::sync::thread::spawn(move || {
+            elsewhere(|| false);
+            tell(|| panic!("nobody wants to be told"));
+            elsewhere(|| true);
+            tell(move || waits.recv().unwrap());
+            tell(|| std::panic::resume_unwind(Box::new("a subscriber")));
+            later(|| keep(move || said.send(std::thread::current().name().map(str::to_owned)).unwrap()));
+        });
+        worker.join().unwrap();
+        go_on.send(()).unwrap();
+        assert_eq!(hear.recv().unwrap().as_deref(), Some("braid-events"));
+    }
+
+    #[test]
     fn what_a_subscriber_does_may_tell_something_itself() {
         let told = Told::default();
         let nested = told.clone();
@@ -153,8 +253,7 @@ mod tests {
             });
             tell(told.event(3));
         });
-        // Its own comes with what was kept before it.
-        assert_eq!(told.take(), [3, 1, 2]);
+        assert_eq!(told.take(), [1, 2, 3]);
     }
 
     #[test]

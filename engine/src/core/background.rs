@@ -16,18 +16,19 @@
 //! before its last handle lets go. The server may be the one who drops that handle, with a future: it does not wait for
 //! itself then, and ends right after.
 
-use std::cell::Cell;
 use std::task::Waker;
 use std::time::Duration;
 use std::{io, mem};
 
 use braid_mvstore::Generation;
-use braid_vfs::{Task, survive};
-use braid_vfs::events::{tell, tell_kept};
+use braid_vfs::events::{self, tell, tell_kept};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use braid_vfs::sync::{Arc, Condvar, Mutex, thread_local};
+use braid_vfs::sync::{Arc, Condvar, Mutex};
+use braid_vfs::{Task, survive};
 use braid_wal::{Appender, Log, SyncError};
+
+use tracing::level_filters::LevelFilter;
 
 use super::shared::{Core, Writer};
 use super::timers::Timers;
@@ -38,11 +39,6 @@ const REAP_INTERVAL: Duration = Duration::from_millis(500);
 const LEAST_REST: Duration = Duration::from_millis(1);
 /// How long the checkpointer rests after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
-
-thread_local! {
-    /// The core whose checkpointer the thread is.
-    static CHECKPOINTS: Cell<u64> = const { Cell::new(0) };
-}
 
 #[derive(Debug, Default)]
 struct Wishes {
@@ -292,13 +288,10 @@ impl Core {
         writer.budget.look_again();
     }
 
-    /// Whether this is the thread of the checkpointer.
-    pub(super) fn is_checkpointer(&self) -> bool {
-        CHECKPOINTS.try_with(Cell::get) == Ok(self.id)
-    }
-
     /// Does the work of a background thread until it is over, beyond panics too, each of which is followed by a `rest`.
     fn go_on(&self, writer: &Writer, rest: impl Fn(&Background), work: impl Fn()) {
+        // A subscriber may wait for somebody who waits for this thread.
+        events::elsewhere(|| LevelFilter::current() != LevelFilter::OFF);
         while survive(&work).is_none() {
             self.counters.background_panics.add(1);
             if planted!(PanicEndsThreads) {
@@ -312,7 +305,6 @@ impl Core {
     }
 
     fn run_checkpointer(&self, writer: &Writer) {
-        CHECKPOINTS.with(|checkpoints| checkpoints.set(self.id));
         self.go_on(writer, |background| background.rest(RETRY_INTERVAL), || self.fold_when_asked(writer));
     }
 

@@ -13,8 +13,6 @@
 //! A future that finds no room leaves its waker and reserves nothing while it waits: it may not be polled for long. One that is
 //! large waits like a thread, as it holds back everybody else.
 //!
-//! On the checkpointer's own thread, where a subscriber of traces may commit something, who finds no room makes it by a checkpoint.
-//!
 //! Nothing waits for ever: who holds a reservation waits for nothing but the disk. Before it waits for the gate it gives
 //! the reservation back (the holder of the gate may be waiting for exactly that), and asks again afterwards.
 
@@ -185,7 +183,7 @@ impl Core {
         if let Some(reservation) = self.try_admit(writer, bytes)? {
             return Ok(Some(reservation));
         }
-        if bytes > budget.bytes || self.is_checkpointer() {
+        if bytes > budget.bytes {
             return self.stall(writer, bytes).map(Some);
         }
         let waker = waker.clone();
@@ -290,13 +288,6 @@ impl Core {
                 break Ok(reservation);
             }
             if self.unfolded_bytes() > 0 {
-                if self.is_checkpointer() {
-                    // What a subscriber commits that it tells something: nobody else would make room.
-                    drop(checkpoints);
-                    let _told = self.checkpoint();
-                    checkpoints = budget.checkpoints.lock();
-                    continue;
-                }
                 writer.background.request_checkpoint();
             }
             budget.ended.wait_for(&mut checkpoints, LOOK_AGAIN);

@@ -62,7 +62,9 @@ impl Core {
         let begun = catch_unwind(AssertUnwindSafe(|| self.tell_of_beginning()));
         let (result, panic) = later(|| {
             let ended = begun.and_then(|()| {
-                catch_unwind(AssertUnwindSafe(|| self.checkpoint_alone(writer, &mut writer.checkpoint.lock())))
+                catch_unwind(AssertUnwindSafe(|| {
+                    self.checkpoint_alone(writer, &mut writer.checkpoint.lock())
+                }))
             });
             let (result, panic) = match ended {
                 Ok(result) => (result, None),

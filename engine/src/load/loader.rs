@@ -230,7 +230,9 @@ impl Drop for Loader {
         }
         if let Err(error) = self.handle.core().abandon_load(self.id) {
             let table = self.name.clone();
-            tell(move || tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open"));
+            tell(
+                move || tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open"),
+            );
         }
     }
 }
