@@ -56,21 +56,26 @@ struct Held;
 
 impl Held {
     fn new() -> Self {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        // A thread that ends has none left, nor anything that it holds for long.
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
         Self
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
         tell_kept();
     }
 }
 
+fn depth() -> u32 {
+    DEPTH.try_with(Cell::get).unwrap_or_default()
+}
+
 /// Tells an event: `event` is the call of a macro of `tracing`'s. See the module.
 pub fn tell(event: impl FnOnce() + Send + 'static) {
-    if planted!(ToldUnderLocks) || (DEPTH.with(Cell::get) == 0 && !is_elsewhere()) {
+    if planted!(ToldUnderLocks) || (depth() == 0 && !is_elsewhere()) {
         event();
     } else {
         keep(event);
@@ -84,23 +89,27 @@ pub fn keep(event: impl FnOnce() + Send + 'static) {
     if planted!(ToldUnderLocks) {
         return event();
     }
-    if let Some(is_wanted) = ELSEWHERE.with(Cell::get) {
+    if let Ok(Some(is_wanted)) = ELSEWHERE.try_with(Cell::get) {
         if is_wanted() {
             leave_to_teller(Box::new(event));
         }
         return;
     }
-    KEPT.with(|kept| kept.borrow_mut().push_back(Box::new(event)));
-    ANY.with(|any| any.set(true));
+    let mut event: Option<Event> = Some(Box::new(event));
+    let _ = KEPT.try_with(|kept| kept.borrow_mut().extend(event.take()));
+    let _ = ANY.try_with(|any| any.set(true));
+    if let Some(event) = event {
+        leave_to_teller(event);
+    }
 }
 
 /// Has the events of this thread told by the teller from now on, as long as anybody wants to be told.
 pub fn elsewhere(is_wanted: fn() -> bool) {
-    ELSEWHERE.with(|elsewhere| elsewhere.set(Some(is_wanted)));
+    let _ = ELSEWHERE.try_with(|elsewhere| elsewhere.set(Some(is_wanted)));
 }
 
 fn is_elsewhere() -> bool {
-    ELSEWHERE.with(Cell::get).is_some()
+    ELSEWHERE.try_with(Cell::get).is_ok_and(|elsewhere| elsewhere.is_some())
 }
 
 fn untold<R>(change: impl FnOnce(&mut Untold) -> R) -> R {
@@ -145,19 +154,19 @@ pub fn later<R>(work: impl FnOnce() -> R) -> R {
 /// Tells what was kept, unless the thread is in a [`later`]. Costs next to nothing where nothing was.
 #[inline]
 pub fn tell_kept() {
-    if ANY.with(Cell::get) {
+    if ANY.try_with(Cell::get) == Ok(true) {
         tell_all();
     }
 }
 
 #[cold]
 fn tell_all() {
-    if DEPTH.with(Cell::get) > 0 {
+    if depth() > 0 {
         return;
     }
     // What a subscriber does tells of itself alone.
-    let mut telling = Telling(KEPT.with(RefCell::take));
-    ANY.with(|any| any.set(false));
+    let mut telling = Telling(KEPT.try_with(RefCell::take).unwrap_or_default());
+    let _ = ANY.try_with(|any| any.set(false));
     while let Some(event) = telling.0.pop_front() {
         if std::thread::panicking() {
             // Another panic would end the process.
@@ -176,12 +185,12 @@ impl Drop for Telling {
         if self.0.is_empty() {
             return;
         }
-        KEPT.with(|kept| {
+        let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             self.0.append(&mut kept);
             std::mem::swap(&mut *kept, &mut self.0);
         });
-        ANY.with(|any| any.set(true));
+        let _ = ANY.try_with(|any| any.set(true));
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Locks, in the order in which they may be taken: the checkpoint lock, the look at leases, the gate, the map of sequences,
 //! a sequence, the commit section, the catalog map, the name of a table, the retention.
-//! None is held across a sync, a wait or a user's code, save the checkpoint lock, which only checkpoints wait for, and those
-//! of the sequences (see `core/sequences.rs`).
+//! None is held across a sync or a wait, save the checkpoint lock, which only checkpoints wait for, and those
+//! of the sequences (see `core/sequences.rs`); nor across a subscriber of traces, a waker or a closure (`braid_vfs::events`). The files
+//! and the page cache, which may be a user's, are called with the checkpoint lock held, and files in the commit section too.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
