@@ -456,6 +456,11 @@ impl Error {
         }
     }
 
+    /// Code of the user's has panicked while `context` was being done: a file, a page cache, a subscriber of traces.
+    pub(crate) fn panicked(context: &'static str) -> Self {
+        Self::io(context, io::Error::other("a panic ended it, which was reported when it happened"))
+    }
+
     /// Wraps what the base met while `context` was being done.
     pub(crate) fn from_base(error: BaseError, context: &'static str) -> Self {
         let sentence = error.to_string();

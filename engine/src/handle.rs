@@ -10,13 +10,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use braid_vfs::FileIdentity;
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Condvar, Mutex, Weak, lazy_static};
 
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What all handles, transactions and cursors of one open file share; the last one to go closes the core.
 pub(crate) struct Handle {
@@ -44,7 +46,8 @@ impl Handle {
     /// in one step with nobody being able to share it any more: an open that came before keeps the core, one that comes
     /// after waits for the close.
     pub(crate) fn close(self: Arc<Self>) -> Result<()> {
-        Arc::into_inner(self).map_or(Ok(()), |last| last.core.shut_down())
+        // What is told of the close is told once the file can be opened again.
+        later(|| Arc::into_inner(self).map_or(Ok(()), |last| last.core.shut_down()))
     }
 }
 
@@ -54,14 +57,28 @@ impl Drop for Handle {
             // A fork's copy: the file, its lock and the entry are its parent's, or belong to what the fork opened since.
             return;
         }
-        if let Err(error) = self.core.shut_down() {
-            tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
-        }
-        if let Some(entry) = self.entry.take() {
-            *entry.state.lock() = State::Vacant;
-            entry.closed.notify_all();
-            forget(entry);
-        }
+        later(|| {
+            let closed = catch_unwind(AssertUnwindSafe(|| self.core.shut_down()));
+            if planted!(PanicKeepsEntry) && closed.is_err() {
+                return;
+            }
+            // However that ended: the lock of the file is given up, and whoever waits for the close would wait for ever.
+            if let Some(entry) = self.entry.take() {
+                *entry.state.lock() = State::Vacant;
+                entry.closed.notify_all();
+                forget(entry);
+            }
+            let error = match closed {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                // One panic at a time: another would end the process.
+                Err(_) if std::thread::panicking() => Error::panicked("closing the database"),
+                Err(panic) => resume_unwind(panic),
+            };
+            tell(move || {
+                tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
+            });
+        });
     }
 }
 
@@ -101,8 +118,17 @@ fn forget(entry: Arc<Entry>) {
     drop(entry);
 }
 
-/// The handle that is open for the file, or the one that `open` makes of a core.
+/// The handle that is open for the file, or the one that `open` makes of a core. What is told of that is told once others can
+/// have the handle too.
 pub(crate) fn share(
+    identity: FileIdentity,
+    open: impl FnOnce() -> Result<Arc<Core>>,
+    attach: impl FnOnce(&Core) -> Result<()>,
+) -> Result<Arc<Handle>> {
+    later(|| share_now(identity, open, attach))
+}
+
+fn share_now(
     identity: FileIdentity,
     open: impl FnOnce() -> Result<Arc<Core>>,
     attach: impl FnOnce(&Core) -> Result<()>,

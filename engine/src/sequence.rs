@@ -6,6 +6,7 @@
 //! every id that it gave out before, on whatever threads.
 
 use arc_swap::ArcSwap;
+use braid_vfs::events::later;
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
 use crossbeam_utils::CachePadded;
@@ -176,10 +177,12 @@ impl Sequence {
     #[cold]
     fn refill(&self) -> Result<()> {
         let Shared { handle, info, block, block_size, refill } = &*self.0;
-        let _one_at_a_time = refill.lock();
-        if block.load().is_used_up() {
-            block.store(Arc::new(Block::new(handle.core().reserve_ids(info, *block_size)?)));
-        }
-        Ok(())
+        later(|| {
+            let _one_at_a_time = refill.lock();
+            if block.load().is_used_up() {
+                block.store(Arc::new(Block::new(handle.core().reserve_ids(info, *block_size)?)));
+            }
+            Ok(())
+        })
     }
 }

@@ -30,6 +30,9 @@ pub struct Stats {
     pub max_attempts: u64,
     /// Writers that had to wait for the checkpoint.
     pub stalls: u64,
+    /// Panics in background threads, of a file, a page cache or a subscriber of traces say, after which these went on. What was under
+    /// way failed.
+    pub background_panics: u64,
     /// The log.
     pub log: LogStats,
     /// The change feed.
@@ -233,6 +236,7 @@ pub(crate) fn of(core: &Core) -> Stats {
         escalations: counters.escalations.get(),
         max_attempts: counters.max_attempts.get(),
         stalls: counters.stalls.get(),
+        background_panics: counters.background_panics.get(),
         log: core.log_stats(commits),
         feed: core.feed_stats(),
         row_store: RowStoreStats {

@@ -11,6 +11,7 @@ mod clock;
 #[cfg(not(any(shuttle, loom)))]
 mod conformance;
 mod env;
+pub mod events;
 pub mod faulty;
 mod file;
 mod filesystem;
@@ -35,4 +36,4 @@ pub use prefetch::prefetch;
 pub use process::ProcessMark;
 pub use random::Random;
 pub use real::{OsRandom, RealClock, RealFileSystem, ThreadSpawn};
-pub use spawn::{Spawn, Task};
+pub use spawn::{Spawn, Task, survive};

@@ -343,6 +343,16 @@ mod bugs {
         PositionTrustedEarly,
         /// A change feed passes over a commit that it comes to in a new segment.
         FeedSkipsAtRotation,
+        /// Subscribers of traces are told at once, whatever locks are held.
+        ToldUnderLocks,
+        /// A panic ends a background thread.
+        PanicEndsThreads,
+        /// A close that panics leaves its file closing for ever.
+        PanicKeepsEntry,
+        /// A panic in the sync of the database file leaves it to be written on.
+        PanickedSyncForgotten,
+        /// While the journal mode changes, whoever asks for it waits for the sync.
+        ModeChangeSyncedInside,
     }
 
     static PLANTED: OnceLock<Option<Bug>> = OnceLock::new();

@@ -70,6 +70,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use braid_vfs::events::later;
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Condvar, Event, Mutex};
@@ -309,8 +310,12 @@ impl GroupCommit {
         self.fail(SyncError::Poisoned(cause))
     }
 
-    /// One turn as the leader.
+    /// One turn as the leader. What the sync tells is told after it: a subscriber may wait for this very turn.
     fn lead(&self, target: &impl SyncTarget, who: Who) -> Result<(), SyncError> {
+        later(|| self.lead_now(target, who))
+    }
+
+    fn lead_now(&self, target: &impl SyncTarget, who: Who) -> Result<(), SyncError> {
         let through = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {

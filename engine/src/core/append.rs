@@ -61,28 +61,18 @@ impl Core {
         Ok(())
     }
 
-    /// Appends a record of the engine's own and does `also` in the same section.
-    pub(super) fn append_record(
+    /// Appends a record of the engine's own and does `also` in the same section. Fails, or needs a segment.
+    pub(super) fn try_to_append(
         &self,
         writer: &Writer,
         record: &mut EncodedRecord,
-        also: impl Fn(&mut Section),
-    ) -> Result<Lsn> {
-        loop {
-            let mut section = writer.section.lock();
-            let tag = section.clock.last();
-            let bytes = match append(&mut section, record, tag) {
-                Ok(end) => {
-                    also(&mut section);
-                    return Ok(end);
-                }
-                Err(Left::SegmentNeeded(bytes)) => bytes,
-                Err(Left::Failed(error)) => return Err(error),
-                Err(_) => unreachable!("an append fails or needs a segment"),
-            };
-            drop(section);
-            self.prepare_log(writer, bytes)?;
-        }
+        also: impl FnOnce(&mut Section),
+    ) -> Result<Lsn, Left> {
+        let mut section = writer.section.lock();
+        let tag = section.clock.last();
+        let end = append(&mut section, record, tag)?;
+        also(&mut section);
+        Ok(end)
     }
 
     /// Makes a segment ready for a record of `bytes`.

@@ -35,7 +35,7 @@ use braid_wal::Lsn;
 
 use super::append::Left;
 use super::budget::RoomWait;
-use super::commit::{Commit, CommitRequest, Installed, StandsWith, with_record};
+use super::commit::{Commit, CommitRequest, Installed, StandsWith, tell_of_conflict, with_record};
 use super::reads::ReadsLook;
 use super::shared::{Core, Writer};
 use super::timers::TimerPlace;
@@ -121,7 +121,6 @@ impl Core {
                     }
                 }
             });
-            // Before the trace: its subscriber may commit something itself, and wait for this room.
             drop(reservation);
             match installed? {
                 Ok(installed) => {
@@ -129,9 +128,7 @@ impl Core {
                     return Ok(Attempt::Installed(installed));
                 }
                 Err(Left::Failed(error)) => {
-                    if let Some(conflict) = error.conflict() {
-                        tracing::debug!(%conflict, "conflict");
-                    }
+                    tell_of_conflict(&error);
                     return Err(error);
                 }
                 Err(Left::RoomNeeded(bytes)) => wait.reserved = self.room_for(bytes),

@@ -8,6 +8,9 @@
 //! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
 //!   of them. It calls code of the user's, and holds nothing while it does so.
 //!
+//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock, a subscriber of traces. What it was about has
+//! failed then, those who wait for it are told, and the thread goes on after a rest.
+//!
 //! All sleep while there is nothing to do: an idle database wakes nobody. While a future waits for room or for its turn, the
 //! log keeper wakes every 100 ms, or sooner. They hold the core, and are stopped and joined
 //! before its last handle lets go. The server may be the one who drops that handle, with a future: it does not wait for
@@ -18,11 +21,14 @@ use std::time::Duration;
 use std::{io, mem};
 
 use braid_mvstore::Generation;
-use braid_vfs::Task;
+use braid_vfs::events::{self, tell, tell_kept};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex};
+use braid_vfs::{Task, survive};
 use braid_wal::{Appender, Log, SyncError};
+
+use tracing::level_filters::LevelFilter;
 
 use super::shared::{Core, Writer};
 use super::timers::Timers;
@@ -267,7 +273,7 @@ impl Core {
             "braid-server",
             Box::new(move || {
                 if let Some(writer) = &core.writer {
-                    writer.log.serve_futures();
+                    core.go_on(writer, |_| {}, || writer.log.serve_futures());
                 }
             }),
         )?;
@@ -282,9 +288,30 @@ impl Core {
         writer.budget.look_again();
     }
 
+    /// Does the work of a background thread until it is over, beyond panics too, each of which is followed by a `rest`.
+    fn go_on(&self, writer: &Writer, rest: impl Fn(&Background), work: impl Fn()) {
+        // A subscriber may wait for somebody who waits for this thread.
+        events::elsewhere(|| LevelFilter::current() != LevelFilter::OFF);
+        while survive(&work).is_none() {
+            self.counters.background_panics.add(1);
+            if planted!(PanicEndsThreads) {
+                return;
+            }
+            rest(&writer.background);
+            if writer.background.wishes.lock().stop {
+                return;
+            }
+        }
+    }
+
     fn run_checkpointer(&self, writer: &Writer) {
+        self.go_on(writer, |background| background.rest(RETRY_INTERVAL), || self.fold_when_asked(writer));
+    }
+
+    fn fold_when_asked(&self, writer: &Writer) {
         let background = &writer.background;
-        let mut something_is_buried = false;
+        // It may have been left by a panic.
+        let mut something_is_buried = !background.buried.lock().is_empty();
         let mut look_in: Option<Duration> = None;
         loop {
             let wanted = {
@@ -318,7 +345,15 @@ impl Core {
     }
 
     fn run_log_keeper(&self, writer: &Writer) {
-        self.keep_log(writer);
+        let again = |background: &Background| {
+            let mut wishes = background.wishes.lock();
+            // Whatever it was that ended.
+            (wishes.settle, wishes.segment) = (true, true);
+            if !wishes.stop {
+                background.log_keeper.wait_for(&mut wishes, RETRY_INTERVAL);
+            }
+        };
+        self.go_on(writer, again, || self.keep_log(writer));
         // Of a poisoned log: whoever waits for something else is told so, as nobody looks after them any more.
         Self::wake_waiting(writer);
         let sleepers = writer.background.with_timers(|timers| timers.due(Duration::MAX));
@@ -368,7 +403,9 @@ impl Core {
             match writer.log.prepare(0) {
                 Ok(()) => background.segment_asked.store(false, Ordering::SeqCst),
                 // Asked again after the next interval; a commit that needs the segment makes it itself.
-                Err(error) => tracing::warn!(%error, "the next log segment could not be prepared"),
+                Err(error) => {
+                    tell(move || tracing::warn!(%error, "the next log segment could not be prepared"));
+                }
             }
         }
         Ok(())
@@ -398,6 +435,7 @@ impl Core {
                 Some(Err(_)) | None => None,
             }
         };
+        tell_kept();
         watermark.map_or(Ok(()), |end| log.sync_through(end))
     }
 }

@@ -20,6 +20,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use braid_mvstore::UnusedGeneration;
+use braid_vfs::events::keep;
 use braid_vfs::sync::atomic::{AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Condvar, Mutex, MutexGuard, WakerPlace, Wakers};
 use braid_wal::Log;
@@ -262,7 +263,10 @@ impl Core {
         let budget = &writer.budget;
         let large = bytes > budget.bytes;
         self.counters.stalls.add(1);
-        tracing::debug!(bytes, "a writer waits for the checkpoint");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // By now it may hold the gate, or a pass, which a subscriber may wait for.
+            keep(move || tracing::debug!(bytes, "a writer has waited for the checkpoint"));
+        }
         budget.waiting.fetch_add(1, Ordering::SeqCst);
         if large {
             budget.large_waiting.fetch_add(1, Ordering::Relaxed);

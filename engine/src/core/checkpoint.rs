@@ -12,11 +12,13 @@
 //! What a checkpoint sealed and could not fold, the next one folds before it seals anything: however often they fail, the
 //! read path does not grow.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use braid_mvstore::{
     Direction, FoldIter, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, UnusedGeneration, pin,
 };
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::Lsn;
@@ -56,15 +58,39 @@ impl Core {
     /// Folds everything committed so far.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
         let writer = self.writer()?;
-        let mut unfinished = writer.checkpoint.lock();
-        let result = self.checkpoint_alone(writer, &mut unfinished);
-        drop(unfinished);
-        writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
-        if let Err(error) = &result {
-            tracing::warn!(%error, "checkpoint failed");
+        // What panics here is the user's: a page cache, a file, a subscriber of traces. Whoever is stalled is told of a failure.
+        let begun = catch_unwind(AssertUnwindSafe(|| self.tell_of_beginning()));
+        let (result, panic) = later(|| {
+            let ended = begun.and_then(|()| {
+                catch_unwind(AssertUnwindSafe(|| {
+                    self.checkpoint_alone(writer, &mut writer.checkpoint.lock())
+                }))
+            });
+            let (result, panic) = match ended {
+                Ok(result) => (result, None),
+                Err(panic) => (Err(Error::panicked("folding into the database file")), Some(panic)),
+            };
+            writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
+            if let Err(error) = result.clone() {
+                tell(move || tracing::warn!(%error, "checkpoint failed"));
+            }
+            (result, panic)
+        });
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
         self.enforce_leases(writer);
         result
+    }
+
+    /// Before the checkpoint lock is taken: whoever is told may commit something, and wait for a checkpoint.
+    fn tell_of_beginning(&self) {
+        let view = self.current_view();
+        let generations = view.sealed.len() + usize::from(view.active.bytes() > 0);
+        if generations > 0 {
+            let timestamp = self.installed_ts();
+            tell(move || tracing::info!(%timestamp, generations, "checkpoint begins"));
+        }
     }
 
     fn checkpoint_alone(&self, writer: &Writer, unfinished: &mut Option<Seal>) -> Result<CheckpointReport> {
@@ -91,7 +117,6 @@ impl Core {
         if view.sealed.is_empty() && nothing_new {
             return Ok(0);
         }
-        tracing::info!(timestamp = %seal_ts, generations = view.sealed.len(), "checkpoint begins");
         if !planted!(SealNotSynced) {
             writer.log.sync_through(seal.lsn).map_err(Error::from_sync)?;
         }
@@ -108,24 +133,26 @@ impl Core {
         let duration = self.env.clock.now().saturating_sub(began);
         self.counters.checkpoints.add(1);
         self.counters.last_checkpoint_micros.set(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-        tracing::info!(timestamp = %seal_ts, rows, ?duration, "checkpoint ends");
+        tell(move || tracing::info!(timestamp = %seal_ts, rows, ?duration, "checkpoint ends"));
         Ok(rows)
     }
 
     /// One step of a compaction, as a checkpoint of its own.
     pub(crate) fn compact_step(&self) -> Result<base::Compacted> {
         let writer = self.writer()?;
-        let _one_at_a_time = writer.checkpoint.lock();
-        writer.check()?;
-        let from = Arc::clone(&self.current_view().base);
-        let step = self
-            .base
-            .compact_step(&from, COMPACTION_STEP_PAGES, &|| self.keep_on(writer))
-            .map_err(|error| self.base_failed(writer, error))?;
-        if !Arc::ptr_eq(&step.base, &from) {
-            self.publish_fold(writer, Arc::clone(&step.base), &[]);
-        }
-        Ok(step)
+        later(|| {
+            let _one_at_a_time = writer.checkpoint.lock();
+            writer.check()?;
+            let from = Arc::clone(&self.current_view().base);
+            let step = self
+                .base
+                .compact_step(&from, COMPACTION_STEP_PAGES, &|| self.keep_on(writer))
+                .map_err(|error| self.base_failed(writer, error))?;
+            if !Arc::ptr_eq(&step.base, &from) {
+                self.publish_fold(writer, Arc::clone(&step.base), &[]);
+            }
+            Ok(step)
+        })
     }
 
     pub(super) fn keep_on(&self, writer: &Writer) -> Result<(), BaseError> {
@@ -133,8 +160,10 @@ impl Core {
     }
 
     pub(super) fn base_failed(&self, writer: &Writer, error: BaseError) -> Error {
-        if let BaseError::SyncFailed { source } = &error {
-            tracing::error!(%error, "poisoned: the database file could not be synced");
+        // Also where the one before panicked, and left nobody knowing what the file holds.
+        if let BaseError::SyncFailed { source } | BaseError::Poisoned { source } = &error {
+            let said = error.to_string();
+            tell(move || tracing::error!(error = %said, "poisoned: the database file could not be synced"));
             writer.log.poison(source);
         }
         if let Err(poisoned) = writer.log.check() {

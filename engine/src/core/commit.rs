@@ -34,6 +34,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
+use braid_vfs::events::keep;
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
@@ -243,12 +244,7 @@ impl Core {
             };
             match left {
                 Left::Failed(error) => {
-                    // Before the trace: its subscriber may commit something itself, and wait for this room.
-                    drop(reservation.take());
-                    drop(pass.take());
-                    if let Some(conflict) = error.conflict() {
-                        tracing::debug!(%conflict, "conflict");
-                    }
+                    tell_of_conflict(&error);
                     return Err(error);
                 }
                 Left::Stale | Left::ReadsBehind => {}
@@ -406,6 +402,17 @@ fn encode(record: &mut EncodedRecord, writes: &WriteSet) {
         record::encode_change(record, Change::of(&row));
     }
     record.finish();
+}
+
+/// Tells of a lost commit once it holds nothing any more: a subscriber may commit something itself, and wait for the room or the
+/// gate that this one has.
+pub(super) fn tell_of_conflict(error: &Error) {
+    if let Some(conflict) = error.conflict()
+        && tracing::enabled!(tracing::Level::DEBUG)
+    {
+        let conflict = conflict.clone();
+        keep(move || tracing::debug!(%conflict, "conflict"));
+    }
 }
 
 /// A commit that is installed, and whose sync failed.

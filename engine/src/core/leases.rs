@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use braid_mvstore::{Lease, Revoked, SnapshotKind, Timestamp};
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Weak};
 
@@ -119,6 +120,10 @@ impl Core {
 
     /// Revokes what is over its limit; when to look again.
     pub(super) fn enforce_leases(&self, writer: &Writer) -> Option<Duration> {
+        later(|| self.look_at_leases(writer))
+    }
+
+    fn look_at_leases(&self, writer: &Writer) -> Option<Duration> {
         let background = &writer.background;
         // One at a time: what another look has revoked and not freed yet would count for the next oldest.
         let _alone = writer.looks_at_leases.lock();
@@ -180,7 +185,7 @@ impl Core {
     fn revoke(&self, lease: &Arc<Lease<View>>, why: Revoked) {
         if let Some(view) = self.registry.revoke(lease, why) {
             self.counters.revoked.add(1);
-            tracing::info!(?why, "a snapshot is revoked");
+            tell(move || tracing::info!(?why, "a snapshot is revoked"));
             if planted!(RevokedKeepsView) {
                 std::mem::forget(Arc::clone(&view));
             }

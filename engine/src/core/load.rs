@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use braid_mvstore::TableId;
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
@@ -64,7 +65,8 @@ impl Core {
         *self.unnamed.lock() = orphans;
         let Some(writer) = &self.writer else { return Ok(()) };
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
-            tracing::warn!(%error, trees = trees.len(), "trees of unfinished loads stay until the next open");
+            let trees = trees.len();
+            tell(move || tracing::warn!(%error, trees, "trees of unfinished loads stay until the next open"));
             writer.check()?;
         }
         Ok(())
@@ -87,16 +89,18 @@ impl Core {
 
     fn fold_aside(&self, rows: &mut dyn ChangeSource, dropped: &[TreeId]) -> Result<()> {
         let writer = self.writer()?;
-        let _one_at_a_time = writer.checkpoint.lock();
-        writer.check()?;
-        let from = Arc::clone(&self.current_view().base);
-        let state = EngineState { next_table_id: self.tables.next_id(), ..*from.state() };
-        let base = self
-            .base
-            .fold(&from, rows, dropped, state, &|| self.keep_on(writer))
-            .map_err(|error| self.base_failed(writer, error))?;
-        self.publish_fold(writer, base, &[]);
-        Ok(())
+        later(|| {
+            let _one_at_a_time = writer.checkpoint.lock();
+            writer.check()?;
+            let from = Arc::clone(&self.current_view().base);
+            let state = EngineState { next_table_id: self.tables.next_id(), ..*from.state() };
+            let base = self
+                .base
+                .fold(&from, rows, dropped, state, &|| self.keep_on(writer))
+                .map_err(|error| self.base_failed(writer, error))?;
+            self.publish_fold(writer, base, &[]);
+            Ok(())
+        })
     }
 }
 

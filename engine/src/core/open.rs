@@ -15,10 +15,12 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::Ordering;
@@ -53,6 +55,10 @@ pub(crate) struct OpenRequest {
 
 /// Opens the core of a file, making the file a database if it is empty.
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
+    later(|| open_now(request))
+}
+
+fn open_now(request: OpenRequest) -> Result<Arc<Core>> {
     let began = request.env.clock.now();
     let mut locks = vec![lock(&request)?];
     let mut unless_opened = UnlockOnDrop(locks.clone());
@@ -76,13 +82,9 @@ pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
         core.shut_down()?;
         return Err(Error::io("starting the background threads", error));
     }
-    tracing::info!(
-        path = ?core.path,
-        read_only = core.writer.is_none(),
-        last_commit = %core.installed_ts(),
-        duration = ?core.env.clock.now().saturating_sub(began),
-        "opened"
-    );
+    let (path, read_only, last_commit) = (core.path.clone(), core.writer.is_none(), core.installed_ts());
+    let duration = core.env.clock.now().saturating_sub(began);
+    tell(move || tracing::info!(?path, read_only, %last_commit, ?duration, "opened"));
     Ok(core)
 }
 
@@ -94,7 +96,7 @@ impl Drop for UnlockOnDrop {
     fn drop(&mut self) {
         for locked in self.0.drain(..).rev() {
             if let Err(error) = locked.unlock() {
-                tracing::debug!(%error, "a lock goes with its descriptor");
+                tell(move || tracing::debug!(%error, "a lock goes with its descriptor"));
             }
         }
     }
@@ -158,7 +160,7 @@ pub(crate) fn lock_log(files: &dyn FileSystem, path: &Path, kind: LockKind) -> R
         Ok(LockAttempt::Acquired) => Ok(Some(directory)),
         Ok(LockAttempt::HeldBy(holder)) => Err(Error::Locked { path: dir, holder }),
         Err(error) => {
-            tracing::debug!(%error, "the directory of the log cannot be locked");
+            tell(move || tracing::debug!(%error, "the directory of the log cannot be locked"));
             Ok(None)
         }
     }
@@ -203,7 +205,13 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
     match BaseStore::open(Arc::clone(&file), Arc::clone(&cache), request.read_only).map_err(from_base)? {
         Opened::Ready(opened) => {
             if opened.other_damaged {
-                tracing::warn!(path = %path.display(), "one of the two meta pages is damaged; the log tells if it matters");
+                let path = path.clone();
+                tell(move || {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "one of the two meta pages is damaged; the log tells if it matters"
+                    );
+                });
             }
             if !request.read_only {
                 opened.store.confirm().map_err(from_base)?;
@@ -382,7 +390,8 @@ fn join(
     writer: Option<(Arc<Log>, Appender, CommitClock)>,
 ) -> Result<Core> {
     if replayed.said.commits > 0 {
-        tracing::info!(path = %request.path.display(), commits = replayed.said.commits, "replayed the log");
+        let (path, commits) = (request.path.clone(), replayed.said.commits);
+        tell(move || tracing::info!(path = %path.display(), commits, "replayed the log"));
     }
     let id = NEXT_CORE.fetch_add(1, Ordering::Relaxed);
     let view = View {
@@ -443,12 +452,14 @@ impl Core {
             return Ok(());
         }
         self.shut.store(true, Ordering::SeqCst);
-        let closed = match &self.writer {
-            Some(writer) if !writer.closed.swap(true, Ordering::AcqRel) => self.close_log(writer),
-            _ => Ok(()),
-        };
-        self.release_lock();
-        closed
+        later(|| {
+            let closed = catch_unwind(AssertUnwindSafe(|| match &self.writer {
+                Some(writer) if !writer.closed.swap(true, Ordering::AcqRel) => self.close_log(writer),
+                _ => Ok(()),
+            }));
+            self.release_lock();
+            closed.unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     fn close_log(&self, writer: &Writer) -> Result<()> {
@@ -464,7 +475,8 @@ impl Core {
         let mut exact = record::of_kind(kind::CLOCK_EXACT, &record::encode_timestamp(last));
         append_outside_section(&writer.log, &mut appender, &mut exact, last)?;
         writer.log.close(appender).map_err(|error| Error::from_log(error, "closing the log"))?;
-        tracing::info!(path = ?self.path, last_commit = %last, "closed");
+        let path = self.path.clone();
+        tell(move || tracing::info!(?path, last_commit = %last, "closed"));
         Ok(())
     }
 }

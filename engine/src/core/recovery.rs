@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Generation, InstallRights, TableId, Timestamp};
 use braid_vfs::Env;
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_wal::{LogOptions, Lsn, Recovered, RecoveredRecord, Recovery, ScanError};
@@ -157,7 +158,7 @@ impl Replay<'_> {
         let sealed = [Arc::clone(self.rows.settle()?)];
         let (base, rows) = super::checkpoint::fold(self.store, &self.base, &sealed, state, &|| Ok(()))
             .map_err(|error| Error::from_base(error, "folding the log into the database file"))?;
-        tracing::info!(timestamp = %last_ts, rows, "folded a part of the log");
+        tell(move || tracing::info!(timestamp = %last_ts, rows, "folded a part of the log"));
         self.base = base;
         self.rows.renew(last_ts);
         Ok(())

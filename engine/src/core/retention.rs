@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 
 use braid_mvstore::{Direction, Timestamp};
+use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Mutex};
 use braid_wal::{Log, LogHistory, Lsn};
@@ -254,7 +255,8 @@ impl Retention {
         let kept_from = state.kept_from;
         for (name, kept) in &mut state.consumers {
             if kept.durable.lsn < kept_from && !kept.lost && !planted!(ConsumerOverrun) {
-                tracing::warn!(consumer = name, "the log was not kept for it any longer");
+                let consumer = name.clone();
+                tell(move || tracing::warn!(consumer, "the log was not kept for it any longer"));
                 kept.lost = true;
             }
         }
@@ -312,10 +314,11 @@ impl Core {
 
     /// Lets go of the log that nobody needs; `folded` is told by a checkpoint that has ended.
     pub(crate) fn release_log(&self, writer: &Writer, folded: Option<Anchor>) {
-        let upto = writer.retention.release(&writer.log, folded, self.options.max_retained_log_bytes);
+        let bound = self.options.max_retained_log_bytes;
+        let upto = later(|| writer.retention.release(&writer.log, folded, bound));
         if let Err(error) = writer.log.release_before(upto) {
             // The space comes back at the next open at the latest.
-            tracing::warn!(%error, "a log segment could not be recycled");
+            tell(move || tracing::warn!(%error, "a log segment could not be recycled"));
         }
         let folded = writer.retention.state.lock().folded;
         writer.log.count_slack_from(folded);

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use braid_mvstore::{Direction, TableId, WriteSet};
+use braid_vfs::events::later;
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex};
@@ -112,6 +113,10 @@ impl Core {
 
     /// Finds a sequence, or makes it.
     pub(crate) fn sequence(&self, name: &str, start: u64) -> Result<Arc<SequenceInfo>> {
+        later(|| self.find_or_make_sequence(name, start))
+    }
+
+    fn find_or_make_sequence(&self, name: &str, start: u64) -> Result<Arc<SequenceInfo>> {
         let mut map = self.sequences.by_name.lock();
         let (info, installed) = match map.entry(name.into()) {
             Entry::Occupied(found) => (Arc::clone(found.get()), None),
@@ -132,6 +137,10 @@ impl Core {
 
     /// Drops a sequence; whether there was one.
     pub(crate) fn drop_sequence(&self, name: &str) -> Result<bool> {
+        later(|| self.remove_sequence(name))
+    }
+
+    fn remove_sequence(&self, name: &str) -> Result<bool> {
         let mut map = self.sequences.by_name.lock();
         let Some(info) = map.get(name).cloned() else {
             drop(map);
@@ -165,6 +174,10 @@ impl Core {
 
     /// Has no id below `first` given out any more, for good.
     pub(crate) fn raise_sequence(&self, info: &SequenceInfo, first: u64) -> Result<()> {
+        later(|| self.raise_row(info, first))
+    }
+
+    fn raise_row(&self, info: &SequenceInfo, first: u64) -> Result<()> {
         let mut next = info.next.lock();
         info.exists()?;
         let raised = first.max(*next);
@@ -181,6 +194,10 @@ impl Core {
 
     /// Reserves up to `count` ids: the first one and how many, which is one at least.
     pub(crate) fn reserve_ids(&self, info: &SequenceInfo, count: u64) -> Result<(u64, u64)> {
+        later(|| self.take_ids(info, count))
+    }
+
+    fn take_ids(&self, info: &SequenceInfo, count: u64) -> Result<(u64, u64)> {
         let mut next = info.next.lock();
         info.exists()?;
         let first = *next;

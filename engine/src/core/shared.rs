@@ -1,12 +1,15 @@
 //! The core: one per open file, shared by its handles, its transactions and its background threads.
 //!
 //! In which order its locks may be taken, and what each is held across, stands in one place: `docs/ARCHITECTURE.md`, Locks.
+//! None is held across a subscriber of traces, a waker or a closure (`braid_vfs::events`). The files and the page cache,
+//! which may be a user's, are called with the checkpoint lock held, and files in the commit section too.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use arc_swap::ArcSwap;
 use braid_mvstore::{InstallRights, SnapshotRegistry, TableId, Timestamp};
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use braid_vfs::sync::{Arc, Mutex, Weak};
@@ -233,7 +236,7 @@ impl Core {
         for locked in std::mem::take(&mut *self.locks.lock()).into_iter().rev() {
             if let Err(error) = locked.unlock() {
                 // It goes with the file then.
-                tracing::debug!(%error, "a lock could not be given up by itself");
+                tell(move || tracing::debug!(%error, "a lock could not be given up by itself"));
             }
         }
     }

@@ -16,6 +16,7 @@
 //! leaves the log as it was, and the open does not fail for it, unless it poisons: a full disk must not keep anybody from what
 //! is there.
 
+use braid_vfs::events::tell;
 use braid_wal::Span;
 
 use super::budget::unfolded_log;
@@ -38,12 +39,14 @@ impl Core {
             return Ok(());
         }
         drop(view);
-        tracing::debug!(sparse, bytes, "the log of earlier lives is folded before the file is open");
-        match self.checkpoint() {
-            Err(_) if writer.log.is_poisoned() => Err(Error::Poisoned),
-            // Why it failed was told; the next open tries again.
-            _ => Ok(()),
+        tell(move || {
+            tracing::debug!(sparse, bytes, "the log of earlier lives is folded before the file is open")
+        });
+        // Why it failed was told; the next open tries again. But one that poisons the log leaves nothing to go on with.
+        if self.checkpoint().is_err() {
+            writer.log.check().map_err(Error::from_sync)?;
         }
+        Ok(())
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Counters {
     pub(crate) revoked: Counter,
     /// Writers that had to wait for the checkpoint.
     pub(crate) stalls: Counter,
+    /// Panics that a background thread has gone on after.
+    pub(crate) background_panics: Counter,
     /// Blocks that sequences reserved.
     pub(crate) sequence_blocks: Counter,
     pub(crate) checkpoints: Counter,

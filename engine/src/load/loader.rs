@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use braid_mvstore::TableId;
+use braid_vfs::events::tell;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
@@ -138,7 +139,8 @@ impl Loader {
         let table = core.tables.by_id(self.id).map(|info| Table::new(info, self.name.as_str()));
         let table = table.ok_or_else(|| Error::NoSuchTable(self.name.clone()))?;
         let duration = core.env.clock.now().saturating_sub(self.began);
-        tracing::info!(table = self.name, rows, ?duration, "loaded");
+        let name = self.name.clone();
+        tell(move || tracing::info!(table = name, rows, ?duration, "loaded"));
         Ok((table, LoadReport { rows, commit, duration }))
     }
 
@@ -227,7 +229,10 @@ impl Drop for Loader {
             return;
         }
         if let Err(error) = self.handle.core().abandon_load(self.id) {
-            tracing::warn!(%error, table = self.name, "the rows of an unfinished load stay until the next open");
+            let table = self.name.clone();
+            tell(
+                move || tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open"),
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
@@ -68,7 +69,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
         && is_still_named(&**files, &*file, &temporary)
         && let Err(error) = files.remove_file(&temporary)
     {
-        tracing::warn!(%error, path = %temporary.display(), "an unfinished backup could not be removed");
+        let path = temporary.clone();
+        tell(move || {
+            tracing::warn!(%error, path = %path.display(), "an unfinished backup could not be removed");
+        });
     }
     made
 }

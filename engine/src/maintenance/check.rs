@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use braid_mvstore::{Direction, TableId, Timestamp};
+use braid_vfs::events::tell;
 use braid_vfs::sync::Arc;
 
 use crate::base::{BaseError, TreeId};
@@ -62,7 +63,8 @@ impl Core {
         if report.is_ok() {
             self.check_catalog(view, at, &mut report)?;
         }
-        tracing::info!(pages = report.pages, findings = report.findings.len(), "checked");
+        let (pages, findings) = (report.pages, report.findings.len());
+        tell(move || tracing::info!(pages, findings, "checked"));
         Ok(report)
     }
 

@@ -1,5 +1,7 @@
 //! Compaction: the file gives back what it does not need.
 
+use braid_vfs::events::tell;
+
 use crate::core::{COMPACTION_STEP_PAGES, Core};
 use crate::error::{Error, Result};
 use crate::statistics::OpenSnapshot;
@@ -42,7 +44,8 @@ impl Core {
             held_bytes: u64::from(held_pages) * u64::from(self.base.page_bytes()),
             held_by: stats.oldest_snapshot.filter(|_| held_pages > 0),
         };
-        tracing::info!(?report, "compacted");
+        let told = report.clone();
+        tell(move || tracing::info!(report = ?told, "compacted"));
         Ok(report)
     }
 

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use braid_mvstore::Timestamp;
+use braid_vfs::events::tell_kept;
 use braid_vfs::sync::Arc;
 
 use super::write::Transaction;
@@ -157,7 +158,7 @@ impl Future for CommitFuture {
     /// As for [`Transaction::commit`]; [`Error::TransactionClosed`] when it is polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Commit>> {
         let this = &mut *self;
-        match this.advance(context.waker()) {
+        let answer = match this.advance(context.waker()) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(commit)) => {
                 this.become_state(State::Over);
@@ -167,7 +168,9 @@ impl Future for CommitFuture {
                 this.become_state(State::Over);
                 Poll::Ready(Err(error))
             }
-        }
+        };
+        tell_kept();
+        answer
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use braid_mvstore::{Direction, Rare, TableId, Timestamp, WriteSet};
+use braid_vfs::events::tell_kept;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
@@ -213,6 +214,7 @@ impl Transaction {
         self.snapshot.inner.core().check_process()?;
         let installed = self.install();
         self.let_go();
+        tell_kept();
         let core = self.snapshot.inner.core();
         match installed {
             Err(error) => {

@@ -643,6 +643,29 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("ToldUnderLocks", &["engine/subscribers_may_use_the_database from_every_event_there_is"]),
+    (
+        "PanicEndsThreads",
+        &[
+            "engine/panics_of_the_host_are_outlived writers_go_on_after_a_fold_that_panics",
+            "engine/panics_of_the_host_are_outlived the_log_is_looked_after_after_a_panic",
+        ],
+    ),
+    (
+        "PanicKeepsEntry",
+        &[
+            "engine/panics_of_the_host_are_outlived a_file_can_be_opened_again_after_a_close_that_panics",
+            "engine/panics_of_the_host_are_outlived a_close_that_panics_while_its_owner_does_ends_nothing_else",
+        ],
+    ),
+    (
+        "PanickedSyncForgotten",
+        &["engine/panics_of_the_host_are_outlived a_sync_of_the_file_that_panics_poisons"],
+    ),
+    (
+        "ModeChangeSyncedInside",
+        &["engine/panics_of_the_host_are_outlived nobody_waits_for_the_sync_of_a_change_of_the_mode"],
+    ),
     ("FeedPassesOverFailure", &["engine/the_feed_tells_what_stands a_read_that_fails_passes_over_nothing"]),
     ("ProgressOverlooked", &["wal tests::history::watchers_are_woken_once_by_progress_and_by_the_end"]),
 ];

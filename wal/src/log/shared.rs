@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use braid_vfs::events::{keep, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Mutex, WakerPlace};
@@ -281,14 +282,19 @@ impl Log {
     /// Ends the log's life as one that takes records, as a failed sync does: every waiter fails, and is told of `cause`.
     pub fn poison(&self, cause: &Arc<io::Error>) {
         if self.group.poison(Arc::clone(cause)) {
-            tracing::error!(dir = %self.dir.display(), durable = %self.durable(), %cause, "log poisoned by its owner");
+            let (dir, durable, cause) = (self.dir.clone(), self.durable(), Arc::clone(cause));
+            tell(
+                move || tracing::error!(dir = %dir.display(), %durable, %cause, "log poisoned by its owner"),
+            );
         }
     }
 
-    /// Poisons because of a write of which it is not known how much arrived.
+    /// Poisons because of a write of which it is not known how much arrived. The owner is in its commit section, and has it told
+    /// afterwards (`braid_vfs::events`).
     pub(super) fn poison_after(&self, error: &Arc<io::Error>) {
         if self.group.poison(Arc::clone(error)) {
-            tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed write");
+            let (dir, error) = (self.dir.clone(), Arc::clone(error));
+            keep(move || tracing::error!(dir = %dir.display(), %error, "log poisoned by a failed write"));
         }
     }
 
@@ -525,7 +531,8 @@ impl SyncTarget for Log {
                 synced = file.sync_data();
             }
             synced.inspect_err(|error| {
-                tracing::error!(dir = %self.dir.display(), %error, "log poisoned by a failed sync");
+                let (dir, error) = (self.dir.clone(), error.to_string());
+                tell(move || tracing::error!(dir = %dir.display(), %error, "log poisoned by a failed sync"));
             })?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use braid_vfs::Env;
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 
 use super::reader::{Found, Identity, SegmentReader};
@@ -96,10 +97,10 @@ impl Recovered {
         };
         let copied = before.last().into_iter().chain(void);
         let fresh = FreshSegment::write(env, &plan, |copier| self.copy(env, &options, copied, base, copier))?;
-        tracing::info!(
-            dir = %self.dir.display(), segment = plan.sequence, base, end = fresh.end.get(),
-            "log goes on in a fresh segment"
-        );
+        let (dir, segment, end) = (self.dir.clone(), plan.sequence, fresh.end.get());
+        tell(move || {
+            tracing::info!(dir = %dir.display(), segment, base, end, "log goes on in a fresh segment");
+        });
         let before: Vec<_> = self.history.iter().chain(before).collect();
         self.remove_strays(env, &before);
         let before = before
@@ -169,7 +170,10 @@ impl Recovered {
             .map(|(_, path)| path);
         for path in strays.chain(&self.temporaries) {
             if let Err(error) = env.files.remove_file(path) {
-                tracing::warn!(path = %path.display(), %error, "a stray log segment could not be removed");
+                let path = path.clone();
+                tell(move || {
+                    tracing::warn!(path = %path.display(), %error, "a stray log segment could not be removed");
+                });
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use braid_vfs::FileSystem;
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 
 use super::catalog::{Catalog, Link};
@@ -94,18 +95,14 @@ impl Recovery {
         let (cut, reached) = scan.judge(&halt, progress.durable, proven_durable)?;
         let clean_close = matches!(halt.stop, Stop::Closed);
         let durable = progress.durable.max(proven_durable.get()).max(start.get());
-        tracing::info!(
-            dir = %dir.display(), start = start.get(), end = halt.lsn, durable, records = progress.records,
-            clean_close, "log read"
-        );
-        if let Some(cut) = &cut {
-            tracing::warn!(
-                segment = cut.segment,
-                offset = cut.offset,
-                end = halt.lsn,
-                reached,
-                "torn tail cut"
+        let (path, start_at, end, records) = (dir.to_path_buf(), start.get(), halt.lsn, progress.records);
+        tell(move || {
+            tracing::info!(
+                dir = %path.display(), start = start_at, end, durable, records, clean_close, "log read"
             );
+        });
+        if let Some(CutTail { segment, offset, .. }) = cut {
+            tell(move || tracing::warn!(segment, offset, end, reached, "torn tail cut"));
         }
         Ok(Recovered {
             start,
@@ -324,7 +321,8 @@ impl Scan<'_> {
         let segment = self.catalog.entries.get(link.entry).map_or(0, |entry| entry.sequence);
         let offset = offset_of(link.identity.base, lsn).unwrap_or_default();
         let error = RecoveryError::Corrupt { segment, offset, lsn: Lsn::new(lsn), what };
-        tracing::error!(%error, "log refused");
+        let said = error.to_string();
+        tell(move || tracing::error!(error = %said, "log refused"));
         error
     }
 }

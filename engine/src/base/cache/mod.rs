@@ -24,6 +24,9 @@ pub use super::page::Page;
 /// A bounded store of checked pages. Any method may be called by any number of threads at once.
 ///
 /// It may forget any page at any time; a page that somebody holds stays alive without it.
+///
+/// A checkpoint calls it with locks held: no method may call the database, or wait for a thread that does. One that panics ends
+/// what it was called for, a checkpoint say, and nothing else.
 pub trait PageCache: Debug + Send + Sync {
     /// The page with this id, if it is here and was written by this generation. It counts as used.
     fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage>;

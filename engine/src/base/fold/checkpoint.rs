@@ -13,7 +13,9 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::{io, mem};
 
+use braid_vfs::events::tell;
 use braid_vfs::planted;
 
 use super::write_buffer::{WriteBuffer, WriteTarget};
@@ -291,9 +293,12 @@ impl<'w> Checkpoint<'w> {
         let memo = Arc::clone(&self.writer.memo);
         let meta = Meta { page_size, uuid, generation, end, directory, free_list, state, memo };
         let slot = if planted!(MetaPageOverwritten) { self.writer.slot } else { 1 - self.writer.slot };
+        // A file that panics from here on leaves nobody knowing which meta block stands.
+        self.writer.poisoned = Some(panicked());
         if let Err(source) = self.store.file.write_all_at(&meta.encode(), (slot * META_BYTES) as u64) {
-            let taken = std::mem::take(&mut self.allocated);
+            let taken = mem::take(&mut self.allocated);
             self.writer.space.keep_in_limbo(taken);
+            self.writer.poisoned = None;
             return Err(BaseError::from_write("writing a meta block", source));
         }
         if !planted!(MetaPageNotSynced) {
@@ -307,20 +312,25 @@ impl<'w> Checkpoint<'w> {
         writer.slot = slot;
         writer.chain = chain;
         writer.bases.insert(generation, Arc::downgrade(&base));
-        writer.space.published(generation, std::mem::take(&mut self.freed), &live);
+        writer.space.published(generation, mem::take(&mut self.freed), &live);
         writer.space.trim();
         self.shorten(exact_length);
         self.store.publish_space(&self.writer.space);
+        self.writer.poisoned = None;
         Ok(base)
     }
 
-    /// After a failed sync nothing is known of what the file holds, and asking again proves nothing.
+    /// After a failed sync, or one that panics, nothing is known of what the file holds, and asking again proves nothing.
     fn sync(&mut self) -> Result<()> {
+        let in_case = (!planted!(PanickedSyncForgotten)).then(panicked);
+        let before = mem::replace(&mut self.writer.poisoned, in_case);
         self.store.file.sync_data().map_err(|source| {
             let source = Arc::new(source);
             self.writer.poisoned = Some(Arc::clone(&source));
             BaseError::SyncFailed { source }
-        })
+        })?;
+        self.writer.poisoned = before;
+        Ok(())
     }
 
     /// Writes everything up to the meta block: where the file ends for the new base, and its free list.
@@ -367,7 +377,7 @@ impl<'w> Checkpoint<'w> {
         if self.physical_end.get() > end.saturating_add(slack)
             && let Err(error) = self.set_length(end)
         {
-            tracing::warn!(%error, "the database file keeps its length");
+            tell(move || tracing::warn!(%error, "the database file keeps its length"));
         }
     }
 }
@@ -378,4 +388,9 @@ impl Drop for Checkpoint<'_> {
         self.writer.space.give_back(self.allocated.drain(..));
         self.store.publish_space(&self.writer.space);
     }
+}
+
+/// Why nothing is known of the file when a call of it has not come back.
+fn panicked() -> Arc<io::Error> {
+    Arc::new(io::Error::other("the file panicked while it was written or synced"))
 }

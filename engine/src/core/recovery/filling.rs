@@ -13,6 +13,7 @@ use std::io;
 use std::mem;
 
 use braid_mvstore::{Generation, InstallRights, ReplayBatch, TableId, Timestamp, pin};
+use braid_vfs::events::tell;
 use braid_vfs::sync::{Arc, Mutex};
 use braid_vfs::{Spawn, Task};
 
@@ -121,7 +122,7 @@ impl Filling {
         match self.spawn.spawn("braid-replay", Box::new(work)) {
             Ok(task) => self.rights = Rights::UnderWay(UnderWay { task, place, bytes }),
             Err(error) => {
-                tracing::debug!(%error, "no thread to replay the log with");
+                tell(move || tracing::debug!(%error, "no thread to replay the log with"));
                 let Some((rights, batch)) = place.lock().take() else { return Err(lost()) };
                 (self.rights, self.batch) = (Rights::Here(rights), batch);
                 self.settle()?;
