@@ -80,6 +80,14 @@ impl Failure {
         Self::new(code, format!("{}: {error}", path.display()), hint)
     }
 
+    /// The same, with one more thing in the hint.
+    pub(crate) fn advise(mut self, more: &str) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(hint.take().map_or_else(|| more.to_owned(), |hint| format!("{hint}; {more}")));
+        }
+        self
+    }
+
     /// The same, with what had been done before it.
     pub(crate) fn after(mut self, done: impl Display) -> Self {
         if let Self::Told { message, .. } = &mut self {

@@ -12,7 +12,7 @@ use crate::commands::dump::text_or_hex;
 use crate::commands::open;
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::output::stdout;
+use crate::output::{json_line, stdout};
 
 /// How often `--follow` looks whether somebody has committed something and closed the database.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ fn print(changes: &mut Changes) -> Result<bool> {
         any = true;
         let timestamp = set.timestamp();
         for change in set {
-            writeln!(out, "{}", line(timestamp, change?))?;
+            writeln!(out, "{}", json_line(&line(timestamp, change?)))?;
         }
     }
     out.flush()?;
