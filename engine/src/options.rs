@@ -89,7 +89,8 @@ pub struct Options {
     pub deferred_sync_interval: Duration,
     /// How long an idempotency token is remembered at least. Default: 24 hours.
     pub token_retention: Duration,
-    /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
+    /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created: of a file
+    /// that exists it says nothing, and is passed over. Default: 4,096.
     pub page_bytes: usize,
     /// Whether the log is appended through a memory map where the file system allows it. Default: true.
     pub map_log: bool,
@@ -139,7 +140,7 @@ impl Options {
         if !self.page_bytes.is_power_of_two() || !pages.contains(&self.page_bytes) {
             let next = self.page_bytes.checked_next_power_of_two().unwrap_or(MAX_PAGE_BYTES);
             return Err(Error::Limit {
-                what: "Options::page_bytes (a power of two from 512 to 65536)",
+                what: crate::error::PAGE_BYTES,
                 actual: self.page_bytes as u64,
                 limit: next.clamp(MIN_PAGE_BYTES, MAX_PAGE_BYTES) as u64,
             });

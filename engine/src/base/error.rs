@@ -34,9 +34,7 @@ pub(crate) enum BaseError {
     #[error("an earlier sync of the database file failed: close the database and open it again")]
     Poisoned,
     /// A page does not hold what it must.
-    #[error(
-        "page {page} of the database file is damaged ({what}): restore a backup or salvage what is readable"
-    )]
+    #[error("page {page} of the database file is damaged ({what})")]
     Corrupt {
         /// The page.
         page: PageId,

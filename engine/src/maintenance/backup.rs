@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
-use braid_vfs::{File, OpenMode, OpenOptions};
+use braid_vfs::{Env, File, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
 use crate::core::{CONSUMERS, Core, FIRST_USER_TABLE, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
@@ -40,7 +40,9 @@ pub struct BackupReport {
 pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
     let core = handle.core();
     core.check_process()?;
-    let files = &core.env.files;
+    // What nobody can reach by a name is copied to where names are: into the system's files.
+    let real = handle.is_private().then(|| Env::real().files);
+    let files = real.as_ref().unwrap_or(&core.env.files);
     let io = |doing: &str, path: &Path| {
         let context = format!("{doing} {}", path.display());
         move |error| Error::io(context, error)
@@ -59,7 +61,10 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
     }
     let log = log_dir(&path);
     if files.identity(&log).map_err(io("looking at", &log))?.is_some() {
-        return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
+        return Err(Error::Mismatch(format!(
+            "{} is there, and would be taken for the log of the backup; give another path, or move it away",
+            log.display()
+        )));
     }
     let temporary = temporary_name(&path);
     // Before anything is cleaned up: what exists already is somebody else's.

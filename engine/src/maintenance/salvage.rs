@@ -58,7 +58,7 @@ pub struct SalvageReport {
     pub may_be_old: bool,
     /// Transactions read from the log.
     pub commits: u64,
-    /// Rows of the database file that are known to be lost.
+    /// Rows of tables in the database file that are known to be lost.
     pub lost_rows: u64,
     /// Whether there may be more lost ones, and nobody knows how many.
     pub more_lost_rows: bool,
@@ -210,14 +210,18 @@ struct Rescue {
 
 impl Rescue {
     fn lose(&mut self, loss: &Loss, found: u64) {
-        let table = self.name(TableId(loss.tree.0));
+        let table = match TableId(loss.tree.0) {
+            TABLES => "the names of tables".to_owned(),
+            SEQUENCES => "the sequences".to_owned(),
+            table => format!("table {}", self.name(table)),
+        };
         self.report.lose(|| {
             let upper = loss.upper.as_ref();
             let upper = upper.map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
             let (lower, page) = (loss.lower.escape_ascii(), loss.page);
             let of = if found > 0 { "some of " } else { "" };
             format!(
-                "table {table}, page {page}: {of}{} row(s) from \"{lower}\" to \"{upper}\": {}",
+                "{table}, page {page}: {of}{} row(s) from \"{lower}\" to \"{upper}\": {}",
                 loss.rows, loss.error
             )
         });
@@ -226,8 +230,6 @@ impl Rescue {
     /// Tells the losses of a tree, of whose rows some were found all the same.
     fn lose_all(&mut self, losses: &Losses, found: u64) {
         losses.told.iter().for_each(|loss| self.lose(loss, found));
-        let rows = losses.told.iter().map(|loss| loss.rows).fold(losses.more_rows, u64::saturating_add);
-        self.report.lost_rows = self.report.lost_rows.saturating_add(rows.saturating_sub(found));
         self.report.more_losses += losses.more;
     }
 
@@ -338,6 +340,8 @@ impl Rescue {
         let found = rows.saturating_sub(descended);
         self.report.rows += rows;
         self.report.rows_without_parent += found;
+        let lost = losses.told.iter().map(|loss| loss.rows).fold(losses.more_rows, u64::saturating_add);
+        self.report.lost_rows = self.report.lost_rows.saturating_add(lost.saturating_sub(found));
         self.lose_all(&losses, found);
         Ok(())
     }
