@@ -128,6 +128,8 @@ impl BaseStore {
             let lost = damaged.contains(&tree) || directory_damaged && base.root(tree).is_none();
             lost && leaf.page.0 < meta.end && !is_free(&free, leaf.page)
         };
+        // Pages that are read because another one says that it is the head of a long value.
+        let mut runs = u64::from(end) * VALUES_OF_FILE;
         let mut page = 0;
         let mut bytes = vec![0; self.page_size.bytes()];
         while page < end {
@@ -136,7 +138,7 @@ impl BaseStore {
             if seen.contains(id.0) || self.read_bytes(id, &mut bytes).is_err() {
                 continue;
             }
-            match self.whole_leaf(id, &bytes) {
+            match self.whole(id, &bytes, &mut runs) {
                 Whole::Leaf(tree, leaf) if wanted(tree, &leaf) => {
                     orphans.trees.entry(tree).or_default().push(leaf);
                 }
@@ -151,7 +153,7 @@ impl BaseStore {
     }
 
     /// What a page is by its own account, if its checksum agrees.
-    fn whole_leaf(&self, page: PageId, bytes: &[u8]) -> Whole {
+    fn whole(&self, page: PageId, bytes: &[u8], runs: &mut u64) -> Whole {
         let kind = bytes.get(at::KIND).copied().unwrap_or_default();
         if get_u32(bytes, at::PAGE) != page.0 {
             return Whole::Neither;
@@ -160,10 +162,10 @@ impl BaseStore {
             // What lies in the run is a value, whatever it looks like.
             let len = u64::from(get_u32(bytes, at::END));
             let pages = overflow_pages(len, self.page_size).filter(|pages| *pages > 0);
-            return match pages {
-                Some(pages) if self.is_whole_run(page, pages) => Whole::Run(pages),
-                _ => Whole::Neither,
-            };
+            let left = pages.and_then(|pages| runs.checked_sub(u64::from(pages)));
+            let (Some(pages), Some(left)) = (pages, left) else { return Whole::Neither };
+            *runs = left;
+            return if self.is_whole_run(page, pages) { Whole::Run(pages) } else { Whole::Neither };
         }
         let tree = TreeId(get_u32(bytes, at::TREE));
         if kind != PageKind::Leaf as u8 || tree == TreeId::DIRECTORY {
