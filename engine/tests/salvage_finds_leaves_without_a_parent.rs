@@ -54,16 +54,16 @@ fn rows(db: &Database) -> Rows {
 fn database() -> (MemoryFileSystem, Rows) {
     let files = MemoryFileSystem::new();
     let db = Database::open_in(env(&files), "/db", options()).unwrap();
-    for round in 0..4_u32 {
+    for round in 0..4_u8 {
         let mut tx = db.begin_immediate().unwrap();
         for (nth, name) in (0_u32..).zip(NAMES) {
             let table = tx.table(name).unwrap();
             for row in 0..150_u32 {
                 let key = (row * 7 % 150).to_be_bytes();
-                if (row + round + nth) % 5 == 0 {
+                if (row + u32::from(round) + nth) % 5 == 0 {
                     tx.delete(&table, key).unwrap();
-                } else if row % (round + 1) == 0 {
-                    tx.put(&table, key, [round as u8; 40]).unwrap();
+                } else if row % (u32::from(round) + 1) == 0 {
+                    tx.put(&table, key, [round; 40]).unwrap();
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::commands::open;
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{json_line, stdout};
+use crate::progress::note;
 
 /// How often `--follow` looks whether somebody has committed something and closed the database.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -43,11 +44,22 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
+    let mut told = false;
     loop {
         match print_new(args, &mut from) {
             // Somebody has it open: there is something to print once it is closed.
-            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {}
-            outcome => outcome?,
+            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {
+                if !told {
+                    note(
+                        "another process has the database open; what it writes is printed once it has closed it",
+                    );
+                }
+                told = true;
+            }
+            outcome => {
+                outcome?;
+                told = false;
+            }
         }
         if !args.follow {
             return Ok(Code::Done);

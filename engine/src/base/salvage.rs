@@ -39,6 +39,9 @@ pub(crate) enum Piece<'a> {
 /// Receives what could be read.
 pub(crate) type OnPiece<'a> = &'a mut dyn FnMut(Piece<'_>) -> Result<()>;
 
+/// Receives a row of a tree without orphans.
+type OnRow<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 impl BaseStore {
     /// Gives every readable row of a tree to `on_piece`, and what is lost to `on_loss`. `seen` is what was read already, of this
     /// tree and of others: nothing is read twice, so what comes out is no more than the file is long, and some times that of
@@ -74,7 +77,7 @@ impl BaseStore {
     pub(super) fn salvage_rows(
         &self,
         top: &Expected,
-        on_row: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+        on_row: OnRow<'_>,
         on_loss: &mut dyn FnMut(Loss),
     ) -> Result<()> {
         let on_piece = &mut |piece: Piece<'_>| match piece {

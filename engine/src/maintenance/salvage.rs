@@ -166,6 +166,9 @@ impl SalvageReport {
     }
 }
 
+/// The rows of a small tree.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What is lost of one tree.
 #[derive(Default)]
 struct Losses {
@@ -234,9 +237,9 @@ impl Rescue {
     }
 
     /// The rows of a small tree, and whether some are lost.
-    fn read_small(&mut self, tree: TreeId) -> Result<(BTreeMap<Vec<u8>, Vec<u8>>, bool)> {
+    fn read_small(&mut self, tree: TreeId) -> Result<(Rows, bool)> {
         let mut losses = Losses::default();
-        let mut rows = BTreeMap::new();
+        let mut rows = Rows::new();
         let mut descended = 0;
         self.store
             .salvage(
