@@ -20,7 +20,7 @@ fn a_database_in_memory_is_copied_into_a_real_file() -> Result<()> {
     db.put(&db.table("t")?, "key", "value")?;
     let copy = Place::new();
     let report = db.backup(copy.path())?;
-    assert_eq!(std::fs::metadata(copy.path()).map(|found| found.len()).ok(), Some(report.bytes));
+    assert_eq!(Place::len(&copy.path()), report.bytes);
     let copy = copy.open()?;
     assert_eq!(copy.get(&copy.table("t")?, "key")?.as_deref(), Some(&b"value"[..]));
     Ok(())
