@@ -91,6 +91,14 @@ impl Failure {
         self
     }
 
+    /// The same, with one more thing in the hint.
+    pub(crate) fn advise_also(mut self, more: &str) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(hint.take().map_or_else(|| more.to_owned(), |hint| format!("{hint}; {more}")));
+        }
+        self
+    }
+
     /// The same, with what had been done before it.
     pub(crate) fn after(mut self, done: impl Display) -> Self {
         if let Self::Told { message, .. } = &mut self {
@@ -128,7 +136,9 @@ impl From<Error> for Failure {
             ),
             Error::Mismatch(_) => (
                 Code::Damaged,
-                Some("move the database and its log together; put back the one that is missing"),
+                Some(
+                    "put back the log that belongs to the database (the two move together), or save what the files hold with `braid salvage PATH OUT`",
+                ),
             ),
             Error::NoSpace(_) => (Code::NoSpace, Some("free space on that disk and try again")),
             Error::CommitUnknown { .. } | Error::Poisoned { .. } => {
@@ -150,7 +160,14 @@ impl From<Error> for Failure {
             },
             _ => (Code::Other, None),
         };
-        Self::Told { code, message: error.to_string(), hint: hint.map(str::to_owned) }
+        // What to do is in the hint, and need not be said twice.
+        let message = match &error {
+            Error::Corrupt(what) => format!("corrupt: {what}"),
+            Error::Mismatch(what) => format!("mismatch: {what}"),
+            Error::NoSpace(source) => format!("no space left: {source}"),
+            _ => error.to_string(),
+        };
+        Self::Told { code, message, hint: hint.map(str::to_owned) }
     }
 }
 

@@ -64,6 +64,22 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
+/// JSON in one line. Control characters that JSON leaves as they are, such as U+007F, are escaped in it too.
+pub(crate) fn json_line(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if !text.chars().any(char::is_control) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len() + 8), |mut out, c| {
+        if c.is_control() {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -141,6 +157,9 @@ mod tests {
     fn foreign_text_cannot_steer_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(printable("Zürich"), "Zürich");
+        let steering = serde_json::json!("\u{7f}\u{9b}2J\u{1b}Zürich");
+        assert_eq!(json_line(&steering), r#""\u007f\u009b2J\u001bZürich""#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json_line(&steering)).unwrap(), steering);
     }
 
     #[test]

@@ -92,3 +92,25 @@ fn on_and_on_where_it_follows() {
     follower.kill().unwrap();
     follower.wait().unwrap();
 }
+
+#[test]
+fn who_follows_a_database_that_is_open_is_told_once() {
+    let folder = Folder::new();
+    let path = folder.arg("db.braid");
+    let held = braid::Database::open(&path).unwrap();
+    let told = folder.path("told");
+    let to = std::fs::File::create(&told).unwrap();
+    let mut follower =
+        command(&["changes", &path, "--follow"]).stdout(Stdio::null()).stderr(to).spawn().unwrap();
+    let text = || std::fs::read_to_string(&told).unwrap();
+    let began = Instant::now();
+    while text().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it waits in silence");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(text().matches("another process has the database open").count(), 1, "{}", text());
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    held.close().unwrap();
+}

@@ -42,7 +42,7 @@ fn listed_here_and_raised_there() {
     );
 
     let (rows, new) = (folder.file("rows.jsonl", dump(&old, "t")), folder.arg("new.braid"));
-    braid(&["load", &new, &rows, "--table", "t", "--key", "key"]).code(0);
+    braid(&["load", &new, &rows, "--table", "t", "--format", "dump"]).code(0);
     assert_eq!(braid(&["sequences", &new]).code(0).stdout, "sequence  next\n");
     let input = std::fs::File::open(folder.file("list", &list)).unwrap();
     let raised = raise_from_input(&new, input).code(0).stdout;

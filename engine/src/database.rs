@@ -534,7 +534,8 @@ impl Database {
         crate::maintenance::check(&self.handle, progress)
     }
 
-    /// Copies the database as it stands now into a new file, compact and complete, while readers and writers go on.
+    /// Copies the database as it stands now into a new file, compact and complete, while readers and writers go on. A database
+    /// [in memory](Self::in_memory) is copied into a real file, too.
     ///
     /// # Errors
     /// When the file exists, or cannot be written, or this database cannot be read.

@@ -229,7 +229,9 @@ pub enum Error {
     Corrupt(String),
 
     /// The files do not belong together: the log is missing, foreign, or of another age than the database file.
-    #[error("mismatch: {0}; put back the files that belong together")]
+    #[error(
+        "mismatch: {0}; put back the files that belong together, or save what they hold with `braid salvage`"
+    )]
     Mismatch(String),
 
     /// The disk, or a quota, is full. Nothing of the failed call was applied.
@@ -295,7 +297,7 @@ pub enum Error {
     ForeignTable(String),
 
     /// A name, key, value or option is outside its documented limits.
-    #[error("{what} is {actual}, and must be {} {limit}", if actual < limit { "at least" } else { "at most" })]
+    #[error("{what} is {actual}{}", must_be(what, *actual, *limit))]
     Limit {
         /// What is too large, small or many.
         what: &'static str,
@@ -428,6 +430,18 @@ impl fmt::Display for Holder {
         }
     }
 }
+
+/// What a value must be instead. Where no bound says it, its description does.
+fn must_be(what: &str, actual: u64, limit: u64) -> String {
+    match actual < limit {
+        _ if what == PAGE_BYTES => String::new(),
+        true => format!(", and must be at least {limit}"),
+        false => format!(", and must be at most {limit}"),
+    }
+}
+
+/// The option of which powers of two are allowed and nothing in between.
+pub(crate) const PAGE_BYTES: &str = "Options::page_bytes (a power of two from 512 to 65536)";
 
 impl Error {
     /// Whether the same work in a new transaction may succeed: exactly [`Error::Busy`] and [`Error::BusySnapshot`].

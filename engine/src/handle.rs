@@ -38,6 +38,11 @@ impl Handle {
         Arc::new(Self { core, entry: None })
     }
 
+    /// Whether nobody else can find it: it is of a database in memory.
+    pub(crate) fn is_private(&self) -> bool {
+        self.entry.is_none()
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -92,7 +92,8 @@ pub struct Options {
     pub deferred_sync_interval: Duration,
     /// How long an idempotency token is remembered at least. Default: 24 hours.
     pub token_retention: Duration,
-    /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created. Default: 4,096.
+    /// Bytes of a tree page, a power of two from 512 to 65,536; fixed when the file is created: of a file
+    /// that exists it says nothing, and is passed over. Default: 4,096.
     pub page_bytes: usize,
     /// Whether the log is appended through a memory map on the file systems that are known to allow it (on Linux ext4, XFS and
     /// tmpfs; not overlayfs). Default: true.
@@ -164,7 +165,7 @@ impl Options {
         if !page_bytes.is_power_of_two() || !pages.contains(page_bytes) {
             let next = page_bytes.checked_next_power_of_two().unwrap_or(MAX_PAGE_BYTES);
             return Err(Error::Limit {
-                what: "Options::page_bytes (a power of two from 512 to 65536)",
+                what: crate::error::PAGE_BYTES,
                 actual: *page_bytes as u64,
                 limit: next.clamp(MIN_PAGE_BYTES, MAX_PAGE_BYTES) as u64,
             });
@@ -188,7 +189,8 @@ impl Options {
             snapshot_max_pinned_bytes,
             deferred_sync_interval,
             token_retention,
-            page_bytes,
+            // Of the file, which exists, and nothing to two handles.
+            page_bytes: _,
             map_log,
             page_cache,
         } = self;
@@ -214,7 +216,6 @@ impl Options {
                 "token_retention",
                 *token_retention == other.token_retention || planted!(TokenRetentionNotCompared),
             ),
-            ("page_bytes", *page_bytes == other.page_bytes),
             ("map_log", *map_log == other.map_log),
             ("page_cache", same_cache),
         ]

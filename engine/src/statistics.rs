@@ -194,6 +194,8 @@ pub struct FileStats {
     pub free_bytes: u64,
     /// Of these, freed but held for old snapshots.
     pub withheld_bytes: u64,
+    /// Bytes of a page, as they were chosen when the file was made.
+    pub page_bytes: u64,
 }
 
 /// An open transaction or snapshot.
@@ -263,6 +265,7 @@ pub(crate) fn of(core: &Core) -> Stats {
             bytes: crate::base::HEAD_BYTES + u64::from(space.file_pages) * page_bytes,
             free_bytes: u64::from(space.free_pages) * page_bytes,
             withheld_bytes: u64::from(space.withheld_pages) * page_bytes,
+            page_bytes,
         },
         open_snapshots: open.count,
         oldest_snapshot: open.listed.first().cloned(),

@@ -1,11 +1,12 @@
 //! After a full disk and after a failed sync.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use braid::vfs::Env;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation};
+use braid::vfs::{Env, FileSystem as _, OpenMode, OpenOptions};
 use braid::{Database, Durability, Error, JournalMode, Options, Table, TransactionOptions};
 
 fn open(machine: &CrashFileSystem) -> (Database, Faults) {
@@ -55,6 +56,64 @@ fn a_full_disk_refuses_commits_whole_until_there_is_space() {
     assert_eq!(rows(&db, &table), committed as usize);
 }
 
+/// On a full disk the log needs the space more than pages that nothing reaches.
+#[test]
+fn a_checkpoint_without_space_gives_back_what_it_took() {
+    for room_kib in [20, 64, 150, 300, 500] {
+        let machine = CrashFileSystem::new();
+        let files = machine.under_faults();
+        let faults = files.faults();
+        let options = Options {
+            row_store_bytes: 16 << 20,
+            log_segment_bytes: 64 << 10,
+            deferred_sync_interval: Duration::from_secs(3600),
+            ..Options::default()
+        };
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+        let table = db.table("t").unwrap();
+        let mut committed = 0_u32;
+        let put = |at: u32| db.put(&table, at.to_be_bytes(), [7; 2000]).map(drop);
+        while committed < 400 {
+            put(committed).unwrap();
+            committed += 1;
+        }
+        db.checkpoint().unwrap();
+        while committed < 800 {
+            put(committed).unwrap();
+            committed += 1;
+        }
+        let length = || {
+            let file = machine.open(Path::new("/db"), OpenOptions::new(OpenMode::ReadOnly)).unwrap();
+            file.len().unwrap()
+        };
+        let before = length();
+        let (pages, log) = (db.stats().file.bytes, db.stats().log.retained_bytes);
+        faults.set_quota(Some(faults.bytes_used() + (room_kib << 10)));
+        for _ in 0..3 {
+            assert!(matches!(db.checkpoint(), Err(Error::NoSpace(_))));
+            assert_eq!(db.stats().file.bytes, pages);
+            assert_eq!(length(), before, "of {room_kib} KiB");
+        }
+        let until = loop {
+            match put(committed) {
+                Ok(()) => committed += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(until, Error::NoSpace(_)), "{until}");
+        let used = db.stats().log.retained_bytes - log;
+        assert!(used + (128 << 10) > room_kib << 10, "{used} bytes of {room_kib} KiB went to the log");
+        assert!(db.check().unwrap().is_ok());
+        faults.set_quota(None);
+        db.checkpoint().unwrap();
+        assert!(db.check().unwrap().is_ok());
+        assert_eq!(rows(&db, &table), committed as usize);
+        drop((db, table));
+        let (db, _) = open(&machine.crash(CrashChoice::KeepNone));
+        assert_eq!(rows(&db, &db.table("t").unwrap()), committed as usize);
+    }
+}
+
 #[test]
 fn a_failed_sync_refuses_writers_and_keeps_readers_where_they_were() {
     let machine = CrashFileSystem::new();
@@ -96,7 +155,7 @@ fn a_commit_half_written_is_in_doubt_and_no_other_is() {
     let before = db.put(&table, "stands", "").unwrap().timestamp;
     let (half, late) = (writing("half"), writing("late"));
     // The payload is written first, the header second: what fails there may be there in part.
-    let of_the_log = |path: &std::path::Path| path.to_string_lossy().contains("-wal");
+    let of_the_log = |path: &Path| path.to_string_lossy().contains("-wal");
     faults.inject(Fault::on(Operation::Write).on_paths(of_the_log).nth(2));
     let error = half.commit().unwrap_err();
     assert!(matches!(error, Error::CommitUnknown { commit_ts, .. } if commit_ts > before), "{error}");
@@ -115,7 +174,7 @@ fn a_checkpoint_whose_sync_fails_loses_nothing() {
     let (db, faults) = open(&machine);
     let table = db.table("t").unwrap();
     db.put(&table, "stands", "").unwrap();
-    let of_the_file = |path: &std::path::Path| path.ends_with("db");
+    let of_the_file = |path: &Path| path.ends_with("db");
     faults.inject(Fault::on_any(&[Operation::SyncData, Operation::SyncAll]).on_paths(of_the_file));
     assert!(matches!(db.checkpoint(), Err(Error::Poisoned { .. })));
     assert!(matches!(db.put(&table, "refused", ""), Err(Error::Poisoned { .. })));

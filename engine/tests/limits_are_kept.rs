@@ -101,6 +101,8 @@ fn of_options() {
     ] {
         assert!(matches!(open(options), Err(Error::Limit { .. })));
     }
+    let told = open(Options { page_bytes: 3000, ..default() }).unwrap_err().to_string();
+    assert_eq!(told, "Options::page_bytes (a power of two from 512 to 65536) is 3000");
 }
 
 #[test]

@@ -114,10 +114,7 @@ pub enum LogError {
 #[non_exhaustive]
 pub enum RecoveryError {
     /// Bytes that were synced once are damaged or gone.
-    #[error(
-        "the log is corrupt in segment {segment:016x} at byte {offset} (position {lsn}): {what}; \
-         restore a backup, or salvage what is left"
-    )]
+    #[error("the log is corrupt in segment {segment:016x} at byte {offset} (position {lsn}): {what}")]
     Corrupt {
         /// The segment's sequence number, which is its file name.
         segment: u64,

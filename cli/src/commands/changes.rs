@@ -12,7 +12,8 @@ use crate::commands::dump::text_or_hex;
 use crate::commands::open;
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::output::stdout;
+use crate::output::{json_line, stdout};
+use crate::progress::note;
 
 /// How often `--follow` looks whether somebody has committed something and closed the database.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -45,11 +46,23 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
+    let mut told = false;
     loop {
         let printed = match print_new(args, &mut from, &interrupt) {
             // Somebody has it open: there is something to print once it is closed.
-            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => Printed::Nothing,
-            outcome => outcome?,
+            Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {
+                if !told {
+                    note(
+                        "another process has the database open; what it writes is printed once it has closed it",
+                    );
+                }
+                told = true;
+                Printed::Nothing
+            }
+            outcome => {
+                told = false;
+                outcome?
+            }
         };
         if !args.follow {
             return Ok(if printed == Printed::Part { Code::Interrupted } else { Code::Done });
@@ -116,7 +129,7 @@ fn print(changes: &mut Changes, interrupt: &Interrupt) -> Result<Printed> {
     while let Some(set) = changes.try_next()? {
         let timestamp = set.timestamp();
         for change in set {
-            writeln!(out, "{}", line(timestamp, change?))?;
+            writeln!(out, "{}", json_line(&line(timestamp, change?)))?;
         }
         printed = Printed::All;
         if interrupt.requested() {

@@ -22,9 +22,9 @@ const NOT_A_SEQUENCE: &str = "does not name a sequence and its next id";
 ///
 /// NEXT is the first id that was not reserved: since the sequence was made, neither it nor any above was given out. Give a
 /// database that gets the rows of another one its sequences too, or it gives out ids that are in those rows. First the rows
-/// and then the sequences, or rows that came in between hold ids above:
+/// and then the sequences, or rows that came in between hold ids above. `braid dump OLD | braid load NEW -` takes both along;
+/// for rows that come another way:
 ///
-///   braid dump OLD --table T > rows.jsonl
 ///   braid sequences OLD --json | braid sequences NEW --raise-from -
 ///
 /// The last line of the list says how many there are. Without it the list was cut, and nothing is raised.
@@ -62,13 +62,17 @@ pub(crate) fn run(args: &Args) -> Result {
 /// Raises one after the other. What fails tells how far that came.
 fn raise_all(db: &Database, all: &[(String, u64)]) -> Result<()> {
     for (done, (name, next)) in all.iter().enumerate() {
-        let made = SequenceOptions { start: *next, ..SequenceOptions::default() };
-        let raised = db.sequence_with(name, made).and_then(|ids| ids.raise_to(*next));
-        raised.map_err(|error| {
+        raise(db, name, *next).map_err(|error| {
             Failure::from(error).after(format!("raised {done} of {}; `{name}`", all.len()))
         })?;
     }
     Ok(())
+}
+
+/// Has a sequence, which is made where it does not exist, give out no id below `next`.
+pub(super) fn raise(db: &Database, name: &str, next: u64) -> braid::Result<()> {
+    let made = SequenceOptions { start: next, ..SequenceOptions::default() };
+    db.sequence_with(name, made).and_then(|ids| ids.raise_to(next)).map(drop)
 }
 
 fn list(db: &Database, as_json: bool) -> Result {

@@ -38,9 +38,7 @@ pub(crate) enum BaseError {
         source: Arc<io::Error>,
     },
     /// A page does not hold what it must.
-    #[error(
-        "page {page} of the database file is damaged ({what}): restore a backup or salvage what is readable"
-    )]
+    #[error("page {page} of the database file is damaged ({what})")]
     Corrupt {
         /// The page.
         page: PageId,

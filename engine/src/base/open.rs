@@ -137,7 +137,9 @@ impl BaseStore {
         let Slots::Found { slot, meta, other_damaged } = read_slots(&*file)? else {
             return Err(BaseError::CorruptHead { what: "nothing was ever stored" });
         };
-        let end = pages_within(&*file, meta.page_size)?.min(meta.end);
+        // A base that only the damaged block knew of may reach beyond the end of this one.
+        let known = if other_damaged { u32::MAX } else { meta.end };
+        let end = pages_within(&*file, meta.page_size)?.min(known);
         let store = Arc::new(Self::new(
             file,
             cache,

@@ -16,7 +16,7 @@ use braid_mvstore::{Direction, TableId, Timestamp};
 use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
-use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
+use braid_vfs::{Env, File, FileSystem, OpenMode, OpenOptions};
 
 use crate::base::{BaseError, BaseStore, Change, ChangeSource, ClockCache, CreateParams, EngineState};
 use crate::core::{CONSUMERS, Core, FIRST_USER_TABLE, SYSTEM_TABLES, TABLES, View, log_dir, new_uuid};
@@ -46,7 +46,9 @@ pub struct BackupReport {
 pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> {
     let core = handle.core();
     core.check_process()?;
-    let files = &core.env.files;
+    // What nobody can reach by a name is copied to where names are: into the system's files.
+    let real = handle.is_private().then(|| Env::real().files);
+    let files = real.as_ref().unwrap_or(&core.env.files);
     let path =
         files.resolve(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
     refuse_what_is_there(&**files, &path)?;
@@ -98,7 +100,10 @@ fn refuse_what_is_there(files: &dyn FileSystem, path: &Path) -> Result<()> {
     }
     let log = log_dir(path);
     if files.identity(&log).map_err(looking(&log))?.is_some() {
-        return Err(Error::Mismatch(format!("{} holds the log of another database", log.display())));
+        return Err(Error::Mismatch(format!(
+            "{} is there, and would be taken for the log of the backup; give another path, or move it away",
+            log.display()
+        )));
     }
     Ok(())
 }

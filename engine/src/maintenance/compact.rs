@@ -10,7 +10,7 @@ use crate::statistics::OpenSnapshot;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompactReport {
-    /// Bytes of the file before.
+    /// Bytes of the file before, or with all in it that was not folded yet, where that is more.
     pub bytes_before: u64,
     /// Bytes of the file after.
     pub bytes_after: u64,
@@ -24,8 +24,9 @@ impl Core {
     /// Folds what is not folded yet, then moves pages from the end of the file into free ones before, step by step, until
     /// a step finds nothing more to give back.
     pub(crate) fn compact(&self) -> Result<CompactReport> {
-        let bytes_before = self.file_bytes()?;
+        let before = self.file_bytes()?;
         self.checkpoint()?;
+        let bytes_before = before.max(self.file_bytes()?);
         let mut held_pages = 0;
         let mut idle_steps = 0;
         for _ in 0..self.most_steps() {

@@ -1,7 +1,7 @@
 //! Salvage: everything readable of a damaged database, into a new one, with a list of what was not.
 //!
 //! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then the
-//! whole records of the log, in order, on top. What comes after a gap in the log may build on what is missing: the new
+//! whole records of the log, in order, on top. Where the way down to rows is damaged, the leaves that hold them are searched for. What comes after a gap in the log may build on what is missing: the new
 //! database is what can be had, not a moment of the old one's history.
 //!
 //! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::{Bound, RangeBounds as _};
 use std::path::Path;
 
 use braid_mvstore::TableId;
@@ -21,7 +22,7 @@ use braid_vfs::sync::Arc;
 use braid_vfs::{Env, FileIdentity, LockAttempt, LockKind, OpenMode, OpenOptions};
 use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
 
-use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, PageSet, TreeId};
+use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, Orphans, PageSet, Piece, TreeId};
 use crate::core::{
     CONSUMERS, FIRST_USER_TABLE, NAMES, SEQUENCES, TABLES, TOKENS, check_log_dir, lock_log, log_dir,
     sequence_row,
@@ -51,10 +52,17 @@ pub struct SalvageReport {
     pub tables: u64,
     /// Rows read from the database file.
     pub rows: u64,
+    /// Of these, how many were in pages that no whole page leads to: their place was found by searching the file.
+    pub rows_without_parent: u64,
+    /// Whether rows that were found so may be older than the last checkpoint, or deleted before it: what tells that apart is
+    /// damaged too.
+    pub may_be_old: bool,
     /// Transactions read from the log.
     pub commits: u64,
-    /// Rows of the database file that are known to be lost.
+    /// Rows of tables in the database file that are known to be lost.
     pub lost_rows: u64,
+    /// Whether there may be more lost ones, and nobody knows how many.
+    pub more_lost_rows: bool,
     /// What could not be read, a sentence each; the first 10,000.
     pub losses: Vec<String>,
     /// How many more there are.
@@ -108,11 +116,14 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         max_transaction_bytes: usize::try_from(MAX_TRANSACTION_BYTES).unwrap_or(usize::MAX),
         ..Options::default()
     };
+    let directory_damaged = !losses.is_empty();
+    let orphans = opened.store.find_orphans(&opened.base, directory_damaged, opened.other_damaged);
+    let more_lost_rows = directory_damaged || opened.other_damaged;
     let mut rescue = Rescue {
         seen: opened.store.no_pages(),
         target: open_unused(env, &out, created, options)?,
         names: BTreeMap::new(),
-        names_lost: opened.other_damaged || !losses.is_empty(),
+        names_lost: more_lost_rows,
         unnamed: BTreeSet::new(),
         dropped: BTreeSet::new(),
         store: opened.store,
@@ -120,10 +131,17 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         tables: BTreeMap::new(),
         sequences: BTreeMap::new(),
         batch: None,
-        report: SalvageReport::default(),
+        report: SalvageReport {
+            more_lost_rows,
+            may_be_old: orphans.may_be_old(),
+            ..SalvageReport::default()
+        },
+        orphans,
     };
-    for loss in losses {
-        rescue.lose(&loss);
+    for Loss { page, error, rows, .. } in losses {
+        rescue.report.lose(|| {
+            format!("the directory, page {page}: the roots of {rows} table(s), with an unknown number of rows: {error}")
+        });
     }
     if opened.other_damaged {
         let loss = "one of the two meta pages is damaged; what only that one knew of is missing";
@@ -164,6 +182,9 @@ impl SalvageReport {
     }
 }
 
+/// The rows of a small tree.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What is lost of one tree.
 #[derive(Default)]
 struct Losses {
@@ -187,6 +208,8 @@ struct Rescue {
     /// The damaged file.
     store: Arc<BaseStore>,
     base: Arc<Base>,
+    /// Leaves of it that no whole page leads to.
+    orphans: Orphans,
     /// Pages of it that were read.
     seen: PageSet,
     target: Database,
@@ -205,76 +228,91 @@ struct Rescue {
 }
 
 impl Rescue {
-    fn lose(&mut self, loss: &Loss) {
-        self.report.lost_rows = self.report.lost_rows.saturating_add(loss.rows);
-        let table = self.name(TableId(loss.tree.0));
+    fn lose(&mut self, loss: &Loss, found: u64) {
+        let table = match TableId(loss.tree.0) {
+            TABLES => "the names of tables".to_owned(),
+            SEQUENCES => "the sequences".to_owned(),
+            table => format!("table {}", self.name(table)),
+        };
         self.report.lose(|| {
             let upper = loss.upper.as_ref();
             let upper = upper.map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
             let (lower, page) = (loss.lower.escape_ascii(), loss.page);
+            let of = if found > 0 { "some of " } else { "" };
             format!(
-                "table {table}, page {page}: {} row(s) from \"{lower}\" to \"{upper}\": {}",
+                "{table}, page {page}: {of}{} row(s) from \"{lower}\" to \"{upper}\": {}",
                 loss.rows, loss.error
             )
         });
     }
 
-    fn lose_all(&mut self, losses: &Losses) {
-        losses.told.iter().for_each(|loss| self.lose(loss));
-        self.report.lost_rows = self.report.lost_rows.saturating_add(losses.more_rows);
+    /// Tells the losses of a tree, of whose rows some were found all the same.
+    fn lose_all(&mut self, losses: &Losses, found: u64) {
+        losses.told.iter().for_each(|loss| self.lose(loss, found));
         self.report.more_losses += losses.more;
     }
 
-    /// The names of tables, as far as the catalog can be read; others are called by their number.
-    fn read_names(&mut self) -> Result<()> {
+    /// The rows of a small tree, and whether some are lost.
+    fn read_small(&mut self, tree: TreeId) -> Result<(Rows, bool)> {
         let mut losses = Losses::default();
-        let names = &mut self.names;
-        let mut malformed = false;
+        let mut rows = Rows::new();
+        let mut descended = 0;
         self.store
             .salvage(
                 &self.base,
-                TABLES.into(),
+                tree,
+                &self.orphans,
                 &mut self.seen,
-                &mut |key, name| {
-                    if let (Ok(id), Ok(name)) = (key.try_into(), std::str::from_utf8(name)) {
-                        names.insert(TableId(u32::from_be_bytes(id)), name.to_owned());
-                    } else {
-                        malformed = true;
+                &mut |piece| {
+                    match piece {
+                        Piece::Row { key, value, found } => {
+                            descended += u64::from(!found);
+                            rows.insert(key.to_vec(), value.to_vec());
+                        }
+                        Piece::Replaces { from, to } => {
+                            rows.retain(|key: &Vec<u8>, _| {
+                                !(Bound::Included(from), to).contains(key.as_slice())
+                            });
+                        }
                     }
                     Ok(())
                 },
                 &mut |loss| losses.add(loss),
             )
             .map_err(reading)?;
-        self.names_lost |= malformed || !losses.told.is_empty();
-        self.lose_all(&losses);
+        self.lose_all(&losses, (rows.len() as u64).saturating_sub(descended));
+        Ok((rows, !losses.told.is_empty()))
+    }
+
+    /// The names of tables, as far as the catalog can be read; others are called by their number.
+    fn read_names(&mut self) -> Result<()> {
+        let (rows, lost) = self.read_small(TABLES.into())?;
+        let mut malformed = false;
+        for (key, name) in rows {
+            if let (Ok(id), Ok(name)) = (key.as_slice().try_into(), String::from_utf8(name)) {
+                self.names.insert(TableId(u32::from_be_bytes(id)), name);
+            } else {
+                malformed = true;
+            }
+        }
+        self.names_lost |= malformed || lost;
         // A table without rows has no tree.
         let ids: Vec<_> = self.names.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.table(id).map(drop))
     }
 
     fn read_sequences(&mut self) -> Result<()> {
-        let mut losses = Losses::default();
-        let sequences = &mut self.sequences;
-        self.store
-            .salvage(
-                &self.base,
-                SEQUENCES.into(),
-                &mut self.seen,
-                &mut |name, next| {
-                    keep_sequence(sequences, name, Some(next));
-                    Ok(())
-                },
-                &mut |loss| losses.add(loss),
-            )
-            .map_err(reading)?;
-        self.lose_all(&losses);
+        let (rows, _) = self.read_small(SEQUENCES.into())?;
+        for (name, next) in rows {
+            keep_sequence(&mut self.sequences, &name, Some(&next));
+        }
         Ok(())
     }
 
     fn read_trees(&mut self) -> Result<()> {
-        let base = Arc::clone(&self.base);
-        for TreeId(tree) in base.trees().filter(|TreeId(tree)| *tree >= FIRST_USER_TABLE) {
+        let trees: BTreeSet<_> =
+            self.base.trees().chain(self.orphans.trees()).map(|TreeId(tree)| tree).collect();
+        for tree in trees.into_iter().filter(|tree| *tree >= FIRST_USER_TABLE) {
             let table = TableId(tree);
             if self.names_lost || self.names.contains_key(&table) {
                 self.read_tree(table)?;
@@ -289,21 +327,41 @@ impl Rescue {
         let (store, base) = (Arc::clone(&self.store), Arc::clone(&self.base));
         let mut losses = Losses::default();
         let mut seen = std::mem::take(&mut self.seen);
-        let salvaged = store
-            .salvage(
-                &base,
-                table.into(),
-                &mut seen,
-                &mut |key, value| {
-                    self.report.rows += 1;
-                    self.put(table, key, Some(value)).map_err(|error| BaseError::Caller(Box::new(error)))
-                },
-                &mut |loss| losses.add(loss),
-            )
-            .map_err(reading);
+        let orphans = std::mem::take(&mut self.orphans);
+        let mut descended = 0;
+        let salvaged = store.salvage(
+            &base,
+            table.into(),
+            &orphans,
+            &mut seen,
+            &mut |piece| {
+                match piece {
+                    Piece::Row { key, value, found } => {
+                        descended += u64::from(!found);
+                        self.put(table, key, Some(value))
+                    }
+                    Piece::Replaces { from, to } => self.clear(table, from, to),
+                }
+                .map_err(|error| BaseError::Caller(Box::new(error)))
+            },
+            &mut |loss| losses.add(loss),
+        );
         self.seen = seen;
-        salvaged?;
-        self.lose_all(&losses);
+        let has_orphans = orphans.has(table.into());
+        self.orphans = orphans;
+        salvaged.map_err(reading)?;
+        let mut rows = descended;
+        if has_orphans {
+            self.flush()?;
+            let kept = self.table(table)?;
+            rows = self.target.snapshot()?.count(&kept)?;
+        }
+        let found = rows.saturating_sub(descended);
+        self.report.rows += rows;
+        self.report.rows_without_parent += found;
+        let lost = losses.told.iter().map(|loss| loss.rows).fold(losses.more_rows, u64::saturating_add);
+        self.report.lost_rows = self.report.lost_rows.saturating_add(lost.saturating_sub(found));
+        self.lose_all(&losses, found);
         Ok(())
     }
 
@@ -316,6 +374,7 @@ impl Rescue {
         let told = self.report.losses_in_all();
         self.read_records(env, path)?;
         if self.report.losses_in_all() > told {
+            self.report.more_lost_rows = true;
             // Whether they were named is not known.
             let unnamed = std::mem::take(&mut self.unnamed);
             unnamed.into_iter().try_for_each(|table| self.read_tree(table))?;
@@ -438,6 +497,18 @@ impl Rescue {
         if *bytes >= BATCH_BYTES {
             self.flush()?;
         }
+        Ok(())
+    }
+
+    /// Takes back what older pages said of a range.
+    fn clear(&mut self, id: TableId, from: &[u8], to: Bound<&[u8]>) -> Result<()> {
+        let table = self.table(id)?;
+        let (tx, bytes) = match &mut self.batch {
+            Some(batch) => batch,
+            empty => empty.insert((self.target.begin_immediate()?, 0)),
+        };
+        let cleared = tx.delete_range::<&[u8]>(&table, (Bound::Included(from), to))?;
+        *bytes += ROW_OVERHEAD_BYTES * usize::try_from(cleared).unwrap_or(usize::MAX / ROW_OVERHEAD_BYTES);
         Ok(())
     }
 

@@ -38,6 +38,9 @@ fn each_varied() -> [(&'static str, Options); 16] {
     }
 }
 
+/// What a new file is made with. One that is there has it already, and no handle asks for it.
+const OF_NEW_FILES: [&str; 1] = ["page_bytes"];
+
 #[test]
 fn a_second_handle_with_another_one_is_refused_by_its_name() {
     let usual = Options::default();
@@ -45,6 +48,11 @@ fn a_second_handle_with_another_one_is_refused_by_its_name() {
     for (name, other) in each_varied() {
         let env = Env::in_memory();
         let db = Database::open_in(env.clone(), "/db", usual.clone()).unwrap();
+        if OF_NEW_FILES.contains(&name) {
+            assert_eq!(usual.difference(&other), None, "{name}");
+            Database::open_in(env, "/db", other).unwrap();
+            continue;
+        }
         for (one, two) in [(&usual, &other), (&other, &usual)] {
             assert_eq!(one.difference(two), Some(name));
         }

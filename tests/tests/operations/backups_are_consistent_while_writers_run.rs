@@ -15,6 +15,18 @@ fn total(db: &Database) -> Result<i64> {
 }
 
 #[test]
+fn a_database_in_memory_is_copied_into_a_real_file() -> Result<()> {
+    let db = Database::in_memory()?;
+    db.put(&db.table("t")?, "key", "value")?;
+    let copy = Place::new();
+    let report = db.backup(copy.path())?;
+    assert_eq!(Place::len(&copy.path()), report.bytes);
+    let copy = copy.open()?;
+    assert_eq!(copy.get(&copy.table("t")?, "key")?.as_deref(), Some(&b"value"[..]));
+    Ok(())
+}
+
+#[test]
 fn the_total_is_conserved_in_every_one() -> Result<()> {
     let place = Place::new();
     let options = Options {

@@ -17,6 +17,18 @@ fn a_different_option_is_named() -> Result<()> {
 }
 
 #[test]
+fn pages_are_the_file_s_own_affair() -> Result<()> {
+    let place = Place::new();
+    let pages = |page_bytes| Options { page_bytes, ..Options::default() };
+    place.open_with(pages(4096))?.close()?;
+    // Whoever comes first with whatever wish: the file has the pages that it was made with, and nobody is refused.
+    let db = place.open_with(pages(8192))?;
+    let same = place.open_with(pages(4096))?;
+    assert_eq!((db.stats().file.page_bytes, same.stats().file.page_bytes), (4096, 4096));
+    Ok(())
+}
+
+#[test]
 fn plain_open_joins_whatever_is_open() -> Result<()> {
     let place = Place::new();
     let db = place.open_with(Options { row_store_bytes: 1 << 20, ..Options::default() })?;

@@ -29,6 +29,9 @@ use crate::segment::{
 };
 use crate::{LogError, LogOptions, Lsn, SyncError};
 
+/// No segment is made shorter for want of space than this, or than the first one is.
+const LEAST_SEGMENT_BYTES: u64 = 64 << 10;
+
 /// A log that is open for appends, shared by every thread that waits for it or looks after it.
 #[derive(Debug)]
 pub struct Log {
@@ -332,16 +335,35 @@ impl Log {
         if ready {
             return Ok(());
         }
-        let sequence = making.sequence;
-        let length = making.bytes.max(needed);
-        making.sequence = sequence.checked_add(1).ok_or(LogError::Exhausted)?;
-        let path = path_of(&self.dir, sequence, SEGMENT_SUFFIX);
-        let spare = prepare(&*self.files, &self.dir, sequence, length, &self.options)
-            .map_err(failed("prepare", &path))?;
-        making.bytes = making.bytes.saturating_mul(2).min(self.options.max_segment_bytes);
+        let spare = self.make_segment(&mut making, needed)?;
         self.counters.created.add(1);
         self.add_spare(spare);
         Ok(())
+    }
+
+    /// Makes a segment as long as is usual, or, where the disk has no room for that, the longest by halves that it has room
+    /// for and that takes `needed` bytes.
+    fn make_segment(&self, making: &mut Making, needed: u64) -> Result<SegmentFile, LogError> {
+        let least = needed.max(LEAST_SEGMENT_BYTES.min(self.options.first_segment_bytes));
+        let mut length = making.bytes.max(needed);
+        loop {
+            let sequence = making.sequence;
+            making.sequence = sequence.checked_add(1).ok_or(LogError::Exhausted)?;
+            let path = path_of(&self.dir, sequence, SEGMENT_SUFFIX);
+            match prepare(&*self.files, &self.dir, sequence, length, &self.options) {
+                Ok(spare) => {
+                    let usual = making.bytes.min(length).max(self.options.first_segment_bytes);
+                    making.bytes = usual.saturating_mul(2).min(self.options.max_segment_bytes);
+                    return Ok(spare);
+                }
+                Err(error) if length > least && is_full(&error) => {
+                    let half = round_up(length / 2, BLOCK_BYTES).ok_or(LogError::Exhausted)?;
+                    tracing::debug!(%error, length, "no room for a segment; a shorter one is tried");
+                    length = half.clamp(least, length - BLOCK_BYTES);
+                }
+                Err(error) => return Err(failed("prepare", &path)(error)),
+            }
+        }
     }
 
     /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: one or two
@@ -508,6 +530,12 @@ impl Log {
         self.counters.removed.add(1);
         Ok(())
     }
+}
+
+/// Whether there was no room for what was to be written.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl SyncTarget for Log {

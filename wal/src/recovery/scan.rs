@@ -154,7 +154,13 @@ impl Scan<'_> {
         match within {
             Some(first) if self.start.is_multiple_of(ALIGNMENT) => Ok((first, chain)),
             _ => Err(self.catalog.entries.iter().find(|entry| entry.damaged).map_or_else(
-                || RecoveryError::Missing { path: self.dir.to_path_buf(), start: Lsn::new(self.start) },
+                || {
+                    // The segment may be there, and its end, with the position in it, not.
+                    let link = first.and_then(|index| chain.get(index));
+                    link.and_then(|link| self.cut_off(link, self.start)).unwrap_or_else(|| {
+                        RecoveryError::Missing { path: self.dir.to_path_buf(), start: Lsn::new(self.start) }
+                    })
+                },
                 |entry| RecoveryError::Corrupt {
                     segment: entry.sequence,
                     offset: 0,
@@ -163,6 +169,18 @@ impl Scan<'_> {
                 },
             )),
         }
+    }
+
+    /// The error of a segment that is shorter than it was made and so does not have `lsn`, or what follows.
+    fn cut_off(&self, link: &Link, lsn: u64) -> Option<RecoveryError> {
+        let entry = self.catalog.entries.get(link.entry)?;
+        let header = entry.header.filter(|header| header.bytes > entry.bytes)?;
+        Some(RecoveryError::Corrupt {
+            segment: entry.sequence,
+            offset: entry.bytes,
+            lsn: Lsn::new(lsn),
+            what: Damage::CutOff { made: header.bytes },
+        })
     }
 
     /// Nothing follows the start. That is right where the log ends there, and wrong in an older copy of the log, which
@@ -198,13 +216,8 @@ impl Scan<'_> {
         let mut halt = None;
         for link in chain {
             let Some(entry) = self.catalog.entries.get(link.entry) else { break };
-            if let Some(header) = entry.header.filter(|header| header.bytes > entry.bytes) {
-                return Err(ScanError::Recovery(RecoveryError::Corrupt {
-                    segment: entry.sequence,
-                    offset: entry.bytes,
-                    lsn: Lsn::new(lsn),
-                    what: Damage::CutOff { made: header.bytes },
-                }));
+            if let Some(cut_off) = self.cut_off(link, lsn) {
+                return Err(ScanError::Recovery(cut_off));
             }
             progress.durable = progress.durable.max(link.durable);
             let mut reader =

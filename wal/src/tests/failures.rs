@@ -183,6 +183,40 @@ fn a_full_disk_takes_the_record_back_and_goes_on_when_there_is_room() {
     }
 }
 
+#[test]
+fn a_segment_is_as_long_as_there_is_room_for() {
+    const BLOCK: u64 = 4096;
+    let options = LogOptions { first_segment_bytes: 2 * BLOCK, max_segment_bytes: 64 * BLOCK, ..small() };
+    let mut made = Vec::new();
+    for (room, needed) in [(64, 0), (40, 0), (15, 0), (2, 0), (1, 0), (64, 20 * BLOCK), (21, 20 * BLOCK)] {
+        let fs = CrashFileSystem::new().under_faults();
+        let (log, mut appender) = filled(&fs, options, 0, |_| true);
+        // Each segment is usually twice as long as the one before.
+        while log.stats().file_bytes < 100 * BLOCK {
+            append(&mut appender, 1, &[7; 3000]).unwrap();
+        }
+        let before = (fs.faults().bytes_used(), paths(&fs));
+        fs.faults().set_quota(Some(before.0 + room * BLOCK));
+        let outcome = loop {
+            match append(&mut appender, 1, &vec![7; if needed == 0 { 3000 } else { needed as usize }]) {
+                Ok(_) if fs.faults().bytes_used() > before.0 => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let taken = (fs.faults().bytes_used() - before.0) / BLOCK;
+        if let Err(error) = &outcome {
+            assert!(matches!(error, LogError::Io { .. }), "{error}");
+            assert_eq!((taken, paths(&fs)), (0, before.1), "nothing is left behind");
+            fs.faults().set_quota(None);
+            append(&mut appender, 1, &[7; 3000]).unwrap();
+        }
+        made.push(taken);
+        log.sync_now().unwrap();
+    }
+    assert_eq!(made, [64, 32, 8, 2, 0, 64, 0]);
+}
+
 /// Whichever of its writes it is that finds the disk, or the user's share of it, full.
 #[test]
 fn a_write_without_room_takes_the_record_back() {
@@ -209,7 +243,7 @@ fn a_segment_that_cannot_be_made_leaves_nothing() {
     let (log, mut appender) = filled(&fs, small(), 3, |_| true);
     let used = fs.faults().bytes_used();
     let before = paths(&fs);
-    for quota in [0, 1, 4096, 16383] {
+    for quota in [0, 1, 4096, 8191] {
         fs.faults().set_quota(Some(used + quota));
         let refused = log.prepare(0).unwrap_err();
         let LogError::Io { source, .. } = refused else { panic!("{refused}") };

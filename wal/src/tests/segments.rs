@@ -11,7 +11,7 @@ use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
 use super::helpers::*;
 use crate::group::SyncTarget;
 use crate::segment::{HeaderState, SegmentHeader};
-use crate::{AppendError, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
+use crate::{AppendError, Damage, EncodedRecord, Log, LogError, LogOptions, Lsn, RecoveryError};
 
 #[test]
 fn what_was_appended_is_recovered_over_many_segments() {
@@ -222,6 +222,18 @@ fn missing_foreign_and_newer_logs_are_told_apart() {
     let end = log.durable();
     let beyond = scan(&fs, Lsn::new(end.get() + (1 << 30)), Lsn::ZERO).unwrap_err();
     assert!(matches!(beyond, RecoveryError::Missing { .. }), "{beyond}");
+
+    // The last segment is there, and the part of it with the end of the log is not.
+    let cut = fs.after_kill();
+    let last = segment(log.stats().live_segments);
+    let bytes = read(&cut, &last);
+    let end_in_file = (end.get() - log.spans().last().unwrap().base.get()) as usize + 4096;
+    put(&cut, &last, &bytes[..end_in_file - 8]);
+    let cut_off = scan(&cut, end, Lsn::ZERO).unwrap_err();
+    assert!(
+        matches!(cut_off, RecoveryError::Corrupt { what: Damage::CutOff { .. }, .. }),
+        "a part of a log is no missing log: {cut_off}"
+    );
 
     let older = fs.after_kill();
     remove(&older, &segment(1));

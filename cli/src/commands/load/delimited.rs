@@ -91,7 +91,7 @@ impl<R: BufRead> Records for Delimited<R> {
             return Ok(None);
         };
         Ok(Some(match fields.and_then(|fields| self.row(&fields)) {
-            Ok((key, value)) => Item::Row { line, key, value },
+            Ok((key, value)) => Item::Row { line, key: key.into(), value: value.into() },
             Err(reason) => Item::Rejected { line, reason },
         }))
     }
@@ -227,7 +227,9 @@ mod tests {
         let mut records = Delimited::csv(Lines::new(input), "id").unwrap();
         std::iter::from_fn(|| records.next().unwrap())
             .map(|item| match item {
-                Item::Row { line, key, value } => Ok((line, key, value)),
+                Item::Row { line, key, value } => {
+                    Ok((line, String::from_utf8(key).unwrap(), String::from_utf8(value).unwrap()))
+                }
                 Item::Rejected { line, reason } => Err((line, reason)),
             })
             .collect()

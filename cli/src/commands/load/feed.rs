@@ -24,6 +24,8 @@ const MAX_REMEMBERED: usize = 4 << 20;
 pub(super) struct Fed {
     /// Records read: rows, duplicates and rejected ones.
     pub(super) records: u64,
+    /// Tables of a dump that were come to.
+    pub(super) tables: u64,
     pub(super) rows: Rows,
     duplicates: u64,
     /// Whether there were too many keys to remember all.
@@ -32,6 +34,15 @@ pub(super) struct Fed {
 }
 
 impl Fed {
+    /// Adds what came of another part of the file.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.rows.add(other.rows);
+        self.duplicates += other.duplicates;
+        self.forgot |= other.forgot;
+        self.interrupted |= other.interrupted;
+    }
+
     /// The duplicates, and how far they are to be trusted.
     pub(super) fn duplicates_text(&self) -> String {
         let duplicates = count(self.duplicates);
@@ -48,16 +59,19 @@ impl Fed {
     }
 }
 
-/// Feeds all records to `writers` threads.
-pub(super) fn feed(
-    db: &Database,
-    table: &Table,
-    records: &mut dyn Records,
-    writers: u64,
-    rejects: &Rejects,
-    bar: &ProgressBar,
-    interrupt: &Interrupt,
-) -> Result<Fed, LoadError> {
+/// Where records go, whoever they come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Feeder<'a> {
+    pub(super) db: &'a Database,
+    pub(super) writers: u64,
+    pub(super) rejects: &'a Rejects,
+    pub(super) bar: &'a ProgressBar,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Feeds all records to the writers, and says what came of it, also where it ended early.
+pub(super) fn feed(to: Feeder<'_>, table: &Table, records: &mut dyn Records) -> (Fed, Result<(), LoadError>) {
+    let Feeder { db, writers, rejects, bar, interrupt } = to;
     thread::scope(|scope| {
         let mut threads = Vec::new();
         let mut queues = Vec::new();
@@ -86,13 +100,15 @@ pub(super) fn feed(
         let mut written = Ok(());
         for thread in threads {
             match thread.join() {
-                Ok(Ok(rows)) => fed.rows.add(rows),
-                Ok(Err(error)) => written = Err(LoadError::from(error)),
+                Ok((rows, ended)) => {
+                    fed.rows.add(rows);
+                    written = ended.map_err(LoadError::from).and(written);
+                }
                 Err(_) => written = Err(LoadError::WriterDied),
             }
         }
         // A writer's error is why reading ended early, so it comes first.
-        written.and(read).map(|()| fed)
+        (fed, written.and(read))
     })
 }
 
@@ -137,7 +153,7 @@ fn distribute(
     Ok(())
 }
 
-fn hash(key: &str) -> u64 {
+fn hash(key: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()

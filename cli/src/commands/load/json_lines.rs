@@ -57,7 +57,7 @@ impl<R: BufRead> Records for JsonLines<R> {
                 continue;
             }
             return Ok(Some(match self.row(line.bytes) {
-                Ok((key, value)) => Item::Row { line: number, key, value },
+                Ok((key, value)) => Item::Row { line: number, key: key.into(), value: value.into() },
                 Err(reason) => Item::Rejected { line: number, reason },
             }));
         }

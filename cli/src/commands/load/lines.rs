@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Line {
     /// The first is 1.
     pub(super) number: u64,
-    /// At most [`MAX_RECORD_BYTES`].
+    /// At most [`MAX_RECORD_BYTES`], or what [`Lines::allow`] says.
     pub(super) bytes: Vec<u8>,
     /// Whether more followed, which was dropped.
     pub(super) cut: bool,
@@ -24,12 +24,26 @@ pub(super) struct Line {
 pub(super) struct Lines<R> {
     input: R,
     number: u64,
+    limit: usize,
     put_back: VecDeque<Line>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, number: 0, put_back: VecDeque::new() }
+        Self { input, number: 0, limit: MAX_RECORD_BYTES, put_back: VecDeque::new() }
+    }
+
+    /// Has lines of up to `bytes` be read from now on.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// The next line, which [`next`](Self::next) gives once more.
+    pub(super) fn peek(&mut self) -> io::Result<Option<&Line>> {
+        if let Some(line) = self.next()? {
+            self.put_back.push_front(line);
+        }
+        Ok(self.put_back.front())
     }
 
     /// The next line, or `None` at the end. A last line needs no end.
@@ -48,7 +62,7 @@ impl<R: BufRead> Lines<R> {
             any |= !available.is_empty();
             let end = available.iter().position(|&byte| byte == b'\n');
             let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
-            let room = MAX_RECORD_BYTES - line.bytes.len();
+            let room = self.limit.saturating_sub(line.bytes.len());
             line.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
             line.cut |= part.len() > room;
             let used = part.len() + usize::from(end.is_some());

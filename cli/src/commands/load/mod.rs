@@ -1,10 +1,11 @@
 //! `braid load`: records of a file into a table, by concurrent writers.
 //!
-//! One thread reads and parses (`delimited`, `json_lines`, over `lines`), and hands batches of rows to the writers
+//! One thread reads and parses (`delimited`, `json_lines`, `dumped`, over `lines`), and hands batches of rows to the writers
 //! (`feed`, `writer`). A key always goes to the same writer, so the last record of a key wins whatever the number of
 //! writers. Memory is bounded whatever the file holds: records, batches and the memory of keys all have limits.
 
 mod delimited;
+mod dumped;
 mod feed;
 mod format;
 mod json_lines;
@@ -14,22 +15,30 @@ mod rejects;
 mod writer;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use braid::limits::MAX_TRANSACTION_BYTES;
 use braid::{Database, JournalMode, Options};
 use indicatif::ProgressBar;
 
 use crate::commands::open::{Durability, Mode};
+use crate::commands::sequences;
 use crate::exit::{Code, Failure, Result, ends};
 use crate::interrupt::Interrupt;
-use crate::output::{count, duration, facts, rate, say};
+use crate::output::{count, duration, facts, plural, rate, say};
 use crate::progress;
-use format::Format;
+use dumped::{Dumped, Mark};
+use feed::{Fed, Feeder, feed};
+use format::{Format, Source, missing};
+use record::{Item, LoadError, Records};
 use rejects::Rejects;
 
-/// Loads a CSV, TSV or JSON lines file into a table
+/// What holds of a load that ended early.
+const KEPT: &str = "what was loaded is kept, and loading again goes on from there";
+
+/// Loads a CSV, TSV or JSON lines file into a table, or a dump
 ///
 /// Each record becomes a row: its key is the text of the column --key, its value the record as a JSON object. Loading
 /// the same file again changes nothing. Where a key occurs again in the file, the last record wins. Records that cannot
@@ -38,10 +47,15 @@ use rejects::Rejects;
 /// CSV follows RFC 4180 and begins with a header. TSV begins with a header and knows no quoting. JSON lines hold one
 /// object each.
 ///
+/// What `braid dump` wrote becomes the rows that it was made of. A dump of a whole database brings its tables and its
+/// sequences along, and is recognized by its first line: it needs neither --table nor --key, and with --table only that
+/// table is loaded. A dump of one table is loaded with --format dump --table T.
+///
 /// Where the records hold ids that a sequence has given out, raise the sequence too: see `braid sequences --help`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "braid load [OPTIONS] --table <T> --key <COLUMN> <DB> <FILE>\n       \
-                            braid load [OPTIONS] --table <T> --key <COLUMN> [--into <DB>] <FILE>")]
+                            braid load [OPTIONS] --table <T> --key <COLUMN> [--into <DB>] <FILE>\n       \
+                            braid load [OPTIONS] [--table <T>] <DB> <DUMP>")]
 pub(crate) struct Args {
     /// The database, made where it does not exist; leave it away where --into names it. Without both it is named after
     /// FILE, with the ending .braid, in the current folder
@@ -55,17 +69,17 @@ pub(crate) struct Args {
     into: Option<PathBuf>,
     /// The table, made where it does not exist
     #[arg(long, value_name = "T")]
-    table: String,
+    table: Option<String>,
     /// The column, or member of the JSON object, that the key is taken from
     #[arg(long, value_name = "COLUMN")]
-    key: String,
+    key: Option<String>,
     /// How many threads write
     #[arg(long, value_name = "W", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=256))]
     writers: u64,
-    /// What the file holds; without it the file's ending tells
+    /// What the file holds; without it the file's ending tells, or the first line of a dump
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Who may write from now on [default: mvcc for a database without tables, else as it is]
+    /// Who may write from now on [default: for a database without tables as the dump says, or mvcc; else as it is]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
     /// What a commit promises
@@ -79,12 +93,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let (path, file) = paths(args)?;
-    let format = match args.format {
-        Some(format) => format,
-        None => Format::of(&file)?,
-    };
     let (input, bar) = input(&file)?;
-    let mut records = format.records(input, &args.key).map_err(|failure| failure.told(&file))?;
+    let source = Source::new(input, args.format, &file, args.key.as_deref());
+    let mut source = source.map_err(|failure| failure.told(&file))?;
+    let head = match &source {
+        Source::Dump(dumped) => dumped.head(),
+        Source::Records(_) => None,
+    };
+    if args.table.is_none() && head.is_none() {
+        return Err(missing("--table T", "where the records go"));
+    }
     if let Some(rejects) = &args.rejects {
         for other in [&path, &file] {
             distinct(rejects, other)?;
@@ -92,32 +110,114 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let rejects = Rejects::new(args.rejects.as_deref())?;
 
-    let db = open(&path, args)?;
-    let table = db.table(&args.table)?;
+    let db = open(&path, args, &source)?;
     let began = Instant::now();
-    let fed = feed::feed(&db, &table, &mut *records, args.writers, &rejects, &bar, &interrupt);
+    let to = Feeder { db: &db, writers: args.writers, rejects: &rejects, bar: &bar, interrupt: &interrupt };
+    let (fed, outcome) = match (&mut source, &args.table) {
+        (Source::Records(records), Some(name)) => to_table(to, name, &mut **records),
+        (Source::Dump(dumped), Some(name)) if head.is_none() => to_table(to, name, dumped),
+        (Source::Dump(dumped), only) => to_tables(to, only.as_deref(), dumped),
+        (Source::Records(_), None) => (Fed::default(), Ok(())),
+    };
     bar.finish_and_clear();
-    let fed = fed.map_err(|failure| failure.told(&file))?;
-    db.close()?;
+    let outcome = outcome.map_err(|failure| failure.told(&file)).and_then(|()| Ok(db.close()?));
     let elapsed = began.elapsed();
 
     let rejected = rejects.tell()?;
-    let said = say(&facts([
-        ("database", path.display().to_string()),
-        ("table", args.table.clone()),
-        ("records", count(fed.records)),
-        ("added", count(fed.rows.added)),
-        ("changed", count(fed.rows.changed)),
-        ("unchanged", count(fed.rows.unchanged)),
-        ("duplicates", fed.duplicates_text()),
-        ("rejected", count(rejected)),
-        ("time", format!("{}, {} records/s", duration(elapsed), count(rate(fed.records, elapsed)))),
-    ]));
+    let kept = fed.rows.added + fed.rows.changed > 0;
+    let said = if outcome.is_ok() || kept {
+        say(&facts([
+            ("database", path.display().to_string()),
+            ("table", args.table.clone().unwrap_or_else(|| plural(fed.tables, "table"))),
+            ("records", count(fed.records)),
+            ("added", count(fed.rows.added)),
+            ("changed", count(fed.rows.changed)),
+            ("unchanged", count(fed.rows.unchanged)),
+            ("duplicates", fed.duplicates_text()),
+            ("rejected", count(rejected)),
+            ("time", format!("{}, {} records/s", duration(elapsed), count(rate(fed.records, elapsed)))),
+        ]))
+    } else {
+        Ok(())
+    };
+    outcome.map_err(|failure| if kept { failure.advise_also(KEPT) } else { failure })?;
     if fed.interrupted {
-        progress::note("interrupted; what was loaded is kept, and loading again goes on from there");
+        progress::note(&format!("interrupted; {KEPT}"));
         return ends(said, Code::Interrupted);
     }
+    if let Source::Dump(dumped) = &source
+        && !dumped.is_whole()
+    {
+        progress::note("the dump was cut short: its last line is missing; what was there is loaded");
+        return ends(said, Code::DataProblem);
+    }
     ends(said, if rejected == 0 { Code::Done } else { Code::DataProblem })
+}
+
+/// Loads records, or the dump of a table, into one table.
+fn to_table(to: Feeder<'_>, name: &str, records: &mut dyn Records) -> (Fed, Result<(), LoadError>) {
+    match to.db.table(name) {
+        Ok(table) => feed(to, &table, records),
+        Err(error) => (Fed::default(), Err(error.into())),
+    }
+}
+
+/// Loads the dump of a whole database: all of it, or `only` one table.
+fn to_tables<R: BufRead>(
+    to: Feeder<'_>,
+    only: Option<&str>,
+    dumped: &mut Dumped<R>,
+) -> (Fed, Result<(), LoadError>) {
+    let mut all = Fed::default();
+    let mut into = None;
+    loop {
+        let (fed, outcome) = match &into {
+            Some(table) => feed(to, table, dumped),
+            None => (Fed::default(), pass_over(to.rejects, dumped)),
+        };
+        all.add(&fed);
+        if outcome.is_err() || all.interrupted {
+            return (all, outcome);
+        }
+        let next = match dumped.take_mark() {
+            Some(Mark::Table(name)) => {
+                into = None;
+                if only.is_none_or(|only| only == name) {
+                    to.db.table(&name).map(|table| {
+                        all.tables += 1;
+                        into = Some(table);
+                    })
+                } else {
+                    Ok(())
+                }
+            }
+            Some(Mark::Sequence { name, next }) if only.is_none() => sequences::raise(to.db, &name, next),
+            Some(Mark::Sequence { .. }) => Ok(()),
+            None => break,
+        };
+        if let Err(error) = next {
+            return (all, Err(error.into()));
+        }
+    }
+    let found = all.tables > 0 || only.is_none();
+    let missing = only.filter(|_| !found).map(|only| {
+        Failure::new(
+            Code::NotFound,
+            format!("the dump has no table `{only}`"),
+            "leave --table away to load all that it has",
+        )
+    });
+    (all, missing.map_or(Ok(()), |failure| Err(failure.into())))
+}
+
+/// Reads on to the next mark. Only rows that are wanted are counted; what cannot be read is told all the same.
+fn pass_over(rejects: &Rejects, records: &mut dyn Records) -> Result<(), LoadError> {
+    while let Some(item) = records.next()? {
+        if let Item::Rejected { line, reason } = item {
+            rejects.add(line, reason);
+        }
+    }
+    Ok(())
 }
 
 /// The database and the file that the command line names.
@@ -173,11 +273,21 @@ fn input(file: &Path) -> Result<(Box<dyn Read>, ProgressBar)> {
     Ok((Box::new(bar.wrap_read(opened)), bar))
 }
 
-fn open(path: &Path, args: &Args) -> Result<Database> {
-    let options = Options { durability: args.durability.into(), ..Options::default() };
+fn open(path: &Path, args: &Args, source: &Source) -> Result<Database> {
+    let mut options = Options { durability: args.durability.into(), ..Options::default() };
+    let mut new = Mode::Mvcc;
+    if let Source::Dump(dumped) = source {
+        // The longest value is a transaction's own, and it stood in one before.
+        options.max_transaction_bytes = usize::try_from(MAX_TRANSACTION_BYTES).unwrap_or(usize::MAX);
+        if let Some(head) = dumped.head() {
+            // A new database takes the same keys.
+            options.page_bytes = usize::try_from(head.page_bytes).unwrap_or(usize::MAX);
+            new = head.mode;
+        }
+    }
     let db = Database::open_with(path, options)?;
     let mode = match args.mode {
-        None if db.tables()?.is_empty() => Some(JournalMode::Mvcc),
+        None if db.tables()?.is_empty() => Some(new.into()),
         mode => mode.map(JournalMode::from),
     };
     if let Some(mode) = mode.filter(|&mode| mode != db.journal_mode()) {

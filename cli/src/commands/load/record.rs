@@ -17,10 +17,10 @@ pub(super) enum Item {
     Row {
         /// The line that the record begins on; the first is 1.
         line: u64,
-        /// Its key, never empty.
-        key: String,
-        /// The record as a JSON object.
-        value: String,
+        /// Its key: never empty, but in a dump.
+        key: Vec<u8>,
+        /// The record as a JSON object, or what a dump has for the row.
+        value: Vec<u8>,
     },
     /// A record to leave out.
     Rejected {
@@ -43,6 +43,9 @@ pub(super) enum LoadError {
     /// The file cannot be read.
     #[error("{0}")]
     Read(#[from] io::Error),
+    /// The command line does not fit the file.
+    #[error("the command line does not fit the file")]
+    Usage(Failure),
     /// The header is of no use.
     #[error("{0}")]
     Header(String),
@@ -62,6 +65,7 @@ impl LoadError {
     pub(super) fn told(self, file: &Path) -> Failure {
         match self {
             Self::Read(error) => Failure::file(file, &error),
+            Self::Usage(failure) => failure,
             Self::Header(reason) => Failure::new(
                 Code::DataProblem,
                 format!("{}: {reason}", file.display()),
@@ -71,5 +75,11 @@ impl LoadError {
             Self::NoThread(_) => Failure::new(Code::Other, self.to_string(), "give fewer --writers"),
             Self::WriterDied => Failure::new(Code::Other, self.to_string(), "see above, and report it"),
         }
+    }
+}
+
+impl From<Failure> for LoadError {
+    fn from(failure: Failure) -> Self {
+        Self::Usage(failure)
     }
 }

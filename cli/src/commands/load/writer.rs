@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 struct Row {
     line: u64,
-    value: String,
+    value: Vec<u8>,
     /// Whether the key occurred earlier in the file, in another batch: the row is written but not counted again.
     repeated: bool,
 }
@@ -24,13 +24,13 @@ struct Row {
 /// The rows of one transaction, each key once.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    rows: HashMap<String, Row>,
+    rows: HashMap<Vec<u8>, Row>,
     bytes: usize,
 }
 
 impl Batch {
     /// Adds a row; the last one of a key wins.
-    pub(super) fn add(&mut self, line: u64, key: String, value: String, repeated: bool) {
+    pub(super) fn add(&mut self, line: u64, key: Vec<u8>, value: Vec<u8>, repeated: bool) {
         self.bytes += key.len() + value.len();
         match self.rows.get_mut(&key) {
             Some(row) => (row.line, row.value) = (line, value),
@@ -66,24 +66,27 @@ impl Rows {
     }
 }
 
-/// Writes batches until there are no more. After an error it takes none, which the sender notices.
+/// Writes batches until there are no more. After an error it takes none, which the sender notices. The rows are those that
+/// were committed, also before an error.
 pub(super) fn work(
     db: &Database,
     table: &Table,
     batches: Receiver<Batch>,
     rejects: &Rejects,
-) -> Result<Rows, Error> {
+) -> (Rows, Result<(), Error>) {
     let policy = RetryPolicy { deadline: None, ..RetryPolicy::default() };
     let mut all = Rows::default();
     for batch in batches {
-        let outcome = db.transact(policy.clone(), |tx| write(tx, table, &batch))?;
-        let (rows, rejected) = outcome.value;
+        let (rows, rejected) = match db.transact(policy.clone(), |tx| write(tx, table, &batch)) {
+            Ok(outcome) => outcome.value,
+            Err(error) => return (all, Err(error)),
+        };
         all.add(rows);
         for (line, reason) in rejected {
             rejects.add(line, reason);
         }
     }
-    Ok(all)
+    (all, Ok(()))
 }
 
 type Written = (Rows, Vec<(u64, String)>);
@@ -92,7 +95,7 @@ fn write(tx: &mut Transaction, table: &Table, batch: &Batch) -> Result<Written, 
     let mut rows = Rows::default();
     let mut rejected = Vec::new();
     for (key, row) in &batch.rows {
-        let value = row.value.as_bytes();
+        let value = row.value.as_slice();
         let written = match tx.get_with(table, key, |old| old == value) {
             Ok(Some(true)) => Ok(&mut rows.unchanged),
             Ok(Some(false)) => tx.put(table, key, value).map(|()| &mut rows.changed),

@@ -3,7 +3,8 @@
 //! Order of a checkpoint: pages, free list → sync → the meta block that the newest base does not use → sync → the new
 //! base is handed out, and what this checkpoint freed may be used by the next, save for what live bases reach.
 //!
-//! When a write fails, the pages taken are free again. When the write of the meta block fails, the block may be in the
+//! When a write fails, the pages taken are free again, and the file is as short again as it was: on a full disk the log needs
+//! that space. When the write of the meta block fails, the block may be in the
 //! file all the same, and a crash would make it the newest; so its pages wait until the next meta block, in the same
 //! slot and of a higher generation, is durable. When a sync fails, nothing is known any more, and the store writes no
 //! more. While the file is open no generation is tried twice, so a page that a failed attempt left, in the file or in the
@@ -40,6 +41,8 @@ pub(in crate::base) struct Checkpoint<'w> {
     builder: PageBuilder,
     buffer: WriteBuffer,
     physical_end: Cell<u32>,
+    /// Where the file ended before it.
+    end_before: u32,
     allocated: Vec<Extent>,
     freed: Vec<Freed>,
     freed_pages: u64,
@@ -70,6 +73,7 @@ impl<'w> Checkpoint<'w> {
             builder: PageBuilder::new(store.page_size.bytes()),
             buffer: WriteBuffer::new(store.page_size),
             physical_end: Cell::new(writer.physical_end),
+            end_before: writer.space.end(),
             allocated: Vec::new(),
             freed: Vec::new(),
             freed_pages: 0,
@@ -305,6 +309,8 @@ impl<'w> Checkpoint<'w> {
             self.sync()?;
         }
         self.allocated.clear();
+        // What follows does not fail, and leaves the length as it should be.
+        self.end_before = u32::MAX;
         let live = self.writer.live();
         let writer = &mut *self.writer;
         writer.current = meta.clone();
@@ -382,10 +388,29 @@ impl<'w> Checkpoint<'w> {
     }
 }
 
+impl Checkpoint<'_> {
+    /// Cuts what a failed checkpoint made the file longer by. Pages that a meta block may name, which may be in the file,
+    /// stay: they are not free.
+    fn give_length_back(&mut self) {
+        self.writer.space.trim_to(self.end_before);
+        let end = self.writer.space.end().max(self.writer.physical_end);
+        if self.writer.poisoned.is_none()
+            && self.physical_end.get() > end
+            && self.end_before != u32::MAX
+            && let Err(error) = self.set_length(end)
+        {
+            tell(move || {
+                tracing::warn!(%error, "the database file keeps the length that a failed checkpoint gave it");
+            });
+        }
+    }
+}
+
 impl Drop for Checkpoint<'_> {
     fn drop(&mut self) {
-        self.writer.physical_end = self.physical_end.get();
         self.writer.space.give_back(self.allocated.drain(..));
+        self.give_length_back();
+        self.writer.physical_end = self.physical_end.get();
         self.store.publish_space(&self.writer.space);
     }
 }

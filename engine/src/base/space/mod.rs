@@ -138,13 +138,17 @@ impl Space {
 
     /// Ends the file at [`needed_end`](Self::needed_end); the pages given back.
     pub(crate) fn trim(&mut self) -> u32 {
-        match self.free.tail_before(self.end) {
-            Some(tail) => {
-                self.free.remove(tail);
-                self.end = tail.start;
-                tail.pages
-            }
-            None => 0,
+        self.trim_to(0)
+    }
+
+    /// The same, but no earlier than at `least`.
+    pub(crate) fn trim_to(&mut self, least: u32) -> u32 {
+        let Some(tail) = self.free.tail_before(self.end) else { return 0 };
+        let end = tail.start.max(least).min(self.end);
+        self.free.remove(tail);
+        if tail.start < end {
+            self.free.add(Extent { start: tail.start, pages: end - tail.start });
         }
+        std::mem::replace(&mut self.end, end) - end
     }
 }

@@ -91,20 +91,8 @@ fn check_and_salvage_read_every_page_once() {
     let report = store.check(&base, &mut |_, _| Ok(())).unwrap();
     assert_eq!((report.rows, report.pages), (1, 81));
     assert!(report.findings.len() >= 40);
-    let (mut rows, mut losses) = (0, 0);
-    store
-        .salvage(
-            &base,
-            TREE,
-            &mut store.no_pages(),
-            &mut |_, _| {
-                rows += 1;
-                Ok(())
-            },
-            &mut |_| losses += 1,
-        )
-        .unwrap();
-    assert_eq!((rows, losses), (1, 40));
+    let saved = salvage(&store, &base, TREE, &Orphans::default(), &mut store.no_pages());
+    assert_eq!((saved.given, saved.lost.len()), (1, 40));
 }
 
 #[test]
@@ -127,20 +115,8 @@ fn a_value_with_many_rows_comes_out_once() {
     bomb.image.extend_from_slice(&bytes);
     bomb.pages += 100;
     let (store, base) = bomb.lit(leaf, 0);
-    let (mut saved, mut losses) = (0, 0);
-    store
-        .salvage(
-            &base,
-            TREE,
-            &mut store.no_pages(),
-            &mut |_, value| {
-                saved += value.len();
-                Ok(())
-            },
-            &mut |_| losses += 1,
-        )
-        .unwrap();
-    assert_eq!((saved as u64, losses), (run.len, 2));
+    let saved = salvage(&store, &base, TREE, &Orphans::default(), &mut store.no_pages());
+    assert_eq!((saved.bytes, saved.lost.len()), (run.len, 2));
     let report = store.check(&base, &mut |_, _| Ok(())).unwrap();
     assert!(report.findings.len() >= 2, "{:?}", report.findings);
 }

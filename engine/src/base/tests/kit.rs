@@ -1,7 +1,7 @@
 //! What the scenarios share: randomness with a seed, a model of the base, and comparison of the two.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds as _};
 use std::sync::Arc;
 
 use super::file::TestFile;
@@ -227,4 +227,39 @@ pub(super) fn random_changes(shape: &Shape, count: u64, rng: &mut Rng) -> Change
         changes.insert((tree, key), value);
     }
     changes
+}
+
+/// What a salvage of one tree gave.
+#[derive(Debug, Default)]
+pub(super) struct Salvaged {
+    pub(super) rows: Rows,
+    /// Rows that came, those that newer ones replaced among them, and the bytes of their values.
+    pub(super) given: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: Vec<Loss>,
+}
+
+pub(super) fn salvage(
+    store: &BaseStore,
+    base: &Base,
+    tree: TreeId,
+    orphans: &Orphans,
+    seen: &mut PageSet,
+) -> Salvaged {
+    let Salvaged { mut rows, mut given, mut bytes, mut lost } = Salvaged::default();
+    let mut on_piece = |piece: Piece<'_>| {
+        match piece {
+            Piece::Row { key, value, .. } => {
+                given += 1;
+                bytes += value.len() as u64;
+                rows.insert(key.to_vec(), value.to_vec());
+            }
+            Piece::Replaces { from, to } => {
+                rows.retain(|key, _| !(Bound::Included(from), to).contains(key.as_slice()));
+            }
+        }
+        Ok(())
+    };
+    store.salvage(base, tree, orphans, seen, &mut on_piece, &mut |loss| lost.push(loss)).unwrap();
+    Salvaged { rows, given, bytes, lost }
 }
