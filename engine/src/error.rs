@@ -58,11 +58,19 @@ pub struct Conflict {
     pub begin_ts: Timestamp,
     /// The commit that won; `None` for [`ConflictKind::Locked`].
     pub winner_ts: Option<Timestamp>,
+    /// For [`ConflictKind::Locked`]: the transaction that held the database when the time was over was begun on the thread that
+    /// waited for it. If it was not sent to another thread since, nobody can end it while this one waits.
+    pub holder_begun_here: bool,
+    /// What the loser's `busy_timeout` still has for further waits of the same call.
+    pub(crate) turn_left: Option<Duration>,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.table, &self.key, self.winner_ts) {
+            (ConflictKind::Locked, ..) if self.holder_begun_here => f.write_str(
+                "a write transaction that was begun on this thread holds the database and busy_timeout has passed; end it first, or work through it",
+            ),
             (ConflictKind::Locked, ..) => {
                 f.write_str("another writer holds the database and busy_timeout has passed; try again")
             }
@@ -354,6 +362,13 @@ pub enum Error {
     #[error("the database was closed; open it again")]
     Closed,
 
+    /// The call would wait for the exclusive transaction in whose closure it is made, on the same thread, and so for itself: a
+    /// `put` of the database, say, inside of [`transact`](crate::Database::transact). It was not made, and would fail again.
+    #[error(
+        "the call would wait for the exclusive transaction in whose closure it is made; work through the transaction that the closure was given"
+    )]
+    WaitsForItself,
+
     /// There is no consumer of that name.
     #[error("there is no consumer `{0}`; register it with Database::consumer")]
     NoSuchConsumer(String),
@@ -551,13 +566,23 @@ impl Error {
     }
 
     /// The turn did not come in time.
-    pub(crate) fn locked_out(begin_ts: Timestamp) -> Self {
+    pub(crate) fn locked_out(begin_ts: Timestamp, holder_begun_here: bool) -> Self {
         Self::Busy(Box::new(Conflict {
             kind: ConflictKind::Locked,
             table: None,
             key: None,
             begin_ts,
             winner_ts: None,
+            holder_begun_here,
+            turn_left: Some(Duration::ZERO),
         }))
+    }
+
+    /// Notes what is left of the loser's `busy_timeout`.
+    pub(crate) fn with_turn_left(mut self, left: Duration) -> Self {
+        if let Self::Busy(conflict) = &mut self {
+            conflict.turn_left = Some(left);
+        }
+        self
     }
 }

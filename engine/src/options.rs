@@ -57,9 +57,13 @@ pub enum Isolation {
 pub struct Options {
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
     pub durability: Durability,
-    /// How long a transaction waits for its turn before `Busy(Locked)`. Default: 5 seconds. A commit that waits for room in
+    /// How long a call waits for its turn before `Busy(Locked)`: a transaction that begins or commits, and a `put` or a
+    /// [`transact`](crate::Database::transact) in all its attempts together. Default: 5 seconds. A commit that waits for room in
     /// the row store is not bounded by it: it goes on at the speed of the checkpoint, or fails as that does.
     pub busy_timeout: Duration,
+    /// Who may write a database that this call makes; one that is there already keeps its mode, as it keeps what
+    /// [`set_journal_mode`](crate::Database::set_journal_mode) sets. Default: `None`, which is [`JournalMode::Wal`].
+    pub journal_mode: Option<JournalMode>,
     /// Bytes of tree pages kept in memory, shared by all handles of the file. Default: 64 MiB.
     pub cache_bytes: usize,
     /// Bytes of recent row versions kept in memory; when they are used up writers are slowed down to the speed of
@@ -102,6 +106,7 @@ impl Default for Options {
         Self {
             durability: Durability::Sync,
             busy_timeout: Duration::from_secs(5),
+            journal_mode: None,
             cache_bytes: 64 << 20,
             row_store_bytes: 64 << 20,
             log_bytes: 256 << 20,

@@ -51,8 +51,11 @@ impl Core {
     pub(crate) fn set_journal_mode(&self, mode: JournalMode) -> Result<()> {
         let writer = self.writer()?;
         writer.check()?;
+        if self.journal_mode() == mode {
+            return Ok(());
+        }
         if !writer.gate.acquire(self.options.busy_timeout) {
-            return Err(Error::locked_out(self.installed_ts()));
+            return Err(Self::locked_out(writer, self.installed_ts()));
         }
         let changed = self.change_mode(mode);
         writer.gate.release();

@@ -92,6 +92,13 @@ impl Transaction {
         self.admitted.exclusive.is_some()
     }
 
+    /// It goes into a closure that this thread calls, or has come out of it.
+    pub(crate) fn is_in_closure(&self, inside: bool) {
+        if let Some(exclusive) = &self.admitted.exclusive {
+            exclusive.is_in_closure(inside);
+        }
+    }
+
     /// The same reads for rows that may change before the commit without its being lost: under
     /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
     /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is validated anyway.
