@@ -562,7 +562,8 @@ impl Database {
     /// On a handle that only reads, of a file that nobody writes, the feed ends with what is proven to be on the disk.
     ///
     /// # Errors
-    /// [`Error::HistoryGone`] where the log does not reach back so far; [`Error::Corrupt`]; or what the system says.
+    /// [`Error::HistoryGone`] where the log does not reach back so far; [`Error::FutureTimestamp`] where it has not come so far;
+    /// [`Error::Corrupt`]; or what the system says.
     pub fn changes(&self, after: Timestamp) -> Result<Changes> {
         Changes::new(self.core(), after, None)
     }
@@ -574,14 +575,16 @@ impl Database {
     /// `Options::max_retained_log_bytes` are used up. A backup has no log and knows no consumers.
     ///
     /// # Errors
-    /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`; [`Error::Limit`] for a name that
+    /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`, [`Error::FutureTimestamp`] where it has
+    /// not come so far; [`Error::Limit`] for a name that
     /// is empty or longer than 120 bytes; as for a commit, which registering one is.
     pub fn consumer(&self, name: &str, start: Timestamp) -> Result<Consumer> {
         self.writable()?;
         feed::register(&self.handle, name, start)
     }
 
-    /// All named consumers, by name: how far each is, and how far behind.
+    /// All named consumers, by name: how far each is, and how far behind. What one that is nearly there has not passed yet is read
+    /// from the log.
     ///
     /// # Errors
     /// When the handle is of no use any more.

@@ -62,9 +62,10 @@ mod statistics;
 mod table;
 mod tokens;
 mod transaction;
+mod unwind;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
-pub use braid_mvstore::{Refusal, Timestamp};
+pub use braid_mvstore::{ParseTimestampError, Refusal, Timestamp};
 pub use braid_vfs as vfs;
 pub use conflicts::{
     AttemptsBucket, ConflictReport, HotKey, NamedConflicts, PastConflicts, TableConflicts, WastedWork,

@@ -118,10 +118,8 @@ fn a_deadline_ends_waits_for_a_turn_too() {
     let (db, table) = database();
     let holder = db.begin_immediate().unwrap();
     let began = Instant::now();
-    let policy = RetryPolicy::immediate()
-        .deadline(Duration::from_millis(50))
-        .attempts(u32::MAX)
-        .exclusive_after(1);
+    let policy =
+        RetryPolicy::immediate().deadline(Duration::from_millis(50)).attempts(u32::MAX).exclusive_after(1);
     let error = db.transact(policy, |tx| tx.put(&table, "apples", "3")).unwrap_err();
     assert!(error.is_retryable());
     assert!(began.elapsed() >= Duration::from_millis(50));

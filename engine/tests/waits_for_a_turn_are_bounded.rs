@@ -118,7 +118,8 @@ fn who_would_wait_for_itself_is_told_at_once() {
         assert_eq!(db.get(&table, "a").unwrap().as_deref(), Some(&b"outer"[..]));
         // It is over with the closure, whatever ended it.
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _ = db.transact(alone(), |_| -> Result<()> { std::panic::resume_unwind(Box::new("on purpose")) });
+            let _ =
+                db.transact(alone(), |_| -> Result<()> { std::panic::resume_unwind(Box::new("on purpose")) });
         }));
         assert!(panicked.is_err());
         db.put(&table, "a", "after").unwrap();

@@ -242,8 +242,7 @@ impl Core {
             }
             return Ok(true);
         }
-        let until =
-            || self.env.clock.now().saturating_add(wait.turn_left.unwrap_or(request.busy_timeout));
+        let until = || self.env.clock.now().saturating_add(wait.turn_left.unwrap_or(request.busy_timeout));
         let until = *wait.gate_until.get_or_insert_with(until);
         if self.poll_time(until, &mut wait.gate_timer, waker)?.is_ready() {
             writer.check()?;

@@ -81,9 +81,10 @@ pub struct ConsumerInfo {
     pub name: String,
     /// The newest commit that it has acknowledged.
     pub position: Timestamp,
-    /// Bytes of log after that commit, about.
+    /// Bytes of log after that commit, about; 0 where nothing in them is for a feed.
     pub lag_bytes: u64,
-    /// How far its position is behind the newest commit. Timestamps have gaps: not a count of commits.
+    /// How far its position is behind the newest commit; 0 where nothing after it is for a feed, as no acknowledgement is. Else
+    /// those count too, and timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
     /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
     /// a timestamp after which the log is there.

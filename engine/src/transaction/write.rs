@@ -47,6 +47,9 @@ pub(super) struct Extras {
 /// Its reads, which it has from [`Snapshot`], see its own writes. Dropping it rolls back. It can be sent to another
 /// thread; it keeps the database open.
 ///
+/// `clone()` is that of [`Snapshot`]: it gives no second transaction but another way to read in this one, which sees what it writes
+/// later and is over when it is.
+///
 /// ```
 /// # fn main() -> braid::Result<()> {
 /// let db = braid::Database::in_memory()?;
