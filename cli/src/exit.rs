@@ -139,7 +139,7 @@ impl From<Error> for Failure {
             },
             _ => (Code::Other, None),
         };
-        Self::Told { code, message: error.to_string(), hint: hint.map(str::to_owned) }
+        Self::Told { code, message: error.in_full().to_string(), hint: hint.map(str::to_owned) }
     }
 }
 

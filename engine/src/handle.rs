@@ -55,7 +55,7 @@ impl Drop for Handle {
             return;
         }
         if let Err(error) = self.core.shut_down() {
-            tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
+            tracing::error!(error = %error.in_full(), "the database was not closed cleanly; the next open replays its log");
         }
         if let Some(entry) = self.entry.take() {
             *entry.state.lock() = State::Vacant;

@@ -73,7 +73,8 @@ pub struct Options {
     pub log_bytes: u64,
     /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
     /// When they are used up the oldest goes, and whoever needed it gets [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer
-    /// that never comes back does not fill the disk. Default: 1 GiB.
+    /// that never comes back does not fill the disk. Log files count as a whole, at least 1 MiB for each time the database was
+    /// opened: see [`ConsumerInfo::held_bytes`](crate::ConsumerInfo::held_bytes). Default: 1 GiB.
     pub max_retained_log_bytes: u64,
     /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,

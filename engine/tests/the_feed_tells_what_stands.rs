@@ -618,3 +618,30 @@ fn a_position_is_acknowledged_by_a_future_too() {
     executor::block_on(waits).unwrap();
     assert_eq!(consumer.position().unwrap(), next);
 }
+
+/// What counts against the bound is told before it is reached.
+#[test]
+fn a_consumer_is_told_what_is_held_for_it() {
+    let machine = CrashFileSystem::new();
+    let open = || {
+        let options = Options { max_retained_log_bytes: 512 << 10, ..Options::default() };
+        let options = Options { log_segment_bytes: 64 << 10, ..options };
+        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options).unwrap()
+    };
+    open().consumer("idle", Timestamp::ZERO).unwrap();
+    let mut before = 0;
+    loop {
+        let db = open();
+        let idle = db.consumers().unwrap().remove(0);
+        if idle.lost {
+            assert_eq!(idle.held_bytes, 0);
+            break;
+        }
+        assert!(idle.held_bytes > before && idle.held_bytes <= (512 << 10) + 3 * (64 << 10), "{idle:?}");
+        assert!(idle.lag_bytes < idle.held_bytes, "{idle:?}");
+        before = idle.held_bytes;
+        db.table("t").unwrap();
+        db.close().unwrap();
+    }
+    assert!(before >= 512 << 10, "it was lost with {before} bytes held");
+}

@@ -61,7 +61,7 @@ impl Core {
         drop(unfinished);
         writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
         if let Err(error) = &result {
-            tracing::warn!(%error, "checkpoint failed");
+            tracing::warn!(error = %error.in_full(), "checkpoint failed");
         }
         self.enforce_leases(writer);
         result

@@ -64,7 +64,7 @@ impl Core {
         *self.unnamed.lock() = orphans;
         let Some(writer) = &self.writer else { return Ok(()) };
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
-            tracing::warn!(%error, trees = trees.len(), "trees of unfinished loads stay until the next open");
+            tracing::warn!(error = %error.in_full(), trees = trees.len(), "trees of unfinished loads stay until the next open");
             writer.check()?;
         }
         Ok(())

@@ -227,7 +227,7 @@ impl Drop for Loader {
             return;
         }
         if let Err(error) = self.handle.core().abandon_load(self.id) {
-            tracing::warn!(%error, table = self.name, "the rows of an unfinished load stay until the next open");
+            tracing::warn!(error = %error.in_full(), table = self.name, "the rows of an unfinished load stay until the next open");
         }
     }
 }
