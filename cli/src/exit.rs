@@ -94,7 +94,7 @@ impl From<Error> for Failure {
         let (code, hint) = match &error {
             Error::NotFound(_) => (Code::NotFound, Some("check the path; `braid load` makes a new database")),
             Error::NoSuchTable(_) => (Code::NotFound, Some("list the tables with `braid tables PATH`")),
-            Error::HistoryGone { .. } => (
+            Error::HistoryGone { .. } | Error::FutureTimestamp { .. } => (
                 Code::NotFound,
                 Some(
                     "read the tables with `braid dump`; `braid changes --consumer NAME` has the log kept from then on",

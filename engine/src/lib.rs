@@ -38,6 +38,7 @@
 //! | follow what others commit | [`Database::changes`], [`Database::consumer`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
+//! | bring your own files, or test without any | [`Database::open_in`], [`vfs`] |
 
 mod base;
 mod conflicts;
@@ -63,10 +64,10 @@ mod table;
 mod tokens;
 mod transaction;
 mod unwind;
+pub mod vfs;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
 pub use braid_mvstore::{ParseTimestampError, Refusal, Timestamp};
-pub use braid_vfs as vfs;
 pub use conflicts::{
     AttemptsBucket, ConflictReport, HotKey, NamedConflicts, PastConflicts, TableConflicts, WastedWork,
 };

@@ -1,5 +1,7 @@
 //! What a database and a transaction can be told. Defaults are safe.
 
+mod setters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::limits::{
 
 /// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum JournalMode {
     /// One writer at a time, which waits for its turn and never conflicts.
     #[default]
@@ -22,6 +25,7 @@ pub enum JournalMode {
 
 /// What a successful commit promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// The commit is on the disk when it returns: it survives a power cut.
     #[default]
@@ -49,10 +53,12 @@ pub enum Isolation {
 /// # fn main() -> braid::Result<()> {
 /// use braid::{Database, Durability, Options};
 ///
-/// let options = Options { durability: Durability::Deferred, cache_bytes: 16 << 20, ..Options::default() };
+/// let options = Options::default().durability(Durability::Deferred).cache_bytes(16 << 20);
 /// let db = Database::in_memory_with(options)?;
 /// # drop(db); Ok(()) }
 /// ```
+///
+/// `Options { cache_bytes: 16 << 20, ..Options::default() }` says the same; without the `..`, a line breaks with the next option.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
@@ -156,6 +162,7 @@ impl Options {
 
 /// How a write transaction is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Admission {
     /// Optimistic, beside any number of others; needs [`JournalMode::Mvcc`].
     Concurrent,
@@ -172,7 +179,7 @@ pub enum Admission {
 /// use braid::{Database, Durability, TransactionOptions};
 ///
 /// let db = Database::in_memory()?;
-/// let tx = db.begin_with(TransactionOptions { durability: Some(Durability::Deferred), ..Default::default() })?;
+/// let tx = db.begin_with(TransactionOptions::default().durability(Durability::Deferred))?;
 /// # tx.rollback(); Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -244,7 +251,7 @@ impl Default for TransactionOptions {
 /// use braid::{Database, SnapshotOptions};
 ///
 /// let db = Database::in_memory()?;
-/// let options = SnapshotOptions { name: Some("report".into()), max_age: Some(Duration::from_secs(600)) };
+/// let options = SnapshotOptions::default().name("report").max_age(Duration::from_secs(600));
 /// let snapshot = db.snapshot_with(options)?;
 /// # drop(snapshot); Ok(()) }
 /// ```
