@@ -89,7 +89,6 @@ impl fmt::Debug for Table {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use std::collections::HashSet;
 

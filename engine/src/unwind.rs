@@ -15,7 +15,6 @@ impl UnwindSafe for Table {}
 impl RefUnwindSafe for Table {}
 
 #[cfg(all(test, not(any(shuttle, loom))))]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use std::panic::{catch_unwind, resume_unwind};
 

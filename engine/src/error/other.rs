@@ -91,7 +91,6 @@ impl fmt::Display for InFull<'_> {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use std::io;
     use std::sync::Arc;

@@ -172,6 +172,7 @@ impl<C: Deref<Target = Core>> Drop for Run<C> {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use braid_vfs::sync::thread;
 

@@ -73,7 +73,6 @@ fn end_of_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use crate::Database;
 
