@@ -113,7 +113,7 @@ impl From<Error> for Failure {
         let (code, hint) = match &error {
             Error::NotFound(_) => (Code::NotFound, Some("check the path; `braid load` makes a new database")),
             Error::NoSuchTable(_) => (Code::NotFound, Some("list the tables with `braid tables PATH`")),
-            Error::HistoryGone { .. } => (
+            Error::HistoryGone { .. } | Error::FutureTimestamp { .. } => (
                 Code::NotFound,
                 Some(
                     "read the tables with `braid dump`; `braid changes --consumer NAME` has the log kept from then on",
@@ -165,7 +165,7 @@ impl From<Error> for Failure {
             Error::Corrupt(what) => format!("corrupt: {what}"),
             Error::Mismatch(what) => format!("mismatch: {what}"),
             Error::NoSpace(source) => format!("no space left: {source}"),
-            _ => error.to_string(),
+            _ => error.in_full().to_string(),
         };
         Self::Told { code, message, hint: hint.map(str::to_owned) }
     }

@@ -31,7 +31,12 @@ fn of_every_kind_as_far_as_the_log_reaches_back() {
     ];
     assert_eq!(lines(&["changes", &path]), all);
     assert_eq!(lines(&["changes", &path, "--from", "3"]), all[3..]);
-    assert_eq!(lines(&["changes", &path, "--from", "99"]), [] as [Value; 0]);
+    assert_eq!(lines(&["changes", &path, "--from", "4"]), [] as [Value; 0]);
+    for feed in
+        [&["changes", &path, "--from", "99"][..], &["changes", &path, "--consumer", "c", "--from", "99"]]
+    {
+        braid(feed).fails(3, "there is no commit at 99 yet");
+    }
     braid::Database::open(folder.path("db.braid")).unwrap().close().unwrap();
     let fails = braid(&["changes", &path, "--from", "1"]);
     fails.fails(3, "the changes after 1 are no longer in the log");

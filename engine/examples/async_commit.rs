@@ -36,11 +36,11 @@ async fn count_once(db: &Database, counters: &Table, name: &str) -> Result<u64> 
 
 fn number(bytes: Vec<u8>) -> Result<u64> {
     let text = String::from_utf8(bytes).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| Error::Aborted("a counter is damaged".to_owned()))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| Error::other("a counter is damaged"))
 }
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::Aborted(error.to_string()))?;
+    let folder = tempfile::tempdir().map_err(Error::other)?;
     let db = Database::open(folder.path().join("counters.braid"))?;
     db.set_journal_mode(JournalMode::Mvcc)?;
     let counters = db.table("counters")?;

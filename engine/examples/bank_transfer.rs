@@ -15,7 +15,7 @@ fn key(account: u64) -> [u8; 8] {
 
 fn balance(tx: &Snapshot, accounts: &Table, account: u64) -> Result<u64> {
     let value = tx.get(accounts, key(account))?.and_then(|bytes| bytes.try_into().ok());
-    value.map(u64::from_le_bytes).ok_or_else(|| Error::Aborted(format!("there is no account {account}")))
+    value.map(u64::from_le_bytes).ok_or_else(|| Error::other(format!("there is no account {account}")))
 }
 
 /// Moves `amount`; whether there was enough.
@@ -35,7 +35,7 @@ fn total(db: &Database, accounts: &Table) -> Result<u64> {
 }
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::Aborted(error.to_string()))?;
+    let folder = tempfile::tempdir().map_err(Error::other)?;
     let path = folder.path().join("bank.braid");
 
     let db = Database::open(&path)?;
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
             })
             .collect();
         for (teller, thread) in tellers.into_iter().enumerate() {
-            let died = |_| Err(Error::Aborted("a teller died".to_owned()));
+            let died = |_| Err(Error::other("a teller died"));
             let (made, attempts) = thread.join().unwrap_or_else(died)?;
             println!("teller {teller}: {made} transfers of {TRANSFERS} were covered, {attempts} attempts");
         }

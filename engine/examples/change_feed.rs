@@ -87,7 +87,7 @@ fn run(path: &Path) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| braid::Error::Aborted(error.to_string()))?;
+    let folder = tempfile::tempdir().map_err(braid::Error::other)?;
     run(&folder.path().join("colours.braid"))
 }
 

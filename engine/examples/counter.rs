@@ -13,9 +13,9 @@ fn on_all_threads(visit: impl Fn(i64) -> Result<()> + Sync) -> Result<()> {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| scope.spawn(move || (0..VISITS).try_for_each(|_| visit(writer))))
             .collect();
-        writers.into_iter().try_for_each(|writer| {
-            writer.join().unwrap_or_else(|_| Err(Error::Aborted("a writer died".to_owned())))
-        })
+        writers
+            .into_iter()
+            .try_for_each(|writer| writer.join().unwrap_or_else(|_| Err(Error::other("a writer died"))))
     })
 }
 

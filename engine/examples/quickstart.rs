@@ -3,7 +3,7 @@
 use braid::{Database, Result};
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| braid::Error::Aborted(error.to_string()))?;
+    let folder = tempfile::tempdir().map_err(braid::Error::other)?;
     let path = folder.path().join("stock.braid");
 
     let db = Database::open(&path)?;

@@ -35,7 +35,7 @@ fn try_to_count(db: &Database, counters: &Table) -> Result<()> {
 
 fn number(bytes: &[u8]) -> Result<u64> {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Error::Aborted("the counter holds something else".to_owned()))
+    number.ok_or_else(|| Error::other("the counter holds something else"))
 }
 
 fn main() -> Result<()> {
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
 }
 
 fn died() -> Error {
-    Error::Aborted("a writer died".to_owned())
+    Error::other("a writer died")
 }
 
 #[cfg(test)]

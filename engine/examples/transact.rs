@@ -13,7 +13,7 @@ fn take_ticket(db: &Database, pool: &Table) -> Result<Outcome<u64>> {
         let left = left(tx.get(pool, "tickets")?)?;
         if left == 0 {
             // An error of your own ends it at once: rolled back, no further attempt.
-            return Err(Error::Aborted("sold out".to_owned()));
+            return Err(Error::other("sold out"));
         }
         tx.put(pool, "tickets", (left - 1).to_string())?;
         Ok(left)
@@ -22,7 +22,7 @@ fn take_ticket(db: &Database, pool: &Table) -> Result<Outcome<u64>> {
 
 fn left(value: Option<Vec<u8>>) -> Result<u64> {
     let text = value.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| Error::Aborted("the pool is damaged".to_owned()))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| Error::other("the pool is damaged"))
 }
 
 fn main() -> Result<()> {
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
             .map(|_| scope.spawn(|| (0..ROUNDS).map(|_| take_ticket(&db, &pool)).collect::<Result<Vec<_>>>()))
             .collect();
         for taker in takers {
-            for outcome in taker.join().unwrap_or_else(|_| Err(Error::Aborted("a taker died".to_owned())))? {
+            for outcome in taker.join().unwrap_or_else(|_| Err(Error::other("a taker died")))? {
                 most_attempts = most_attempts.max(outcome.attempts);
                 tickets.push(outcome.value);
             }

@@ -7,11 +7,11 @@ use braid::{ConflictKind, Database, Error, JournalMode, Result, Snapshot, Table}
 
 fn value(tx: &Snapshot, table: &Table) -> Result<i64> {
     let value = tx.get(table, "row")?.and_then(|bytes| bytes.try_into().ok());
-    value.map(i64::from_le_bytes).ok_or_else(|| Error::Aborted("the row is missing".to_owned()))
+    value.map(i64::from_le_bytes).ok_or_else(|| Error::other("the row is missing"))
 }
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::Aborted(error.to_string()))?;
+    let folder = tempfile::tempdir().map_err(Error::other)?;
     let path = folder.path().join("shared.braid");
 
     let one = Database::open(&path)?;

@@ -55,6 +55,9 @@ impl Database {
     /// Opens a database with the default options, making it if there is none; or another handle of it, if it is open in
     /// this process under whatever name.
     ///
+    /// A new database is in [`JournalMode::Wal`]: one writer at a time. For many at once, see [`Options::journal_mode`] and
+    /// [`set_journal_mode`](Self::set_journal_mode).
+    ///
     /// # Errors
     /// [`Error::Locked`] when another process has it, [`Error::NotABraidDatabase`], [`Error::NewerFormat`],
     /// [`Error::Corrupt`], [`Error::Mismatch`], or what the system says.
@@ -162,7 +165,7 @@ impl Database {
     /// Changes who may write: at once, for all handles, and kept in the file.
     ///
     /// # Errors
-    /// [`Error::WriteTransactionsOpen`], or [`Error::Busy`] when an exclusive transaction does not end within
+    /// None if that is the mode already. [`Error::WriteTransactionsOpen`], or [`Error::Busy`] when an exclusive transaction does not end within
     /// `busy_timeout`.
     pub fn set_journal_mode(&self, mode: JournalMode) -> Result<()> {
         self.writable()?.set_journal_mode(mode)
@@ -170,7 +173,7 @@ impl Database {
 
     /// Opens a table, making it if there is none. Making one is a transaction of its own: while the same thread has an
     /// exclusive one open, use [`Transaction::table`] of that. [`put`](Self::put) and whatever else here is a transaction
-    /// of its own waits behind it too.
+    /// of its own waits behind it too, for `busy_timeout`.
     ///
     /// # Errors
     /// [`Error::Limit`] for a name longer than 120 bytes or empty, [`Error::NoSuchTable`] on a read-only handle; as for a
@@ -315,7 +318,8 @@ impl Database {
         })
     }
 
-    /// Begins a write transaction as told.
+    /// Begins a write transaction as told. By default it is exclusive in [`JournalMode::Wal`], in which a new database is: while it
+    /// is open, other calls that write wait for it, those of its own thread in vain.
     ///
     /// # Errors
     /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate);
@@ -359,10 +363,12 @@ impl Database {
         transaction::begin_own_snapshot(&self.handle, None)?.get(table, key)
     }
 
-    /// Writes one row, in a transaction of its own.
+    /// Writes one row, in a transaction of its own: while a transaction is open, use [`Transaction::put`] of that. An exclusive one of
+    /// the same thread is waited for until `busy_timeout`.
     ///
     /// # Errors
-    /// As for [`Transaction::put`] and [`Transaction::commit`]. A lost race is tried again.
+    /// As for [`Transaction::put`] and [`Transaction::commit`]. A lost race is tried again. [`Error::WaitsForItself`] in the closure of
+    /// an exclusive [`transact`](Self::transact).
     pub fn put(&self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
         self.one_statement(|tx| tx.put(table, key.as_ref(), value.as_ref()))
     }
@@ -414,11 +420,19 @@ impl Database {
     /// Runs `body` in a transaction and commits it, again and again while it loses, as the policy says. It cannot starve:
     /// after [`RetryPolicy::exclusive_after`] losses it is admitted exclusively.
     ///
+    /// In [`JournalMode::Mvcc`] it runs beside others. In [`JournalMode::Wal`], in which a new database is unless
+    /// [`Options::journal_mode`] says otherwise, one runs at a time.
+    ///
     /// An error that `body` returns ends it, with a rollback, unless the error
     /// [is retryable](Error::is_retryable). A panic in `body` rolls back and leaves nothing locked.
     ///
+    /// `body` is to write through the transaction that it is given: the database's own [`put`](Self::put) and the like are
+    /// transactions beside it, which wait for it where it is exclusive.
+    ///
     /// # Errors
-    /// What `body` returned, or what the last attempt met.
+    /// What `body` returned, or what the last attempt met. [`Error::Busy`] with
+    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when its turn has not come within `busy_timeout` in all.
+    /// [`Error::WaitsForItself`] when `body` waits for its own transaction.
     #[expect(clippy::needless_pass_by_value, reason = "a policy is written where it is used")]
     pub fn transact<T>(
         &self,
@@ -549,7 +563,8 @@ impl Database {
     /// On a handle that only reads, of a file that nobody writes, the feed ends with what is proven to be on the disk.
     ///
     /// # Errors
-    /// [`Error::HistoryGone`] where the log does not reach back so far; [`Error::Corrupt`]; or what the system says.
+    /// [`Error::HistoryGone`] where the log does not reach back so far; [`Error::FutureTimestamp`] where it has not come so far;
+    /// [`Error::Corrupt`]; or what the system says.
     pub fn changes(&self, after: Timestamp) -> Result<Changes> {
         Changes::new(self.core(), after, None)
     }
@@ -561,14 +576,16 @@ impl Database {
     /// `Options::max_retained_log_bytes` are used up. A backup has no log and knows no consumers.
     ///
     /// # Errors
-    /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`; [`Error::Limit`] for a name that
-    /// is empty or longer than 120 bytes, and for a new one where `start` is a timestamp that no commit has yet; as for a commit, which registering one is.
+    /// [`Error::HistoryGone`] for a new one where the log does not reach back to `start`, [`Error::FutureTimestamp`] where it has
+    /// not come so far; [`Error::Limit`] for a name that is empty or longer than 120 bytes; as for a commit, which
+    /// registering one is.
     pub fn consumer(&self, name: &str, start: Timestamp) -> Result<Consumer> {
         self.writable()?;
         feed::register(&self.handle, name, start)
     }
 
-    /// All named consumers, by name: how far each is, and how far behind.
+    /// All named consumers, by name: how far each is, and how far behind. What one that is nearly there has not passed yet is read
+    /// from the log.
     ///
     /// # Errors
     /// When the handle is of no use any more.

@@ -1,5 +1,7 @@
 //! What can go wrong, in the words of the caller: each variant is something that callers branch on.
 
+mod other;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,11 +60,19 @@ pub struct Conflict {
     pub begin_ts: Timestamp,
     /// The commit that won; `None` for [`ConflictKind::Locked`].
     pub winner_ts: Option<Timestamp>,
+    /// For [`ConflictKind::Locked`]: the transaction that held the database when the time was over was begun on the thread that
+    /// waited for it. If it was not sent to another thread since, nobody can end it while this one waits.
+    pub holder_begun_here: bool,
+    /// What the loser's `busy_timeout` still has for further waits of the same call.
+    pub(crate) turn_left: Option<Duration>,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.table, &self.key, self.winner_ts) {
+            (ConflictKind::Locked, ..) if self.holder_begun_here => f.write_str(
+                "a write transaction that was begun on this thread holds the database and busy_timeout has passed; end it first, or work through it",
+            ),
             (ConflictKind::Locked, ..) => {
                 f.write_str("another writer holds the database and busy_timeout has passed; try again")
             }
@@ -116,6 +126,9 @@ impl fmt::Display for DisplayKey<'_> {
 ///
 /// [`is_retryable`](Error::is_retryable) answers the retry loop. Only [`Error::CommitUnknown`] leaves a commit's
 /// outcome open; after every other error of a commit nothing of the transaction was applied.
+///
+/// What an error was caused by is its [`source`](std::error::Error::source) and not a part of its text: a reporter that prints the
+/// chain says everything once, and [`in_full`](Error::in_full) is such a one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -145,7 +158,7 @@ pub enum Error {
     /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit is
     /// there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
     #[error(
-        "outcome of commit {commit_ts} unknown: {source}; close every handle of this database, reopen it and check"
+        "outcome of commit {commit_ts} unknown; close every handle of this database, reopen it and check"
     )]
     CommitUnknown {
         /// Its place in the history, if it is there. No other commit will ever have it.
@@ -235,11 +248,11 @@ pub enum Error {
     Mismatch(String),
 
     /// The disk, or a quota, is full. Nothing of the failed call was applied.
-    #[error("no space left: {0}; free space and call again")]
-    NoSpace(Arc<io::Error>),
+    #[error("no space left; free space and call again")]
+    NoSpace(#[source] Arc<io::Error>),
 
     /// The system refused something else.
-    #[error("I/O error: {context}: {source}")]
+    #[error("I/O error: {context}")]
     Io {
         /// What was being done.
         context: String,
@@ -357,9 +370,29 @@ pub enum Error {
         oldest: Timestamp,
     },
 
+    /// The changes after a timestamp were asked for that no commit has yet, and whatever is committed up to it would be missed. The
+    /// timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
+    /// holds. Take a snapshot and go on from its timestamp.
+    #[error(
+        "there is no commit at {wanted} yet, the newest is at {newest}; the position belongs to another copy of the database: read a snapshot and follow the changes from its timestamp on"
+    )]
+    FutureTimestamp {
+        /// The timestamp after which the changes were asked for.
+        wanted: Timestamp,
+        /// That of the newest commit.
+        newest: Timestamp,
+    },
+
     /// The database was closed: its last handle is gone.
     #[error("the database was closed; open it again")]
     Closed,
+
+    /// The call would wait for the exclusive transaction in whose closure it is made, on the same thread, and so for itself: a
+    /// `put` of the database, say, inside of [`transact`](crate::Database::transact). It was not made, and would fail again.
+    #[error(
+        "the call would wait for the exclusive transaction in whose closure it is made; work through the transaction that the closure was given"
+    )]
+    WaitsForItself,
 
     /// There is no consumer of that name.
     #[error("there is no consumer `{0}`; register it with Database::consumer")]
@@ -374,6 +407,10 @@ pub enum Error {
     /// What the caller's closure returned to give up: passed through by `transact` without another attempt.
     #[error("{0}")]
     Aborted(String),
+
+    /// An error of the caller's own, in a closure that returns this type: see [`Error::other`].
+    #[error(transparent)]
+    Other(Arc<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why a snapshot is no longer held; see [`Error::BusySnapshot`].
@@ -412,7 +449,7 @@ pub enum SnapshotLoss {
 
 /// What the system said, and while what was being done.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing}: {source}")]
+#[error("{doing}")]
 struct While {
     doing: String,
     source: io::Error,
@@ -444,16 +481,17 @@ fn must_be(what: &str, actual: u64, limit: u64) -> String {
 pub(crate) const PAGE_BYTES: &str = "Options::page_bytes (a power of two from 512 to 65536)";
 
 impl Error {
-    /// Whether the same work in a new transaction may succeed: exactly [`Error::Busy`] and [`Error::BusySnapshot`].
+    /// Whether the same work in a new transaction may succeed: exactly [`Error::Busy`] and [`Error::BusySnapshot`], and an
+    /// [error of the caller's](Self::other) that was caused by one of these.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::BusySnapshot { .. })
+        matches!(self.braids(), Self::Busy(_) | Self::BusySnapshot { .. })
     }
 
     /// The conflict that this transaction lost, if that is what happened.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
-        match self {
+        match self.braids() {
             Self::Busy(conflict) => Some(conflict),
             _ => None,
         }
@@ -582,13 +620,23 @@ impl Error {
     }
 
     /// The turn did not come in time.
-    pub(crate) fn locked_out(begin_ts: Timestamp) -> Self {
+    pub(crate) fn locked_out(begin_ts: Timestamp, holder_begun_here: bool) -> Self {
         Self::Busy(Box::new(Conflict {
             kind: ConflictKind::Locked,
             table: None,
             key: None,
             begin_ts,
             winner_ts: None,
+            holder_begun_here,
+            turn_left: Some(Duration::ZERO),
         }))
+    }
+
+    /// Notes what is left of the loser's `busy_timeout`.
+    pub(crate) fn with_turn_left(mut self, left: Duration) -> Self {
+        if let Self::Busy(conflict) = &mut self {
+            conflict.turn_left = Some(left);
+        }
+        self
     }
 }

@@ -38,6 +38,7 @@
 //! | follow what others commit | [`Database::changes`], [`Database::consumer`] |
 //! | know what went wrong | [`Error`], [`Conflict`] |
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
+//! | bring your own files, or test without any | [`Database::open_in`], [`vfs`] |
 //!
 //! The engine tells subscribers of `tracing` what it does. They may use the database: nothing is held while they are told, on the
 //! thread that called it or, of work in the background, on one for which nobody waits. What they do is told too. A subscriber that is
@@ -66,10 +67,11 @@ mod statistics;
 mod table;
 mod tokens;
 mod transaction;
+mod unwind;
+pub mod vfs;
 
 pub use base::{CachedPage, ClockCache, FORMAT_VERSION, Page, PageCache, PageGeneration, PageId};
-pub use braid_mvstore::{Refusal, Timestamp};
-pub use braid_vfs as vfs;
+pub use braid_mvstore::{ParseTimestampError, Refusal, Timestamp};
 pub use conflicts::{
     AttemptsBucket, ConflictReport, HotKey, NamedConflicts, PastConflicts, TableConflicts, WastedWork,
 };

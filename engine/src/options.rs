@@ -1,5 +1,7 @@
 //! What a database and a transaction can be told. Defaults are safe.
 
+mod setters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use crate::limits::{
 
 /// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum JournalMode {
     /// One writer at a time, which waits for its turn and never conflicts.
     #[default]
@@ -24,6 +27,7 @@ pub enum JournalMode {
 
 /// What a successful commit promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// The commit is on the disk when it returns: it survives a power cut.
     #[default]
@@ -51,17 +55,23 @@ pub enum Isolation {
 /// # fn main() -> braid::Result<()> {
 /// use braid::{Database, Durability, Options};
 ///
-/// let options = Options { durability: Durability::Deferred, cache_bytes: 16 << 20, ..Options::default() };
+/// let options = Options::default().durability(Durability::Deferred).cache_bytes(16 << 20);
 /// let db = Database::in_memory_with(options)?;
 /// # drop(db); Ok(()) }
 /// ```
+///
+/// `Options { cache_bytes: 16 << 20, ..Options::default() }` says the same; without the `..`, a line breaks with the next option.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
     pub durability: Durability,
-    /// How long a transaction waits for its turn before `Busy(Locked)`. Default: 5 seconds. A commit that waits for room in
+    /// How long a call waits for its turn before `Busy(Locked)`: a transaction that begins or commits, and a `put` or a
+    /// [`transact`](crate::Database::transact) in all its attempts together. Default: 5 seconds. A commit that waits for room in
     /// the row store is not bounded by it: it goes on at the speed of the checkpoint, or fails as that does.
     pub busy_timeout: Duration,
+    /// Who may write a database that this call makes; one that is there already keeps its mode, as it keeps what
+    /// [`set_journal_mode`](crate::Database::set_journal_mode) sets. Default: `None`, which is [`JournalMode::Wal`].
+    pub journal_mode: Option<JournalMode>,
     /// Bytes of tree pages kept in memory, shared by all handles of the file. Default: 64 MiB.
     pub cache_bytes: usize,
     /// Bytes of recent row versions kept in memory; when they are used up writers are slowed down to the speed of
@@ -72,7 +82,8 @@ pub struct Options {
     pub log_bytes: u64,
     /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
     /// When they are used up the oldest goes, and whoever needed it gets [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer
-    /// that never comes back does not fill the disk. Default: 1 GiB.
+    /// that never comes back does not fill the disk. Log files count as a whole, at least 1 MiB for each time the database was
+    /// opened: see [`ConsumerInfo::held_bytes`](crate::ConsumerInfo::held_bytes). Default: 1 GiB.
     pub max_retained_log_bytes: u64,
     /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,
@@ -108,6 +119,7 @@ impl Default for Options {
         Self {
             durability: Durability::Sync,
             busy_timeout: Duration::from_secs(5),
+            journal_mode: None,
             cache_bytes: 64 << 20,
             row_store_bytes: 64 << 20,
             log_bytes: 256 << 20,
@@ -148,6 +160,7 @@ impl Options {
             token_retention: _,
             map_log: _,
             page_cache: _,
+            journal_mode: _,
         } = self;
         let at_least = |what, actual: u64, limit: u64| {
             if actual < limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
@@ -191,6 +204,7 @@ impl Options {
             token_retention,
             // Of the file, which exists, and nothing to two handles.
             page_bytes: _,
+            journal_mode: _,
             map_log,
             page_cache,
         } = self;
@@ -226,6 +240,7 @@ impl Options {
 
 /// How a write transaction is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Admission {
     /// Optimistic, beside any number of others; needs [`JournalMode::Mvcc`].
     Concurrent,
@@ -242,7 +257,7 @@ pub enum Admission {
 /// use braid::{Database, Durability, TransactionOptions};
 ///
 /// let db = Database::in_memory()?;
-/// let tx = db.begin_with(TransactionOptions { durability: Some(Durability::Deferred), ..Default::default() })?;
+/// let tx = db.begin_with(TransactionOptions::default().durability(Durability::Deferred))?;
 /// # tx.rollback(); Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -314,7 +329,7 @@ impl Default for TransactionOptions {
 /// use braid::{Database, SnapshotOptions};
 ///
 /// let db = Database::in_memory()?;
-/// let options = SnapshotOptions { name: Some("report".into()), max_age: Some(Duration::from_secs(600)) };
+/// let options = SnapshotOptions::default().name("report").max_age(Duration::from_secs(600));
 /// let snapshot = db.snapshot_with(options)?;
 /// # drop(snapshot); Ok(()) }
 /// ```

@@ -168,7 +168,7 @@ fn of_what_a_serializable_transaction_notes_of_its_reads() {
     // A scan is one range, and so is what a cursor passes that jumps about in it.
     let tx = db.begin_with(options.clone()).unwrap();
     let mut cursor = tx.cursor(&table).unwrap();
-    assert!((0..LIMIT).all(|key| !cursor.seek_ge(&key.to_be_bytes()).unwrap()));
+    assert!((0..LIMIT).all(|key| !cursor.seek_ge(key.to_be_bytes()).unwrap()));
     // A count is a range; so is each range of its own, and the same ones again and again are not more of them.
     let tx = db.begin_with(options.clone()).unwrap();
     let from_to = |number: usize| (2 * number).to_be_bytes()..(2 * number + 1).to_be_bytes();

@@ -1,6 +1,10 @@
 //! The change feed: everything that was committed, once, in order, and not before it is on the disk.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+#[path = "common/executor.rs"]
+mod executor;
+
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
@@ -551,4 +555,115 @@ fn a_backup_knows_no_consumers() {
     let early = copy.consumer("c", consumer.position().unwrap());
     assert!(matches!(early, Err(Error::HistoryGone { .. })), "{early:?}");
     assert_eq!(db.consumers().unwrap().len(), 1);
+}
+
+/// Where it begins in the future, whatever is committed up to there would be missed.
+#[test]
+fn nobody_begins_after_what_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path().join("db")).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("t").unwrap();
+    db.backup(folder.path().join("copy")).unwrap();
+    for i in 0..20_u8 {
+        db.put(&table, [i], "").unwrap();
+    }
+    let last = db.snapshot().unwrap().timestamp();
+    let copy = Database::open(folder.path().join("copy")).unwrap();
+    let newest_there = copy.snapshot().unwrap().timestamp();
+    for wanted in [last, Timestamp::MAX] {
+        let feed = copy.changes(wanted);
+        let refused = matches!(&feed, Err(Error::FutureTimestamp { wanted: w, newest }) if *w == wanted && *newest == newest_there);
+        assert!(refused, "{feed:?}");
+        let consumer = copy.consumer("index", wanted);
+        assert!(matches!(consumer, Err(Error::FutureTimestamp { .. })), "{consumer:?}");
+    }
+    assert_eq!(copy.consumers().unwrap(), []);
+    let reader = Database::open_read_only(folder.path().join("db")).unwrap();
+    assert!(matches!(reader.changes(Timestamp::MAX), Err(Error::FutureTimestamp { .. })));
+    // The end itself is no future, nor what an open transaction sees.
+    assert!(db.changes(last).unwrap().try_next().unwrap().is_none());
+    let tx = db.begin_concurrent().unwrap();
+    assert!(db.changes(tx.timestamp()).unwrap().try_next().unwrap().is_none());
+}
+
+#[test]
+fn who_has_everything_is_not_behind() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let consumers = ["one", "two"].map(|name| db.consumer(name, Timestamp::ZERO).unwrap());
+    let lags = || {
+        let lag = |one: braid::ConsumerInfo| {
+            assert_eq!(one.lag_bytes == 0, one.lag_timestamps == 0, "{one:?}");
+            one.lag_timestamps > 0
+        };
+        db.consumers().unwrap().into_iter().map(lag).collect::<Vec<_>>()
+    };
+    assert_eq!(lags(), [true, true], "the table");
+    for round in 0..3_u8 {
+        db.put(&table, "row", [round]).unwrap();
+        assert_eq!(lags(), [true, true]);
+        let mut changes = consumers[0].changes().unwrap();
+        while changes.try_next().unwrap().is_some() {}
+        consumers[0].acknowledge(changes.passed()).unwrap();
+        assert_eq!(lags(), [false, true], "round {round}");
+        let mut changes = consumers[1].changes().unwrap();
+        while changes.try_next().unwrap().is_some() {}
+        consumers[1].acknowledge(changes.passed()).unwrap();
+        assert_eq!(lags(), [false, false], "round {round}");
+    }
+    db.remove_consumer("one").unwrap();
+    assert_eq!(lags(), [false], "its row is nothing for a feed");
+}
+
+#[test]
+fn a_position_is_acknowledged_by_a_future_too() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+    let last = db.put(&table, "row", "").unwrap().timestamp;
+    fn may_be_spawned(_: &(impl Future<Output = braid::Result<()>> + Send)) {}
+    may_be_spawned(&consumer.acknowledge_async(last));
+    assert!(executor::block_on(consumer.acknowledge_async(Timestamp::MAX)).is_err());
+    executor::block_on(consumer.acknowledge_async(last)).unwrap();
+    assert_eq!(consumer.position().unwrap(), last);
+    executor::block_on(consumer.acknowledge_async(Timestamp::ZERO)).unwrap();
+    assert_eq!(consumer.position().unwrap(), last, "an earlier one changes nothing");
+    assert!(consumer.changes().unwrap().try_next().unwrap().is_none());
+    // Beside an exclusive transaction of the same thread it waits without holding the thread.
+    let next = db.put(&table, "row", "2").unwrap().timestamp;
+    let holder = db.begin_immediate().unwrap();
+    let mut waits = std::pin::pin!(consumer.acknowledge_async(next));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    drop(holder);
+    executor::block_on(waits).unwrap();
+    assert_eq!(consumer.position().unwrap(), next);
+}
+
+/// What counts against the bound is told before it is reached.
+#[test]
+fn a_consumer_is_told_what_is_held_for_it() {
+    let machine = CrashFileSystem::new();
+    let open = || {
+        let options = Options { max_retained_log_bytes: 512 << 10, ..Options::default() };
+        let options = Options { log_segment_bytes: 64 << 10, ..options };
+        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options).unwrap()
+    };
+    open().consumer("idle", Timestamp::ZERO).unwrap();
+    let mut before = 0;
+    loop {
+        let db = open();
+        let idle = db.consumers().unwrap().remove(0);
+        if idle.lost {
+            assert_eq!(idle.held_bytes, 0);
+            break;
+        }
+        assert!(idle.held_bytes > before && idle.held_bytes <= (512 << 10) + 3 * (64 << 10), "{idle:?}");
+        assert!(idle.lag_bytes < idle.held_bytes, "{idle:?}");
+        before = idle.held_bytes;
+        db.table("t").unwrap();
+        db.close().unwrap();
+    }
+    assert!(before >= 512 << 10, "it was lost with {before} bytes held");
 }

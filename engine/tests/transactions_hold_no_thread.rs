@@ -306,6 +306,10 @@ fn nobody_is_woken_for_nothing() {
 #[test]
 fn it_is_told_when_its_turn_does_not_come() {
     let (db, table) = database();
+    let mut loser_tx = db.begin_concurrent().unwrap();
+    loser_tx.put(&table, "row", "late").unwrap();
+    db.put(&table, "row", "first").unwrap();
+    let mut lost = Some(loser_tx.commit().unwrap_err());
     let holder = db.begin_immediate().unwrap();
     let mut policy = immediate().attempts(1);
     policy.transaction.busy_timeout = Some(Duration::from_millis(20));
@@ -316,7 +320,7 @@ fn it_is_told_when_its_turn_does_not_come() {
     let policy = RetryPolicy::immediate().exclusive_after(1).deadline(Duration::from_millis(50));
     let error = block_on(db.transact_async(policy, |tx| {
         assert!(!tx.is_exclusive());
-        Err::<(), _>(Error::Busy(Box::new(error.conflict().unwrap().clone())))
+        Err::<(), _>(lost.take().unwrap())
     }));
     assert_eq!(error.unwrap_err().conflict().unwrap().kind, ConflictKind::Locked);
     holder.commit().unwrap();

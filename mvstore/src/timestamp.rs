@@ -1,6 +1,7 @@
 //! The one logical clock's values.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A moment in the history of commits. [`Timestamp::ZERO`] is before everything.
 ///
@@ -41,6 +42,26 @@ impl Timestamp {
     }
 }
 
+impl From<Timestamp> for u64 {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.0
+    }
+}
+
+/// Text that is no [`Timestamp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no timestamp; give a whole number up to {}, as the timestamp was printed", Timestamp::MAX)]
+pub struct ParseTimestampError;
+
+/// What [`Display`](fmt::Display) prints.
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        text.parse().ok().and_then(Self::new).ok_or(ParseTimestampError)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -51,6 +72,18 @@ impl fmt::Display for Timestamp {
 #[cfg(not(any(shuttle, loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_read_as_it_was_printed() {
+        for ts in [Timestamp::ZERO, Timestamp(7), Timestamp::MAX] {
+            assert_eq!(ts.to_string().parse(), Ok(ts));
+            assert_eq!(u64::from(ts), ts.get());
+        }
+        let beyond = (Timestamp::MAX.get() + 1).to_string();
+        for wrong in ["", "-1", "one", &beyond, "99999999999999999999"] {
+            assert_eq!(wrong.parse::<Timestamp>(), Err(ParseTimestampError), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_clock_ends_with_an_answer_instead_of_a_wrap() {

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let mode = match db.journal_mode() {
         JournalMode::Wal => "wal",
         JournalMode::Mvcc => "mvcc",
+        _ => "newer than this program",
     };
     let stats = db.stats();
     if args.json {

@@ -179,6 +179,8 @@ mod tests {
             key: Some(key.to_vec()),
             begin_ts: Timestamp::MAX,
             winner_ts: None,
+            holder_begun_here: false,
+            turn_left: None,
         }))
     }
 

@@ -45,8 +45,9 @@ use crate::error::{Error, Result};
 #[derive(Debug, Default)]
 pub(crate) struct CommitWait {
     gate: Option<WakerPlace>,
-    /// When it has waited for the gate for long enough.
+    /// When it has waited for the gate for long enough, while it does so; and what is left of `busy_timeout` after it has.
     gate_until: Option<Duration>,
+    turn_left: Option<Duration>,
     /// Where it waits for that time.
     gate_timer: Option<TimerPlace>,
     room: Option<RoomWait>,
@@ -129,7 +130,7 @@ impl Core {
                 }
                 Err(Left::Failed(error)) => {
                     tell_of_conflict(&error);
-                    return Err(error);
+                    return Err(error.with_turn_left(wait.turn_left.unwrap_or(request.busy_timeout)));
                 }
                 Err(Left::RoomNeeded(bytes)) => wait.reserved = self.room_for(bytes),
                 Err(left) => tried = Some(left),
@@ -233,13 +234,16 @@ impl Core {
     ) -> Result<bool> {
         if writer.gate.poll(&mut wait.gate, waker) {
             self.stop_sleeping(&mut wait.gate_timer);
+            if let Some(until) = wait.gate_until.take() {
+                wait.turn_left = Some(until.saturating_sub(self.env.clock.now()));
+            }
             return Ok(true);
         }
-        let until = || self.env.clock.now().saturating_add(request.busy_timeout);
+        let until = || self.env.clock.now().saturating_add(wait.turn_left.unwrap_or(request.busy_timeout));
         let until = *wait.gate_until.get_or_insert_with(until);
         if self.poll_time(until, &mut wait.gate_timer, waker)?.is_ready() {
             writer.check()?;
-            return Err(Error::locked_out(request.begin_ts));
+            return Err(Self::locked_out(writer, request.begin_ts));
         }
         Ok(false)
     }

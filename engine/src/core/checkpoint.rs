@@ -72,7 +72,7 @@ impl Core {
             };
             writer.budget.checkpoint_ended(result.as_ref().map(|_| ()).map_err(Clone::clone));
             if let Err(error) = result.clone() {
-                tell(move || tracing::warn!(%error, "checkpoint failed"));
+                tell(move || tracing::warn!(error = %error.in_full(), "checkpoint failed"));
             }
             (result, panic)
         });

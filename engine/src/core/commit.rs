@@ -245,7 +245,7 @@ impl Core {
             match left {
                 Left::Failed(error) => {
                     tell_of_conflict(&error);
-                    return Err(error);
+                    return Err(error.with_turn_left(request.busy_timeout));
                 }
                 Left::Stale | Left::ReadsBehind => {}
                 Left::HeldBack => {
@@ -253,12 +253,7 @@ impl Core {
                     drop(reservation.take());
                     // One at a time: the old pass must be back before the next holder can leave.
                     drop(pass.take());
-                    pass = Some(
-                        writer
-                            .gate
-                            .wait(request.busy_timeout)
-                            .ok_or_else(|| Error::locked_out(request.begin_ts))?,
-                    );
+                    pass = Some(self.wait_for_pass(writer, request)?);
                     reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::RoomNeeded(bytes) => {
@@ -270,6 +265,16 @@ impl Core {
                 Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(Error::from_sync)?,
             }
         }
+    }
+
+    /// Waits until the holder of the gate leaves; what is left of `busy_timeout` is for the next time.
+    #[cold]
+    fn wait_for_pass<'a>(&self, writer: &'a Writer, request: &mut CommitRequest<'_>) -> Result<Pass<'a>> {
+        let since = self.env.clock.now();
+        let pass = writer.gate.wait(request.busy_timeout);
+        let waited = self.env.clock.now().saturating_sub(since);
+        request.busy_timeout = request.busy_timeout.saturating_sub(waited);
+        pass.ok_or_else(|| Self::locked_out(writer, request.begin_ts))
     }
 
     /// One try; a part of both callers, of which threads' is hot and futures' may be.

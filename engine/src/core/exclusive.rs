@@ -3,6 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use braid_mvstore::Timestamp;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
@@ -29,6 +30,15 @@ pub(crate) struct TurnWait {
     timer: Option<TimerPlace>,
 }
 
+impl Exclusive {
+    /// The transaction goes into a closure that this thread calls, or has come out of it.
+    pub(crate) fn is_in_closure(&self, inside: bool) {
+        if let Ok(writer) = self.handle.core().writer() {
+            writer.gate.is_in_closure(inside);
+        }
+    }
+}
+
 impl Drop for Exclusive {
     fn drop(&mut self) {
         if let Ok(writer) = self.handle.core().writer() {
@@ -48,7 +58,7 @@ impl Core {
     ) -> Result<Exclusive> {
         let writer = self.writer()?;
         if !writer.gate.acquire(timeout) {
-            return Err(self.not_admitted(name));
+            return Err(self.not_admitted(writer, name));
         }
         Self::admitted(handle, writer)
     }
@@ -75,7 +85,7 @@ impl Core {
         drop(left);
         if self.poll_time(until, &mut wait.timer, waker)?.is_ready() {
             writer.check()?;
-            return Err(self.not_admitted(name));
+            return Err(self.not_admitted(writer, name));
         }
         // Whoever is before it may never be polled, and then nobody wakes it.
         writer.background.look_at_gate(self.env.clock.now().saturating_add(asked.look_in()));
@@ -93,15 +103,25 @@ impl Core {
     }
 
     /// Its turn has not come in time.
-    fn not_admitted(&self, name: Option<&str>) -> Error {
-        let error = Error::locked_out(self.installed_ts());
+    fn not_admitted(&self, writer: &Writer, name: Option<&str>) -> Error {
+        let error = Self::locked_out(writer, self.installed_ts());
         self.lost(&error, &Loss { name, ..Loss::default() });
         error
+    }
+
+    /// Why the gate did not open to this thread.
+    #[cold]
+    pub(super) fn locked_out(writer: &Writer, begin_ts: Timestamp) -> Error {
+        if writer.gate.waits_for_itself() {
+            return Error::WaitsForItself;
+        }
+        Error::locked_out(begin_ts, writer.gate.was_taken_here())
     }
 
     /// The gate is taken.
     fn admitted(handle: &Arc<Handle>, writer: &Writer) -> Result<Exclusive> {
         let exclusive = Exclusive { handle: Arc::clone(handle) };
+        writer.gate.taken_here();
         // Whoever passed the gate before is still in the section, or through it.
         if !planted!(CommitterNotAwaited) {
             drop(writer.section.lock());

@@ -27,6 +27,7 @@
 //!    long as one is awake it comes back by the time that [`Gate::look`] tells, or a sync or segment later, so an offer that nobody
 //!    takes up ends without them.
 
+mod holder;
 mod queue;
 
 use std::sync::Arc as Shared;
@@ -39,6 +40,7 @@ use braid_vfs::sync::{Arc, Condvar, Mutex, WakerPlace, Wakers, wake_all};
 use braid_vfs::{Clock, Env};
 use braid_wal::Log;
 
+use self::holder::Holder;
 pub(crate) use self::queue::Seat;
 use self::queue::{First, Queue, Turn};
 use super::budget::LOOK_AGAIN;
@@ -154,6 +156,7 @@ pub(crate) struct Gate {
     log: Option<Arc<Log>>,
     /// `State::held`, to be read inside the commit section.
     held: AtomicBool,
+    holder: Holder,
     state: Mutex<State>,
     open: Condvar,
 }
@@ -182,6 +185,7 @@ impl Gate {
             clock,
             log: None,
             held: AtomicBool::default(),
+            holder: Holder::default(),
             state: Mutex::default(),
             open: Condvar::default(),
         }
@@ -192,14 +196,18 @@ impl Gate {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Takes the gate, waiting for it up to `timeout`; `false` when that has passed. The caller must then enter the
-    /// commit section once before it takes a snapshot.
+    /// Takes the gate, waiting for it up to `timeout`; `false` when that has passed, or would pass in vain, as
+    /// [`waits_for_itself`](Self::waits_for_itself) tells. The caller must then enter the commit section once before it takes a
+    /// snapshot.
     #[must_use]
     pub(crate) fn acquire(&self, timeout: Duration) -> bool {
         let mut state = self.state.lock();
         if state.is_free() && state.queue.is_empty() {
             self.take(&mut state);
             return true;
+        }
+        if self.waits_for_itself() {
+            return false;
         }
         let turn = Arc::new(Turn::default());
         state.queue.push_thread(Arc::clone(&turn));
@@ -225,6 +233,26 @@ impl Gate {
             // A clock may stand still while threads wait: one of a test does.
             now = now.saturating_add(waited).max(self.clock.now());
         }
+    }
+
+    /// Whoever has taken the gate says on which thread it goes on.
+    pub(crate) fn taken_here(&self) {
+        self.holder.begins();
+    }
+
+    /// The holder is in a closure that this thread calls: it cannot leave before that returns. Or it is in none any more.
+    pub(crate) fn is_in_closure(&self, inside: bool) {
+        self.holder.is_in_closure(inside);
+    }
+
+    /// Whether this thread would wait for itself.
+    pub(crate) fn waits_for_itself(&self) -> bool {
+        self.holder.waits_for_this_thread()
+    }
+
+    /// Whether what holds the gate was begun on this thread. It may have been sent to another one.
+    pub(crate) fn was_taken_here(&self) -> bool {
+        self.holder.was_begun_here()
     }
 
     /// Has others go on where futures have not taken up for long enough what was offered to them.
@@ -348,6 +376,7 @@ impl Gate {
     pub(crate) fn release(&self) {
         let mut state = self.state.lock();
         state.held = false;
+        self.holder.ends();
         self.held.store(false, Ordering::Release);
         if state.held_back > 0 {
             state.passes += std::mem::take(&mut state.held_back);
@@ -360,7 +389,7 @@ impl Gate {
         self.settle(&mut state, None);
     }
 
-    /// Waits until the holder leaves, up to `timeout`; `None` when that has passed.
+    /// Waits until the holder leaves, up to `timeout`; `None` when that has passed, or would pass in vain.
     pub(crate) fn wait(&self, timeout: Duration) -> Option<Pass<'_>> {
         let mut state = self.state.lock();
         if !state.held {
@@ -370,6 +399,9 @@ impl Gate {
                 self.settle(&mut state, None);
             }
             return Some(Pass { gate: self });
+        }
+        if self.waits_for_itself() {
+            return None;
         }
         state.held_back += 1;
         // `release` moves everybody from `held_back` to `passes` at once, and the gate cannot be taken again before

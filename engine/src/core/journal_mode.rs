@@ -106,9 +106,12 @@ impl Core {
     pub(crate) fn set_journal_mode(&self, mode: JournalMode) -> Result<()> {
         let writer = self.writer()?;
         writer.check()?;
+        if self.journal_mode() == mode {
+            return Ok(());
+        }
         let changed = later(|| {
             if !writer.gate.acquire(self.options.busy_timeout) {
-                return Err(Error::locked_out(self.installed_ts()));
+                return Err(Self::locked_out(writer, self.installed_ts()));
             }
             let _no_exclusive_transaction_is_open = Held(&writer.gate);
             let before = self.journal_mode();

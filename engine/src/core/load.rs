@@ -66,7 +66,10 @@ impl Core {
         let Some(writer) = &self.writer else { return Ok(()) };
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
             let trees = trees.len();
-            tell(move || tracing::warn!(%error, trees, "trees of unfinished loads stay until the next open"));
+            tell(move || {
+                let error = error.in_full();
+                tracing::warn!(%error, trees, "trees of unfinished loads stay until the next open");
+            });
             writer.check()?;
         }
         Ok(())

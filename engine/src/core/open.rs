@@ -36,7 +36,7 @@ use super::tables::{NAMES, Tables, is_users_table};
 use super::view::View;
 use crate::base::{Base, BaseStore, ClockCache, CreateParams, EngineState, Opened};
 use crate::error::{Error, Result};
-use crate::options::{JournalMode, Options};
+use crate::options::Options;
 use crate::record::{self, kind};
 
 static NEXT_CORE: AtomicU64 = AtomicU64::new(1);
@@ -227,7 +227,7 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
                 page_bytes,
                 uuid: new_uuid(&request.env),
                 state: EngineState {
-                    journal_mode: record::encode_mode(JournalMode::default()),
+                    journal_mode: record::encode_mode(request.options.journal_mode.unwrap_or_default()),
                     ..EngineState::default()
                 },
             };

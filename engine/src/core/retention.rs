@@ -82,10 +82,16 @@ pub struct ConsumerInfo {
     pub name: String,
     /// The newest commit that it has acknowledged.
     pub position: Timestamp,
-    /// Bytes of log after that commit, about.
+    /// Bytes of log after that commit, about; 0 where nothing in them is for a feed.
     pub lag_bytes: u64,
-    /// How far its position is behind the newest commit. Timestamps have gaps: not a count of commits.
+    /// How far its position is behind the newest commit; 0 where nothing after it is for a feed, as no acknowledgement is. Else
+    /// those count too, and timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
+    /// Bytes of the log files that are kept from its position on, which count against
+    /// [`Options::max_retained_log_bytes`](crate::Options::max_retained_log_bytes): when all that is kept exceeds that, the consumer
+    /// that is furthest behind is lost. Whole files, and each open of the database begins one; so it grows with the opens too, until the
+    /// consumer acknowledges. On a handle of a file that nobody writes: the bytes of the records alone.
+    pub held_bytes: u64,
     /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
     /// a timestamp after which the log is there.
     pub lost: bool,
@@ -166,11 +172,14 @@ impl Retention {
     /// The consumers.
     pub(crate) fn consumers(&self, log: &Log, newest: Timestamp) -> Vec<ConsumerInfo> {
         let end = log.appended().get();
+        let spans = log.spans();
+        let held_from = |lsn: Lsn| spans.iter().filter(|span| span.end > lsn).map(|span| span.bytes).sum();
         let info = |(name, kept): (&String, &Kept)| ConsumerInfo {
             name: name.clone(),
             position: kept.newest.timestamp,
             lag_bytes: end.saturating_sub(kept.newest.lsn.get()),
             lag_timestamps: newest.get().saturating_sub(kept.newest.timestamp.get()),
+            held_bytes: if kept.lost { 0 } else { held_from(kept.durable.lsn) },
             lost: kept.lost,
         };
         self.state.lock().consumers.iter().map(info).collect()
@@ -293,6 +302,7 @@ impl Core {
                 position: position.timestamp,
                 lag_bytes: end.get().saturating_sub(position.lsn.get()),
                 lag_timestamps: newest.get().saturating_sub(position.timestamp.get()),
+                held_bytes: end.get().saturating_sub(position.lsn.max(oldest).get()),
                 lost: position.lsn < oldest,
             });
         })?;

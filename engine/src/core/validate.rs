@@ -119,6 +119,8 @@ impl Core {
             key: Some(key.to_vec()),
             begin_ts: request.begin_ts,
             winner_ts: Some(winner_ts),
+            holder_begun_here: false,
+            turn_left: None,
         }))
     }
 
@@ -166,5 +168,7 @@ fn schema_busy(table: String, request: &CommitRequest<'_>, winner_ts: Option<Tim
         key: None,
         begin_ts: request.begin_ts,
         winner_ts,
+        holder_begun_here: false,
+        turn_left: None,
     }))
 }

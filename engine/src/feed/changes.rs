@@ -70,6 +70,14 @@ impl Changes {
     /// A feed of everything after `after`; begins at `position`, if one is known.
     pub(crate) fn new(core: &Arc<Core>, after: Timestamp, trail: Option<Arc<Trail>>) -> Result<Self> {
         core.check_process()?;
+        // What a transaction saw that has not ended may have to be synced first.
+        if after <= core.installed_ts() {
+            core.acknowledge_reads(after)?;
+        }
+        let acked = core.acked_ts();
+        if after > acked {
+            return Err(Error::FutureTimestamp { wanted: after, newest: acked });
+        }
         let mut feed = Self {
             core: Arc::clone(core),
             source: None,
@@ -128,6 +136,15 @@ impl Changes {
     pub fn is_ended(&self) -> bool {
         let closed_log = self.source.as_ref().is_none_or(|source| source.watcher.is_none());
         self.failed || self.core.is_shut() || closed_log
+    }
+
+    /// Whether there is nothing more to give, not even what has yet to come to the disk.
+    pub(super) fn has_nothing_left(&mut self) -> Result<bool> {
+        let end = match self.core.writer() {
+            Ok(writer) => writer.log.appended(),
+            Err(_) => self.core.history().map_or(Lsn::ZERO, |history| history.durable()),
+        };
+        Ok(self.try_next()?.is_none() && self.begins_at() >= end)
     }
 
     /// Where in the log it goes on.

@@ -8,12 +8,12 @@ use braid_wal::Lsn;
 
 use super::changes::Changes;
 use super::place::{decode_position, encode_position};
-use crate::core::{Anchor, CONSUMERS, ConsumerInfo, Core};
+use crate::core::{Anchor, CONSUMERS, ConsumerInfo};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::limits::MAX_CONSUMER_NAME_BYTES;
 use crate::options::{Durability, TransactionOptions};
-use crate::retry::{RetryPolicy, transact};
+use crate::retry::{RetryPolicy, TransactFuture, transact};
 use crate::transaction::{Snapshot, Transaction, begin_own_snapshot};
 
 /// Positions of a trail.
@@ -119,43 +119,71 @@ impl Consumer {
     /// nothing.
     ///
     /// This is a transaction of its own, with the durability of the database. Seldom is enough: what was not acknowledged
-    /// comes again. Do not do it while the same thread has an exclusive transaction open.
+    /// comes again. Not while the same thread has an exclusive transaction open, which it would wait for.
     ///
     /// # Errors
     /// [`Error::Limit`] for a timestamp that no commit has yet; as for a commit; and as for [`position`](Self::position).
     pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
         let handle = self.handle()?;
-        let (position, _) = self.place(&handle)?;
+        let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
+        let stored =
+            transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
+        self.acknowledged(&handle, position, stored.value)
+    }
+
+    /// [`acknowledge`](Self::acknowledge) as a future, which holds no thread while it waits: see
+    /// [`Database::transact_async`](crate::Database::transact_async).
+    ///
+    /// # Errors
+    /// As for [`acknowledge`](Self::acknowledge).
+    pub async fn acknowledge_async(&self, timestamp: Timestamp) -> Result<()> {
+        let handle = self.handle()?;
+        let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
+        let store = |tx: &mut Transaction| store_if_newer(tx, &self.name, position);
+        let stored = TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
+        self.acknowledged(&handle, position, stored.value)
+    }
+
+    /// The position to be stored; `None` where it stands there already, or later.
+    fn to_acknowledge(&self, handle: &Handle, timestamp: Timestamp) -> Result<Option<Anchor>> {
+        let (position, _) = self.place(handle)?;
         if timestamp <= position.timestamp {
-            return Ok(());
+            return Ok(None);
         }
         let core = handle.core();
-        check_commit(core, "the timestamp to acknowledge", timestamp)?;
+        let newest = core.acked_ts();
+        if timestamp > newest {
+            return Err(Error::Limit {
+                what: "the timestamp to acknowledge",
+                actual: timestamp.get(),
+                limit: newest.get(),
+            });
+        }
         // Where it did not read so far itself, after a snapshot say, others may know a position.
         let retention = &core.writer()?.retention;
         let known = [self.trail.before(timestamp), retention.anchor_before(timestamp)];
         let lsn = known.into_iter().flatten().fold(position.lsn, Lsn::max);
-        let position = Anchor { timestamp, lsn };
-        let stored = transact(&handle, &RetryPolicy::default(), |tx| match stored(tx, &self.name)? {
-            Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
-            Some(_) => put(tx, &self.name, position).map(|()| true),
-            None => Err(Error::NoSuchConsumer(self.name.to_string())),
-        })?;
-        if stored.value {
-            let log = &core.writer()?.log;
-            retention.advance_consumer(&self.name, position, log.appended(), log.durable());
+        Ok(Some(Anchor { timestamp, lsn }))
+    }
+
+    /// The position is stored, unless a newer one was.
+    fn acknowledged(&self, handle: &Handle, position: Anchor, is_newer: bool) -> Result<()> {
+        if is_newer {
+            let writer = handle.core().writer()?;
+            let log = &writer.log;
+            writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
         }
         Ok(())
     }
 }
 
-/// Refuses a position that no commit has yet: a consumer there would not hear of those that come before it.
-fn check_commit(core: &Core, what: &'static str, timestamp: Timestamp) -> Result<()> {
-    let newest = core.acked_ts();
-    if timestamp <= newest {
-        return Ok(());
+/// Whether the position was newer than the one that was stored.
+fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<bool> {
+    match stored(tx, name)? {
+        Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
+        Some(_) => put(tx, name, position).map(|()| true),
+        None => Err(Error::NoSuchConsumer(name.to_owned())),
     }
-    Err(Error::Limit { what, actual: timestamp.get(), limit: newest.get() })
 }
 
 /// Has the log kept as the row says: somebody else may have registered or removed it since, and been faster here.
@@ -197,7 +225,6 @@ pub(crate) fn register(handle: &Arc<Handle>, name: &str, start: Timestamp) -> Re
     if writer.retention.consumer(name).is_some() {
         return Ok(consumer);
     }
-    check_commit(core, "the timestamp to begin after", start)?;
     // Holds the log until the consumer does, and finds out whether it is there.
     let feed = Changes::new(core, start, None)?;
     let position = Anchor { timestamp: start, lsn: feed.begins_at() };
@@ -229,5 +256,13 @@ pub(crate) fn remove(handle: &Arc<Handle>, name: &str) -> Result<bool> {
 pub(crate) fn consumers(handle: &Handle) -> Result<Vec<ConsumerInfo>> {
     let core = handle.core();
     core.check_process()?;
-    core.consumers()
+    let mut consumers = core.consumers()?;
+    for consumer in consumers.iter_mut().filter(|consumer| consumer.lag_timestamps > 0 && !consumer.lost) {
+        // Acknowledgements are commits too, its own one after its position, say. What cannot be read is told to whoever reads.
+        let feed = Changes::new(core, consumer.position, None);
+        if feed.and_then(|mut feed| feed.has_nothing_left()).unwrap_or(false) {
+            (consumer.lag_bytes, consumer.lag_timestamps) = (0, 0);
+        }
+    }
+    Ok(consumers)
 }

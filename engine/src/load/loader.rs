@@ -230,9 +230,10 @@ impl Drop for Loader {
         }
         if let Err(error) = self.handle.core().abandon_load(self.id) {
             let table = self.name.clone();
-            tell(
-                move || tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open"),
-            );
+            tell(move || {
+                let error = error.in_full();
+                tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open");
+            });
         }
     }
 }

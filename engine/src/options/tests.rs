@@ -7,7 +7,7 @@ use braid_vfs::Env;
 
 use super::{Durability, Options};
 use crate::base::ClockCache;
-use crate::{Database, Error};
+use crate::{Database, Error, JournalMode};
 
 /// The defaults with one option changed, for each of them by its name. One that is missing here does not compile.
 macro_rules! varied {
@@ -17,7 +17,7 @@ macro_rules! varied {
     }};
 }
 
-fn each_varied() -> [(&'static str, Options); 16] {
+fn each_varied() -> [(&'static str, Options); 17] {
     varied! {
         durability: Durability::Deferred,
         busy_timeout: Duration::from_secs(6),
@@ -33,13 +33,14 @@ fn each_varied() -> [(&'static str, Options); 16] {
         deferred_sync_interval: Duration::from_millis(50),
         token_retention: Duration::from_secs(60),
         page_bytes: 8192,
+        journal_mode: Some(JournalMode::Mvcc),
         map_log: false,
         page_cache: Some(Arc::new(ClockCache::new(1 << 20))),
     }
 }
 
 /// What a new file is made with. One that is there has it already, and no handle asks for it.
-const OF_NEW_FILES: [&str; 1] = ["page_bytes"];
+const OF_NEW_FILES: [&str; 2] = ["page_bytes", "journal_mode"];
 
 #[test]
 fn a_second_handle_with_another_one_is_refused_by_its_name() {

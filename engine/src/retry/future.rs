@@ -249,8 +249,11 @@ impl<T> Open<T> {
             }
             begun => begun?,
         };
-        let value = body(&mut tx)?;
         let exclusive = tx.is_exclusive();
+        tx.is_in_closure(true);
+        let value = body(&mut tx)?;
+        // The commit may be polled by any thread.
+        tx.is_in_closure(false);
         self.step = Step::Committing { value, exclusive, commit: tx.commit_async() };
         Ok(())
     }

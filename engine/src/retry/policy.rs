@@ -22,7 +22,8 @@ use crate::options::TransactionOptions;
 pub struct RetryPolicy {
     /// Attempts in all, the first included, which is always made. Default: 64.
     pub max_attempts: u32,
-    /// No attempt begins later than this after the first; `None`: no such limit. Default: 30 seconds.
+    /// No attempt begins later than this after the first, and none waits for its turn for longer than is left of it; `None`: no
+    /// such limit. Default: 30 seconds.
     pub deadline: Option<Duration>,
     /// After how many losses the transaction is admitted exclusively. Default: 8.
     pub exclusive_after: u32,
@@ -62,7 +63,7 @@ impl RetryPolicy {
         Self { base_delay: first, max_delay: longest, ..Self::default() }
     }
 
-    /// Begins no attempt later than this after the first, and waits for no turn longer.
+    /// Begins no attempt later than this after the first, and waits for no turn longer, in the first attempt either.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline: Some(deadline), ..self }
@@ -99,9 +100,10 @@ impl RetryPolicy {
         self
     }
 
-    /// Begins each attempt like this.
+    /// Begins each attempt like this. A name that was given before stays, unless there is one here.
     #[must_use]
-    pub fn transaction(self, transaction: TransactionOptions) -> Self {
+    pub fn transaction(self, mut transaction: TransactionOptions) -> Self {
+        transaction.name = transaction.name.or(self.transaction.name);
         Self { transaction, ..self }
     }
 
@@ -119,6 +121,15 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_outlives_other_options() {
+        let named = || RetryPolicy::default().named("checkout");
+        let name = |policy: RetryPolicy| policy.transaction.name;
+        assert_eq!(name(named().transaction(TransactionOptions::default())).as_deref(), Some("checkout"));
+        let other = TransactionOptions { name: Some("other".into()), ..TransactionOptions::default() };
+        assert_eq!(name(named().transaction(other)).as_deref(), Some("other"));
+    }
 
     #[test]
     fn delays_grow_to_their_limit_and_no_further() {

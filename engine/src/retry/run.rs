@@ -8,7 +8,7 @@ use braid_vfs::planted;
 
 use super::RetryPolicy;
 use crate::core::{Commit, Core};
-use crate::error::{Error, Result};
+use crate::error::{ConflictKind, Error, Result};
 use crate::options::{Admission, TransactionOptions};
 
 /// What `transact` did.
@@ -41,6 +41,8 @@ pub(super) struct Run<C: Deref<Target = Core>> {
     since: Duration,
     waited: Duration,
     wasted: Duration,
+    /// What the attempts so far have left of `busy_timeout`; `None`: all of it.
+    turn_left: Option<Duration>,
 }
 
 impl<C: Deref<Target = Core>> Run<C> {
@@ -56,6 +58,7 @@ impl<C: Deref<Target = Core>> Run<C> {
             since: began,
             waited: Duration::ZERO,
             wasted: Duration::ZERO,
+            turn_left: None,
         }
     }
 
@@ -64,7 +67,7 @@ impl<C: Deref<Target = Core>> Run<C> {
     pub(super) fn begin(&mut self, policy: &RetryPolicy) -> Rare<TransactionOptions> {
         self.attempts += 1;
         let mut own = Rare::default();
-        if self.lost > 0 || self.attempts > policy.exclusive_after {
+        if self.lost > 0 || self.attempts > policy.exclusive_after || self.is_pressed(policy) {
             *own = Some(self.options(policy));
         }
         own
@@ -79,15 +82,27 @@ impl<C: Deref<Target = Core>> Run<C> {
             options.admission = Admission::Immediate;
             self.core.counters.escalations.add(1);
         }
-        if self.lost > 0
-            && let Some(deadline) = policy.deadline
-        {
-            // It waits for its turn no longer than for anything else.
-            let timeout = options.busy_timeout.unwrap_or(self.core.options.busy_timeout);
-            let elapsed = self.since.saturating_sub(self.began);
-            options.busy_timeout = Some(timeout.min(deadline.saturating_sub(elapsed)));
+        let mut timeout = self.busy_timeout(policy);
+        if let Some(left) = self.turn_left {
+            timeout = timeout.min(left);
         }
+        if let Some(deadline) = policy.deadline {
+            // It waits for its turn no longer than for anything else.
+            let elapsed = self.since.saturating_sub(self.began);
+            timeout = timeout.min(deadline.saturating_sub(elapsed));
+        }
+        options.busy_timeout = Some(timeout);
         options
+    }
+
+    fn busy_timeout(&self, policy: &RetryPolicy) -> Duration {
+        policy.transaction.busy_timeout.unwrap_or(self.core.options.busy_timeout)
+    }
+
+    /// Whether the deadline comes before the end of a wait for its turn.
+    #[inline]
+    fn is_pressed(&self, policy: &RetryPolicy) -> bool {
+        policy.deadline.is_some_and(|deadline| deadline < self.busy_timeout(policy))
     }
 
     /// The attempt has committed.
@@ -117,7 +132,14 @@ impl<C: Deref<Target = Core>> Run<C> {
         let in_time = policy
             .deadline
             .is_none_or(|deadline| now.saturating_sub(self.began).saturating_add(delay) < deadline);
-        if self.attempts >= policy.max_attempts || !in_time {
+        // Whose turn did not come has waited for as long as it may.
+        let (mut in_turn, mut left) = (true, None);
+        if let Some(conflict) = error.conflict() {
+            in_turn = conflict.kind != ConflictKind::Locked;
+            left = conflict.turn_left;
+        }
+        self.turn_left = left.or(self.turn_left);
+        if self.attempts >= policy.max_attempts || !in_time || !in_turn {
             return Err(error);
         }
         self.core.counters.retries.add(1);
@@ -146,5 +168,80 @@ impl<C: Deref<Target = Core>> Drop for Run<C> {
             let won = self.won || planted!(LossCountedAsAbsorbed);
             self.core.conflicts.runner_done(self.attempts, self.lost, won);
         }
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use braid_vfs::sync::thread;
+
+    use super::*;
+    use crate::options::JournalMode;
+    use crate::{Database, Table};
+
+    const FOR_EVER: Duration = Duration::from_secs(1 << 20);
+
+    fn database() -> (Database, Table) {
+        let db = Database::in_memory().unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        (db, table)
+    }
+
+    /// An attempt that was held back, and then lost.
+    fn lost_after_a_wait(db: &Database, table: &Table) -> Error {
+        let mut tx = db
+            .begin_with(TransactionOptions { busy_timeout: Some(FOR_EVER), ..TransactionOptions::default() })
+            .unwrap();
+        tx.put(table, "row", "loser").unwrap();
+        let mut holder = db.begin_immediate().unwrap();
+        holder.put(table, "row", "winner").unwrap();
+        let held_back = thread::spawn(move || tx.commit().unwrap_err());
+        thread::sleep(Duration::from_millis(30));
+        holder.commit().unwrap();
+        held_back.join().unwrap()
+    }
+
+    #[test]
+    fn the_next_wait_has_what_the_last_one_left() {
+        let (db, table) = database();
+        let policy = RetryPolicy {
+            transaction: TransactionOptions { busy_timeout: Some(FOR_EVER), ..TransactionOptions::default() },
+            ..RetryPolicy::immediate().without_deadline()
+        };
+        let mut run = Run::new(&**db.core());
+        assert!(run.begin(&policy).is_none(), "the policy's own");
+        let error = lost_after_a_wait(&db, &table);
+        let left = error.conflict().unwrap().turn_left.unwrap();
+        assert!(left < FOR_EVER, "{error}");
+        run.lost(&policy, error).unwrap();
+        let waits = |run: &mut Run<_>| run.begin(&policy).as_ref().and_then(|options| options.busy_timeout);
+        assert_eq!(waits(&mut run), Some(left));
+        // Revoked, it has waited for nothing.
+        let revoked = Error::BusySnapshot {
+            begin_ts: braid_mvstore::Timestamp::ZERO,
+            why: crate::SnapshotLoss::HistoryGivenUp { oldest_ts: braid_mvstore::Timestamp::ZERO },
+        };
+        run.lost(&policy, revoked).unwrap();
+        assert_eq!(waits(&mut run), Some(left));
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_deadline() {
+        let (db, _) = database();
+        let waits = |policy: &RetryPolicy| {
+            let own = Run::new(&**db.core()).begin(policy);
+            own.as_ref().and_then(|options| options.busy_timeout)
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(waits(&RetryPolicy::default()), None, "it has longer than any wait");
+        assert_eq!(waits(&RetryPolicy::default().deadline(second)), Some(second));
+        assert_eq!(waits(&RetryPolicy::default().exclusive_after(0).deadline(second)), Some(second));
+        assert_eq!(
+            waits(&RetryPolicy::default().exclusive_after(0)),
+            Some(Duration::from_secs(5)),
+            "as the database says"
+        );
     }
 }

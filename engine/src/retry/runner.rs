@@ -39,8 +39,12 @@ fn attempt<T>(
     body: &mut impl FnMut(&mut Transaction) -> Result<T>,
 ) -> Result<(T, Commit, bool), Error> {
     let mut tx = transaction::begin(handle, options)?;
-    let value = body(&mut tx)?;
     let exclusive = tx.is_exclusive();
+    if exclusive {
+        // Until the transaction is over, whatever ends it.
+        tx.is_in_closure(true);
+    }
+    let value = body(&mut tx)?;
     let commit = tx.commit()?;
     Ok((value, commit, exclusive))
 }

@@ -33,7 +33,7 @@ use crate::table::Table;
 ///     db.put(&fruit, name, "")?;
 /// }
 /// let mut cursor = db.snapshot()?.cursor(&fruit)?;
-/// assert!(cursor.seek_ge(b"b")?);
+/// assert!(cursor.seek_ge("b")?);
 /// assert_eq!(cursor.key(), Some(&b"cherry"[..]));
 /// assert!(cursor.next()?);
 /// assert_eq!(cursor.key(), Some(&b"plum"[..]));
@@ -79,16 +79,16 @@ impl Cursor {
     ///
     /// # Errors
     /// When the transaction is over or the file cannot be read.
-    pub fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        self.seek(Bound::Included(key), Direction::Forward)
+    pub fn seek_ge(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.seek(Bound::Included(key.as_ref()), Direction::Forward)
     }
 
     /// Goes to the last row with a key ≤ `key`; whether there is one.
     ///
     /// # Errors
     /// When the transaction is over or the file cannot be read.
-    pub fn seek_le(&mut self, key: &[u8]) -> Result<bool> {
-        self.seek(Bound::Included(key), Direction::Backward)
+    pub fn seek_le(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.seek(Bound::Included(key.as_ref()), Direction::Backward)
     }
 
     /// Goes to the first row; whether there is one.

@@ -10,6 +10,7 @@ mod layers;
 mod lookup;
 mod overlay;
 mod own_writes;
+mod prefix;
 mod range;
 mod read_set;
 mod savepoint;

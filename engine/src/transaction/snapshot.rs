@@ -118,6 +118,10 @@ impl Snapshot {
     /// # Ok(()) }
     /// ```
     ///
+    /// Where a bound does not say what the keys are, the call does: `range::<&str>(&fruit, (Excluded("apple"), Unbounded))`, and
+    /// `range::<[u8; 8]>(&orders, ..=7_u64.to_be_bytes())` reads as well. For all rows there is [`scan`](Self::scan), for those
+    /// after a key [`range_after`](Self::range_after), for those with a prefix [`range_prefix`](Self::range_prefix).
+    ///
     /// # Errors
     /// When the table is not there or the transaction is over; what reading meets comes as an item.
     pub fn range<K: AsRef<[u8]>>(&self, table: &Table, keys: impl RangeBounds<K>) -> Result<Range> {

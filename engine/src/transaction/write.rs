@@ -48,6 +48,9 @@ pub(super) struct Extras {
 /// Its reads, which it has from [`Snapshot`], see its own writes. Dropping it rolls back. It can be sent to another
 /// thread; it keeps the database open.
 ///
+/// `clone()` is that of [`Snapshot`]: it gives no second transaction but another way to read in this one, which sees what it writes
+/// later and is over when it is.
+///
 /// ```
 /// # fn main() -> braid::Result<()> {
 /// let db = braid::Database::in_memory()?;
@@ -91,6 +94,13 @@ impl Transaction {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.admitted.exclusive.is_some()
+    }
+
+    /// It goes into a closure that this thread calls, or has come out of it.
+    pub(crate) fn is_in_closure(&self, inside: bool) {
+        if let Some(exclusive) = &self.admitted.exclusive {
+            exclusive.is_in_closure(inside);
+        }
     }
 
     /// The same reads for rows that may change before the commit without its being lost: under

@@ -130,6 +130,8 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
     let max_pinned = [None, Some(0), Some(0), Some(20 << 10)][rng.usize(0..4)];
     let pick = |rng: &mut Rng, small: usize, large: usize| if tiny && rng.bool() { small } else { large };
     Options {
+        // The operations change it.
+        journal_mode: None,
         durability: if deferred { Durability::Deferred } else { Durability::Sync },
         busy_timeout: Duration::from_millis([1, 20, 1000][rng.usize(0..3)]),
         cache_bytes: pick(rng, 16 << 10, 1 << 20),

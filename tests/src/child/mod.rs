@@ -50,7 +50,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error {error}"));
+            say(&format!("error {}", error.in_full()));
             ExitCode::FAILURE
         }
     }
@@ -67,7 +67,7 @@ fn say_how_it_went(opened: &Result<Database>) {
         Ok(_) => "opened".to_owned(),
         Err(Error::Locked { holder: Some(pid), .. }) => format!("locked {pid}"),
         Err(Error::Locked { holder: None, .. }) => "locked unknown".to_owned(),
-        Err(error) => format!("error {error}"),
+        Err(error) => format!("error {}", error.in_full()),
     });
 }
 

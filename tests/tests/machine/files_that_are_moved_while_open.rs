@@ -198,7 +198,7 @@ fn a_file_that_is_replaced_during_the_open_is_not_opened_half() -> Result<()> {
         };
         faults.inject(Fault::on(Operation::Open).on_paths_ending("data.braid").nth(nth).call(swap));
         let error = Database::open_in(env, place.path(), Options::default()).expect_err("it was replaced");
-        assert!(error.to_string().contains("replaced"), "open {nth}: {error}");
+        assert!(error.in_full().to_string().contains("replaced"), "open {nth}: {error}");
         // Nothing has happened to either.
         rename(&place.path(), &elsewhere.path());
         rename(&place.join("kept.braid"), &place.path());

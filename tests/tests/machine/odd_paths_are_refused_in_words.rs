@@ -15,7 +15,7 @@ use crate::actor;
 fn refused(path: &Path) -> String {
     let error = Database::open(path).err().unwrap_or_else(|| panic!("{} was opened", path.display()));
     assert!(matches!(error, Error::Io { .. } | Error::NotABraidDatabase { .. }), "{error:?}");
-    error.to_string()
+    error.in_full().to_string()
 }
 
 #[test]
@@ -53,7 +53,8 @@ fn an_unfinished_backup_is_named() -> Result<()> {
     let place = Place::new();
     let db = place.open()?;
     Place::write(&place.join("copy.braid.partial"), b"half");
-    let words = db.backup(place.join("copy.braid")).expect_err("something is in the way").to_string();
+    let words = db.backup(place.join("copy.braid")).expect_err("something is in the way");
+    let words = words.in_full().to_string();
     assert!(words.contains("copy.braid.partial") && words.contains("remove it"), "{words}");
     assert_eq!(Place::read(&place.join("copy.braid.partial")), b"half", "it is somebody else's");
     Place::remove(&place.join("copy.braid.partial"));

@@ -43,6 +43,26 @@ fn over_reopens_and_among_siblings() -> Result<()> {
     Ok(())
 }
 
+/// It is for what the call makes, and for nothing that is there.
+#[test]
+fn the_option_is_for_a_new_database() -> Result<()> {
+    let wanting = |mode| Options { journal_mode: Some(mode), ..Options::default() };
+    let place = Place::new();
+    let db = place.open_with(wanting(JournalMode::Mvcc))?;
+    assert_eq!(db.journal_mode(), JournalMode::Mvcc);
+    let sibling = place.open_with(wanting(JournalMode::Wal))?;
+    assert_eq!(sibling.journal_mode(), JournalMode::Mvcc, "a sibling changes nothing, and is let in");
+    drop((db, sibling));
+    for mode in [JournalMode::Mvcc, JournalMode::Wal] {
+        let db = place.open_with(wanting(JournalMode::Wal))?;
+        assert_eq!(db.journal_mode(), mode);
+        db.set_journal_mode(JournalMode::Wal)?;
+    }
+    let db = Database::in_memory_with(wanting(JournalMode::Mvcc))?;
+    db.begin_concurrent()?.commit()?;
+    Ok(())
+}
+
 #[test]
 fn a_switch_survives_a_kill() -> Result<()> {
     let place = Place::new();

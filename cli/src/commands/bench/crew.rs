@@ -39,9 +39,10 @@ impl Scratch {
     /// read from the log, others may rely on a clean close.
     pub(super) fn reopened(self) -> Result<Self> {
         let Self { db, options, folder } = self;
-        match options.durability {
-            Durability::Sync => drop(db),
-            Durability::Deferred => db.close()?,
+        if options.durability == Durability::Sync {
+            drop(db);
+        } else {
+            db.close()?;
         }
         Ok(Self { db: Self::open(&folder, &options)?, options, folder })
     }

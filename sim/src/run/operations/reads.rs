@@ -141,8 +141,7 @@ fn step(scope: &mut Scope<'_>, walk: &mut Walk) -> Result<()> {
         }
         1 | 2 => {
             let key = scope.key();
-            let moved =
-                if backwards { walk.cursor.seek_le(key.as_ref()) } else { walk.cursor.seek_ge(key.as_ref()) };
+            let moved = if backwards { walk.cursor.seek_le(&key) } else { walk.cursor.seek_ge(&key) };
             (moved, Bound::Included(key))
         }
         _ => {

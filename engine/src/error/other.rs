@@ -1,0 +1,176 @@
+//! Errors of the caller's own, which pass through the engine, and what an error was caused by.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::Error;
+
+impl Error {
+    /// An error of the caller's own, or a text: so a closure of [`transact`](crate::Database::transact) gives up for a reason
+    /// of its own, which [`downcast_ref`](Self::downcast_ref) finds again.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// use braid::{Database, Error, RetryPolicy};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// enum Refused {
+    ///     #[error("{0} too few in stock")]
+    ///     TooFew(i64),
+    /// }
+    ///
+    /// let db = Database::in_memory()?;
+    /// let stock = db.table("stock")?;
+    /// db.put(&stock, "apple", "2")?;
+    /// let sold = db.transact(RetryPolicy::default(), |tx| {
+    ///     let bytes = tx.get(&stock, "apple")?.unwrap_or_default();
+    ///     let left: i64 = String::from_utf8_lossy(&bytes).parse().map_err(Error::other)?;
+    ///     if left < 3 {
+    ///         return Err(Error::other(Refused::TooFew(3 - left)));
+    ///     }
+    ///     tx.put(&stock, "apple", (left - 3).to_string())?;
+    ///     Ok(())
+    /// });
+    /// let error = sold.unwrap_err();
+    /// assert!(matches!(error.downcast_ref(), Some(Refused::TooFew(1))));
+    /// assert_eq!(error.to_string(), "1 too few in stock");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// One that was caused by an error of Braid's, as its [`source`](std::error::Error::source), is as retryable as that: an error
+    /// type of the caller's with a variant for Braid's errors may pass a conflict through `transact`, which tries again.
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(braids) => *braids,
+            Err(error) => Self::Other(error.into()),
+        }
+    }
+
+    /// The caller's own error, if it is one of that type.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Other(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The text, and those of what it was caused by, in one line: for a log, or a person.
+    #[must_use]
+    pub fn in_full(&self) -> impl fmt::Display {
+        InFull(self)
+    }
+
+    /// The error of Braid's that this is, or that an error of the caller's was caused by.
+    pub(super) fn braids(&self) -> &Self {
+        let Self::Other(error) = self else { return self };
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(&**error);
+        while let Some(error) = cause {
+            if let Some(braids) = error.downcast_ref::<Self>() {
+                return braids.braids();
+            }
+            cause = error.source();
+        }
+        self
+    }
+}
+
+/// An error and what it was caused by.
+struct InFull<'a>(&'a Error);
+
+impl fmt::Display for InFull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut error: &dyn StdError = self.0;
+        write!(f, "{error}")?;
+        while let Some(source) = error.source() {
+            write!(f, ": {source}")?;
+            error = source;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use braid_mvstore::Timestamp;
+
+    use super::*;
+    use crate::{Database, RetryPolicy};
+
+    #[derive(Debug, thiserror::Error)]
+    enum Mine {
+        #[error("the store says no")]
+        Store(#[from] Error),
+        #[error("short by {0}")]
+        Short(i64),
+    }
+
+    fn full_disk() -> io::Error {
+        io::Error::new(io::ErrorKind::StorageFull, "the disk is full")
+    }
+
+    /// Each sentence of a chain once.
+    #[test]
+    fn nothing_is_said_twice() {
+        let refused = io::Error::other("it is on fire");
+        let cases = [
+            (Error::io("reading", refused), "I/O error: reading: it is on fire"),
+            (
+                Error::io("writing", full_disk()),
+                "no space left; free space and call again: writing: the disk is full",
+            ),
+            (
+                Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: Arc::new(full_disk()) },
+                "outcome of commit 0 unknown; close every handle of this database, reopen it and check: the disk is full",
+            ),
+            (Error::other(Mine::Store(Error::ReadOnly)), &format!("the store says no: {}", Error::ReadOnly)),
+            (Error::ReadOnly, &Error::ReadOnly.to_string()),
+        ];
+        for (error, full) in cases {
+            assert_eq!(error.in_full().to_string(), full);
+        }
+        assert!(Error::io("writing", full_disk()).source().is_some());
+    }
+
+    #[test]
+    fn an_error_of_the_callers_is_what_it_was_caused_by() {
+        let busy = || Error::locked_out(Timestamp::ZERO, false);
+        for lost in [Error::other(Mine::from(busy())), Error::other(Error::other(Mine::Store(busy())))] {
+            assert!(lost.is_retryable() && lost.conflict().is_some(), "{lost:?}");
+        }
+        for given_up in
+            [Error::other(Mine::Short(1)), Error::other("text"), Error::other(Mine::Store(Error::Closed))]
+        {
+            assert!(!given_up.is_retryable() && given_up.conflict().is_none(), "{given_up:?}");
+        }
+    }
+
+    /// What a helper with an error type of its own says comes through: a conflict is tried again, a refusal is not.
+    #[test]
+    fn the_runner_sees_through_an_error_of_the_callers() {
+        let db = Database::in_memory().unwrap();
+        db.set_journal_mode(crate::JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let lose = || -> Result<(), Mine> {
+            let mut late = db.begin_concurrent()?;
+            late.put(&table, "row", "late")?;
+            db.put(&table, "row", "first")?;
+            late.commit()?;
+            Ok(())
+        };
+        let mut attempts = 0;
+        let refused = db.transact(RetryPolicy::immediate(), |tx| {
+            attempts += 1;
+            tx.put(&table, "other", "")?;
+            if attempts < 3 {
+                lose().map_err(Error::other)?;
+            }
+            Err::<(), _>(Error::other(Mine::Short(attempts)))
+        });
+        assert!(matches!(refused.unwrap_err().downcast_ref(), Some(Mine::Short(3))));
+        assert_eq!(db.get(&table, "other").unwrap(), None);
+    }
+}
