@@ -40,7 +40,7 @@ impl Core {
         }
         drop(view);
         tell(move || {
-            tracing::debug!(sparse, bytes, "the log of earlier lives is folded before the file is open")
+            tracing::debug!(sparse, bytes, "the log of earlier lives is folded before the file is open");
         });
         // Why it failed was told; the next open tries again. But one that poisons the log leaves nothing to go on with.
         if self.checkpoint().is_err() {

@@ -85,7 +85,7 @@ const CASES: &[Case] = &[
         "half the steps of a turning cursor",
         |tx, t| {
             let mut cursor = tx.cursor(t)?;
-            assert!(cursor.seek_ge(&key(5))? && cursor.next()? && cursor.prev()? && cursor.prev()?);
+            assert!(cursor.seek_ge(key(5))? && cursor.next()? && cursor.prev()? && cursor.prev()?);
             assert_eq!(cursor.key(), Some(&key(4)[..]));
             Ok(())
         },
@@ -94,7 +94,7 @@ const CASES: &[Case] = &[
     reads(
         "a seek",
         |tx, t| {
-            assert!(tx.cursor(t)?.seek_le(&key(9))?);
+            assert!(tx.cursor(t)?.seek_le(key(9))?);
             Ok(())
         },
         &[8..=9],
@@ -103,7 +103,7 @@ const CASES: &[Case] = &[
         "two seeks of a cursor",
         |tx, t| {
             let mut cursor = tx.cursor(t)?;
-            assert!(cursor.seek_ge(&key(3))? && cursor.seek_ge(&key(13))?);
+            assert!(cursor.seek_ge(key(3))? && cursor.seek_ge(key(13))?);
             Ok(())
         },
         &[3..=4, 13..=14],
@@ -112,7 +112,7 @@ const CASES: &[Case] = &[
         "a seek beyond the last row, and the last row",
         |tx, t| {
             let mut cursor = tx.cursor(t)?;
-            assert!(!cursor.seek_ge(&key(19))? && cursor.prev()?);
+            assert!(!cursor.seek_ge(key(19))? && cursor.prev()?);
             Ok(())
         },
         &[18..=19],
@@ -169,7 +169,7 @@ const CASES: &[Case] = &[
         |tx, t| {
             tx.put(t, key(7), "mine")?;
             let mut cursor = tx.cursor(t)?;
-            assert!(cursor.seek_le(&key(7))? && cursor.prev()?);
+            assert!(cursor.seek_le(key(7))? && cursor.prev()?);
             Ok(())
         },
         &[6..=7],
@@ -184,7 +184,7 @@ const CASES: &[Case] = &[
             assert!(untracked.contains(t, key(8))?);
             assert_eq!((untracked.count(t)?, untracked.scan(t)?.count()), (9, 9));
             let mut cursor = untracked.cursor(t)?;
-            assert!(cursor.seek_le(&key(9))? && cursor.prev()? && cursor.next()?);
+            assert!(cursor.seek_le(key(9))? && cursor.prev()? && cursor.next()?);
             Ok(())
         },
         &[],
@@ -205,7 +205,7 @@ const CASES: &[Case] = &[
         |tx, t| {
             let untracked = tx.untracked();
             let (mut one, mut other) = (tx.cursor(t)?, untracked.cursor(t)?);
-            assert!(one.seek_ge(&key(4))? && other.seek_ge(&key(12))?);
+            assert!(one.seek_ge(key(4))? && other.seek_ge(key(12))?);
             assert!(one.next()? && other.next()?);
             assert!(tx.contains(t, key(17)).is_ok_and(|is| !is));
             Ok(())
