@@ -313,7 +313,7 @@ fn scan(arguments: &Arguments, db: &Database, table: &Table) -> Result<crate::me
         }),
         _ => times(arguments.operations, |_| {
             let mut cursor = snapshot.cursor(table)?;
-            let mut there = cursor.seek_ge(&from())?;
+            let mut there = cursor.seek_ge(from())?;
             let mut seen = 0;
             while there {
                 add(cursor.value()?.ok_or("a row is missing")?);

@@ -168,9 +168,7 @@ pub enum Error {
     },
 
     /// A sync failed, or a write of the log did half way; this core takes no more writes. Drop every handle and reopen.
-    #[error(
-        "the database takes no more writes after a failed sync ({source}); close every handle and reopen it"
-    )]
+    #[error("the database takes no more writes after a failed sync; close every handle and reopen it")]
     Poisoned {
         /// What the system said then.
         source: Arc<io::Error>,

@@ -81,8 +81,7 @@ impl Drop for Handle {
                 Err(panic) => resume_unwind(panic),
             };
             tell(move || {
-                let error = error.in_full();
-                tracing::error!(%error, "the database was not closed cleanly; the next open replays its log");
+                tracing::error!(error = %error.in_full(), "the database was not closed cleanly; the next open replays its log");
             });
         });
     }

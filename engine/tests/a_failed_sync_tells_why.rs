@@ -33,7 +33,8 @@ fn log_sync() -> Fault {
 /// The system's own number, at the end of the chain of sources.
 fn errno(error: &Error) -> Option<i32> {
     let source = error.source()?.downcast_ref::<Arc<io::Error>>()?;
-    assert!(error.to_string().contains(&source.to_string()), "it is told in words too: {error}");
+    let words = error.in_full().to_string();
+    assert!(words.contains(&source.to_string()), "it is told in words too: {words}");
     source.raw_os_error()
 }
 

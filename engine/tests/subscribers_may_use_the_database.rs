@@ -52,8 +52,11 @@ const NOT_TRIED: &[&str] = &[
     "a lock could not be given up by itself",
     "a lock goes with its descriptor",
     "a stray log segment could not be removed",
+    "no room for a segment; a shorter one is tried",
     "the database file keeps its length",
+    "the database file keeps the length that a failed checkpoint gave it",
     "the directory of the log cannot be locked",
+    "the log of earlier lives is folded before the file is open",
     "torn tail cut",
 ];
 
@@ -448,7 +451,15 @@ fn look_through(files: &braid::vfs::RealFileSystem, folder: &Path, found: &mut B
             let call = format!("tracing::{macro_name}!(");
             for (at, _) in source.match_indices(&call) {
                 let before: String = source[..at].split_whitespace().collect();
-                let told = ["tell(move||", "tell(||", "tell(move||{", "tell(||{", "keep(move||", "keep(||"];
+                let told = [
+                    "tell(move||",
+                    "tell(||",
+                    "tell(move||{",
+                    "tell(||{",
+                    "keep(move||",
+                    "keep(||",
+                    "keep(move||{",
+                ];
                 assert!(
                     told.iter().any(|told| before.ends_with(told)),
                     "{} tells subscribers where it stands: {call}",

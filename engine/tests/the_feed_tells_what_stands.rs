@@ -488,11 +488,8 @@ fn a_consumer_begins_no_later_than_the_newest_commit() {
     let newest = db.put(&table, "a", "1").unwrap().timestamp;
     for start in [newest.checked_next().unwrap(), Timestamp::MAX] {
         let refused = db.consumer("c", start);
-        let is_limit = |error: &Error| {
-            matches!(error, Error::Limit { actual, limit, .. }
-            if (*actual, *limit) == (start.get(), newest.get()))
-        };
-        assert!(refused.as_ref().is_err_and(is_limit), "{refused:?}");
+        let is_told = |error: &Error| matches!(error, Error::FutureTimestamp { wanted, newest: at } if (*wanted, *at) == (start, newest));
+        assert!(refused.as_ref().is_err_and(is_told), "{refused:?}");
         assert!(db.consumers().unwrap().is_empty(), "and none is registered");
     }
     let consumer = db.consumer("c", newest).unwrap();

@@ -91,7 +91,7 @@ fn scans(db: &Database, table: &Table, rows: u64, layers: &str, readings: &mut R
     seen = 0;
     let by_cursor = times(count, |_| {
         let mut cursor = snapshot.cursor(table)?;
-        let mut there = cursor.seek_ge(&ORDER.key(dice.below(rows)))?;
+        let mut there = cursor.seek_ge(ORDER.key(dice.below(rows)))?;
         for _ in 0..SCAN {
             if !there {
                 break;

@@ -45,7 +45,7 @@ pub(super) fn transactions(
         let mut add = |value: &[u8]| sum = sum.wrapping_add(number_of(value).unwrap_or_default());
         if scan {
             let mut cursor = tx.cursor(table)?;
-            let mut there = cursor.seek_ge(&arguments.order.key(dice.below(arguments.rows)))?;
+            let mut there = cursor.seek_ge(arguments.order.key(dice.below(arguments.rows)))?;
             for _ in 0..reads.reads {
                 let Some(value) = cursor.value()?.filter(|_| there) else { break };
                 add(value);

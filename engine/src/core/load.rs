@@ -67,8 +67,7 @@ impl Core {
         if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
             let trees = trees.len();
             tell(move || {
-                let error = error.in_full();
-                tracing::warn!(%error, trees, "trees of unfinished loads stay until the next open");
+                tracing::warn!(error = %error.in_full(), trees, "trees of unfinished loads stay until the next open");
             });
             writer.check()?;
         }

@@ -231,8 +231,7 @@ impl Drop for Loader {
         if let Err(error) = self.handle.core().abandon_load(self.id) {
             let table = self.name.clone();
             tell(move || {
-                let error = error.in_full();
-                tracing::warn!(%error, table, "the rows of an unfinished load stay until the next open");
+                tracing::warn!(error = %error.in_full(), table, "the rows of an unfinished load stay until the next open");
             });
         }
     }

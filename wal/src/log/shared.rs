@@ -358,7 +358,9 @@ impl Log {
                 }
                 Err(error) if length > least && is_full(&error) => {
                     let half = round_up(length / 2, BLOCK_BYTES).ok_or(LogError::Exhausted)?;
-                    tracing::debug!(%error, length, "no room for a segment; a shorter one is tried");
+                    keep(move || {
+                        tracing::debug!(%error, length, "no room for a segment; a shorter one is tried");
+                    });
                     length = half.clamp(least, length - BLOCK_BYTES);
                 }
                 Err(error) => return Err(failed("prepare", &path)(error)),
