@@ -93,7 +93,7 @@ fn main() -> Result<()> {
     let snapshot = db.snapshot()?;
     measure("`get_with` from the tree", |number| snapshot.get_with(&table, key(number), <[u8]>::len))?;
     measure("`get` from the tree", |number| snapshot.get(&table, key(number)))?;
-    measure("a new cursor and its seek, tree", |number| snapshot.cursor(&table)?.seek_ge(&key(number)))?;
+    measure("a new cursor and its seek, tree", |number| snapshot.cursor(&table)?.seek_ge(key(number)))?;
     let mut cursor = snapshot.cursor(&table)?;
     measure("`next` of a cursor, tree", |_| cursor.next())?;
     let mut range = snapshot.range(&table, ..key(u64::MAX))?;

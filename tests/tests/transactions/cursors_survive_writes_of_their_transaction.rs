@@ -18,7 +18,7 @@ fn a_row_inserted_ahead_is_met() -> Result<()> {
     db.checkpoint()?;
     let mut tx = db.begin_immediate()?;
     let mut cursor = tx.cursor(&table)?;
-    assert!(cursor.seek_ge(&key(15))?);
+    assert!(cursor.seek_ge(key(15))?);
     assert_eq!(cursor.key(), Some(key(20).as_slice()));
     tx.put(&table, key(25), value(2))?;
     tx.put(&table, key(15), value(2))?;

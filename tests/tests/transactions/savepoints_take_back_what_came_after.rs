@@ -197,9 +197,9 @@ fn a_cursor_goes_on_from_where_it_stands() -> Result<()> {
     tx.put(&table, key(25), value(4))?;
     tx.put(&table, key(35), value(3))?;
     let mut cursor = tx.cursor(&table)?;
-    assert!(cursor.seek_ge(&key(15))?);
+    assert!(cursor.seek_ge(key(15))?);
     let mut ahead = tx.cursor(&table)?;
-    assert!(ahead.seek_ge(&key(35))?);
+    assert!(ahead.seek_ge(key(35))?);
     let mut range = tx.range(&table, key(10)..)?;
     assert_eq!(range.next().transpose()?, Some((key(10).to_vec(), value(1))));
     tx.rollback_to(&savepoint)?;

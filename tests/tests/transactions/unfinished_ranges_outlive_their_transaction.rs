@@ -22,7 +22,7 @@ fn a_range_reads_on_after_its_snapshot_was_dropped() -> Result<()> {
     let snapshot = db.snapshot()?;
     let mut range = assert_send(snapshot.scan(&table)?);
     let mut cursor = assert_send(snapshot.cursor(&table)?);
-    assert!(cursor.seek_ge(&key(100))?);
+    assert!(cursor.seek_ge(key(100))?);
     drop(snapshot);
     let first = range.next().expect("there are rows")?;
     assert_eq!(first, (key(0).to_vec(), value(1)));
