@@ -154,7 +154,7 @@ pub fn later<R>(work: impl FnOnce() -> R) -> R {
 /// Tells what was kept, unless the thread is in a [`later`]. Costs next to nothing where nothing was.
 #[inline]
 pub fn tell_kept() {
-    if ANY.try_with(Cell::get) == Ok(true) {
+    if matches!(ANY.try_with(Cell::get), Ok(true)) {
         tell_all();
     }
 }

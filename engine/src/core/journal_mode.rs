@@ -7,13 +7,15 @@
 //!
 //! While a change is under way whoever asks for the mode waits, for a lock. All that is done meanwhile is the look, and the
 //! append of a record: the segment for that is made before, and the sync comes after. So a transaction may begin in a mode that a
-//! power cut takes back, with the transaction: its record is behind that of the change.
+//! power cut takes back, with the transaction: its record is behind that of the change. Nobody is told that a mode stands before
+//! its record is durable, who asks for the one that is set already neither. Where the sync fails the mode is what it was, and the
+//! log poisoned: whoever began in between cannot commit.
 
 use braid_mvstore::SnapshotKind;
 use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::Mutex;
-use braid_vfs::sync::atomic::{AtomicU8, Ordering};
+use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_wal::{EncodedRecord, Lsn};
 
 use super::append::Left;
@@ -31,11 +33,17 @@ pub(crate) struct ModeCell {
     mode: AtomicU8,
     /// Held while a change is under way.
     changing: Mutex<()>,
+    /// Where the record of the last change ends.
+    stands_at: AtomicU64,
 }
 
 impl ModeCell {
     pub(crate) fn new(mode: JournalMode) -> Self {
-        Self { mode: AtomicU8::new(encode_mode(mode)), changing: Mutex::new(()) }
+        Self {
+            mode: AtomicU8::new(encode_mode(mode)),
+            changing: Mutex::new(()),
+            stands_at: AtomicU64::new(0),
+        }
     }
 
     /// The mode, or `None` while a change of it looks for open write transactions.
@@ -47,21 +55,27 @@ impl ModeCell {
         self.mode.store(encode_mode(mode), Ordering::SeqCst);
     }
 
-    /// Begins a change.
-    fn change(&self, before: JournalMode) -> Change<'_> {
-        self.mode.store(CHANGING, Ordering::SeqCst);
-        Change { cell: self, before }
+    /// Begins a change, for who holds the lock.
+    fn change(&self) -> Change<'_> {
+        Change { cell: self, before: self.mode.swap(CHANGING, Ordering::SeqCst) }
+    }
+
+    /// Through where the log must be durable for the mode to stand.
+    fn stands_at(&self) -> Lsn {
+        Lsn::new(self.stands_at.load(Ordering::Acquire))
     }
 }
 
 /// A change under way, with the lock held; dropped before it is done, it leaves the mode as it was.
 struct Change<'a> {
     cell: &'a ModeCell,
-    before: JournalMode,
+    /// Encoded.
+    before: u8,
 }
 
 impl Change<'_> {
-    fn done(self, mode: JournalMode) {
+    fn done(self, mode: JournalMode, end: Lsn) {
+        self.cell.stands_at.store(end.get(), Ordering::Release);
         self.cell.set(mode);
         std::mem::forget(self);
     }
@@ -69,7 +83,7 @@ impl Change<'_> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        self.cell.set(self.before);
+        self.cell.mode.store(self.before, Ordering::SeqCst);
     }
 }
 
@@ -107,32 +121,36 @@ impl Core {
         let writer = self.writer()?;
         writer.check()?;
         if self.journal_mode() == mode {
-            return Ok(());
+            return writer.log.sync_through(self.mode.stands_at()).map_err(Error::from_sync);
         }
-        let changed = later(|| {
+        let before = later(|| {
             if !writer.gate.acquire(self.options.busy_timeout) {
                 return Err(Self::locked_out(writer, self.installed_ts()));
             }
             let _no_exclusive_transaction_is_open = Held(&writer.gate);
             let before = self.journal_mode();
-            if before == mode {
-                return Ok(None);
+            if before != mode {
+                let changed = self.change_mode(writer, mode);
+                let ok = changed.is_ok();
+                tell(move || tracing::info!(?mode, ok, "journal mode"));
+                changed?;
             }
-            let changed = self.change_mode(writer, before, mode);
-            let ok = changed.is_ok();
-            tell(move || tracing::info!(?mode, ok, "journal mode"));
-            changed.map(Some)
+            Ok(before)
         })?;
         // Behind it others go on.
-        changed.map_or(Ok(()), |end| writer.log.sync_through(end).map_err(Error::from_sync))
+        writer.log.sync_through(self.mode.stands_at()).map_err(|error| {
+            let _others_wait = self.mode.changing.lock();
+            self.mode.set(before);
+            Error::from_sync(error)
+        })
     }
 
-    /// With the gate held. Where the record ends that tells it.
-    fn change_mode(&self, writer: &Writer, before: JournalMode, mode: JournalMode) -> Result<Lsn> {
+    /// With the gate held.
+    fn change_mode(&self, writer: &Writer, mode: JournalMode) -> Result<()> {
         let mut record = record::of_kind(kind::JOURNAL_MODE, &[encode_mode(mode)]);
         loop {
-            match self.try_to_change_mode(writer, before, mode, &mut record) {
-                Ok(end) => return Ok(end),
+            match self.try_to_change_mode(writer, mode, &mut record) {
+                Ok(()) => return Ok(()),
                 Err(Left::SegmentNeeded(bytes)) => self.prepare_log(writer, bytes)?,
                 Err(Left::Failed(error)) => return Err(error),
                 Err(_) => unreachable!("an append fails or needs a segment"),
@@ -143,12 +161,11 @@ impl Core {
     fn try_to_change_mode(
         &self,
         writer: &Writer,
-        before: JournalMode,
         mode: JournalMode,
         record: &mut EncodedRecord,
-    ) -> Result<Lsn, Left> {
+    ) -> Result<(), Left> {
         let _others_wait = self.mode.changing.lock();
-        let change = self.mode.change(before);
+        let change = self.mode.change();
         let mut open = 0;
         self.registry.for_each(|info| open += usize::from(info.kind == SnapshotKind::ReadWrite));
         if open > 0 {
@@ -162,7 +179,7 @@ impl Core {
         if planted!(ModeChangeSyncedInside) {
             writer.log.sync_through(end).map_err(Error::from_sync)?;
         }
-        change.done(mode);
-        Ok(end)
+        change.done(mode, end);
+        Ok(())
     }
 }

@@ -114,7 +114,7 @@ fn a_failed_sync_of_the_directory_loses_nothing() {
             let acknowledged = acknowledged.clone();
             spawn(&db, &table, move |db, table| {
                 for i in 0..2 {
-                    match db.transact(stubborn(Sync), |tx| tx.put(table, [writer, i], [writer; 28 << 10])) {
+                    match transact(db, stubborn(Sync), |tx| tx.put(table, [writer, i], [writer; 28 << 10])) {
                         Ok(_) => acknowledged.note([writer, i]),
                         Err(Error::Io { .. } | Error::CommitUnknown { .. } | Error::Poisoned { .. }) => {}
                         Err(error) => panic!("{error}"),

@@ -54,7 +54,7 @@ fn keys(set: ChangeSet) -> (Timestamp, Vec<u8>) {
 
 fn put(db: &Database, table: &Table, key: u8, bytes: usize, notes: &Notes<(Timestamp, u8)>) {
     let durability = if key.is_multiple_of(2) { Sync } else { Deferred };
-    let committed = db.transact(stubborn(durability), |tx| tx.put(table, [key], vec![key; bytes])).unwrap();
+    let committed = transact(db, stubborn(durability), |tx| tx.put(table, [key], vec![key; bytes])).unwrap();
     notes.note((committed.commit.timestamp, key));
 }
 

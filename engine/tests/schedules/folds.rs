@@ -195,7 +195,7 @@ fn writers_that_wait_for_room_get_it() {
         join([(1_u8, 30 << 10), (2, 30 << 10), (3, 70 << 10)].map(|(writer, bytes)| {
             spawn(&db, &table, move |db, table| {
                 for i in 0..2 {
-                    db.transact(stubborn(Deferred), |tx| tx.put(table, [writer, i], vec![writer; bytes]))
+                    transact(db, stubborn(Deferred), |tx| tx.put(table, [writer, i], vec![writer; bytes]))
                         .unwrap();
                 }
             })

@@ -7,8 +7,8 @@ use braid::vfs::memory::{MemoryFileSystem, SeededRandom, VirtualClock};
 use braid::vfs::sync::thread::{self, JoinHandle};
 use braid::vfs::{Env, FileSystem, ThreadSpawn};
 use braid::{
-    Commit, Database, Durability, JournalMode, Options, Result, RetryPolicy, Snapshot, Table, Timestamp,
-    TransactionOptions,
+    Commit, ConflictKind, Database, Durability, Error, JournalMode, Options, Outcome, Result, RetryPolicy,
+    Snapshot, Table, Timestamp, Transaction, TransactionOptions,
 };
 use shuttle::rand::Rng as _;
 
@@ -63,9 +63,23 @@ pub(crate) fn stubborn(durability: Durability) -> RetryPolicy {
     RetryPolicy { deadline: None, max_attempts: u32::MAX, transaction, ..RetryPolicy::default() }
 }
 
+/// Has its turn however long that takes: a wait runs out whenever the checker says so, and ends a run.
+pub(crate) fn transact<T>(
+    db: &Database,
+    policy: RetryPolicy,
+    mut body: impl FnMut(&mut Transaction) -> Result<T>,
+) -> Result<Outcome<T>> {
+    loop {
+        match db.transact(policy.clone(), &mut body) {
+            Err(Error::Busy(conflict)) if conflict.kind == ConflictKind::Locked => thread::yield_now(),
+            ended => return ended,
+        }
+    }
+}
+
 /// Adds a row and counts it, both or neither.
 pub(crate) fn try_add(db: &Database, table: &Table, key: &[u8], durability: Durability) -> Result<Commit> {
-    let outcome = db.transact(stubborn(durability), |tx| {
+    let outcome = transact(db, stubborn(durability), |tx| {
         let rows = tx.get(table, COUNTER)?.map_or(0, |count| count[0]);
         tx.put(table, key, [7; 300])?;
         tx.put(table, COUNTER, [rows + 1])

@@ -17,7 +17,7 @@ fn write(db: &Database, table: &Table, writer: u8) {
     let durability = if writer == 1 { Sync } else { Deferred };
     for i in 0..2 {
         let put =
-            || db.transact(stubborn(durability), |tx| tx.put(table, [writer, i], [writer; HALF_A_SEGMENT]));
+            || transact(db, stubborn(durability), |tx| tx.put(table, [writer, i], [writer; HALF_A_SEGMENT]));
         loop {
             match put() {
                 Ok(_) => break,

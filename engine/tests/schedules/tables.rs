@@ -14,7 +14,7 @@ fn a_dropped_table_takes_its_rows_along() {
         db.put(&table, "first", []).unwrap();
         let writer = spawn(&db, &table, |db, table| {
             for i in 0..2 {
-                match db.transact(stubborn(Sync), |tx| tx.put(table, [i], [])) {
+                match transact(db, stubborn(Sync), |tx| tx.put(table, [i], [])) {
                     Ok(_) => {}
                     Err(Error::NoSuchTable(_)) => break,
                     Err(error) => panic!("{error}"),
@@ -75,7 +75,7 @@ fn a_table_is_dropped_between_exclusive_transactions() {
             Err(error) => assert!(error.is_retryable(), "{error}"),
         });
         let writer = spawn(&db, &table, |db, table| {
-            match db.transact(stubborn(Sync), |tx| tx.put(table, "row", [])) {
+            match transact(db, stubborn(Sync), |tx| tx.put(table, "row", [])) {
                 Ok(_) | Err(Error::NoSuchTable(_)) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -96,7 +96,7 @@ fn a_table_is_replaced_under_its_writers() {
         let note = told.clone();
         let writer = spawn(&db, &table, move |db, _| {
             for i in 0..2_u8 {
-                let put = db.transact(stubborn(Sync), |tx| {
+                let put = transact(db, stubborn(Sync), |tx| {
                     let table = tx.existing_table("t")?.ok_or_else(|| Error::NoSuchTable("t".into()))?;
                     tx.put(&table, [i], "new")
                 });
@@ -108,7 +108,7 @@ fn a_table_is_replaced_under_its_writers() {
             let policy = stubborn(Sync);
             let transaction =
                 TransactionOptions { isolation: Isolation::Serializable, ..policy.transaction.clone() };
-            db.transact(RetryPolicy { transaction, ..policy }, |tx| {
+            transact(db, RetryPolicy { transaction, ..policy }, |tx| {
                 let old = tx.existing_table("t")?.ok_or_else(|| Error::NoSuchTable("t".into()))?;
                 let new = tx.create_table("t, new")?;
                 for row in tx.scan(&old)? {
@@ -148,7 +148,7 @@ fn names_are_exchanged_whole() {
         let ids = [table.id(), other.id()];
         let swaps = [(); 2].map(|()| {
             spawn(&db, &table, |db, _| {
-                db.transact(stubborn(Sync), |tx| {
+                transact(db, stubborn(Sync), |tx| {
                     tx.rename_table("t", "between")?;
                     tx.rename_table("u", "t")?;
                     tx.rename_table("between", "u")
