@@ -1,5 +1,5 @@
-//! Leases: what has a limit may be revoked, by a checkpoint or a compaction. Then every call says so, for good; until then
-//! everything is as it was without one.
+//! Leases: what has a limit may be revoked, by a checkpoint or a compaction. Then every call that reads, writes or
+//! commits says so, for good; until then everything is as it was without one.
 
 use std::time::Duration;
 

@@ -91,7 +91,8 @@ impl Life<'_> {
                 let now = (open.rows.clone(), open.wrote.clone(), open.blind.clone());
                 open.savepoints.push((*savepoint, now.0, now.1, now.2));
             }
-            self.excuse_open(slot, "a savepoint", made)?;
+            // Savepoints are of the transaction's own writes, and there for a revoked one as well.
+            self.excuse("a savepoint", made)?;
         }
         Ok(())
     }
@@ -101,14 +102,14 @@ impl Life<'_> {
         let Some((savepoint, ..)) = open.savepoints.last() else { return Ok(()) };
         let done = open.tx.rollback_to(savepoint);
         open.take_back();
-        self.excuse_open(slot, "taking back", done)
+        self.excuse("taking back", done)
     }
 
     fn release(&mut self, slot: usize) -> Lived {
         let Some(open) = &mut self.open[slot] else { return Ok(()) };
         let Some((savepoint, ..)) = open.savepoints.pop() else { return Ok(()) };
         let done = open.tx.release(savepoint);
-        self.excuse_open(slot, "a release", done)
+        self.excuse("a release", done)
     }
 
     fn update(&mut self, slot: usize, which: u8) -> Lived {
