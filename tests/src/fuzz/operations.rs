@@ -73,10 +73,11 @@ pub fn operations(mut data: &[u8]) {
             machine.cut_power_after(steps);
         }
         left = left.saturating_sub(1);
-        match Database::open_in(env, FILE, options(shape)) {
+        let next = match Database::open_in(env, FILE, options(shape)) {
             // An open goes on where the fold of what short lives left fails: it tells nothing, and nothing can be read.
             Ok(_) if machine.identity(Path::new(FILE)).is_err() => {
                 assert!(cut.is_some(), "the power is there");
+                restart(&machine, &mut data)
             }
             Ok(db) => {
                 let mut life = Life {
@@ -96,11 +97,14 @@ pub fn operations(mut data: &[u8]) {
                 if shape & 8 == 0 || life.keep_up().is_ok() {
                     life.run(&mut data, &mut left);
                 }
-                life.end(&mut data);
+                life.end(&mut data)
             }
-            Err(error) => assert!(cut.is_some(), "a database that was only cut short does not open: {error}"),
-        }
-        machine = restart(&machine, &mut data);
+            Err(error) => {
+                assert!(cut.is_some(), "a database that was only cut short does not open: {error}");
+                restart(&machine, &mut data)
+            }
+        };
+        machine = next;
     }
 }
 
@@ -202,7 +206,8 @@ struct Open {
     rows: Rows,
     wrote: Vec<Key>,
     read: Vec<Key>,
-    scanned: [bool; 2],
+    /// From which key on it read each of the tables.
+    scanned: [Option<Vec<u8>>; 2],
     /// Rows that it updated and did not look at.
     blind: Updates,
     /// Savepoints that are open, with what there was.
@@ -211,6 +216,19 @@ struct Open {
     serializable: bool,
     durable: bool,
     lease: Lease,
+}
+
+impl Open {
+    fn scan_from(&mut self, number: usize, from: &[u8]) {
+        let scanned = &mut self.scanned[number];
+        if scanned.as_ref().is_none_or(|scanned| from < scanned.as_slice()) {
+            *scanned = Some(from.to_vec());
+        }
+    }
+
+    fn has_scanned(&self, (number, key): &Key) -> bool {
+        self.scanned.get(*number).is_some_and(|from| from.as_ref().is_some_and(|from| from <= key))
+    }
 }
 
 /// A snapshot that is kept.
@@ -347,7 +365,7 @@ impl Life<'_> {
                     rows,
                     wrote: Vec::new(),
                     read: Vec::new(),
-                    scanned: [false; 2],
+                    scanned: [None, None],
                     blind: Updates::new(),
                     savepoints: Vec::new(),
                     token,
@@ -382,7 +400,7 @@ impl Life<'_> {
                 open.tx.delete(table, &key)
             }
             40..=47 => {
-                open.scanned[number] = true;
+                open.scan_from(number, &key);
                 open.look_from(&(number, key.clone()));
                 let gone: Vec<_> = open.rows.range((number, key.clone())..(number + 1, Vec::new())).collect();
                 let gone: Vec<Key> = gone.into_iter().map(|(key, _)| key.clone()).collect();
@@ -420,7 +438,7 @@ impl Life<'_> {
         if which & 0x40 != 0 {
             open.look_from(&(number, Vec::new()));
         }
-        let table = &open.tables[number];
+        let table = &open.tables[number].clone();
         let result = if which & 0x40 == 0 {
             let key = if which & 0x30 == 0x30 {
                 let key = ["sum", "most", "least", "text"][usize::from(which & 3)].as_bytes().to_vec();
@@ -437,7 +455,7 @@ impl Life<'_> {
             }
             found.map(drop)
         } else {
-            open.scanned[number] = true;
+            open.scan_from(number, &[]);
             let scan = open.tx.scan(table).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             if let Ok(rows) = &scan {
                 let expected = open.rows.range((number, Vec::new())..(number + 1, Vec::new()));
@@ -466,7 +484,7 @@ impl Life<'_> {
             open.wrote.contains(key)
                 || (open.serializable
                     && !(open.wrote.is_empty() && open.blind.is_empty())
-                    && (open.scanned.get(key.0).is_some_and(|scanned| *scanned) || open.read.contains(key)))
+                    && (open.has_scanned(key) || open.read.contains(key)))
         });
         let done = token.as_ref().is_some_and(|token| since.contains(&token));
         let mut rows = self.model.states[self.model.last()].rows.clone();
@@ -491,11 +509,12 @@ impl Life<'_> {
         match committed {
             Ok(_) => {
                 assert!(!lost, "a commit that lost was taken");
+                // Without writes it waits for the durable ones before it, and those are promised already.
                 if wrote {
                     self.model.states.push(state);
-                }
-                if open.durable {
-                    self.model.promised = self.model.last();
+                    if open.durable {
+                        self.model.promised = self.model.last();
+                    }
                 }
                 Ok(())
             }
@@ -564,13 +583,18 @@ impl Life<'_> {
         assert!(*found == expected, "a snapshot has other values than the model");
     }
 
-    /// Closes the database, or leaves that to the crash.
-    fn end(mut self, data: &mut &[u8]) {
+    /// Closes the database, or leaves it to the crash as it is; then the next machine.
+    fn end(mut self, data: &mut &[u8]) -> CrashFileSystem {
+        if byte(data) & 3 != 0 {
+            // Dropped after the crash, the last handle closes what is no longer there.
+            return restart(self.machine, data);
+        }
         self.open = [None, None];
         self.held = None;
-        if byte(data) & 3 == 0 && self.db.close().is_ok() {
-            self.model.promised = self.model.states.len() - 1;
+        if self.db.close().is_ok() {
+            self.model.promised = self.model.last();
         }
+        restart(self.machine, data)
     }
 }
 
