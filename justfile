@@ -36,7 +36,7 @@ doc:
 ci:
     .ci/run
 
-# All proofs in full, well under an hour: crash states, simulations, histories, schedules, planted bugs, fuzzing, ...
+# All proofs in full, most of an hour: crash states, simulations, histories, schedules, planted bugs, fuzzing, ...
 prove *args:
     cargo run --release -p braid-sim -- prove {{args}}
 
