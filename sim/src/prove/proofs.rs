@@ -111,7 +111,7 @@ const LIST: &[Line] = &[
         what: "inputs fuzzed",
         figure: "executions",
         program: Some("fuzz/run"),
-        ci: Share { asked: 50_000, arguments: "--executions N" },
+        ci: Share { asked: 50_000, arguments: "--seconds 10" },
         full: Share { asked: 1_000_000, arguments: "--executions N" },
     },
 ];
