@@ -138,11 +138,7 @@ fn claim_few_values(isolation: Isolation) -> Result<()> {
 }
 
 #[test]
-fn many_threads_claim_few_values_under_snapshot() -> Result<()> {
-    claim_few_values(Isolation::Snapshot)
-}
-
-#[test]
-fn many_threads_claim_few_values_under_serializable() -> Result<()> {
+fn many_threads_claim_few_values() -> Result<()> {
+    claim_few_values(Isolation::Snapshot)?;
     claim_few_values(Isolation::Serializable)
 }
