@@ -104,7 +104,7 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
     // What it sees stays what it was.
     let mine = used.clone();
     user.run(move |desk| {
-        let tx = &*desk.tx();
+        let tx = desk.tx.as_ref().expect("it has begun");
         let row: &[u8] = if how == Use::Write { b"of the loser" } else { b"old" };
         let peek: &Snapshot = tx;
         assert_eq!(peek.get(&mine, "row")?.as_deref(), Some(row));
@@ -116,7 +116,7 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
         Ok::<_, Error>(())
     })?;
     let peeked = isolation == Isolation::Serializable && how == Use::Nothing;
-    let committed = user.run(Desk::commit);
+    let committed = user.run(|desk| desk.tx.take().expect("it has begun").commit());
     let left = contents(&db.snapshot()?, &witness)?;
     let left = left.values().next().expect("the witness has a row");
     if loses(isolation, change, how) || (peeked && change != Change::Elsewhere) {

@@ -22,7 +22,7 @@ pub(crate) fn settle(db: &Database, layering: Layering, moment: Layering) -> Res
 /// The state of one session.
 pub(crate) struct Desk {
     pub(crate) db: Database,
-    tx: Option<Transaction>,
+    pub(crate) tx: Option<Transaction>,
 }
 
 impl Desk {
