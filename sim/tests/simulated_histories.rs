@@ -8,8 +8,7 @@ fn they_pass_both_checkers_and_repeat() {
     for seed in 0..6 {
         let plan = Plan::of(seed, 100);
         let played = play_simulated(&plan).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
-        judge(&plan, &played).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        figures += Figures::of(&played);
+        figures += judge(&plan, &played).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         let again = play_simulated(&plan).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
         assert!(
             format!("{:?}", again.history) == format!("{:?}", played.history),

@@ -54,7 +54,8 @@ pub fn run_script(isolation: Isolation, steps: &str, rows: &str) -> Result<()> {
     Ok(())
 }
 
-/// The same in [`JournalMode::Wal`], where the writers of the script begin by `x`.
+/// The same in [`JournalMode::Wal`], where the writers of the script begin by `x`: no level makes a difference there, so it is
+/// run at both.
 ///
 /// # Errors
 /// What no script expects.
@@ -62,8 +63,10 @@ pub fn run_script(isolation: Isolation, steps: &str, rows: &str) -> Result<()> {
 /// # Panics
 /// When a step ends otherwise than the script says.
 pub fn run_script_in_wal(steps: &str, rows: &str) -> Result<()> {
-    for layering in [Layering::Store, Layering::Tree, Layering::Moving] {
-        run(JournalMode::Wal, Isolation::Snapshot, layering, steps, rows)?;
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        for layering in [Layering::Store, Layering::Tree, Layering::Moving] {
+            run(JournalMode::Wal, isolation, layering, steps, rows)?;
+        }
     }
     Ok(())
 }

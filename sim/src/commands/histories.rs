@@ -15,7 +15,7 @@ use crate::{jobs, progress};
 /// Checks histories of concurrent transactions by replay in commit order and by adya.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Histories {
-    /// Go on until so many transactions were checked.
+    /// Go on until so many transactions were judged by both.
     #[arg(long, default_value_t = 500_000)]
     transactions: u64,
     /// Begin with this seed.
@@ -77,9 +77,9 @@ impl Histories {
             failures + self.play_until(self.transactions, Threads::Simulated, &progress)
         };
         progress.bar.finish_and_clear();
-        let Figures { transactions, histories, crashes, unknown, busy } = progress.total();
+        let Figures { transactions, replayed, histories, mixed, crashes, unknown, busy } = progress.total();
         println!(
-            "transactions={transactions} histories={histories} crashes={crashes} unknown={unknown} busy={busy} failures={failures}"
+            "transactions={transactions} replayed={replayed} histories={histories} mixed={mixed} crashes={crashes} unknown={unknown} busy={busy} failures={failures}"
         );
         if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
@@ -112,10 +112,10 @@ impl Histories {
                     ..Played::default()
                 }),
             };
-            judge(&plan, &played).inspect_err(|why| {
+            let figures = judge(&plan, &played).inspect_err(|why| {
                 progress.bar.suspend(|| self.tell(threads, &plan, &played, why));
             })?;
-            progress.add(Figures::of(&played));
+            progress.add(figures);
             Ok(())
         });
         failures.len()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::sync::thread;
-use braid::{Database, Durability, Error, JournalMode, Result, Table, Timestamp};
+use braid::{Database, Durability, Error, Isolation, JournalMode, Result, Table, Timestamp};
 use braid_tests::{Ids, Kind, NAMES, Op, Outcome, Record, Rows, TOKENS, Times, Told, ToldIds};
 
 use super::elements::{END, MADE, TABLES};
@@ -133,7 +133,7 @@ impl Stage {
         let record = Record {
             session: self.plan.sessions,
             kind: Kind::Snapshot,
-            isolation: self.plan.isolation,
+            isolation: Isolation::Snapshot,
             durability: Durability::Sync,
             begin_ts: Some(snapshot.timestamp().get()),
             outcome: Outcome::Committed(None),

@@ -23,7 +23,7 @@ pub use self::{
     adya::check as check_by_adya,
     judge::{Figures, judge},
     machine::MakeEnv,
-    plan::{Elements, Files, Modes, Plan},
+    plan::{Elements, Files, Levels, Modes, Plan},
     play::{Played, play, play_simulated},
     save::save,
 };

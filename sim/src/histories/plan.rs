@@ -34,13 +34,33 @@ pub enum Modes {
     Switching,
 }
 
+/// At which level the transactions of a history run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Levels {
+    /// All at this one.
+    All(Isolation),
+    /// Each at the one that it draws, beside others at the other.
+    Drawn,
+}
+
+impl Levels {
+    /// The level of one transaction.
+    pub(super) fn draw(self, rng: &mut Rng) -> Isolation {
+        match self {
+            Self::All(isolation) => isolation,
+            Self::Drawn if rng.bool() => Isolation::Serializable,
+            Self::Drawn => Isolation::Snapshot,
+        }
+    }
+}
+
 /// One history to be.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Decides everything but what the threads' scheduler does.
     pub seed: u64,
-    /// The level of all transactions.
-    pub isolation: Isolation,
+    /// The levels of its transactions.
+    pub levels: Levels,
     /// What both checkers look at.
     pub elements: Elements,
     /// Where.
@@ -72,9 +92,17 @@ impl Plan {
         };
         Self {
             seed,
-            // Half and half of everything that the checkers tell apart, whatever the dice say.
-            isolation: if seed.is_multiple_of(2) { Isolation::Snapshot } else { Isolation::Serializable },
-            elements: if (seed / 2).is_multiple_of(2) { Elements::Lists } else { Elements::Registers },
+            // As much of everything that the checkers tell apart, whatever the dice say.
+            levels: match seed % 4 {
+                1 => Levels::All(Isolation::Serializable),
+                3 => Levels::All(Isolation::Snapshot),
+                _ => Levels::Drawn,
+            },
+            elements: if (seed / 2 + seed / 4).is_multiple_of(2) {
+                Elements::Lists
+            } else {
+                Elements::Registers
+            },
             files,
             modes,
             sessions,

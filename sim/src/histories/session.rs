@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use braid::vfs::sync::thread;
 use braid::{
-    Admission, Commit, CommitFuture, Database, Durability, Error, JournalMode, Result, RetryPolicy, Sequence,
-    SequenceOptions, Snapshot, Timestamp, Transaction, TransactionOptions,
+    Admission, Commit, CommitFuture, Database, Durability, Error, Isolation, JournalMode, Result,
+    RetryPolicy, Sequence, SequenceOptions, Snapshot, SnapshotOptions, Timestamp, Transaction,
+    TransactionOptions,
 };
 use braid_tests::{Blame, Ids, Kind, Op, Outcome, Record, Times};
 use fastrand::Rng;
@@ -169,7 +171,7 @@ impl<'a> Session<'a> {
         Record {
             session: self.number,
             kind,
-            isolation: self.stage.plan.isolation,
+            isolation: Isolation::Snapshot,
             durability,
             begin_ts,
             outcome: Outcome::Aborted,
@@ -178,9 +180,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn begin_snapshot(&self) -> Result<(Snapshot, Record)> {
+    fn begin_snapshot(&mut self) -> Result<(Snapshot, Record)> {
+        let options = SnapshotOptions { max_age: self.max_age(), ..SnapshotOptions::default() };
         let invoked = self.stage.tick();
-        let snapshot = self.db.snapshot()?;
+        let snapshot = self.db.snapshot_with(options)?;
         let begun = self.stage.tick();
         let times = Times { invoked, begun, committing: begun, ended: begun };
         let begin_ts = Some(snapshot.timestamp().get());
@@ -272,13 +275,18 @@ impl<'a> Session<'a> {
     }
 
     fn options(&mut self, admission: Admission) -> TransactionOptions {
-        let isolation = self.stage.plan.isolation;
-        let options =
-            TransactionOptions { admission, isolation, durability: self.durability(), ..Default::default() };
+        let isolation = self.stage.plan.levels.draw(&mut self.work.rng);
+        let (durability, max_age) = (self.durability(), self.max_age());
+        let options = TransactionOptions { admission, isolation, durability, max_age, ..Default::default() };
         match self.token() {
             Some(token) => options.token(token),
             None => options,
         }
+    }
+
+    /// Some may not stay for long.
+    fn max_age(&mut self) -> Option<Duration> {
+        (self.work.rng.u8(0..8) == 0).then(|| Duration::from_millis(self.work.rng.u64(0..6)))
     }
 
     /// A token for some transactions: a new one, or now and then one that may be committed already.
@@ -381,13 +389,14 @@ impl<'a> Session<'a> {
     fn begin(&mut self, admission: Admission) -> Result<(Transaction, Record)> {
         let options = self.options(admission);
         let (durability, token) = (self.promised(options.durability), options.token.clone());
+        let isolation = options.isolation;
         let invoked = self.stage.tick();
         let tx = self.db.begin_with(options).inspect_err(|error| self.refused(token.as_deref(), error))?;
         let begun = self.stage.tick();
         let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
         let times = Times { invoked, begun, committing: begun, ended: begun };
         let begin_ts = Some(tx.timestamp().get());
-        let mut record = self.record(kind, begin_ts, durability, times);
+        let mut record = Record { isolation, ..self.record(kind, begin_ts, durability, times) };
         record.ops.extend(token.map(|token| Op::Token { token: token.to_vec() }));
         Ok((tx, record))
     }
@@ -442,6 +451,7 @@ impl<'a> Session<'a> {
     fn transact(&mut self) -> Result<()> {
         let options = self.options(Admission::ByMode);
         let (durability, token) = (self.promised(options.durability), options.token.clone());
+        let isolation = options.isolation;
         let policy = RetryPolicy { exclusive_after: 2, transaction: options, ..RetryPolicy::default() };
         let mut times = Times { invoked: self.stage.tick(), begun: 0, committing: 0, ended: 0 };
         let mut last = None;
@@ -476,7 +486,8 @@ impl<'a> Session<'a> {
         let Some((kind, begin_ts, ops)) = last else {
             return result.map_or(Ok(()), |result| result.map(drop));
         };
-        let mut record = Record { ops, ..self.record(kind, Some(begin_ts), durability, times) };
+        let record = self.record(kind, Some(begin_ts), durability, times);
+        let mut record = Record { ops, isolation, ..record };
         let Some(result) = result else {
             // Nobody is told how the last attempt ends.
             if let Some(ts) = installed {
@@ -494,7 +505,8 @@ impl<'a> Session<'a> {
         let (outcome, result) = match result {
             Ok(commit_ts) => {
                 self.stage.answered.fetch_max(commit_ts, Ordering::SeqCst);
-                if record.ops.iter().any(|op| matches!(op, Op::Put { table: ELEMENTS, .. })) {
+                let fills = |op: &Op| matches!(op, Op::Put { table, .. } | Op::Append { table, .. } if *table == ELEMENTS);
+                if record.ops.iter().any(fills) {
                     self.stage.elements.fetch_add(1, Ordering::Relaxed);
                 }
                 (Outcome::Committed(writes.then_some(commit_ts)), Ok(()))
@@ -557,7 +569,7 @@ fn work(work: &mut Work, session: usize, tx: &mut Transaction, ops: &mut Vec<Op>
             _ => {}
         }
         if work.rng.bool() {
-            work.read(tx, ops)?;
+            if work.rng.u8(0..6) == 0 { work.read_untracked(tx, ops)? } else { work.read(tx, ops)? }
         } else {
             work.write(tx, ops)?;
         }

@@ -63,13 +63,21 @@ impl Work {
         Ok(())
     }
 
+    /// One read that the commit does not answer for.
+    pub(super) fn read_untracked(&mut self, tx: &Transaction, ops: &mut Vec<Op>) -> Result<()> {
+        let mut untracked = Vec::new();
+        let read = self.read(&tx.untracked(), &mut untracked);
+        ops.extend(untracked.into_iter().map(|op| Op::Untracked(Box::new(op))));
+        read
+    }
+
     fn read_rows(&mut self, snapshot: &Snapshot) -> Result<Op> {
-        match self.rng.u8(0..21) {
+        match self.rng.u8(0..26) {
             20 => {
                 let (key, _) = self.number();
                 self.get(snapshot, NUMBERS, key)
             }
-            0..9 => {
+            0..9 | 21.. => {
                 let key = self.element_key();
                 self.get(snapshot, ELEMENTS, key)
             }
@@ -132,7 +140,7 @@ impl Work {
 
     /// One write, somewhere, with the reads that it needs.
     pub(super) fn write(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
-        match self.rng.u8(0..24) {
+        match self.rng.u8(0..28) {
             20 | 21 => self.change_tables(tx, ops),
             22 | 23 => {
                 let (table, (key, change)) = (NUMBERS, self.number());
@@ -144,7 +152,7 @@ impl Work {
                 ops.push(Op::Number { table, key, change });
                 Ok(())
             }
-            0..9 => self.write_element(tx, ops),
+            0..9 | 24.. => self.write_element(tx, ops),
             9 | 10 => {
                 let (table, key, bytes) = (ROWS, self.row_key(), self.fresh().to_be_bytes().to_vec());
                 tx.append(&self.tables[table], &key, &bytes)?;
@@ -176,6 +184,12 @@ impl Work {
 
     fn write_element(&mut self, tx: &mut Transaction, ops: &mut Vec<Op>) -> Result<()> {
         let (table, key, element) = (ELEMENTS, self.element_key(), self.fresh());
+        if self.elements == Elements::Lists && self.rng.bool() && !has_seen(ops, &key) {
+            let bytes = element.to_be_bytes().to_vec();
+            tx.append(&self.tables[table], &key, &bytes)?;
+            ops.push(Op::Append { table, key, bytes });
+            return Ok(());
+        }
         let value = match self.elements {
             Elements::Lists => {
                 let found = tx.get(&self.tables[table], &key)?;
@@ -209,14 +223,13 @@ impl Work {
         Ok(())
     }
 
-    /// A row to be written by itself; an element where that can be done without a look at what is there.
+    /// A row to be written by itself, without a look at what is there.
     pub(super) fn lone_write(&mut self) -> Op {
-        if self.elements == Elements::Registers && self.rng.bool() {
-            let element = self.fresh();
-            return Op::Put {
-                table: ELEMENTS,
-                key: self.element_key(),
-                value: elements::register(element, 9),
+        if self.rng.bool() {
+            let (table, key, element) = (ELEMENTS, self.element_key(), self.fresh());
+            return match self.elements {
+                Elements::Lists => Op::Append { table, key, bytes: element.to_be_bytes().to_vec() },
+                Elements::Registers => Op::Put { table, key, value: elements::register(element, 9) },
             };
         }
         let (table, key) = (ROWS, self.row_key());
@@ -226,6 +239,16 @@ impl Work {
             _ => Op::Put { table, key, value: self.row_value() },
         }
     }
+}
+
+/// Whether a transaction has looked at an element: what it appends then would be no answer to what others append.
+fn has_seen(ops: &[Op], element: &[u8]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Untracked(op) => has_seen(std::slice::from_ref(op), element),
+        Op::Get { table: ELEMENTS, key, .. } => key == element,
+        Op::Range { table: ELEMENTS, found, .. } => found.iter().any(|(key, _)| key == element),
+        _ => false,
+    })
 }
 
 /// The entry of an indexed row; sorts behind all rows of the same table.

@@ -164,6 +164,9 @@ impl Replay {
             _ => return Ok(()),
         };
         let mut sight = Sight::new(&self.versions, at);
+        if record.commit_ts().is_some() && record.kind == Kind::Concurrent {
+            sight = sight.of_tracked();
+        }
         sight.replay(&record.ops)?;
         let (mut writes, appended) = sight.into_writes(at);
         writes.extend(appended);

@@ -6,8 +6,8 @@
 //!
 //! 1. No two commits have one timestamp, each lies after its snapshot, and after everything that an earlier life issued.
 //! 2. Every read (of losers too) is answered from the state at its snapshot plus the transaction's own writes.
-//! 3. The reads of a `Serializable` transaction that committed a write, and those of an exclusive one, are answered the
-//!    same at its place in the commit order.
+//! 3. The reads of a `Serializable` transaction that committed a write, but for untracked ones, are answered the same at its
+//!    place in the commit order, whichever level those around it have; and all reads of an exclusive one are.
 //! 4. Of two transactions that committed a write to one row the later began after the earlier committed. An append to a row
 //!    that the transaction did not look at is made of what was there right before its commit.
 //! 5. A loser lost to a commit that is there, lies after the loser's snapshot and wrote the row it is blamed for, which

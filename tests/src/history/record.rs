@@ -89,6 +89,8 @@ pub enum Op {
         /// What it came to.
         found: u64,
     },
+    /// A read that the commit does not answer for.
+    Untracked(Box<Op>),
     /// A write of one row.
     Put {
         /// The table.
@@ -161,13 +163,14 @@ impl Op {
             Self::Get { .. }
             | Self::Range { .. }
             | Self::Count { .. }
+            | Self::Untracked(_)
             | Self::Savepoint
             | Self::TakenBack
             | Self::Released => false,
         }
     }
 
-    /// Whether its answer depends on a row.
+    /// Whether its answer depends on a row, and the commit answers for that.
     pub(super) fn reads(&self, row: &Row) -> bool {
         let within = |table: usize, from: &Key, to: &Key| row.0 == table && *from <= row.1 && row.1 < *to;
         match self {
@@ -176,7 +179,8 @@ impl Op {
                 within(*table, from, to)
             }
             Self::Count { table, .. } => row.0 == *table,
-            Self::Put { .. }
+            Self::Untracked(_)
+            | Self::Put { .. }
             | Self::Append { .. }
             | Self::Number { .. }
             | Self::Savepoint
@@ -202,6 +206,7 @@ impl fmt::Debug for Op {
                 f.debug_map().entries(found.iter().map(|(key, value)| (Short(key), Short(value)))).finish()
             }
             Self::Count { table, found } => write!(f, "count {table} {found}"),
+            Self::Untracked(read) => write!(f, "untracked {read:?}"),
             Self::Put { table, key, value } => write!(f, "put {table} {} {}", Short(key), Short(value)),
             Self::Append { table, key, bytes } => write!(f, "append {table} {} {}", Short(key), Short(bytes)),
             Self::Number { table, key, change } => write!(f, "{change:?} {table} {}", Short(key)),

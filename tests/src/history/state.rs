@@ -115,11 +115,18 @@ pub(super) struct Sight<'a> {
     own: Own,
     /// As it was at each savepoint that is open.
     saved: Vec<Own>,
+    /// Only what the commit answers for is to be as it was.
+    tracked_only: bool,
 }
 
 impl<'a> Sight<'a> {
     pub(super) fn new(versions: &'a Versions, at: u64) -> Self {
-        Self { versions, at, own: Own::default(), saved: Vec::new() }
+        Self { versions, at, own: Own::default(), saved: Vec::new(), tracked_only: false }
+    }
+
+    /// Untracked reads may have another answer there than they had.
+    pub(super) fn of_tracked(self) -> Self {
+        Self { tracked_only: true, ..self }
     }
 
     /// What it wrote, and what its updates make of their rows at `at`.
@@ -214,6 +221,11 @@ impl<'a> Sight<'a> {
                     let rows = self.range((*table, Vec::new()), (*table + 1, Vec::new()));
                     rows.iter().for_each(|(row, _)| self.look(row));
                     rows.len() as u64 == *found
+                }
+                // It is a look like any other, for updates.
+                Op::Untracked(read) => {
+                    let answered = self.replay(std::slice::from_ref(read));
+                    self.tracked_only || answered.is_ok()
                 }
                 Op::Put { table, key, value } => {
                     self.write((*table, key.clone()), Some(value.clone()));

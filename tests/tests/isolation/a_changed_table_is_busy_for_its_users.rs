@@ -1,11 +1,15 @@
 //! A table that a sibling drops or renames under an open transaction: whoever wrote to it, or as `Serializable` read it, is
 //! refused with `Busy(Schema)` and nothing of its work is applied; whoever did neither commits.
 
+use std::collections::BTreeSet;
+
 use braid::{
     ConflictKind, Database, Error, Isolation, Options, Result, Snapshot, Table, Transaction,
     TransactionOptions,
 };
-use braid_tests::{Layering, Place, Session, assert_clean, contents};
+use braid_tests::{Layering, Place, assert_clean, contents};
+
+use crate::desk::{Desk, each, settle};
 
 /// What the sibling does to the table `used`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +34,6 @@ enum Use {
     /// It listed all tables.
     List,
     Nothing,
-}
-
-/// One session: a handle of its own, and a transaction.
-struct Desk {
-    db: Database,
-    tx: Option<Transaction>,
 }
 
 fn apply(db: &Database, change: Change) -> Result<()> {
@@ -93,21 +91,16 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
     let (used, witness) = (db.table("used")?, db.table("witness")?);
     db.put(&used, "row", "old")?;
     db.put(&witness, "row", "old")?;
-    let settle = |moment: Layering| if moment == layering { db.checkpoint().map(drop) } else { Ok(()) };
-    settle(Layering::Tree)?;
-    let [user, changer] = [(); 2].map(|()| {
-        let path = place.path();
-        Session::start(move || Desk { db: Database::open(path).expect("a sibling opens"), tx: None })
-    });
+    settle(&db, layering, Layering::Tree)?;
+    let [user, changer] = [(); 2].map(|()| Desk::start(&place));
     let (mine, its) = (used.clone(), witness.clone());
     user.run(move |desk| {
-        let options = TransactionOptions { isolation, ..TransactionOptions::default() };
-        let tx = desk.tx.insert(desk.db.begin_with(options)?);
-        work(tx, &mine, &its, how)
+        desk.begin(isolation)?;
+        work(desk.tx(), &mine, &its, how)
     })?;
     let before = db.snapshot()?;
     changer.run(move |desk| apply(&desk.db, change))?;
-    settle(Layering::Moving)?;
+    settle(&db, layering, Layering::Moving)?;
     // What it sees stays what it was.
     let mine = used.clone();
     user.run(move |desk| {
@@ -172,46 +165,80 @@ fn under_serializable() -> Result<()> {
     all(Isolation::Serializable)
 }
 
+type Step = fn(&mut Transaction) -> Result<()>;
+type Leaves = fn(&mut BTreeSet<&str>);
+
+/// What is done to the tables `a` and `b`, and the names that it leaves of these.
+const STEPS: [(Step, Leaves); 4] = [
+    (|tx| tx.create_table("free").map(drop), |names| names.extend(["free"])),
+    (
+        |tx| tx.rename_table("a", "free"),
+        |names| {
+            names.retain(|name| *name != "a");
+            names.extend(["free"]);
+        },
+    ),
+    (|tx| tx.drop_table("a").map(drop), |names| names.retain(|name| *name != "a")),
+    (
+        |tx| tx.rename_table("b", "free"),
+        |names| {
+            names.retain(|name| *name != "b");
+            names.extend(["free"]);
+        },
+    ),
+];
+
+fn change_one_name(isolation: Isolation, layering: Layering, first: usize, second: usize) -> Result<()> {
+    let context = format!("{isolation:?}, {layering:?}, {first}, {second}");
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options::default())?;
+    db.table("a")?;
+    db.table("b")?;
+    settle(&db, layering, Layering::Tree)?;
+    let [one, other] = [(); 2].map(|()| Desk::start(&place));
+    let (before, mut left) = (["a", "b"], BTreeSet::from(["a", "b"]));
+    for (session, (step, names)) in [(&one, STEPS[first]), (&other, STEPS[second])] {
+        let seen = session.run(move |desk| {
+            desk.begin(isolation)?;
+            step(desk.tx())?;
+            desk.tx().untracked().tables()
+        })?;
+        let mut own = BTreeSet::from(before);
+        names(&mut own);
+        assert_eq!(seen, own.into_iter().collect::<Vec<_>>(), "{context}: it sees its own change only");
+        assert_eq!(db.tables()?, before, "{context}: and nobody else does");
+        settle(&db, layering, Layering::Moving)?;
+    }
+    let won = one.run(Desk::commit)?;
+    STEPS[first].1(&mut left);
+    settle(&db, layering, Layering::Moving)?;
+    // Dropping `a` has nothing to do with making `free`, nor with making it of `b`.
+    let independent = matches!((first, second), (0 | 3, 2) | (2, 0 | 3));
+    let committed = other.run(Desk::commit);
+    if independent {
+        committed?;
+        STEPS[second].1(&mut left);
+    } else {
+        let error = committed.expect_err("they work on one name");
+        let conflict = error.conflict().expect("a lost race is Busy");
+        assert!(error.is_retryable(), "{context}");
+        assert_eq!(conflict.kind, ConflictKind::Schema, "{context}: {conflict}");
+        assert_eq!(conflict.winner_ts, Some(won.timestamp), "{context}: {conflict}");
+    }
+    assert_eq!(db.tables()?, left.into_iter().collect::<Vec<_>>(), "{context}");
+    assert_eq!(db.tables()?, db.snapshot()?.tables()?, "{context}: the map is what the rows say");
+    assert_clean(&db)
+}
+
 /// Of two that work on one name the second is refused, at either level.
 #[test]
 fn two_changes_of_one_name_conflict() -> Result<()> {
-    type Step = fn(&mut Transaction) -> Result<()>;
-    let steps: [Step; 4] = [
-        |tx| tx.create_table("free").map(drop),
-        |tx| tx.rename_table("a", "free"),
-        |tx| tx.drop_table("a").map(drop),
-        |tx| tx.rename_table("b", "free"),
-    ];
-    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
-        for (first, one) in steps.iter().enumerate() {
-            for (second, other) in steps.iter().enumerate() {
-                let place = Place::in_memory();
-                let db = place.open_mvcc(Options::default())?;
-                db.table("a")?;
-                db.table("b")?;
-                let options = TransactionOptions { isolation, ..TransactionOptions::default() };
-                let [mut tx1, mut tx2] = [db.begin_with(options.clone())?, db.begin_with(options)?];
-                one(&mut tx1)?;
-                other(&mut tx2)?;
-                tx1.commit()?;
-                // Dropping `a` has nothing to do with making `free`, nor with making it of `b`.
-                let independent = matches!((first, second), (0 | 3, 2) | (2, 0 | 3));
-                let committed = tx2.commit();
-                if independent {
-                    committed?;
-                } else {
-                    let error = committed.expect_err("they work on one name");
-                    let kind = error.conflict().map(|conflict| conflict.kind);
-                    assert_eq!(kind, Some(ConflictKind::Schema), "{first}, {second}: {error}");
-                }
-                assert_eq!(
-                    db.tables()?,
-                    db.snapshot()?.tables()?,
-                    "{first}, {second}: the map is what the rows say"
-                );
-                assert_clean(&db)?;
+    each(|isolation, layering| {
+        for first in 0..STEPS.len() {
+            for second in 0..STEPS.len() {
+                change_one_name(isolation, layering, first, second)?;
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -4,7 +4,9 @@
 use std::ops::{Bound, RangeInclusive};
 
 use braid::{Admission, TransactionOptions};
-use braid::{ConflictKind, Database, Durability, Error, Isolation, Options, Result, Table, Transaction};
+use braid::{
+    ConflictKind, Database, Durability, Error, Isolation, Options, Range, Result, Table, Transaction,
+};
 use braid_tests::{Place, assert_clean, key};
 
 /// Keys that others write: those of the rows, and one between each two and beyond.
@@ -43,9 +45,20 @@ const fn writes(
 
 /// Takes so many rows from the front of a range, and so many from its back.
 fn take(tx: &Transaction, table: &Table, range: (u64, u64), front: usize, back: usize) -> Result<()> {
-    let mut rows = tx.range(table, key(range.0)..key(range.1))?;
+    take_of(tx.range(table, key(range.0)..key(range.1))?, front, back)
+}
+
+fn take_of(mut rows: Range, front: usize, back: usize) -> Result<()> {
     assert_eq!(rows.by_ref().take(front).collect::<Result<Vec<_>>>()?.len(), front);
     assert_eq!(rows.by_ref().rev().take(back).collect::<Result<Vec<_>>>()?.len(), back);
+    Ok(())
+}
+
+/// Takes all rows, of which there are so many.
+fn rows(range: Range, count: usize, backwards: bool) -> Result<()> {
+    let rows =
+        if backwards { range.rev().collect::<Result<Vec<_>>>()? } else { range.collect::<Result<_>>()? };
+    assert_eq!(rows.len(), count);
     Ok(())
 }
 
@@ -137,6 +150,32 @@ const CASES: &[Case] = &[
         &[5..=10],
         &[6, 8, 10],
     ),
+    reads("a prefix", |tx, t| rows(tx.range_prefix(t, key(6))?, 1, false), &[6..=6]),
+    reads("a prefix without rows", |tx, t| rows(tx.range_prefix(t, key(7))?, 0, false), &[7..=7]),
+    reads("a prefix of all", |tx, t| rows(tx.range_prefix(t, &key(7)[..7])?, 9, true), &[1..=19]),
+    reads("the first rows of a prefix", |tx, t| take_of(tx.range_prefix(t, [0; 7])?, 2, 0), &[1..=4]),
+    reads("the last row of a prefix", |tx, t| take_of(tx.range_prefix(t, [0; 7])?, 0, 1), &[18..=19]),
+    reads("what has no such prefix", |tx, t| rows(tx.range_prefix(t, [1])?, 0, true), &[]),
+    reads("what comes after a row", |tx, t| rows(tx.range_after(t, key(6))?, 6, false), &[7..=19]),
+    reads("what comes after no row", |tx, t| rows(tx.range_after(t, key(7))?, 6, true), &[8..=19]),
+    reads("the next page", |tx, t| take_of(tx.range_after(t, key(6))?, 2, 0), &[7..=10]),
+    reads("the last row after a row", |tx, t| take_of(tx.range_after(t, key(6))?, 0, 1), &[18..=19]),
+    reads("what comes after the last row", |tx, t| rows(tx.range_after(t, key(18))?, 0, false), &[19..=19]),
+    writes(
+        "a cleared table",
+        |tx, t| tx.clear(t).map(|rows| assert_eq!(rows, 9)),
+        &[1..=19],
+        &[2, 4, 6, 8, 10, 12, 14, 16, 18],
+    ),
+    writes(
+        "a cleared table with a row of its own",
+        |tx, t| {
+            tx.put(t, key(7), "mine")?;
+            tx.clear(t).map(|rows| assert_eq!(rows, 10))
+        },
+        &[1..=19],
+        &[2, 4, 6, 7, 8, 10, 12, 14, 16, 18],
+    ),
     writes("an insert", |tx, t| tx.insert(t, key(7), "mine"), &[7..=7], &[7]),
     reads(
         "an insert of a row that is there",
@@ -183,6 +222,8 @@ const CASES: &[Case] = &[
             let untracked = tx.untracked();
             assert!(untracked.contains(t, key(8))?);
             assert_eq!((untracked.count(t)?, untracked.scan(t)?.count()), (9, 9));
+            assert_eq!(untracked.range_prefix(t, key(6))?.count(), 1);
+            assert_eq!(untracked.range_after(t, key(6))?.count(), 6);
             let mut cursor = untracked.cursor(t)?;
             assert!(cursor.seek_le(key(9))? && cursor.prev()? && cursor.next()?);
             Ok(())

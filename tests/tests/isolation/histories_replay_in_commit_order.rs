@@ -85,7 +85,9 @@ fn transaction(db: &Database, table: &Table, options: TransactionOptions, rng: &
     let kind = if tx.is_exclusive() { Kind::Exclusive } else { Kind::Concurrent };
     let mut ops = Vec::new();
     for _ in 0..rng.usize(1..8) {
-        if rng.bool() {
+        if rng.u8(0..8) == 0 {
+            ops.push(Op::Untracked(Box::new(read(&tx.untracked(), table, rng)?)));
+        } else if rng.bool() {
             ops.push(read(&tx, table, rng)?);
         } else {
             ops.push(write(&mut tx, table, rng)?);
@@ -183,7 +185,8 @@ fn one_statement(outcome: Result<braid::Commit>, op: Op) -> Result<Record> {
     })
 }
 
-fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options, seed: u64) -> Result<()> {
+/// Each transaction runs at one of the levels.
+fn workload(levels: &[Isolation], threads: usize, steps: u64, options: &Options, seed: u64) -> Result<()> {
     let place = Place::new();
     let db = place.open_mvcc(options.clone())?;
     let table = db.table("rows")?;
@@ -194,6 +197,7 @@ fn workload(isolation: Isolation, threads: usize, steps: u64, options: &Options,
         let mut records = Vec::new();
         for step in 0..steps {
             let before = acknowledged.load(Ordering::SeqCst);
+            let isolation = levels[rng.usize(0..levels.len())];
             let record = one_step(&sibling, &table, isolation, &mut rng)?;
             if let Some(begin_ts) = record.begin_ts {
                 assert!(
@@ -245,20 +249,25 @@ fn small() -> Options {
 
 #[test]
 fn under_snapshot_with_a_tiny_row_store() -> Result<()> {
-    workload(Isolation::Snapshot, 6, 600 * scale(), &small(), 1)
+    workload(&[Isolation::Snapshot], 6, 600 * scale(), &small(), 1)
 }
 
 #[test]
 fn under_snapshot_with_the_usual_sizes() -> Result<()> {
-    workload(Isolation::Snapshot, 6, 400 * scale(), &Options::default(), 2)
+    workload(&[Isolation::Snapshot], 6, 400 * scale(), &Options::default(), 2)
 }
 
 #[test]
 fn under_serializable_with_a_tiny_row_store() -> Result<()> {
-    workload(Isolation::Serializable, 6, 400 * scale(), &small(), 3)
+    workload(&[Isolation::Serializable], 6, 400 * scale(), &small(), 3)
 }
 
 #[test]
 fn under_serializable_with_the_usual_sizes() -> Result<()> {
-    workload(Isolation::Serializable, 6, 300 * scale(), &Options::default(), 4)
+    workload(&[Isolation::Serializable], 6, 300 * scale(), &Options::default(), 4)
+}
+
+#[test]
+fn under_both_levels_with_a_tiny_row_store() -> Result<()> {
+    workload(&[Isolation::Snapshot, Isolation::Serializable], 6, 400 * scale(), &small(), 5)
 }

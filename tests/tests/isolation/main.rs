@@ -14,6 +14,7 @@ mod a_unique_index_race_has_one_winner;
 mod an_acknowledged_commit_is_seen_by_the_next;
 mod an_autocommit_write_conflicts_with_a_transaction;
 mod an_update_conflicts_with_a_delete;
+mod desk;
 mod disjoint_writers_do_not_conflict;
 mod g0_dirty_writes_do_not_interleave;
 mod g1a_aborted_writes_are_never_read;

@@ -208,3 +208,52 @@ fn of_a_commit_that_left_no_row_a_feed_may_tell_after_a_crash_or_not() {
     assert_eq!(told(Some(set("none", None))), Ok(vec![1, 1]));
     assert!(told(Some(set("other", None))).is_err_and(|why| why.contains("instead of")));
 }
+
+/// Each is held to the level that it asked for, whichever those beside it have.
+#[test]
+fn levels_are_told_apart_within_a_history() {
+    let skew = |one: fn(Record) -> Record, other: fn(Record) -> Record| {
+        vec![
+            one(record(0, Some(1), vec![get("a", None), put("b", "1")])),
+            other(record(0, Some(2), vec![get("b", None), put("a", "1")])),
+        ]
+    };
+    let snapshot = |record| record;
+    bites(skew(serializable, snapshot), skew(snapshot, serializable), OTHER_ANSWER);
+    bites(skew(snapshot, snapshot), skew(serializable, serializable), OTHER_ANSWER);
+}
+
+#[test]
+fn an_untracked_read_is_of_the_snapshot_and_of_nothing_else() {
+    let untracked = |op: Op| Op::Untracked(Box::new(op));
+    let history = |read: Op, kind| {
+        let reader = serializable(record(1, Some(3), vec![read, put("b", "1")]));
+        vec![
+            record(0, Some(1), vec![put("a", "1")]),
+            record(1, Some(2), vec![put("a", "2")]),
+            Record { kind, ..reader },
+        ]
+    };
+    let read = |found| get("a", Some(found));
+    for (read, found_then, found_now) in
+        [(read as fn(&'static str) -> Op, "1", "2"), (|found| range(&[("a", found)]), "1", "2")]
+    {
+        let fine = || history(untracked(read(found_then)), Kind::Concurrent);
+        bites(fine(), history(read(found_then), Kind::Concurrent), OTHER_ANSWER);
+        bites(fine(), history(untracked(read(found_now)), Kind::Concurrent), OTHER_ANSWER);
+        // Nobody commits beside an exclusive one.
+        bites(fine(), history(untracked(read(found_then)), Kind::Exclusive), OTHER_ANSWER);
+    }
+}
+
+#[test]
+fn nobody_loses_for_what_is_not_tracked() {
+    let loser = |read: Op| {
+        let blame = Blame { kind: ConflictKind::ReadWrite, row: (0, b"a".to_vec()), winner_ts: 1 };
+        let outcome = Outcome::Lost(Some(blame));
+        let loser = serializable(record(0, None, vec![read, put("b", "1")]));
+        vec![record(0, Some(1), vec![put("a", "1")]), Record { outcome, ..loser }]
+    };
+    let untracked = Op::Untracked(Box::new(get("a", None)));
+    bites(loser(get("a", None)), loser(untracked), "never touched");
+}
