@@ -51,7 +51,9 @@ fn main() -> Result<()> {
     let db = Database::in_memory()?;
     db.set_journal_mode(JournalMode::Mvcc)?;
     let people = db.table("people")?;
-    for (id, name) in [("1", "Ada Lovelace"), ("2", "Plato"), ("3", "Emmy Noether"), ("4", "Gottfried Noether")] {
+    for (id, name) in
+        [("1", "Ada Lovelace"), ("2", "Plato"), ("3", "Emmy Noether"), ("4", "Gottfried Noether")]
+    {
         db.put(&people, id, name)?;
     }
 
