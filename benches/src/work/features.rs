@@ -19,9 +19,8 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 /// Commits of one row each, by one of the ways to do so.
 pub(super) fn run(arguments: &Arguments, db: &Database, table: &Table) -> Result<Repeated> {
     let before = db.stats().commits;
-    let put = |tx: &mut Transaction, number: u64| {
-        tx.put(table, arguments.order.key(number), value(number, 0))
-    };
+    let put =
+        |tx: &mut Transaction, number: u64| tx.put(table, arguments.order.key(number), value(number, 0));
     let plain = || TransactionOptions { admission: Admission::Concurrent, ..TransactionOptions::default() };
     let commit = |options: TransactionOptions, number| -> Result<()> {
         let mut tx = db.begin_with(options)?;
@@ -30,9 +29,9 @@ pub(super) fn run(arguments: &Arguments, db: &Database, table: &Table) -> Result
         Ok(())
     };
     let all = match arguments.operation {
-        Operation::Token => times(arguments.operations, |number| {
-            commit(plain().token(number.to_be_bytes()), number)
-        }),
+        Operation::Token => {
+            times(arguments.operations, |number| commit(plain().token(number.to_be_bytes()), number))
+        }
         Operation::Leased => times(arguments.operations, |number| {
             commit(TransactionOptions { max_age: Some(MAX_AGE), ..plain() }, number)
         }),
