@@ -71,6 +71,7 @@ fn run(path: &Path) -> Result<()> {
     assert_eq!(place_order(&db, "request 1")?, unanswered);
 
     let (stock, orders) = (db.table("stock")?, db.table("orders")?);
+    // Numbers ascend and never repeat. What the dead process had reserved of them is left out.
     for row in db.snapshot()?.scan(&orders)? {
         let (number, request) = row?;
         let number = number.try_into().map_or(0, u64::from_be_bytes);
