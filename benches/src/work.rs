@@ -1,5 +1,6 @@
 //! The command `work`: one operation so many times and nothing else, for profilers.
 
+mod features;
 mod serializable;
 
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ enum Operation {
     Deferred,
     /// Commits a row, durable.
     Durable,
+    /// The same while a thread reads the change feed.
+    DurableFollowed,
     /// The same by futures: `writers` tasks on `threads` threads.
     DurableAsync,
     /// Moves money between two of `rows` accounts by `transact`: two reads and two writes, deferred.
@@ -100,8 +103,38 @@ enum Operation {
     SerializableBeside,
     /// Adds one to one of `rows` numbers without looking at it, in a transaction of its own, deferred. Retries are counted.
     Add,
-    /// The same by a read and a write of the row.
+    /// Raises one of `rows` numbers, in a transaction of its own, deferred.
+    Max,
+    /// Lowers one.
+    Min,
+    /// Appends 8 bytes to one of `rows` values.
+    Append,
+    /// Adds one to one of `rows` numbers by a read and a write of the row.
     GetPut,
+    /// Commits a new row by `begin_concurrent`, `put` and `commit`, deferred, with no feature of transactions.
+    Plain,
+    /// The same with a token of its own.
+    Token,
+    /// The same with a lease.
+    Leased,
+    /// The same by a transaction that is admitted exclusively.
+    Exclusive,
+    /// The same by `transact`.
+    Transact,
+    /// The same by `commit_async`, polled to its end.
+    CommitAsync,
+    /// The same by `transact_async`, polled to its end.
+    TransactAsync,
+    /// The same while a feed is open that nobody reads.
+    FeedOpen,
+    /// Commits two new rows by two transactions that are open at once, deferred.
+    TwoAtOnce,
+    /// The same with one row, so that the second loses.
+    OneOfTwoLost,
+    /// Begins a snapshot with a lease and drops it.
+    LeasedSnapshot,
+    /// Gives a table another name, in a transaction of its own, deferred.
+    Rename,
     /// Makes a savepoint, writes a row and releases it, 100 times in a transaction; `operations` counts rows.
     Savepoint,
     /// Draws an id of a sequence from a block that is reserved already.
@@ -118,11 +151,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         std::fs::create_dir(&arguments.dir)?;
     }
     let durability = match arguments.operation {
-        Operation::Durable | Operation::DurableAsync => Durability::Sync,
+        Operation::Durable | Operation::DurableFollowed | Operation::DurableAsync => Durability::Sync,
         _ => Durability::Deferred,
     };
     let chosen = match arguments.operation {
-        Operation::Durable | Operation::DurableAsync => options(durability),
+        Operation::Durable | Operation::DurableFollowed | Operation::DurableAsync => options(durability),
         _ => unfolded_options(durability),
     };
     let began = std::time::Instant::now();
@@ -199,6 +232,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             tell_syncs(&db);
             return verify("rows", db.snapshot()?.count(&table)?, per_thread(arguments) * arguments.threads);
         }
+        Operation::DurableFollowed => return followed(arguments, &db, &table),
         Operation::DurableAsync => return commit_async(arguments, &db, &table),
         Operation::Insert100 => {
             let each = |thread| insert_100(arguments, &db, &table, thread);
@@ -219,6 +253,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
             return verify("the sum", sum, per_thread(arguments) * arguments.threads);
         }
+        Operation::Max | Operation::Min | Operation::Append => {
+            on_threads(arguments, |thread| count_up(arguments, &db, &table, thread).map(drop))?;
+            let made = db.stats().updates.made;
+            return verify("updates", made, per_thread(arguments) * arguments.threads);
+        }
+        Operation::Plain
+        | Operation::Token
+        | Operation::Leased
+        | Operation::Exclusive
+        | Operation::Transact
+        | Operation::CommitAsync
+        | Operation::TransactAsync
+        | Operation::FeedOpen => features::run(arguments, &db, &table)?,
+        Operation::TwoAtOnce | Operation::OneOfTwoLost => features::two_at_once(arguments, &db, &table)?,
+        Operation::LeasedSnapshot => features::leased_snapshots(arguments, &db)?,
+        Operation::Rename => features::renames(arguments, &db)?,
         Operation::Savepoint => {
             for batch in 0..arguments.operations / 100 {
                 let mut tx = db.begin_concurrent()?;
@@ -379,14 +429,18 @@ fn transfer(arguments: &Arguments, db: &Database, table: &Table, thread: u64) ->
     Ok(lost)
 }
 
-/// Counts one of the numbers up, and again. Returns how many attempts were lost.
+/// Updates one of the numbers, and again. Returns how many attempts were lost.
 fn count_up(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<u64> {
     let mut dice = Dice::new(thread);
     let mut lost = 0;
-    for _ in 0..per_thread(arguments) {
+    for repetition in 0..per_thread(arguments) {
         let key = arguments.order.key(dice.below(arguments.rows));
+        let number = i64::try_from(repetition)?;
         let outcome = db.transact(RetryPolicy::default(), |tx| match arguments.operation {
             Operation::Add => tx.add(table, key, 1),
+            Operation::Max => tx.max(table, key, number),
+            Operation::Min => tx.min(table, key, -number),
+            Operation::Append => tx.append(table, key, number.to_le_bytes()),
             _ => {
                 let is = tx.get_with(table, key, number_of)?.flatten().unwrap_or_default();
                 tx.put(table, key, (is + 1).to_le_bytes())
@@ -432,6 +486,24 @@ fn commit_async(arguments: &Arguments, db: &Database, table: &Table) -> Result<(
     tell_rate(each * arguments.writers, began);
     tell_syncs(db);
     verify("rows", db.snapshot()?.count(table)?, each * arguments.writers)
+}
+
+/// Commits on this thread, and a feed of them on another, which goes on until it has met them all.
+fn followed(arguments: &Arguments, db: &Database, table: &Table) -> Result<()> {
+    let mut feed = db.changes(db.snapshot()?.timestamp())?;
+    std::thread::scope(|scope| {
+        let follower = scope.spawn(move || -> Result<()> {
+            for _ in 0..arguments.operations {
+                let set = feed.next().ok_or("the feed has ended")??;
+                verify("rows of a transaction", set.count() as u64, 1)?;
+            }
+            Ok(())
+        });
+        commit(arguments, db, table, 0)?;
+        follower.join().map_err(|_| "the follower panicked")?
+    })?;
+    tell_syncs(db);
+    verify("rows", db.snapshot()?.count(table)?, arguments.operations)
 }
 
 fn commit(arguments: &Arguments, db: &Database, table: &Table, thread: u64) -> Result<()> {

@@ -10,10 +10,12 @@ fn skew_happens_under_snapshot_and_never_under_serializable() {
         braid(&["bench", "skew", "--pairs", "1", "--writers", "4", "--seconds", "1.5", "--json"]).code(0);
     let report = run.json();
     assert_eq!(report[0]["isolation"], "snapshot", "{report}");
+    assert_eq!(report[0]["validation"]["looks"], 0, "{report}");
     assert!(report[0]["anomalies"].as_u64() > Some(0), "{report}");
     assert_eq!(report[1]["isolation"], "serializable", "{report}");
     assert_eq!(report[1]["anomalies"], 0, "{report}");
     assert!(report[1]["commits"].as_u64() > Some(0), "{report}");
+    assert!(report[1]["validation"]["looks"].as_u64() >= report[1]["commits"].as_u64(), "{report}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use braid::{Database, JournalMode, RetryPolicy};
+use braid::{Database, JournalMode, RetryPolicy, TransactionOptions};
 use common::{Folder, braid};
 
 /// Loses so often over a row whose key is no text.
@@ -58,4 +58,20 @@ fn hot_rows_are_shown_after_the_close_and_until_the_next_conflict() {
     let copy = folder.arg("copy");
     braid(&["backup", &path, &copy]).code(0);
     assert!(braid(&["stat", &copy, "--json"]).code(0).json()["past_conflicts"].is_null());
+}
+
+#[test]
+fn remembered_tokens_are_counted_in_the_file() {
+    let folder = Folder::new();
+    let path = folder.arg("db");
+    let commit = || -> braid::Result<()> {
+        let db = Database::open(&path)?;
+        for request in ["one", "other"] {
+            db.begin_with(TransactionOptions::default().token(request.as_bytes()))?.commit()?;
+        }
+        db.close()
+    };
+    commit().unwrap();
+    assert_eq!(braid(&["stat", &path]).code(0).fact("remembered tokens"), "2");
+    assert_eq!(braid(&["stat", &path, "--json"]).code(0).json()["remembered_tokens"], 2);
 }

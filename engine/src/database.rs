@@ -506,6 +506,16 @@ impl Database {
         Ok(found)
     }
 
+    /// How many [tokens](TransactionOptions::token) are remembered: those of [`Options::token_retention`](crate::Options::token_retention),
+    /// and older ones that no transaction with a token has come by since. Costs a look at each one that is not in the
+    /// database file yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn remembered_tokens(&self) -> Result<u64> {
+        crate::tokens::count(&transaction::begin_own_snapshot(&self.handle, None)?)
+    }
+
     /// Waits until everything acknowledged so far is on the disk, `Deferred` commits too.
     ///
     /// # Errors

@@ -87,8 +87,8 @@ pub use options::{
 pub use retry::{Outcome, RetryPolicy, TransactFuture};
 pub use sequence::{Sequence, SequenceOptions};
 pub use statistics::{
-    CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, LogStats, OpenSnapshot, RowStoreStats,
-    Stats, UpdateStats,
+    CacheStats, CheckpointStats, ConflictStats, FeedStats, FileStats, FutureStats, GateStats, LogStats,
+    OpenSnapshot, RowStoreStats, SavepointStats, Stats, TokenStats, UpdateStats, ValidationStats, Waits,
 };
 pub use table::Table;
 pub use transaction::{CommitFuture, Cursor, Range, Savepoint, Snapshot, Transaction};

@@ -22,6 +22,16 @@ pub struct Stats {
     pub past_conflicts: Option<PastConflicts>,
     /// Updates of rows that were not looked at.
     pub updates: UpdateStats,
+    /// What commits of `Serializable` transactions looked at.
+    pub validation: ValidationStats,
+    /// Savepoints.
+    pub savepoints: SavepointStats,
+    /// Idempotency tokens.
+    pub tokens: TokenStats,
+    /// Who waited for exclusive transactions.
+    pub gate: GateStats,
+    /// Commits by futures that wait now.
+    pub futures: FutureStats,
     /// Further attempts made by `transact`.
     pub retries: u64,
     /// Transactions that `transact` admitted exclusively after their losses.
@@ -73,6 +83,70 @@ pub struct UpdateStats {
     pub absorbed: u64,
     /// Of these, the ones that were made anew in the commit section, since somebody was there between.
     pub remade: u64,
+}
+
+/// What was looked at to find out whether what [`Serializable`](crate::Isolation::Serializable) transactions have read still held.
+/// It grows with what they read: where it is large, [`Transaction::untracked`](crate::Transaction::untracked) is the remedy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValidationStats {
+    /// Looks through what a transaction had read: one for each that wrote something, whether it was committed or lost over that;
+    /// and more where the commit had to be tried again, as too much was committed meanwhile or it was held back.
+    pub looks: u64,
+    /// Keys that they looked at.
+    pub keys: u64,
+    /// Ranges of keys that they looked at.
+    pub ranges: u64,
+}
+
+/// Savepoints: see [`Transaction::savepoint`](crate::Transaction::savepoint).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SavepointStats {
+    /// Transactions that made one or more.
+    pub transactions: u64,
+    /// How often one was rolled back to.
+    pub rollbacks: u64,
+}
+
+/// Idempotency tokens: see [`TransactionOptions::token`](crate::TransactionOptions::token). How many are remembered
+/// [`Database::remembered_tokens`](crate::Database::remembered_tokens) says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenStats {
+    /// Transactions that were refused, as one with their token had been committed: work that came twice.
+    pub refused: u64,
+}
+
+/// Waits for exclusive transactions, of threads and of futures. Those who gave up after `busy_timeout` are among them; how many
+/// those were, [`ConflictStats::locked`] says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GateStats {
+    /// Commits that an exclusive transaction held back.
+    pub commits: Waits,
+    /// Transactions that had to wait for their turn to be admitted exclusively.
+    pub turns: Waits,
+}
+
+/// Waits that are over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waits {
+    /// How many.
+    pub count: u64,
+    /// How long, all together.
+    pub time: Duration,
+}
+
+/// Futures of `commit_async` and `transact_async` that were polled, and wait now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FutureStats {
+    /// For an exclusive transaction, or for room in the row store: they are not committed yet.
+    pub to_commit: u64,
+    /// For a sync: they are installed, or follow what is, and nobody was told yet.
+    pub for_sync: u64,
 }
 
 /// Lost transactions, by the kind of conflict.
@@ -234,6 +308,11 @@ pub(crate) fn of(core: &Core) -> Stats {
         conflicts: core.conflict_report(),
         past_conflicts: core.past_conflicts.clone(),
         updates: counters.update_stats(),
+        validation: counters.validation_stats(),
+        savepoints: counters.savepoint_stats(),
+        tokens: TokenStats { refused: counters.tokens_refused.get() },
+        gate: core.gate_stats(),
+        futures: counters.future_stats(),
         retries: counters.retries.get(),
         escalations: counters.escalations.get(),
         max_attempts: counters.max_attempts.get(),

@@ -91,6 +91,11 @@ pub(crate) fn find(snapshot: &Snapshot, token: &[u8]) -> Result<Option<Timestamp
     found.transpose()
 }
 
+/// How many tokens a snapshot sees.
+pub(crate) fn count(snapshot: &Snapshot) -> Result<u64> {
+    snapshot.count_system_rows(TOKENS)
+}
+
 /// Deletes tokens that are too old, as far as the turn of a transaction goes. That it is registered keeps the newest base
 /// readable too.
 fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result<()> {

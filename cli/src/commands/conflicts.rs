@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use braid::{ConflictReport, Database, UpdateStats};
+use braid::{ConflictReport, Database, GateStats, UpdateStats, ValidationStats, Waits};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, count, duration, facts, printable, table};
@@ -96,6 +96,25 @@ pub(in crate::commands) fn updates(updates: UpdateStats) -> String {
 
 pub(in crate::commands) fn updates_json(updates: UpdateStats) -> Value {
     json!({ "made": updates.made, "absorbed": updates.absorbed, "remade": updates.remade })
+}
+
+/// Waits for exclusive transactions: one line, and the same for a program.
+pub(in crate::commands) fn gate(gate: GateStats) -> String {
+    let waits = |waits: Waits| match waits.count {
+        0 => "none".to_owned(),
+        n => format!("{} in {}", count(n), duration(waits.time)),
+    };
+    format!("commits held back {}, turns waited for {}", waits(gate.commits), waits(gate.turns))
+}
+
+pub(in crate::commands) fn gate_json(gate: GateStats) -> Value {
+    let waits = |waits: Waits| json!({ "count": waits.count, "seconds": waits.time.as_secs_f64() });
+    json!({ "commits": waits(gate.commits), "turns": waits(gate.turns) })
+}
+
+/// What was looked at for `Serializable`, for a program.
+pub(in crate::commands) fn validation_json(validation: ValidationStats) -> Value {
+    json!({ "looks": validation.looks, "keys": validation.keys, "ranges": validation.ranges })
 }
 
 fn kinds(report: &ConflictReport) -> String {

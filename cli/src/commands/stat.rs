@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "consumers": db.consumers()?.into_iter().map(|one| json!({
                 "name": one.name, "position": one.position.get(), "lag_bytes": one.lag_bytes, "lost": one.lost,
             })).collect::<Vec<_>>(),
+            "remembered_tokens": db.remembered_tokens()?,
             "sequences": sequences::positions(&db)?.into_iter()
                 .map(|(name, next)| (name, next.into())).collect::<serde_json::Map<_, _>>(),
             "checkpoint": stats.checkpoints.timestamp.get(),
@@ -68,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result {
         ("newest checkpoint", stats.checkpoints.timestamp.to_string()),
         ("only in the log", bytes(stats.row_store.bytes)),
         ("kept for open snapshots", bytes(stats.pinned_bytes)),
+        ("remembered tokens", count(db.remembered_tokens()?)),
     ]);
     let rows = tables.into_iter().map(|(name, rows)| [name, count(rows)]).collect();
     say(&format!("{summary}\n{}", table(["table", "rows"], [false, true], rows)))?;

@@ -48,6 +48,8 @@ pub(crate) struct CommitWait {
     /// When it has waited for the gate for long enough, while it does so; and what is left of `busy_timeout` after it has.
     gate_until: Option<Duration>,
     turn_left: Option<Duration>,
+    /// Since when it is held back.
+    held_since: Option<Duration>,
     /// Where it waits for that time.
     gate_timer: Option<TimerPlace>,
     room: Option<RoomWait>,
@@ -145,6 +147,7 @@ impl Core {
         if let Some(place) = wait.gate {
             writer.gate.leave(place);
         }
+        self.was_held_back(&mut wait);
         if let Some(place) = wait.room.and_then(|room| room.place) {
             writer.budget.leave(place);
         }
@@ -225,6 +228,13 @@ impl Core {
         }
     }
 
+    /// Counts a wait at the gate that is over, if there was one.
+    fn was_held_back(&self, wait: &mut CommitWait) {
+        if let Some(since) = wait.held_since.take() {
+            self.counters.held_back.add(self.env.clock.now().saturating_sub(since));
+        }
+    }
+
     fn gate_is_free(
         &self,
         writer: &Writer,
@@ -232,8 +242,10 @@ impl Core {
         wait: &mut CommitWait,
         waker: &Waker,
     ) -> Result<bool> {
+        wait.held_since.get_or_insert_with(|| self.env.clock.now());
         if writer.gate.poll(&mut wait.gate, waker) {
             self.stop_sleeping(&mut wait.gate_timer);
+            self.was_held_back(wait);
             if let Some(until) = wait.gate_until.take() {
                 wait.turn_left = Some(until.saturating_sub(self.env.clock.now()));
             }

@@ -273,6 +273,7 @@ impl Core {
         let since = self.env.clock.now();
         let pass = writer.gate.wait(request.busy_timeout);
         let waited = self.env.clock.now().saturating_sub(since);
+        self.counters.held_back.add(waited);
         request.busy_timeout = request.busy_timeout.saturating_sub(waited);
         pass.ok_or_else(|| Self::locked_out(writer, request.begin_ts))
     }

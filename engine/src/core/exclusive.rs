@@ -24,6 +24,8 @@ pub(crate) struct Exclusive {
 #[derive(Debug, Default)]
 pub(crate) struct TurnWait {
     seat: Option<Seat>,
+    /// Since when it waits, if it had to.
+    since: Option<Duration>,
     /// When it has waited for long enough.
     until: Option<Duration>,
     /// Where it waits for that time.
@@ -77,12 +79,14 @@ impl Core {
         let until = *wait.until.get_or_insert_with(|| self.env.clock.now().saturating_add(timeout));
         let (asked, left) = writer.gate.poll_acquire(&mut wait.seat, waker);
         if asked == Asked::Taken {
+            self.has_waited(writer, wait);
             let exclusive = Self::admitted(handle, writer);
             // What the gate is held by is given back if this panics.
             drop(left);
             return exclusive.map(Poll::Ready);
         }
         drop(left);
+        wait.since.get_or_insert_with(|| self.env.clock.now());
         if self.poll_time(until, &mut wait.timer, waker)?.is_ready() {
             writer.check()?;
             return Err(self.not_admitted(writer, name));
@@ -99,6 +103,14 @@ impl Core {
         self.stop_sleeping(&mut wait.timer);
         if let (Ok(writer), Some(seat), true) = (self.writer(), wait.seat.take(), self.is_own_process()) {
             writer.gate.leave_queue(seat);
+            self.has_waited(writer, wait);
+        }
+    }
+
+    /// Counts a wait for a turn that is over, if there was one.
+    fn has_waited(&self, writer: &Writer, wait: &mut TurnWait) {
+        if let Some(since) = wait.since.take() {
+            writer.gate.turns.add(self.env.clock.now().saturating_sub(since));
         }
     }
 

@@ -44,6 +44,7 @@ use self::holder::Holder;
 pub(crate) use self::queue::Seat;
 use self::queue::{First, Queue, Turn};
 use super::budget::LOOK_AGAIN;
+use super::stats::WaitCounter;
 
 /// How long whoever is next waits for futures to which something is offered.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -157,6 +158,8 @@ pub(crate) struct Gate {
     /// `State::held`, to be read inside the commit section.
     held: AtomicBool,
     holder: Holder,
+    /// Those who have waited to be admitted exclusively.
+    pub(super) turns: WaitCounter,
     state: Mutex<State>,
     open: Condvar,
 }
@@ -186,6 +189,7 @@ impl Gate {
             log: None,
             held: AtomicBool::default(),
             holder: Holder::default(),
+            turns: WaitCounter::default(),
             state: Mutex::default(),
             open: Condvar::default(),
         }
@@ -212,16 +216,18 @@ impl Gate {
         let turn = Arc::new(Turn::default());
         state.queue.push_thread(Arc::clone(&turn));
         let mut now = self.clock.now();
-        let until = now.saturating_add(timeout);
+        let (since, until) = (now, now.saturating_add(timeout));
         self.settle(&mut state, Some(now));
         loop {
             self.lose_patience(&mut state, now);
             // Whoever takes the gate for it removes it from the queue.
             if !state.queue.has_thread(&turn) {
+                self.turns.add(now.saturating_sub(since));
                 return true;
             }
             if now >= until {
                 state.queue.remove_thread(&turn);
+                self.turns.add(now.saturating_sub(since));
                 self.settle(&mut state, Some(now));
                 // Another one has to look at the time.
                 state.queue.notify_thread();

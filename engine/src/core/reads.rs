@@ -99,6 +99,7 @@ impl Core {
         horizon: Timestamp,
     ) -> Result<()> {
         let Some(reads) = request.reads else { return Ok(()) };
+        self.counters.looks_through(reads);
         // A write that has lost is the nearer reason, and soon found.
         self.validate_writes(prepared, request)?;
         let horizon = if planted!(HorizonAfterView) { self.installed_ts() } else { horizon };

@@ -1,5 +1,7 @@
 //! Counters that a core keeps about itself. Relaxed: each is right, their sum at one moment is not promised.
 
+use std::time::Duration;
+
 use braid_vfs::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
@@ -11,7 +13,11 @@ use braid_vfs::planted;
 
 use crate::conflicts::{ConflictReport, Loss, PastConflicts};
 use crate::error::{ConflictKind, Error, Result};
-use crate::statistics::{ConflictStats, FeedStats, LogStats, UpdateStats};
+use crate::statistics::{
+    ConflictStats, FeedStats, FutureStats, GateStats, LogStats, SavepointStats, UpdateStats, ValidationStats,
+    Waits,
+};
+use crate::transaction::ReadSet;
 
 /// A number that only grows, or is set.
 #[derive(Debug, Default)]
@@ -20,6 +26,10 @@ pub(crate) struct Counter(CachePadded<AtomicU64>);
 impl Counter {
     pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, less: u64) {
+        self.0.fetch_sub(less, Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, value: u64) {
@@ -35,6 +45,25 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How many have waited for something, and how long.
+#[derive(Debug, Default)]
+pub(crate) struct WaitCounter {
+    count: Counter,
+    nanos: Counter,
+}
+
+impl WaitCounter {
+    /// One has waited.
+    pub(crate) fn add(&self, time: Duration) {
+        self.count.add(1);
+        self.nanos.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn get(&self) -> Waits {
+        Waits { count: self.count.get(), time: Duration::from_nanos(self.nanos.get()) }
     }
 }
 
@@ -62,6 +91,20 @@ pub(crate) struct Counters {
     pub(crate) absorbed: Counter,
     /// Of these, the ones that were made anew in the commit section.
     pub(crate) remade: Counter,
+    /// Transactions that made a savepoint.
+    pub(crate) savepoints: Counter,
+    pub(crate) savepoint_rollbacks: Counter,
+    /// Transactions whose token another one had committed.
+    pub(crate) tokens_refused: Counter,
+    /// Looks through what a transaction has read, and what they looked at.
+    looks: Counter,
+    looked_at_keys: Counter,
+    looked_at_ranges: Counter,
+    /// Futures that wait for something before their commit, and for the disk after it.
+    pub(crate) futures_to_commit: Counter,
+    pub(crate) futures_for_sync: Counter,
+    /// Commits that were held back at the gate. Those who wait for the gate itself it counts.
+    pub(crate) held_back: WaitCounter,
     /// Snapshots that were revoked.
     pub(crate) revoked: Counter,
     /// Writers that had to wait for the checkpoint.
@@ -82,6 +125,33 @@ impl Counters {
             self.absorbed.add(made.absorbed as u64);
             self.remade.add(made.remade as u64);
         }
+    }
+
+    /// Counts a look through what a transaction has read.
+    pub(super) fn looks_through(&self, reads: &ReadSet) {
+        let (keys, spans) = reads.counts();
+        self.looks.add(1);
+        self.looked_at_keys.add(keys as u64);
+        self.looked_at_ranges.add(spans as u64);
+    }
+
+    /// The looks through what transactions have read.
+    pub(crate) fn validation_stats(&self) -> ValidationStats {
+        ValidationStats {
+            looks: self.looks.get(),
+            keys: self.looked_at_keys.get(),
+            ranges: self.looked_at_ranges.get(),
+        }
+    }
+
+    /// Savepoints.
+    pub(crate) fn savepoint_stats(&self) -> SavepointStats {
+        SavepointStats { transactions: self.savepoints.get(), rollbacks: self.savepoint_rollbacks.get() }
+    }
+
+    /// Futures that wait.
+    pub(crate) fn future_stats(&self) -> FutureStats {
+        FutureStats { to_commit: self.futures_to_commit.get(), for_sync: self.futures_for_sync.get() }
     }
 
     /// The updates that commits have made.
@@ -142,6 +212,12 @@ impl Core {
             retained_bytes: kept.map(|span| span.bytes).sum(),
             consumers: writer.retention.consumers(&writer.log, self.acked_ts()),
         }
+    }
+
+    /// Waits at the gate.
+    pub(crate) fn gate_stats(&self) -> GateStats {
+        let turns = self.writer.as_ref().map(|writer| writer.gate.turns.get());
+        GateStats { commits: self.counters.held_back.get(), turns: turns.unwrap_or_default() }
     }
 
     /// Who has lost what to whom.

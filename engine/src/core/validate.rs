@@ -147,6 +147,7 @@ impl Core {
             .chain(view.history_after(request.begin_ts))
             .find_map(|generation| newest_commit_of(token.bytes(), generation, &guard))
             .filter(|committed| *committed > request.begin_ts)?;
+        self.counters.tokens_refused.add(1);
         Some(Error::AlreadyCommitted { timestamp })
     }
 }

@@ -97,6 +97,7 @@ pub(crate) fn begin_by(
         && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
         && !planted!(TokenTakenAgain)
     {
+        core.counters.tokens_refused.add(1);
         return Err(Error::AlreadyCommitted { timestamp });
     }
     Ok(Transaction::new(

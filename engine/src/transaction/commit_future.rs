@@ -37,6 +37,8 @@ use crate::handle::Handle;
 #[derive(Debug)]
 pub struct CommitFuture {
     state: State,
+    /// It is counted among those that wait.
+    counted: bool,
 }
 
 #[derive(Debug)]
@@ -69,14 +71,14 @@ enum Told {
 
 impl CommitFuture {
     pub(super) fn new(tx: Transaction) -> Self {
-        Self { state: State::Open { tx, wait: CommitWait::default() } }
+        Self { state: State::Open { tx, wait: CommitWait::default() }, counted: false }
     }
 
     /// Of a transaction whose token another one had committed at `timestamp`, as it found when it began.
     pub(crate) fn already_committed(handle: &Arc<Handle>, timestamp: Timestamp) -> Result<Self> {
         let wait = handle.core().reads_wait(timestamp)?;
         let handle = Arc::clone(handle);
-        Ok(Self { state: State::Reading { handle, told: Told::Done(timestamp), wait } })
+        Ok(Self { state: State::Reading { handle, told: Told::Done(timestamp), wait }, counted: false })
     }
 
     /// The place of the commit in the history from when it is installed, before it is known to stand; `None` before that,
@@ -139,8 +141,29 @@ impl CommitFuture {
         }
     }
 
+    /// Counts it among those that wait as it does in the present state, or no more.
+    fn count(&mut self, waits: bool) {
+        if self.counted == waits {
+            return;
+        }
+        let waiting = match &self.state {
+            State::Open { tx, .. } => &tx.core().counters.futures_to_commit,
+            State::Standing { handle, .. } | State::Reading { handle, .. } => {
+                &handle.core().counters.futures_for_sync
+            }
+            State::Over => return,
+        };
+        if waits {
+            waiting.add(1);
+        } else {
+            waiting.subtract(1);
+        }
+        self.counted = waits;
+    }
+
     /// Leaves the places in which the present state waits, and goes on to the next.
     fn become_state(&mut self, next: State) {
+        self.count(false);
         match std::mem::replace(&mut self.state, next) {
             State::Open { tx, wait } => tx.core().stop_waiting(wait),
             State::Standing { handle, wait, .. } | State::Reading { handle, wait: Some(wait), .. } => {
@@ -159,7 +182,10 @@ impl Future for CommitFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Commit>> {
         let this = &mut *self;
         let answer = match this.advance(context.waker()) {
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                this.count(true);
+                Poll::Pending
+            }
             Ok(Poll::Ready(commit)) => {
                 this.become_state(State::Over);
                 Poll::Ready(Ok(commit))

@@ -82,6 +82,11 @@ impl ReadSet {
             + self.spans.len() * size_of::<Span>()
     }
 
+    /// How many keys it has, and how many spans.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.keys.len(), self.spans.len())
+    }
+
     /// The same with one more key.
     pub(crate) fn bytes_with(&self, key_len: usize) -> usize {
         self.bytes() + key_len + size_of::<(TableId, Box<[u8]>)>()

@@ -59,7 +59,11 @@ impl Transaction {
         inner.core().check_process()?;
         let mut writes = inner.writes();
         inner.check_size(writes.held_bytes().saturating_add(WriteSet::SAVEPOINT_BYTES))?;
-        Ok(Savepoint(writes.savepoint(next_owner)))
+        let first = || {
+            inner.core().counters.savepoints.add(1);
+            next_owner()
+        };
+        Ok(Savepoint(writes.savepoint(first)))
     }
 
     /// Takes back everything that was written after a savepoint, and costs as much. The savepoint itself stays open, those
@@ -70,7 +74,9 @@ impl Transaction {
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
         let inner = self.inner();
         inner.core().check_process()?;
-        inner.change(|writes| writes.rollback_to(savepoint.0)).map_err(|_| Error::NoSuchSavepoint)
+        inner.change(|writes| writes.rollback_to(savepoint.0)).map_err(|_| Error::NoSuchSavepoint)?;
+        inner.core().counters.savepoint_rollbacks.add(1);
+        Ok(())
     }
 
     /// Closes a savepoint and those made after it. What was written since stays, and becomes part of what the savepoint

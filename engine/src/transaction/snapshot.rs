@@ -69,6 +69,11 @@ impl Snapshot {
         self.inner.get(false, table, key, read)
     }
 
+    /// How many rows a table of the engine's own has.
+    pub(crate) fn count_system_rows(&self, table: TableId) -> Result<u64> {
+        self.inner.count(table, Bound::Unbounded, Bound::Unbounded)
+    }
+
     /// The moment: every commit up to here is seen.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {

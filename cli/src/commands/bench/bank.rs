@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let (tally, interrupted) = transfer_all(&db, &path, &options, &ledger, args, &interrupt)?;
     let elapsed = began.elapsed();
     let after = db.stats();
-    let conflicts = db.stats().conflicts;
+    let (gate, conflicts) = (after.gate, after.conflicts.clone());
     if let Some(error) = tally.error {
         return Err(error.into());
     }
@@ -117,6 +117,7 @@ pub(crate) fn run(args: &Args) -> Result {
         commits_per_sync: commits_per_sync(&before, &after),
         totals,
         conflicts,
+        gate,
     };
     let wrong = if totals.conserved() { &[][..] } else { &["money was made or lost".to_owned()] };
     finish(&if args.json { report.json().to_string() } else { report.text() }, wrong, interrupted)

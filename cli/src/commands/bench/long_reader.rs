@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::crew::{self, Scratch, digest};
 use super::{finish, seconds};
+use crate::commands::conflicts;
 use crate::commands::open::Durability;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
@@ -137,7 +138,7 @@ fn measure(
             next = at + first;
             take(at, counts.commits());
         }
-        Ok(format!(" ({part})"))
+        Ok(below(db, part))
     };
     let done = crew::run(args.writers, args.seconds, interrupt, look, |writer, repetition| {
         write(db, rows, (writer, args.writers), repetition)
@@ -146,6 +147,11 @@ fn measure(
         take(done.elapsed, done.commits);
     }
     Ok(done.interrupted)
+}
+
+/// What is shown with the live line: writers have rows of their own, so conflicts are not expected, and to be seen if there are any.
+fn below(db: &Database, part: &str) -> String {
+    format!(" ({part}){}", conflicts::live(db))
 }
 
 fn text(args: &Args, samples: &[Sample]) -> String {
@@ -187,4 +193,27 @@ fn json(samples: &[Sample]) -> String {
         })
         .collect();
     json!(samples).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use braid::JournalMode;
+
+    #[test]
+    fn conflicts_are_shown_while_it_runs() -> braid::Result<()> {
+        let db = Database::in_memory()?;
+        db.set_journal_mode(JournalMode::Mvcc)?;
+        let rows = db.table(TABLE)?;
+        assert_eq!(below(&db, "a reader"), " (a reader)");
+        let mut loser = db.begin_concurrent()?;
+        loser.put(&rows, key(7), "late")?;
+        write(&db, &rows, (7, ROWS), 0)?;
+        assert!(loser.commit().is_err());
+        let shown = below(&db, "a reader");
+        for part in [" (a reader)\n", "1 write-write", TABLE, &key(7)] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use braid::{ConflictReport, Stats};
+use braid::{ConflictReport, GateStats, Stats};
 use serde_json::{Value, json};
 
 use super::teller::Tally;
@@ -34,6 +34,7 @@ pub(super) struct Report {
     pub(super) commits_per_sync: Option<f64>,
     pub(super) totals: Totals,
     pub(super) conflicts: ConflictReport,
+    pub(super) gate: GateStats,
 }
 
 /// Commits for each sync between two looks at the statistics.
@@ -68,6 +69,7 @@ impl Report {
             ("most attempts", count(tally.most_attempts.into())),
             ("admitted exclusively", count(tally.exclusive)),
             ("given up", count(tally.given_up)),
+            ("waits at the gate", conflicts::gate(self.gate)),
             ("latency p50", duration(self.quantile(0.5))),
             ("latency p99", duration(self.quantile(0.99))),
             ("latency p99.9", duration(self.quantile(0.999))),
@@ -100,6 +102,7 @@ impl Report {
             },
             "commits_per_sync": self.commits_per_sync,
             "conflicts": conflicts::json(&self.conflicts),
+            "gate": conflicts::gate_json(self.gate),
             "total": {
                 "expected": self.totals.expected,
                 "after": self.totals.after,

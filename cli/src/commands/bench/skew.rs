@@ -126,6 +126,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "commits_per_second": done.per_second(),
             "attempts": done.attempts,
             "conflicts": conflicts::json(&db.stats().conflicts),
+            "validation": conflicts::validation_json(db.stats().validation),
         }));
         wrong.extend(scratch.changed_by_reopening(TABLE)?);
         if done.interrupted {
