@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use braid_mvstore::TableId;
 use braid_vfs::events::tell;
+use braid_vfs::survive;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
@@ -228,7 +229,9 @@ impl Drop for Loader {
         if self.over || self.handle.core().check_process().is_err() {
             return;
         }
-        if let Err(error) = self.handle.core().abandon_load(self.id) {
+        // Where a file has panicked, another panic would end the process.
+        let abandoned = survive(|| self.handle.core().abandon_load(self.id));
+        if let Err(error) = abandoned.unwrap_or_else(|| Err(Error::panicked("abandoning a load"))) {
             let table = self.name.clone();
             tell(move || {
                 tracing::warn!(error = %error.in_full(), table, "the rows of an unfinished load stay until the next open");

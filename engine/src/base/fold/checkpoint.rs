@@ -14,7 +14,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::{io, mem};
+use std::{io, mem, thread};
 
 use braid_vfs::events::tell;
 use braid_vfs::planted;
@@ -394,7 +394,9 @@ impl Checkpoint<'_> {
     fn give_length_back(&mut self) {
         self.writer.space.trim_to(self.end_before);
         let end = self.writer.space.end().max(self.writer.physical_end);
+        // A file that has just panicked is not called: another panic would end the process. The next checkpoint cuts it.
         if self.writer.poisoned.is_none()
+            && !thread::panicking()
             && self.physical_end.get() > end
             && self.end_before != u32::MAX
             && let Err(error) = self.set_length(end)
