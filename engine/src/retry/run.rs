@@ -174,10 +174,16 @@ impl<C: Deref<Target = Core>> Drop for Run<C> {
 #[cfg(all(test, not(any(shuttle, loom))))]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use braid_vfs::sync::thread;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use braid_vfs::memory::VirtualClock;
+    use braid_vfs::sync::{Arc, thread};
+    use braid_vfs::{Clock, Env};
 
     use super::*;
-    use crate::options::JournalMode;
+    use crate::options::{JournalMode, Options};
     use crate::{Database, Table};
 
     const FOR_EVER: Duration = Duration::from_secs(1 << 20);
@@ -225,6 +231,33 @@ mod tests {
         };
         run.lost(&policy, revoked).unwrap();
         assert_eq!(waits(&mut run), Some(left));
+    }
+
+    /// The same without a thread: the time between two polls counts, and what comes after the wait does not.
+    #[test]
+    fn a_future_accounts_for_its_wait() {
+        let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+        let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+        let db = Database::open_in(env, "/db", Options::default()).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let seconds = Duration::from_secs;
+        let timeout = TransactionOptions { busy_timeout: Some(seconds(5)), ..TransactionOptions::default() };
+        let mut tx = db.begin_with(timeout).unwrap();
+        tx.put(&table, "row", "loser").unwrap();
+        let mut commit = tx.commit_async();
+        let mut poll = || Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop()));
+        let mut holder = db.begin_immediate().unwrap();
+        assert!(poll().is_pending());
+        clock.advance(seconds(1));
+        holder.rollback();
+        holder = db.begin_immediate().unwrap();
+        assert!(poll().is_pending(), "another one holds the gate");
+        clock.advance(seconds(3));
+        holder.put(&table, "row", "winner").unwrap();
+        holder.commit().unwrap();
+        let Poll::Ready(Err(error)) = poll() else { panic!("it has lost") };
+        assert_eq!(error.conflict().unwrap().turn_left, Some(seconds(1)));
     }
 
     #[test]
