@@ -126,9 +126,8 @@ impl Consumer {
     pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
-        let stored =
-            transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
-        self.acknowledged(&handle, position, stored.value)
+        transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
+        self.acknowledged(&handle, position)
     }
 
     /// [`acknowledge`](Self::acknowledge) as a future, which holds no thread while it waits: see
@@ -140,8 +139,8 @@ impl Consumer {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
         let store = |tx: &mut Transaction| store_if_newer(tx, &self.name, position);
-        let stored = TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
-        self.acknowledged(&handle, position, stored.value)
+        TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
+        self.acknowledged(&handle, position)
     }
 
     /// The position to be stored; `None` where it stands there already, or later.
@@ -166,22 +165,19 @@ impl Consumer {
         Ok(Some(Anchor { timestamp, lsn }))
     }
 
-    /// The position is stored, unless a newer one was.
-    fn acknowledged(&self, handle: &Handle, position: Anchor, is_newer: bool) -> Result<()> {
-        if is_newer {
-            let writer = handle.core().writer()?;
-            let log = &writer.log;
-            writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
-        }
+    /// The position is stored, or a later one: by somebody else, or by a future that was dropped before it got here.
+    fn acknowledged(&self, handle: &Handle, position: Anchor) -> Result<()> {
+        let writer = handle.core().writer()?;
+        let log = &writer.log;
+        writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
         Ok(())
     }
 }
 
-/// Whether the position was newer than the one that was stored.
-fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<bool> {
+fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<()> {
     match stored(tx, name)? {
-        Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
-        Some(_) => put(tx, name, position).map(|()| true),
+        Some(stored) if stored.timestamp >= position.timestamp => Ok(()),
+        Some(_) => put(tx, name, position),
         None => Err(Error::NoSuchConsumer(name.to_owned())),
     }
 }
