@@ -368,14 +368,14 @@ pub enum Error {
         oldest: Timestamp,
     },
 
-    /// The changes after a timestamp were asked for that no commit has yet, and whatever is committed up to it would be missed. The
-    /// timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
+    /// The changes after a timestamp were asked for that no commit has yet, or it was acknowledged: whatever is committed up to it
+    /// would be missed. The timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
     /// holds. Take a snapshot and go on from its timestamp.
     #[error(
         "there is no commit at {wanted} yet, the newest is at {newest}; the position belongs to another copy of the database: read a snapshot and follow the changes from its timestamp on"
     )]
     FutureTimestamp {
-        /// The timestamp after which the changes were asked for.
+        /// The timestamp that was given.
         wanted: Timestamp,
         /// That of the newest commit.
         newest: Timestamp,

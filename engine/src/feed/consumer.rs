@@ -122,7 +122,7 @@ impl Consumer {
     /// comes again. Not while the same thread has an exclusive transaction open, which it would wait for.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a timestamp that no commit has yet; as for a commit; and as for [`position`](Self::position).
+    /// [`Error::FutureTimestamp`] for one that no commit has yet; as for a commit; and as for [`position`](Self::position).
     pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
@@ -152,11 +152,7 @@ impl Consumer {
         let core = handle.core();
         let newest = core.acked_ts();
         if timestamp > newest {
-            return Err(Error::Limit {
-                what: "the timestamp to acknowledge",
-                actual: timestamp.get(),
-                limit: newest.get(),
-            });
+            return Err(Error::FutureTimestamp { wanted: timestamp, newest });
         }
         // Where it did not read so far itself, after a snapshot say, others may know a position.
         let retention = &core.writer()?.retention;
