@@ -307,3 +307,26 @@ fn an_open_whose_fold_panics_gives_up_its_locks() {
     let db = in_time(move || Database::open_in(env, "/db", options())).unwrap();
     assert_eq!(db.snapshot().unwrap().count(&db.table("t").unwrap()).unwrap(), 9);
 }
+
+/// Nor does it matter who of those whose change was lost hears of it last.
+#[test]
+fn a_sync_that_panics_leaves_the_mode_that_stood() {
+    let (_, env, faults) = faulty();
+    let db = Database::open_in(env, "/db", Options { deferred_sync_interval: Duration::MAX, ..options() })
+        .unwrap();
+    let (said, hear) = channel();
+    let other = db.clone();
+    faults.inject(Fault::on(Operation::SyncData).on_paths(in_log).call(move || {
+        // In the middle of the sync of one change there is another.
+        let changes = other.clone();
+        said.send(thread::spawn(move || changes.set_journal_mode(JournalMode::Wal))).unwrap();
+        while other.journal_mode() == JournalMode::Mvcc {
+            thread::yield_now();
+        }
+        panic_quietly();
+    }));
+    let changed = catch_unwind(AssertUnwindSafe(|| db.set_journal_mode(JournalMode::Mvcc)));
+    assert!(!matches!(changed, Ok(Ok(()))));
+    assert!(matches!(hear.recv().unwrap().join().unwrap(), Err(Error::Poisoned { .. })));
+    assert_eq!(db.journal_mode(), JournalMode::Wal);
+}
