@@ -29,6 +29,21 @@ pub struct Outcome<T> {
     pub wasted: Duration,
 }
 
+/// What ended an attempt.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It could not begin, or not be committed.
+    Itself(Error),
+    /// The closure has returned this. It may be of another transaction's: what it says of a wait is not of this one's.
+    Closure(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Itself(error)
+    }
+}
+
 /// The losses of one transaction. They are counted also when its closure panics, or its future is dropped.
 #[derive(Debug)]
 pub(super) struct Run<C: Deref<Target = Core>> {
@@ -114,7 +129,11 @@ impl<C: Deref<Target = Core>> Run<C> {
     }
 
     /// The attempt has failed: how long to wait before the next one, if there is to be one.
-    pub(super) fn lost(&mut self, policy: &RetryPolicy, error: Error) -> Result<Duration> {
+    pub(super) fn lost(&mut self, policy: &RetryPolicy, failed: Failed) -> Result<Duration> {
+        let (error, is_own) = match failed {
+            Failed::Itself(error) => (error, true),
+            Failed::Closure(error) => (error, false),
+        };
         if !error.is_retryable() {
             return Err(error);
         }
@@ -133,13 +152,10 @@ impl<C: Deref<Target = Core>> Run<C> {
             .deadline
             .is_none_or(|deadline| now.saturating_sub(self.began).saturating_add(delay) < deadline);
         // Whose turn did not come has waited for as long as it may.
-        let (mut in_turn, mut left) = (true, None);
-        if let Some(conflict) = error.conflict() {
-            in_turn = conflict.kind != ConflictKind::Locked;
-            left = conflict.turn_left;
-        }
-        self.turn_left = left.or(self.turn_left);
-        if self.attempts >= policy.max_attempts || !in_time || !in_turn {
+        let conflict = error.conflict().filter(|_| is_own);
+        let was_admitted = conflict.is_none_or(|conflict| conflict.kind != ConflictKind::Locked);
+        self.turn_left = conflict.and_then(|conflict| conflict.turn_left).or(self.turn_left);
+        if self.attempts >= policy.max_attempts || !in_time || !was_admitted {
             return Err(error);
         }
         self.core.counters.retries.add(1);
@@ -221,7 +237,7 @@ mod tests {
         let error = lost_after_a_wait(&db, &table);
         let left = error.conflict().unwrap().turn_left.unwrap();
         assert!(left < FOR_EVER, "{error}");
-        run.lost(&policy, error).unwrap();
+        run.lost(&policy, error.into()).unwrap();
         let waits = |run: &mut Run<_>| run.begin(&policy).as_ref().and_then(|options| options.busy_timeout);
         assert_eq!(waits(&mut run), Some(left));
         // Revoked, it has waited for nothing.
@@ -229,7 +245,7 @@ mod tests {
             begin_ts: braid_mvstore::Timestamp::ZERO,
             why: crate::SnapshotLoss::HistoryGivenUp { oldest_ts: braid_mvstore::Timestamp::ZERO },
         };
-        run.lost(&policy, revoked).unwrap();
+        run.lost(&policy, revoked.into()).unwrap();
         assert_eq!(waits(&mut run), Some(left));
     }
 
