@@ -12,6 +12,7 @@ use std::time::Duration;
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Faults, Operation};
 use braid::vfs::sync::thread;
+use braid::vfs::{Clock, RealClock};
 use braid::{
     CachedPage, ClockCache, Database, Durability, Error, JournalMode, Options, Page, PageCache,
     PageGeneration, PageId,
@@ -232,6 +233,43 @@ fn nobody_waits_for_the_sync_of_a_change_of_the_mode() {
     let (mode, committed) = hear.try_recv().unwrap();
     assert_eq!(mode, JournalMode::Mvcc);
     committed.unwrap();
+}
+
+/// Panics once in the checkpointer's thread, where it looks at snapshots that may be too old.
+#[derive(Debug)]
+struct PanickingClock(RealClock, AtomicBool);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn now_coarse(&self) -> Duration {
+        if is_on("braid-checkpoint") && self.1.swap(false, Ordering::SeqCst) {
+            panic_quietly();
+        }
+        self.0.now_coarse()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration);
+    }
+}
+
+#[test]
+fn a_snapshot_is_revoked_after_a_look_that_panics() {
+    let clock = Arc::new(PanickingClock(RealClock::new(), AtomicBool::new(true)));
+    let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+    let limited = Options { snapshot_max_age: Some(Duration::from_millis(1)), ..options() };
+    let db = Database::open_in(env, "/db", limited).unwrap();
+    let snapshot = db.snapshot().unwrap();
+    in_time(move || {
+        while db.stats().revoked_snapshots == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(db.stats().background_panics, 1);
+    });
+    drop(snapshot);
 }
 
 /// As a file with a lock of its own does once that is poisoned.

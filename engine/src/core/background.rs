@@ -305,7 +305,12 @@ impl Core {
     }
 
     fn run_checkpointer(&self, writer: &Writer) {
-        self.go_on(writer, |background| background.rest(RETRY_INTERVAL), || self.fold_when_asked(writer));
+        let again = |background: &Background| {
+            // It may have been this that ended, and the time of the next look is forgotten.
+            background.wishes.lock().leases = true;
+            background.rest(RETRY_INTERVAL);
+        };
+        self.go_on(writer, again, || self.fold_when_asked(writer));
     }
 
     fn fold_when_asked(&self, writer: &Writer) {
@@ -349,6 +354,7 @@ impl Core {
             let mut wishes = background.wishes.lock();
             // Whatever it was that ended.
             (wishes.settle, wishes.segment) = (true, true);
+            (wishes.room_alarm, wishes.gate_alarm) = (Some(Duration::ZERO), Some(Duration::ZERO));
             if !wishes.stop {
                 background.log_keeper.wait_for(&mut wishes, RETRY_INTERVAL);
             }
