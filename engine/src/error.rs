@@ -61,7 +61,8 @@ pub struct Conflict {
     /// The commit that won; `None` for [`ConflictKind::Locked`].
     pub winner_ts: Option<Timestamp>,
     /// For [`ConflictKind::Locked`]: the transaction that held the database when the time was over was begun on the thread that
-    /// waited for it. If it was not sent to another thread since, nobody can end it while this one waits.
+    /// waited for it, or on one that has ended. A hint: where it was not sent to another thread, nobody can end it while this
+    /// one waits.
     pub holder_begun_here: bool,
     /// What the loser's `busy_timeout` still has for further waits of the same call.
     pub(crate) turn_left: Option<Duration>,

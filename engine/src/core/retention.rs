@@ -147,12 +147,6 @@ impl Retention {
         Self { state: Mutex::new(state), standing: Mutex::default() }
     }
 
-    /// Whether anything is kept for anybody.
-    pub(crate) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.pins.is_empty() && state.consumers.is_empty()
-    }
-
     /// Where whoever wants everything after `after` may start for certain, if anywhere: the latest of the anchors.
     pub(crate) fn anchor_before(&self, after: Timestamp) -> Option<Lsn> {
         let state = self.state.lock();
@@ -330,9 +324,13 @@ impl Core {
             // The space comes back at the next open at the latest.
             tell(move || tracing::warn!(%error, "a log segment could not be recycled"));
         }
-        let folded = writer.retention.state.lock().folded;
-        writer.log.count_slack_from(folded);
-        if !writer.retention.is_idle() {
+        let (folded, is_idle) = {
+            let state = writer.retention.state.lock();
+            // Here: whoever counts last has seen the newest.
+            writer.log.count_slack_from(state.folded);
+            (state.folded, state.pins.is_empty() && state.consumers.is_empty())
+        };
+        if !is_idle {
             writer.log.set_aside_before(folded);
         }
     }

@@ -5,6 +5,8 @@
 //! another thread, where it ends while this one waits. So who waits for that is told only when its time is over, and then of where the
 //! transaction was begun.
 //!
+//! Names are used again once their thread has ended: that a transaction was begun here is a hint.
+//!
 //! Invariant: the name of a thread is written to `inside` by that thread alone, and removed by it, or by whoever ends the
 //! transaction. So a thread that finds its own name there is inside.
 
