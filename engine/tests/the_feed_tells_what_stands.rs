@@ -307,7 +307,12 @@ fn a_consumer_that_never_comes_back_does_not_fill_the_disk() {
     assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
     assert_eq!(db.stats().feed.retained_bytes, 0, "it is lost, so nothing is kept for it");
     drop(db);
+    let reader = Database::open_read_only_in(Env::with_files(Arc::new(machine.clone())), "/db").unwrap();
+    let told = reader.consumers().unwrap();
+    assert_eq!((told[0].lost, told[0].held_bytes), (true, 0), "for who reads the file too");
+    drop(reader);
     let db = open();
+    assert_eq!(db.consumers().unwrap()[0].held_bytes, 0);
     assert!(db.consumers().unwrap()[0].lost);
     let consumer = db.consumer("dead", Timestamp::ZERO).unwrap();
     assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
