@@ -458,4 +458,12 @@ impl Gate {
 }
 
 #[cfg(all(test, not(loom), not(shuttle)))]
+impl super::Core {
+    /// Commits whose threads wait for the holder to leave.
+    pub(crate) fn commits_held_back(&self) -> usize {
+        self.writer.as_ref().map_or(0, |writer| writer.gate.state.lock().held_back)
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
 mod tests;

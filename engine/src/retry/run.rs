@@ -220,7 +220,9 @@ mod tests {
         let mut holder = db.begin_immediate().unwrap();
         holder.put(table, "row", "winner").unwrap();
         let held_back = thread::spawn(move || tx.commit().unwrap_err());
-        thread::sleep(Duration::from_millis(30));
+        while db.core().commits_held_back() == 0 {
+            thread::yield_now();
+        }
         holder.commit().unwrap();
         held_back.join().unwrap()
     }
