@@ -403,7 +403,8 @@ pub enum Error {
     )]
     Forked,
 
-    /// What the caller's closure returned to give up: passed through by `transact` without another attempt.
+    /// What the caller's closure returned to give up, a text: passed through by `transact` without another attempt.
+    /// [`Error::other`] takes that, and any error.
     #[error("{0}")]
     Aborted(String),
 

@@ -8,7 +8,8 @@
 //! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
 //!   of them. It calls code of the user's, and holds nothing while it does so.
 //!
-//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock. What it was about has failed then, those who wait for it are told, and the thread goes on after a rest.
+//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock. What it was about has failed then, those
+//! who wait for it are told, and the thread goes on after a rest.
 //!
 //! All sleep while there is nothing to do: an idle database wakes nobody. While a future waits for room or for its turn, the
 //! log keeper wakes every 100 ms, or sooner. They hold the core, and are stopped and joined

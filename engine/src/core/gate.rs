@@ -241,8 +241,8 @@ impl Gate {
     }
 
     /// The holder is in a closure that this thread calls: it cannot leave before that returns. Or it is in none any more.
-    pub(crate) fn is_in_closure(&self, inside: bool) {
-        self.holder.is_in_closure(inside);
+    pub(crate) fn set_in_closure(&self, inside: bool) {
+        self.holder.set_in_closure(inside);
     }
 
     /// Whether this thread would wait for itself.

@@ -250,10 +250,10 @@ impl<T> Open<T> {
             begun => begun?,
         };
         let exclusive = tx.is_exclusive();
-        tx.is_in_closure(true);
+        tx.set_in_closure(true);
         let value = body(&mut tx).map_err(Failed::Closure)?;
         // The commit may be polled by any thread.
-        tx.is_in_closure(false);
+        tx.set_in_closure(false);
         self.step = Step::Committing { value, exclusive, commit: tx.commit_async() };
         Ok(())
     }

@@ -42,7 +42,7 @@ fn attempt<T>(
     let exclusive = tx.is_exclusive();
     if exclusive {
         // Until the transaction is over, whatever ends it.
-        tx.is_in_closure(true);
+        tx.set_in_closure(true);
     }
     let value = body(&mut tx).map_err(Failed::Closure)?;
     let commit = tx.commit()?;

@@ -38,14 +38,14 @@ impl Holder {
     }
 
     /// This thread calls a closure with what holds the gate, or has returned from it.
-    pub(super) fn is_in_closure(&self, inside: bool) {
+    pub(super) fn set_in_closure(&self, inside: bool) {
         self.inside.store(if inside { here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
     /// The gate is given back.
     pub(super) fn ends(&self) {
         self.begun_on.store(NOWHERE, Ordering::Relaxed);
-        self.is_in_closure(false);
+        self.set_in_closure(false);
     }
 
     /// Whether the holder was begun on this thread.
