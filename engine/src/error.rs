@@ -61,7 +61,8 @@ pub struct Conflict {
     /// The commit that won; `None` for [`ConflictKind::Locked`].
     pub winner_ts: Option<Timestamp>,
     /// For [`ConflictKind::Locked`]: the transaction that held the database when the time was over was begun on the thread that
-    /// waited for it. If it was not sent to another thread since, nobody can end it while this one waits.
+    /// waited for it, or on one that has ended. A hint: where it was not sent to another thread, nobody can end it while this
+    /// one waits.
     pub holder_begun_here: bool,
     /// What the loser's `busy_timeout` still has for further waits of the same call.
     pub(crate) turn_left: Option<Duration>,
@@ -368,14 +369,14 @@ pub enum Error {
         oldest: Timestamp,
     },
 
-    /// The changes after a timestamp were asked for that no commit has yet, and whatever is committed up to it would be missed. The
-    /// timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
+    /// The changes after a timestamp were asked for that no commit has yet, or it was acknowledged: whatever is committed up to it
+    /// would be missed. The timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
     /// holds. Take a snapshot and go on from its timestamp.
     #[error(
         "there is no commit at {wanted} yet, the newest is at {newest}; the position belongs to another copy of the database: read a snapshot and follow the changes from its timestamp on"
     )]
     FutureTimestamp {
-        /// The timestamp after which the changes were asked for.
+        /// The timestamp that was given.
         wanted: Timestamp,
         /// That of the newest commit.
         newest: Timestamp,
@@ -402,7 +403,8 @@ pub enum Error {
     )]
     Forked,
 
-    /// What the caller's closure returned to give up: passed through by `transact` without another attempt.
+    /// What the caller's closure returned to give up, a text: passed through by `transact` without another attempt.
+    /// [`Error::other`] takes that, and any error.
     #[error("{0}")]
     Aborted(String),
 

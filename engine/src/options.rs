@@ -138,9 +138,8 @@ impl Default for Options {
     }
 }
 
-// Each of these names every option, so that one that is added is not forgotten.
 impl Options {
-    /// Refuses what is outside its documented range.
+    /// Refuses what is outside its documented range. It names every option, so that one that is added is not forgotten.
     pub(crate) fn validate(&self) -> Result<()> {
         let Self {
             row_store_bytes,
@@ -186,51 +185,32 @@ impl Options {
         Ok(())
     }
 
-    /// The first option in which these differ from others: handles of one file share all of them.
+    /// The first option in which these differ from others: handles of one file share all of them but `page_bytes` and `journal_mode`,
+    /// which are of the file.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
-        let Self {
-            durability,
-            busy_timeout,
-            cache_bytes,
-            row_store_bytes,
-            log_bytes,
-            max_retained_log_bytes,
-            log_segment_bytes,
-            max_transaction_bytes,
-            max_snapshots,
-            snapshot_max_age,
-            snapshot_max_pinned_bytes,
-            deferred_sync_interval,
-            token_retention,
-            // Of the file, which exists, and nothing to two handles.
-            page_bytes: _,
-            journal_mode: _,
-            map_log,
-            page_cache,
-        } = self;
-        let same_cache = match (page_cache, &other.page_cache) {
+        let same_cache = match (&self.page_cache, &other.page_cache) {
             (None, None) => true,
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
         [
-            ("durability", *durability == other.durability),
-            ("busy_timeout", *busy_timeout == other.busy_timeout),
-            ("cache_bytes", *cache_bytes == other.cache_bytes),
-            ("row_store_bytes", *row_store_bytes == other.row_store_bytes),
-            ("log_bytes", *log_bytes == other.log_bytes),
-            ("max_retained_log_bytes", *max_retained_log_bytes == other.max_retained_log_bytes),
-            ("log_segment_bytes", *log_segment_bytes == other.log_segment_bytes),
-            ("max_transaction_bytes", *max_transaction_bytes == other.max_transaction_bytes),
-            ("max_snapshots", *max_snapshots == other.max_snapshots),
-            ("snapshot_max_age", *snapshot_max_age == other.snapshot_max_age),
-            ("snapshot_max_pinned_bytes", *snapshot_max_pinned_bytes == other.snapshot_max_pinned_bytes),
-            ("deferred_sync_interval", *deferred_sync_interval == other.deferred_sync_interval),
+            ("durability", self.durability == other.durability),
+            ("busy_timeout", self.busy_timeout == other.busy_timeout),
+            ("cache_bytes", self.cache_bytes == other.cache_bytes),
+            ("row_store_bytes", self.row_store_bytes == other.row_store_bytes),
+            ("log_bytes", self.log_bytes == other.log_bytes),
+            ("max_retained_log_bytes", self.max_retained_log_bytes == other.max_retained_log_bytes),
+            ("log_segment_bytes", self.log_segment_bytes == other.log_segment_bytes),
+            ("max_transaction_bytes", self.max_transaction_bytes == other.max_transaction_bytes),
+            ("max_snapshots", self.max_snapshots == other.max_snapshots),
+            ("snapshot_max_age", self.snapshot_max_age == other.snapshot_max_age),
+            ("snapshot_max_pinned_bytes", self.snapshot_max_pinned_bytes == other.snapshot_max_pinned_bytes),
+            ("deferred_sync_interval", self.deferred_sync_interval == other.deferred_sync_interval),
             (
                 "token_retention",
-                *token_retention == other.token_retention || planted!(TokenRetentionNotCompared),
+                self.token_retention == other.token_retention || planted!(TokenRetentionNotCompared),
             ),
-            ("map_log", *map_log == other.map_log),
+            ("map_log", self.map_log == other.map_log),
             ("page_cache", same_cache),
         ]
         .into_iter()

@@ -40,8 +40,7 @@ pub struct Stats {
     pub max_attempts: u64,
     /// Writers that had to wait for the checkpoint.
     pub stalls: u64,
-    /// Panics in background threads, of a file, a page cache or a subscriber of traces say, after which these went on. What was under
-    /// way failed.
+    /// Panics in background threads, of a file, a page cache or a clock, after which these went on. What was under way failed.
     pub background_panics: u64,
     /// The log.
     pub log: LogStats,
@@ -190,7 +189,8 @@ impl ConflictStats {
 pub struct LogStats {
     /// Bytes appended.
     pub bytes_appended: u64,
-    /// Bytes that the next checkpoint may let go.
+    /// Bytes of the log's files that are in use: what a checkpoint may let go, what is kept for feeds and consumers
+    /// ([`FeedStats::retained_bytes`]), and the one that takes the appends.
     pub retained_bytes: u64,
     /// Syncs.
     pub syncs: u64,

@@ -5,13 +5,14 @@ use std::error::Error as _;
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Faults, Operation};
 use braid::{
     Database, Durability, Error, JournalMode, Options, Result, Table, Timestamp, TransactionOptions,
 };
+use tracing::field::{Field, Visit};
 
 const EIO: i32 = 5;
 
@@ -153,4 +154,53 @@ fn in_an_open() {
         }
     }
     assert!(told > 1, "{told}");
+}
+
+/// Notes whether changes of the journal mode are told to have gone well.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<bool>>>);
+
+impl Visit for Told {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        if field.name() == "ok" {
+            self.0.lock().unwrap().push(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn in_the_event_of_a_change_of_the_mode() {
+    let (_, faults, db, _) = open();
+    let told = Told::default();
+    tracing::subscriber::with_default(told.clone(), || {
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        faults.inject(log_sync());
+        is_told(db.set_journal_mode(JournalMode::Wal));
+    });
+    assert_eq!(*told.0.lock().unwrap(), [true, false]);
+    assert_eq!(db.journal_mode(), JournalMode::Mvcc);
 }

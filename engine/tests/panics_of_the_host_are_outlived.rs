@@ -12,6 +12,7 @@ use std::time::Duration;
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, Fault, Faults, Operation};
 use braid::vfs::sync::thread;
+use braid::vfs::{Clock, RealClock};
 use braid::{
     CachedPage, ClockCache, Database, Durability, Error, JournalMode, Options, Page, PageCache,
     PageGeneration, PageId,
@@ -232,4 +233,138 @@ fn nobody_waits_for_the_sync_of_a_change_of_the_mode() {
     let (mode, committed) = hear.try_recv().unwrap();
     assert_eq!(mode, JournalMode::Mvcc);
     committed.unwrap();
+}
+
+/// Panics once in the checkpointer's thread, where it looks at snapshots that may be too old.
+#[derive(Debug)]
+struct PanickingClock(RealClock, AtomicBool);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn now_coarse(&self) -> Duration {
+        if is_on("braid-checkpoint") && self.1.swap(false, Ordering::SeqCst) {
+            panic_quietly();
+        }
+        self.0.now_coarse()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration);
+    }
+}
+
+#[test]
+fn a_snapshot_is_revoked_after_a_look_that_panics() {
+    let clock = Arc::new(PanickingClock(RealClock::new(), AtomicBool::new(true)));
+    let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+    let limited = Options { snapshot_max_age: Some(Duration::from_millis(1)), ..options() };
+    let db = Database::open_in(env, "/db", limited).unwrap();
+    let snapshot = db.snapshot().unwrap();
+    in_time(move || {
+        while db.stats().revoked_snapshots == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(db.stats().background_panics, 1);
+    });
+    drop(snapshot);
+}
+
+/// As a file with a lock of its own does once that is poisoned.
+fn panics_from_now_on(operations: &[Operation], nth: u64) -> Fault {
+    Fault::on_any(operations).on_paths_ending("/db").nth(nth).sticky().call(|| panic_quietly())
+}
+
+#[test]
+fn a_checkpoint_whose_file_panics_again_ends_nothing_else() {
+    let (_, env, faults) = faulty();
+    let db = Database::open_in(env, "/db", options()).unwrap();
+    let table = db.table("t").unwrap();
+    db.put(&table, "key", "value").unwrap();
+    // The file is made longer before the first write.
+    faults.inject(panics_from_now_on(&[Operation::SetLen, Operation::Write], 2));
+    assert!(catch_unwind(|| db.checkpoint()).is_err());
+    faults.clear();
+    db.checkpoint().unwrap();
+    assert_eq!(db.get(&table, "key").unwrap().as_deref(), Some(&b"value"[..]));
+    assert!(db.check().unwrap().is_ok());
+}
+
+#[test]
+fn a_load_whose_file_panics_again_ends_nothing_else() {
+    let (_, env, faults) = faulty();
+    let db = Database::open_in(env, "/db", options()).unwrap();
+    let load = |rows: std::ops::Range<u32>| {
+        let mut loader = db.load_table("t").unwrap();
+        for row in rows {
+            if row == 20_000 {
+                faults.inject(panics_from_now_on(&[Operation::Write], 1));
+            }
+            loader.put(row.to_be_bytes(), [1; 500]).unwrap();
+        }
+        loader.finish().unwrap()
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| load(0..40_000))).is_err());
+    faults.clear();
+    assert!(db.existing_table("t").unwrap().is_none());
+    let (table, report) = load(0..10_000);
+    assert_eq!((report.rows, db.snapshot().unwrap().count(&table).unwrap()), (10_000, 10_000));
+    assert!(db.check().unwrap().is_ok());
+}
+
+#[test]
+fn an_open_whose_file_panics_again_ends_nothing_else() {
+    let (_, env, faults) = faulty();
+    drop(Database::open_in(env.clone(), "/db", options()).unwrap());
+    faults.inject(panics_from_now_on(&[Operation::Read, Operation::Unlock], 1));
+    let open = AssertUnwindSafe(|| Database::open_in(env.clone(), "/db", options()));
+    assert!(catch_unwind(open).is_err());
+    faults.clear();
+    in_time(move || Database::open_in(env, "/db", options())).unwrap();
+}
+
+/// The locks are given up by a call: closing the file may come too late, as a fork has it too.
+#[test]
+fn an_open_whose_fold_panics_gives_up_its_locks() {
+    let mut machine = CrashFileSystem::new();
+    for life in 0..9_u32 {
+        let db = Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options()).unwrap();
+        db.put(&db.table("t").unwrap(), life.to_be_bytes(), "value").unwrap();
+        machine = machine.kill();
+    }
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let env = Env::with_files(Arc::new(files));
+    // The open has synced the file once before.
+    faults.inject(Fault::on(Operation::SyncData).on_paths_ending("/db").nth(2).call(|| panic_quietly()));
+    let open = AssertUnwindSafe(|| Database::open_in(env.clone(), "/db", options()));
+    assert!(catch_unwind(open).is_err());
+    assert_eq!(faults.counters().calls_on(Operation::Unlock, "/db"), 1);
+    let db = in_time(move || Database::open_in(env, "/db", options())).unwrap();
+    assert_eq!(db.snapshot().unwrap().count(&db.table("t").unwrap()).unwrap(), 9);
+}
+
+/// Nor does it matter who of those whose change was lost hears of it last.
+#[test]
+fn a_sync_that_panics_leaves_the_mode_that_stood() {
+    let (_, env, faults) = faulty();
+    let db = Database::open_in(env, "/db", Options { deferred_sync_interval: Duration::MAX, ..options() })
+        .unwrap();
+    let (said, hear) = channel();
+    let other = db.clone();
+    faults.inject(Fault::on(Operation::SyncData).on_paths(in_log).call(move || {
+        // In the middle of the sync of one change there is another.
+        let changes = other.clone();
+        said.send(thread::spawn(move || changes.set_journal_mode(JournalMode::Wal))).unwrap();
+        while other.journal_mode() == JournalMode::Mvcc {
+            thread::yield_now();
+        }
+        panic_quietly();
+    }));
+    let changed = catch_unwind(AssertUnwindSafe(|| db.set_journal_mode(JournalMode::Mvcc)));
+    assert!(!matches!(changed, Ok(Ok(()))));
+    assert!(matches!(hear.recv().unwrap().join().unwrap(), Err(Error::Poisoned { .. })));
+    assert_eq!(db.journal_mode(), JournalMode::Wal);
 }

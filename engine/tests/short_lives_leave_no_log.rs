@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::{Env, FileSystem, OpenMode, OpenOptions};
-use braid::{Database, Durability, Options};
+use braid::{Database, Durability, Error, Options};
 
 const PATH: &str = "/db";
 const LOG: &str = "/db-wal";
@@ -175,4 +175,21 @@ fn a_full_disk_keeps_nobody_out() {
     drop(db);
     let db = open(machine, options()).unwrap();
     assert_eq!((rows(&db), db.stats().checkpoints.count), (9, 1));
+}
+
+#[test]
+fn a_fold_whose_sync_fails_ends_the_open_and_not_the_next_one() {
+    let mut machine = CrashFileSystem::new();
+    for life in 0..9 {
+        live(&machine, life, 10, options());
+        machine = machine.kill();
+    }
+    let files = machine.under_faults();
+    let faults = files.faults();
+    // The open has synced the file once before.
+    faults.inject(Fault::on(Operation::SyncData).on_paths_ending(PATH).nth(2).errno(28));
+    let Err(Error::Poisoned { source }) = open(files, options()) else { panic!("it must fail") };
+    assert_eq!((faults.fired(), source.raw_os_error()), (1, Some(28)));
+    assert_eq!(faults.counters().calls_on(Operation::Unlock, PATH), 1);
+    assert_eq!(rows(&open(machine, options()).unwrap()), 9);
 }

@@ -52,6 +52,7 @@ const NOT_TRIED: &[&str] = &[
     "a lock could not be given up by itself",
     "a lock goes with its descriptor",
     "a stray log segment could not be removed",
+    "an open that failed was not closed cleanly",
     "no room for a segment; a shorter one is tried",
     "the database file keeps its length",
     "the database file keeps the length that a failed checkpoint gave it",

@@ -5,8 +5,8 @@
 mod executor;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
@@ -307,7 +307,12 @@ fn a_consumer_that_never_comes_back_does_not_fill_the_disk() {
     assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
     assert_eq!(db.stats().feed.retained_bytes, 0, "it is lost, so nothing is kept for it");
     drop(db);
+    let reader = Database::open_read_only_in(Env::with_files(Arc::new(machine.clone())), "/db").unwrap();
+    let told = reader.consumers().unwrap();
+    assert_eq!((told[0].lost, told[0].held_bytes), (true, 0), "for who reads the file too");
+    drop(reader);
     let db = open();
+    assert_eq!(db.consumers().unwrap()[0].held_bytes, 0);
     assert!(db.consumers().unwrap()[0].lost);
     let consumer = db.consumer("dead", Timestamp::ZERO).unwrap();
     assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
@@ -613,6 +618,28 @@ fn who_has_everything_is_not_behind() {
     assert_eq!(lags(), [false], "its row is nothing for a feed");
 }
 
+/// What it has installed stands, and is acknowledged once more.
+#[test]
+fn an_acknowledgement_that_was_dropped_is_made_good() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
+    db.put(&db.table("t").unwrap(), "row", "value").unwrap();
+    let last = db.snapshot().unwrap().timestamp();
+    let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Mutex::new(goes_on);
+    faults.inject(Fault::on(Operation::SyncData).call(move || {
+        let _ = goes_on.lock().unwrap().recv_timeout(Duration::from_secs(30));
+    }));
+    let mut acknowledged = Box::pin(consumer.acknowledge_async(last));
+    assert!(Arc::new(executor::Alarm::default()).poll(&mut acknowledged).is_pending());
+    drop(acknowledged);
+    go_on.send(()).unwrap();
+    consumer.acknowledge(last).unwrap();
+    assert_eq!(consumer.position().unwrap(), last);
+}
+
 #[test]
 fn a_position_is_acknowledged_by_a_future_too() {
     let db = Database::in_memory().unwrap();
@@ -621,7 +648,11 @@ fn a_position_is_acknowledged_by_a_future_too() {
     let last = db.put(&table, "row", "").unwrap().timestamp;
     fn may_be_spawned(_: &(impl Future<Output = braid::Result<()>> + Send)) {}
     may_be_spawned(&consumer.acknowledge_async(last));
-    assert!(executor::block_on(consumer.acknowledge_async(Timestamp::MAX)).is_err());
+    let future = executor::block_on(consumer.acknowledge_async(Timestamp::MAX));
+    assert!(
+        matches!(future, Err(Error::FutureTimestamp { wanted: Timestamp::MAX, newest }) if newest >= last),
+        "{future:?}"
+    );
     executor::block_on(consumer.acknowledge_async(last)).unwrap();
     assert_eq!(consumer.position().unwrap(), last);
     executor::block_on(consumer.acknowledge_async(Timestamp::ZERO)).unwrap();

@@ -85,6 +85,23 @@ fn a_turn_that_did_not_come_is_not_waited_for_again() {
     }
 }
 
+/// It is retryable as any other: the wait was not the runner's.
+#[test]
+fn a_turn_that_another_transaction_did_not_get_ends_nothing() {
+    let (db, table) = database(JournalMode::Mvcc, LONG);
+    let (other, elsewhere) = database(JournalMode::Wal, Duration::from_millis(2));
+    let mut attempts = 0;
+    let mut body = |tx: &mut Transaction| {
+        attempts += 1;
+        if attempts % 2 == 1 {
+            beside_another(&other, || other.put(&elsewhere, "a", "1"))?;
+        }
+        tx.put(&table, "a", "1")
+    };
+    assert_eq!(db.transact(RetryPolicy::immediate(), &mut body).unwrap().attempts, 2);
+    assert_eq!(block_on(db.transact_async(RetryPolicy::immediate(), body)).unwrap().attempts, 2);
+}
+
 /// What is not possible inside of the closure of an exclusive transaction.
 fn nested(db: &Database, table: &Table) {
     let own = |done: Result<()>| assert!(matches!(done, Err(Error::WaitsForItself)), "{done:?}");

@@ -5,9 +5,10 @@ use std::ops::Bound;
 use super::error::{BaseError, Result};
 use super::ids::{PageId, TreeId};
 use super::orphans::Orphans;
-use super::page::{Expected, Value};
+use super::overflow::OverflowValue;
+use super::page::{Expected, Page, Value};
 use super::page_set::PageSet;
-use super::refs::ChildRef;
+use super::refs::{ChildRef, OverflowRef};
 use super::store::{Base, BaseStore};
 
 /// Rows that could not be read.
@@ -23,7 +24,7 @@ pub(crate) struct Loss {
     pub(crate) lower: Vec<u8>,
     /// All lost keys are less than this one, if there is one; a single row is lost when it equals `lower`.
     pub(crate) upper: Option<Vec<u8>>,
-    /// How many rows are lost.
+    /// How many rows are lost; none where they are among those of another loss.
     pub(crate) rows: u64,
 }
 
@@ -60,9 +61,11 @@ impl BaseStore {
     ) -> Result<()> {
         let replaces = orphans.has(tree);
         let (older, newer) = orphans.of(tree);
-        let mut salvage = Salvage { store: self, seen, replaces, on_piece, on_loss };
+        let top = base.top(tree);
+        let orphans_are_counted = top.is_some();
+        let mut salvage = Salvage { store: self, seen, replaces, orphans_are_counted, on_piece, on_loss };
         older.iter().try_for_each(|leaf| salvage.orphan(tree, leaf, orphans))?;
-        if let Some(top) = base.top(tree) {
+        if let Some(top) = top {
             salvage.page(&top, &[], None)?;
         }
         newer.iter().try_for_each(|leaf| salvage.orphan(tree, leaf, orphans))
@@ -85,7 +88,8 @@ impl BaseStore {
             Piece::Replaces { .. } => Ok(()),
         };
         let seen = &mut self.no_pages();
-        Salvage { store: self, seen, replaces: false, on_piece, on_loss }.page(top, &[], None)
+        let (replaces, orphans_are_counted) = (false, true);
+        Salvage { store: self, seen, replaces, orphans_are_counted, on_piece, on_loss }.page(top, &[], None)
     }
 }
 
@@ -94,6 +98,8 @@ struct Salvage<'s> {
     seen: &'s mut PageSet,
     /// Whether leaves say that what they hold replaces what came before.
     replaces: bool,
+    /// Whether the rows of leaves without a parent are among those that a damaged page above them has lost.
+    orphans_are_counted: bool,
     on_piece: OnPiece<'s>,
     on_loss: &'s mut dyn FnMut(Loss),
 }
@@ -124,73 +130,78 @@ impl Salvage<'_> {
             let to = upper.map_or(Bound::Unbounded, Bound::Excluded);
             (self.on_piece)(Piece::Replaces { from: lower, to })?;
         }
+        if at.level == 0 {
+            return self.rows(at, &page, None);
+        }
         let mut key = lower.to_vec();
         let mut next = Vec::new();
         for index in 0..page.entries() {
-            if at.level > 0 {
-                let last = index + 1 == page.entries();
-                if !last {
-                    page.copy_separator(index + 1, &mut next);
-                }
-                let child = Expected { tree: at.tree, child: page.child(index), level: at.level - 1 };
-                self.page(&child, &key, if last { upper } else { Some(&next) })?;
-                std::mem::swap(&mut key, &mut next);
-                continue;
+            let last = index + 1 == page.entries();
+            if !last {
+                page.copy_separator(index + 1, &mut next);
             }
-            page.copy_key(index, &mut key);
-            match page.value(index) {
-                Value::Inline(value) => (self.on_piece)(Piece::Row { key: &key, value, found: false })?,
-                Value::Overflow(run) => {
-                    let read = match self.seen.add(run.page.0, run.pages) {
-                        Some(page) => Err(two_parents(page)),
-                        None => self.store.read_overflow(at.tree, &run),
-                    };
-                    match read {
-                        Ok(read) => {
-                            (self.on_piece)(Piece::Row { key: &key, value: read.value(), found: false })?;
-                        }
-                        Err(error) => self.lose(at, error, &key, Some(&key), 1),
-                    }
-                }
-            }
+            let child = Expected { tree: at.tree, child: page.child(index), level: at.level - 1 };
+            self.page(&child, &key, if last { upper } else { Some(&next) })?;
+            std::mem::swap(&mut key, &mut next);
         }
         Ok(())
     }
-}
 
-impl Salvage<'_> {
     /// Reads a leaf without a parent. What it holds replaces the rows between its first and its last key.
     fn orphan(&mut self, tree: TreeId, leaf: &ChildRef, orphans: &Orphans) -> Result<()> {
         let at = Expected { tree, child: *leaf, level: 0 };
         // It was whole a moment ago.
         let Ok(page) = self.store.read_page(&at) else { return Ok(()) };
-        let (mut key, mut last) = (Vec::new(), Vec::new());
-        page.copy_key(0, &mut key);
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        page.copy_key(0, &mut first);
         page.copy_key(page.entries() - 1, &mut last);
-        (self.on_piece)(Piece::Replaces { from: &key, to: Bound::Included(&last) })?;
+        (self.on_piece)(Piece::Replaces { from: &first, to: Bound::Included(&last) })?;
+        self.rows(&at, &page, Some(orphans))
+    }
+
+    /// Gives the rows of a leaf, one of these orphans or one that was come to from above.
+    fn rows(&mut self, at: &Expected, page: &Page, orphans: Option<&Orphans>) -> Result<()> {
+        let found = orphans.is_some();
+        let mut key = Vec::new();
         for index in 0..page.entries() {
             page.copy_key(index, &mut key);
-            let run = match page.value(index) {
+            let read = match page.value(index) {
                 Value::Inline(value) => {
-                    (self.on_piece)(Piece::Row { key: &key, value, found: true })?;
+                    (self.on_piece)(Piece::Row { key: &key, value, found })?;
                     continue;
                 }
-                Value::Overflow(run) => run,
-            };
-            let left = orphans.budget.get().checked_sub(u64::from(run.pages));
-            let read = match left {
-                Some(left) => {
-                    orphans.budget.set(left);
-                    self.store.read_overflow(tree, &run)
-                }
-                None => Err(two_parents(run.page.0)),
+                Value::Overflow(run) => self.long_value(at.tree, &run, orphans),
             };
             match read {
-                Ok(read) => (self.on_piece)(Piece::Row { key: &key, value: read.value(), found: true })?,
-                Err(error) => self.lose(&at, error, &key, Some(&key), 1),
+                Ok(read) => (self.on_piece)(Piece::Row { key: &key, value: read.value(), found })?,
+                Err(error) => {
+                    let rows = u64::from(!(found && self.orphans_are_counted));
+                    self.lose(at, error, &key, Some(&key), rows);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Reads a long value: once on the way down, and of orphans, of which several may share it, while their budget lasts.
+    fn long_value(
+        &mut self,
+        tree: TreeId,
+        run: &OverflowRef,
+        orphans: Option<&Orphans>,
+    ) -> Result<OverflowValue> {
+        let Some(orphans) = orphans else {
+            return match self.seen.add(run.page.0, run.pages) {
+                Some(page) => Err(two_parents(page)),
+                None => self.store.read_overflow(tree, run),
+            };
+        };
+        let Some(left) = orphans.budget.get().checked_sub(u64::from(run.pages)) else {
+            let what = "too many long values are shared by pages without a parent";
+            return Err(BaseError::Corrupt { page: run.page, what });
+        };
+        orphans.budget.set(left);
+        self.store.read_overflow(tree, run)
     }
 }
 

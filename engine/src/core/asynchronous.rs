@@ -95,7 +95,8 @@ impl Core {
         waker: &Waker,
     ) -> Result<Attempt> {
         let writer = self.writer()?;
-        let mut tried = None;
+        // A wait for the gate goes on, or is over and accounted for.
+        let mut tried = wait.gate_until.is_some().then_some(Left::HeldBack);
         loop {
             writer.check()?;
             match tried.take() {

@@ -8,8 +8,8 @@
 //! * The *server* leads syncs for commits that no thread waits for, and wakes their futures. It is started with the first
 //!   of them. It calls code of the user's, and holds nothing while it does so.
 //!
-//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock, a subscriber of traces. What it was about has
-//! failed then, those who wait for it are told, and the thread goes on after a rest.
+//! None of them ends by a panic of code of the user's: of a file, a page cache, a clock. What it was about has failed then, those
+//! who wait for it are told, and the thread goes on after a rest.
 //!
 //! All sleep while there is nothing to do: an idle database wakes nobody. While a future waits for room or for its turn, the
 //! log keeper wakes every 100 ms, or sooner. They hold the core, and are stopped and joined
@@ -305,7 +305,12 @@ impl Core {
     }
 
     fn run_checkpointer(&self, writer: &Writer) {
-        self.go_on(writer, |background| background.rest(RETRY_INTERVAL), || self.fold_when_asked(writer));
+        let again = |background: &Background| {
+            // It may have been this that ended, and the time of the next look is forgotten.
+            background.wishes.lock().leases = true;
+            background.rest(RETRY_INTERVAL);
+        };
+        self.go_on(writer, again, || self.fold_when_asked(writer));
     }
 
     fn fold_when_asked(&self, writer: &Writer) {
@@ -349,6 +354,7 @@ impl Core {
             let mut wishes = background.wishes.lock();
             // Whatever it was that ended.
             (wishes.settle, wishes.segment) = (true, true);
+            (wishes.room_alarm, wishes.gate_alarm) = (Some(Duration::ZERO), Some(Duration::ZERO));
             if !wishes.stop {
                 background.log_keeper.wait_for(&mut wishes, RETRY_INTERVAL);
             }

@@ -34,9 +34,9 @@ pub(crate) struct TurnWait {
 
 impl Exclusive {
     /// The transaction goes into a closure that this thread calls, or has come out of it.
-    pub(crate) fn is_in_closure(&self, inside: bool) {
+    pub(crate) fn set_in_closure(&self, inside: bool) {
         if let Ok(writer) = self.handle.core().writer() {
-            writer.gate.is_in_closure(inside);
+            writer.gate.set_in_closure(inside);
         }
     }
 }

@@ -247,8 +247,8 @@ impl Gate {
     }
 
     /// The holder is in a closure that this thread calls: it cannot leave before that returns. Or it is in none any more.
-    pub(crate) fn is_in_closure(&self, inside: bool) {
-        self.holder.is_in_closure(inside);
+    pub(crate) fn set_in_closure(&self, inside: bool) {
+        self.holder.set_in_closure(inside);
     }
 
     /// Whether this thread would wait for itself.
@@ -460,6 +460,14 @@ impl Gate {
         state.offer = None;
         state.held = true;
         self.held.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
+impl super::Core {
+    /// Commits whose threads wait for the holder to leave.
+    pub(crate) fn commits_held_back(&self) -> usize {
+        self.writer.as_ref().map_or(0, |writer| writer.gate.state.lock().held_back)
     }
 }
 

@@ -31,8 +31,9 @@ const CHANGING: u8 = u8::MAX;
 #[derive(Debug)]
 pub(crate) struct ModeCell {
     mode: AtomicU8,
-    /// Held while a change is under way.
-    changing: Mutex<()>,
+    /// Held while a change is under way. Changes that may not be durable, oldest first: where the record of each ends, and the mode
+    /// before it.
+    changing: Mutex<Vec<(Lsn, JournalMode)>>,
     /// Where the record of the last change ends.
     stands_at: AtomicU64,
 }
@@ -41,7 +42,7 @@ impl ModeCell {
     pub(crate) fn new(mode: JournalMode) -> Self {
         Self {
             mode: AtomicU8::new(encode_mode(mode)),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             stands_at: AtomicU64::new(0),
         }
     }
@@ -121,26 +122,35 @@ impl Core {
         let writer = self.writer()?;
         writer.check()?;
         if self.journal_mode() == mode {
-            return writer.log.sync_through(self.mode.stands_at()).map_err(Error::from_sync);
+            return self.have_mode_stand(writer);
         }
-        let before = later(|| {
+        let mut is_another = false;
+        let changed = later(|| {
             if !writer.gate.acquire(self.options.busy_timeout) {
                 return Err(Self::locked_out(writer, self.installed_ts()));
             }
             let _no_exclusive_transaction_is_open = Held(&writer.gate);
-            let before = self.journal_mode();
-            if before != mode {
-                let changed = self.change_mode(writer, mode);
-                let ok = changed.is_ok();
-                tell(move || tracing::info!(?mode, ok, "journal mode"));
-                changed?;
-            }
-            Ok(before)
-        })?;
+            is_another = self.journal_mode() != mode;
+            if is_another { self.change_mode(writer, mode) } else { Ok(()) }
+        });
         // Behind it others go on.
+        let changed = changed.and_then(|()| self.have_mode_stand(writer));
+        if is_another {
+            let ok = changed.is_ok();
+            tell(move || tracing::info!(?mode, ok, "journal mode"));
+        }
+        changed
+    }
+
+    /// Makes the last change durable. Where that fails, the mode is the one before the first change that may be lost, whoever made
+    /// it.
+    fn have_mode_stand(&self, writer: &Writer) -> Result<()> {
         writer.log.sync_through(self.mode.stands_at()).map_err(|error| {
-            let _others_wait = self.mode.changing.lock();
-            self.mode.set(before);
+            let durable = writer.log.durable();
+            let mut changes = self.mode.changing.lock();
+            if let Some((_, before)) = changes.drain(..).find(|(end, _)| *end > durable) {
+                self.mode.set(before);
+            }
             Error::from_sync(error)
         })
     }
@@ -164,7 +174,10 @@ impl Core {
         mode: JournalMode,
         record: &mut EncodedRecord,
     ) -> Result<(), Left> {
-        let _others_wait = self.mode.changing.lock();
+        let mut changes = self.mode.changing.lock();
+        let durable = writer.log.durable();
+        changes.retain(|(end, _)| *end > durable);
+        let before = self.mode.get();
         let change = self.mode.change();
         let mut open = 0;
         self.registry.for_each(|info| open += usize::from(info.kind == SnapshotKind::ReadWrite));
@@ -180,6 +193,7 @@ impl Core {
             writer.log.sync_through(end).map_err(Error::from_sync)?;
         }
         change.done(mode, end);
+        changes.extend(before.map(|before| (end, before)));
         Ok(())
     }
 }

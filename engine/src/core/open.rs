@@ -24,7 +24,7 @@ use braid_vfs::events::{later, tell};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::Ordering;
-use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions};
+use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, OpenMode, OpenOptions, survive};
 use braid_wal::{Appender, Log, LogHistory, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 
 use super::append::append_outside_section;
@@ -72,16 +72,17 @@ fn open_now(request: OpenRequest) -> Result<Arc<Core>> {
     } else {
         open_read_write(request, store, base, locks)?
     };
-    unless_opened.0.clear();
     let core = Arc::new(core);
-    if let Err(error) = core.fold_after_short_lives() {
-        core.shut_down()?;
-        return Err(error);
+    let start =
+        || core.start_background().map_err(|error| Error::io("starting the background threads", error));
+    let started = core.fold_after_short_lives().and_then(|()| start());
+    if started.is_err()
+        && let Err(error) = core.shut_down()
+    {
+        tell(move || tracing::warn!(error = %error.in_full(), "an open that failed was not closed cleanly"));
     }
-    if let Err(error) = core.start_background() {
-        core.shut_down()?;
-        return Err(Error::io("starting the background threads", error));
-    }
+    unless_opened.0.clear();
+    started?;
     let (path, read_only, last_commit) = (core.path.clone(), core.writer.is_none(), core.installed_ts());
     let duration = core.env.clock.now().saturating_sub(began);
     tell(move || tracing::info!(?path, read_only, %last_commit, ?duration, "opened"));
@@ -95,7 +96,8 @@ struct UnlockOnDrop(Vec<Arc<dyn File>>);
 impl Drop for UnlockOnDrop {
     fn drop(&mut self) {
         for locked in self.0.drain(..).rev() {
-            if let Err(error) = locked.unlock() {
+            // It may be a panic of the file's that ends the open: another would end the process.
+            if let Some(Err(error)) = survive(|| locked.unlock()) {
                 tell(move || tracing::debug!(%error, "a lock goes with its descriptor"));
             }
         }

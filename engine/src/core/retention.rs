@@ -87,10 +87,11 @@ pub struct ConsumerInfo {
     /// How far its position is behind the newest commit; 0 where nothing after it is for a feed, as no acknowledgement is. Else
     /// those count too, and timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
-    /// Bytes of the log files that are kept from its position on, which count against
-    /// [`Options::max_retained_log_bytes`](crate::Options::max_retained_log_bytes): when all that is kept exceeds that, the consumer
-    /// that is furthest behind is lost. Whole files, and each open of the database begins one; so it grows with the opens too, until the
-    /// consumer acknowledges. On a handle of a file that nobody writes: the bytes of the records alone.
+    /// Bytes of the log files from its position on; 0 for a lost one, as nothing is kept for it. Those that a checkpoint does not
+    /// need any more count against [`Options::max_retained_log_bytes`](crate::Options::max_retained_log_bytes): when all that is kept
+    /// so exceeds that, the consumer that is furthest behind is lost. Whole files, the one in use among them, and each open of
+    /// the database begins one; so it grows with the opens too, until the consumer acknowledges. On a handle of a file that nobody
+    /// writes: the bytes of the records alone.
     pub held_bytes: u64,
     /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
     /// a timestamp after which the log is there.
@@ -145,12 +146,6 @@ impl Retention {
             consumers: BTreeMap::new(),
         };
         Self { state: Mutex::new(state), standing: Mutex::default() }
-    }
-
-    /// Whether anything is kept for anybody.
-    pub(crate) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.pins.is_empty() && state.consumers.is_empty()
     }
 
     /// Where whoever wants everything after `after` may start for certain, if anywhere: the latest of the anchors.
@@ -297,13 +292,14 @@ impl Core {
         let oldest = history.and_then(|history| history.segments().first().copied()).unwrap_or(end);
         let mut consumers = Vec::new();
         self.each_consumer(&mut |name, position| {
+            let lost = position.lsn < oldest;
             consumers.push(ConsumerInfo {
                 name: name.to_owned(),
                 position: position.timestamp,
                 lag_bytes: end.get().saturating_sub(position.lsn.get()),
                 lag_timestamps: newest.get().saturating_sub(position.timestamp.get()),
-                held_bytes: end.get().saturating_sub(position.lsn.max(oldest).get()),
-                lost: position.lsn < oldest,
+                held_bytes: if lost { 0 } else { end.get().saturating_sub(position.lsn.get()) },
+                lost,
             });
         })?;
         Ok(consumers)
@@ -330,9 +326,13 @@ impl Core {
             // The space comes back at the next open at the latest.
             tell(move || tracing::warn!(%error, "a log segment could not be recycled"));
         }
-        let folded = writer.retention.state.lock().folded;
-        writer.log.count_slack_from(folded);
-        if !writer.retention.is_idle() {
+        let (folded, is_idle) = {
+            let state = writer.retention.state.lock();
+            // Here: whoever counts last has seen the newest.
+            writer.log.count_slack_from(state.folded);
+            (state.folded, state.pins.is_empty() && state.consumers.is_empty())
+        };
+        if !is_idle {
             writer.log.set_aside_before(folded);
         }
     }

@@ -122,13 +122,12 @@ impl Consumer {
     /// comes again. Not while the same thread has an exclusive transaction open, which it would wait for.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a timestamp that no commit has yet; as for a commit; and as for [`position`](Self::position).
+    /// [`Error::FutureTimestamp`] for one that no commit has yet; as for a commit; and as for [`position`](Self::position).
     pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
-        let stored =
-            transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
-        self.acknowledged(&handle, position, stored.value)
+        transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
+        self.acknowledged(&handle, position)
     }
 
     /// [`acknowledge`](Self::acknowledge) as a future, which holds no thread while it waits: see
@@ -140,8 +139,8 @@ impl Consumer {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
         let store = |tx: &mut Transaction| store_if_newer(tx, &self.name, position);
-        let stored = TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
-        self.acknowledged(&handle, position, stored.value)
+        TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
+        self.acknowledged(&handle, position)
     }
 
     /// The position to be stored; `None` where it stands there already, or later.
@@ -153,11 +152,7 @@ impl Consumer {
         let core = handle.core();
         let newest = core.acked_ts();
         if timestamp > newest {
-            return Err(Error::Limit {
-                what: "the timestamp to acknowledge",
-                actual: timestamp.get(),
-                limit: newest.get(),
-            });
+            return Err(Error::FutureTimestamp { wanted: timestamp, newest });
         }
         // Where it did not read so far itself, after a snapshot say, others may know a position.
         let retention = &core.writer()?.retention;
@@ -166,22 +161,19 @@ impl Consumer {
         Ok(Some(Anchor { timestamp, lsn }))
     }
 
-    /// The position is stored, unless a newer one was.
-    fn acknowledged(&self, handle: &Handle, position: Anchor, is_newer: bool) -> Result<()> {
-        if is_newer {
-            let writer = handle.core().writer()?;
-            let log = &writer.log;
-            writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
-        }
+    /// The position is stored, or a later one: by somebody else, or by a future that was dropped before it got here.
+    fn acknowledged(&self, handle: &Handle, position: Anchor) -> Result<()> {
+        let writer = handle.core().writer()?;
+        let log = &writer.log;
+        writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
         Ok(())
     }
 }
 
-/// Whether the position was newer than the one that was stored.
-fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<bool> {
+fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<()> {
     match stored(tx, name)? {
-        Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
-        Some(_) => put(tx, name, position).map(|()| true),
+        Some(stored) if stored.timestamp >= position.timestamp => Ok(()),
+        Some(_) => put(tx, name, position),
         None => Err(Error::NoSuchConsumer(name.to_owned())),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use braid_mvstore::TableId;
 use braid_vfs::events::tell;
+use braid_vfs::survive;
 use braid_vfs::sync::Arc;
 
 use super::chunk::{Chunk, ChunkChanges};
@@ -124,8 +125,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::Busy`] with
-    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when an exclusive transaction stood in the way of the commit for
-    /// half a minute; everything else as for [`put`](Self::put). [`Error::CommitUnknown`] as for a commit: there may be a
+    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when its commit's turn did not come within `busy_timeout`; everything else as for [`put`](Self::put). [`Error::CommitUnknown`] as for a commit: there may be a
     /// table after the next open, and then with all rows. [`Error::NoSuchTable`] when somebody dropped it already.
     pub fn finish(&mut self) -> Result<(Table, LoadReport)> {
         self.handle.core().check_process()?;
@@ -228,7 +228,9 @@ impl Drop for Loader {
         if self.over || self.handle.core().check_process().is_err() {
             return;
         }
-        if let Err(error) = self.handle.core().abandon_load(self.id) {
+        // Where a file has panicked, another panic would end the process.
+        let abandoned = survive(|| self.handle.core().abandon_load(self.id));
+        if let Err(error) = abandoned.unwrap_or_else(|| Err(Error::panicked("abandoning a load"))) {
             let table = self.name.clone();
             tell(move || {
                 tracing::warn!(error = %error.in_full(), table, "the rows of an unfinished load stay until the next open");

@@ -52,7 +52,7 @@ pub struct SalvageReport {
     pub tables: u64,
     /// Rows read from the database file.
     pub rows: u64,
-    /// Of these, how many were in pages that no whole page leads to: their place was found by searching the file.
+    /// Of these, how many at least were in pages that no whole page leads to: their place was found by searching the file.
     pub rows_without_parent: u64,
     /// Whether rows that were found so may be older than the last checkpoint, or deleted before it: what tells that apart is
     /// damaged too.
@@ -118,12 +118,12 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
     };
     let directory_damaged = !losses.is_empty();
     let orphans = opened.store.find_orphans(&opened.base, directory_damaged, opened.other_damaged);
-    let more_lost_rows = directory_damaged || opened.other_damaged;
+    let names_lost = directory_damaged || opened.other_damaged;
     let mut rescue = Rescue {
         seen: opened.store.no_pages(),
         target: open_unused(env, &out, created, options)?,
         names: BTreeMap::new(),
-        names_lost: more_lost_rows,
+        names_lost,
         unnamed: BTreeSet::new(),
         dropped: BTreeSet::new(),
         store: opened.store,
@@ -132,7 +132,8 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         sequences: BTreeMap::new(),
         batch: None,
         report: SalvageReport {
-            more_lost_rows,
+            // Rows that come back though they were deleted count as found, and hide that others are lost.
+            more_lost_rows: names_lost || orphans.may_be_old(),
             may_be_old: orphans.may_be_old(),
             ..SalvageReport::default()
         },
@@ -238,6 +239,9 @@ impl Rescue {
             let upper = loss.upper.as_ref();
             let upper = upper.map_or_else(|| "the end".to_owned(), |key| key.escape_ascii().to_string());
             let (lower, page) = (loss.lower.escape_ascii(), loss.page);
+            if loss.upper.as_ref() == Some(&loss.lower) {
+                return format!("{table}, page {page}: the value of \"{lower}\": {}", loss.error);
+            }
             let of = if found > 0 { "some of " } else { "" };
             format!(
                 "{table}, page {page}: {of}{} row(s) from \"{lower}\" to \"{upper}\": {}",

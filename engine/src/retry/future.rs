@@ -22,7 +22,7 @@ use braid_mvstore::{Rare, Timestamp};
 use braid_vfs::sync::Arc;
 
 use super::RetryPolicy;
-use super::run::{Outcome, Run};
+use super::run::{Failed, Outcome, Run};
 use super::waits::{Rest, Turn};
 use crate::core::{Core, Exclusive};
 use crate::error::{Error, Result};
@@ -161,11 +161,11 @@ impl<T> Open<T> {
                 Step::Turn(turn) => match turn.poll(waker) {
                     Ok(Poll::Pending) => return Ok(Poll::Pending),
                     Ok(Poll::Ready(exclusive)) => self.begin_exclusive(policy, exclusive, body),
-                    Err(error) => Err(error),
+                    Err(error) => Err(error.into()),
                 },
                 Step::Done(done) => match Pin::new(done).poll(&mut Context::from_waker(waker)) {
                     Poll::Pending => return Ok(Poll::Pending),
-                    Poll::Ready(told) => told.map(drop),
+                    Poll::Ready(told) => told.map(drop).map_err(Failed::Itself),
                 },
                 Step::Committing { commit, .. } => {
                     match Pin::new(commit).poll(&mut Context::from_waker(waker)) {
@@ -177,7 +177,7 @@ impl<T> Open<T> {
                             };
                             return Ok(Poll::Ready(self.run.won(value, commit, exclusive)));
                         }
-                        Poll::Ready(Err(error)) => Err(error),
+                        Poll::Ready(Err(error)) => Err(error.into()),
                     }
                 }
                 Step::Resting(rest) => match rest.poll(waker)? {
@@ -191,10 +191,10 @@ impl<T> Open<T> {
                     }
                 },
             };
-            if let Err(error) = went {
+            if let Err(failed) = went {
                 // Whatever the attempt held goes first.
                 self.step = Step::Next;
-                let delay = self.run.lost(policy, error)?;
+                let delay = self.run.lost(policy, failed)?;
                 let until = (!delay.is_zero()).then(|| self.run.until(delay));
                 self.step = Step::Resting(Rest::new(&self.handle, until));
             }
@@ -210,7 +210,7 @@ impl<T> Open<T> {
         &mut self,
         policy: &RetryPolicy,
         body: &mut impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<()> {
+    ) -> Result<(), Failed> {
         let mut turn = None;
         let begun = begin_by(&self.handle, self.options(policy), |_, timeout, name| {
             turn = Some(Turn::new(&self.handle, timeout, name.map(Arc::from)));
@@ -229,7 +229,7 @@ impl<T> Open<T> {
         policy: &RetryPolicy,
         exclusive: Exclusive,
         body: &mut impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<()> {
+    ) -> Result<(), Failed> {
         // A panic of the closure leaves nothing here.
         self.step = Step::Next;
         // If it was by the journal mode that it had to wait, and that has changed, it needs no turn any more.
@@ -241,7 +241,7 @@ impl<T> Open<T> {
         &mut self,
         begun: Result<Transaction>,
         body: &mut impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<()> {
+    ) -> Result<(), Failed> {
         let mut tx = match begun {
             Err(Error::AlreadyCommitted { timestamp }) => {
                 self.step = Step::Done(CommitFuture::already_committed(&self.handle, timestamp)?);
@@ -250,10 +250,10 @@ impl<T> Open<T> {
             begun => begun?,
         };
         let exclusive = tx.is_exclusive();
-        tx.is_in_closure(true);
-        let value = body(&mut tx)?;
+        tx.set_in_closure(true);
+        let value = body(&mut tx).map_err(Failed::Closure)?;
         // The commit may be polled by any thread.
-        tx.is_in_closure(false);
+        tx.set_in_closure(false);
         self.step = Step::Committing { value, exclusive, commit: tx.commit_async() };
         Ok(())
     }

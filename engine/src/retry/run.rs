@@ -29,6 +29,21 @@ pub struct Outcome<T> {
     pub wasted: Duration,
 }
 
+/// What ended an attempt.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It could not begin, or not be committed.
+    Itself(Error),
+    /// The closure has returned this. It may be of another transaction's: what it says of a wait is not of this one's.
+    Closure(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Itself(error)
+    }
+}
+
 /// The losses of one transaction. They are counted also when its closure panics, or its future is dropped.
 #[derive(Debug)]
 pub(super) struct Run<C: Deref<Target = Core>> {
@@ -114,7 +129,11 @@ impl<C: Deref<Target = Core>> Run<C> {
     }
 
     /// The attempt has failed: how long to wait before the next one, if there is to be one.
-    pub(super) fn lost(&mut self, policy: &RetryPolicy, error: Error) -> Result<Duration> {
+    pub(super) fn lost(&mut self, policy: &RetryPolicy, failed: Failed) -> Result<Duration> {
+        let (error, is_own) = match failed {
+            Failed::Itself(error) => (error, true),
+            Failed::Closure(error) => (error, false),
+        };
         if !error.is_retryable() {
             return Err(error);
         }
@@ -133,13 +152,10 @@ impl<C: Deref<Target = Core>> Run<C> {
             .deadline
             .is_none_or(|deadline| now.saturating_sub(self.began).saturating_add(delay) < deadline);
         // Whose turn did not come has waited for as long as it may.
-        let (mut in_turn, mut left) = (true, None);
-        if let Some(conflict) = error.conflict() {
-            in_turn = conflict.kind != ConflictKind::Locked;
-            left = conflict.turn_left;
-        }
-        self.turn_left = left.or(self.turn_left);
-        if self.attempts >= policy.max_attempts || !in_time || !in_turn {
+        let conflict = error.conflict().filter(|_| is_own);
+        let was_admitted = conflict.is_none_or(|conflict| conflict.kind != ConflictKind::Locked);
+        self.turn_left = conflict.and_then(|conflict| conflict.turn_left).or(self.turn_left);
+        if self.attempts >= policy.max_attempts || !in_time || !was_admitted {
             return Err(error);
         }
         self.core.counters.retries.add(1);
@@ -174,10 +190,16 @@ impl<C: Deref<Target = Core>> Drop for Run<C> {
 #[cfg(all(test, not(any(shuttle, loom))))]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use braid_vfs::sync::thread;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use braid_vfs::memory::VirtualClock;
+    use braid_vfs::sync::{Arc, thread};
+    use braid_vfs::{Clock, Env};
 
     use super::*;
-    use crate::options::JournalMode;
+    use crate::options::{JournalMode, Options};
     use crate::{Database, Table};
 
     const FOR_EVER: Duration = Duration::from_secs(1 << 20);
@@ -198,7 +220,9 @@ mod tests {
         let mut holder = db.begin_immediate().unwrap();
         holder.put(table, "row", "winner").unwrap();
         let held_back = thread::spawn(move || tx.commit().unwrap_err());
-        thread::sleep(Duration::from_millis(30));
+        while db.core().commits_held_back() == 0 {
+            thread::yield_now();
+        }
         holder.commit().unwrap();
         held_back.join().unwrap()
     }
@@ -215,7 +239,7 @@ mod tests {
         let error = lost_after_a_wait(&db, &table);
         let left = error.conflict().unwrap().turn_left.unwrap();
         assert!(left < FOR_EVER, "{error}");
-        run.lost(&policy, error).unwrap();
+        run.lost(&policy, error.into()).unwrap();
         let waits = |run: &mut Run<_>| run.begin(&policy).as_ref().and_then(|options| options.busy_timeout);
         assert_eq!(waits(&mut run), Some(left));
         // Revoked, it has waited for nothing.
@@ -223,8 +247,35 @@ mod tests {
             begin_ts: braid_mvstore::Timestamp::ZERO,
             why: crate::SnapshotLoss::HistoryGivenUp { oldest_ts: braid_mvstore::Timestamp::ZERO },
         };
-        run.lost(&policy, revoked).unwrap();
+        run.lost(&policy, revoked.into()).unwrap();
         assert_eq!(waits(&mut run), Some(left));
+    }
+
+    /// The same without a thread: the time between two polls counts, and what comes after the wait does not.
+    #[test]
+    fn a_future_accounts_for_its_wait() {
+        let clock = Arc::new(VirtualClock::new(Duration::ZERO));
+        let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+        let db = Database::open_in(env, "/db", Options::default()).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        let seconds = Duration::from_secs;
+        let timeout = TransactionOptions { busy_timeout: Some(seconds(5)), ..TransactionOptions::default() };
+        let mut tx = db.begin_with(timeout).unwrap();
+        tx.put(&table, "row", "loser").unwrap();
+        let mut commit = tx.commit_async();
+        let mut poll = || Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop()));
+        let mut holder = db.begin_immediate().unwrap();
+        assert!(poll().is_pending());
+        clock.advance(seconds(1));
+        holder.rollback();
+        holder = db.begin_immediate().unwrap();
+        assert!(poll().is_pending(), "another one holds the gate");
+        clock.advance(seconds(3));
+        holder.put(&table, "row", "winner").unwrap();
+        holder.commit().unwrap();
+        let Poll::Ready(Err(error)) = poll() else { panic!("it has lost") };
+        assert_eq!(error.conflict().unwrap().turn_left, Some(seconds(1)));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use braid_vfs::sync::Arc;
 
 use super::RetryPolicy;
-use super::run::{Outcome, Run};
+use super::run::{Failed, Outcome, Run};
 use crate::core::Commit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::Handle;
 use crate::options::TransactionOptions;
 use crate::transaction::{self, Transaction};
@@ -21,11 +21,11 @@ pub(crate) fn transact<T>(
     loop {
         let own_options = run.begin(policy);
         let options = own_options.as_deref().unwrap_or(&policy.transaction);
-        let error = match attempt(handle, options, &mut body) {
+        let failed = match attempt(handle, options, &mut body) {
             Ok((value, commit, exclusive)) => return Ok(run.won(value, commit, exclusive)),
-            Err(error) => error,
+            Err(failed) => failed,
         };
-        let delay = run.lost(policy, error)?;
+        let delay = run.lost(policy, failed)?;
         if !delay.is_zero() {
             core.env.clock.sleep(delay);
             run.waited();
@@ -37,14 +37,14 @@ fn attempt<T>(
     handle: &Arc<Handle>,
     options: &TransactionOptions,
     body: &mut impl FnMut(&mut Transaction) -> Result<T>,
-) -> Result<(T, Commit, bool), Error> {
+) -> Result<(T, Commit, bool), Failed> {
     let mut tx = transaction::begin(handle, options)?;
     let exclusive = tx.is_exclusive();
     if exclusive {
         // Until the transaction is over, whatever ends it.
-        tx.is_in_closure(true);
+        tx.set_in_closure(true);
     }
-    let value = body(&mut tx)?;
+    let value = body(&mut tx).map_err(Failed::Closure)?;
     let commit = tx.commit()?;
     Ok((value, commit, exclusive))
 }

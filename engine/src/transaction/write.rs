@@ -97,9 +97,9 @@ impl Transaction {
     }
 
     /// It goes into a closure that this thread calls, or has come out of it.
-    pub(crate) fn is_in_closure(&self, inside: bool) {
+    pub(crate) fn set_in_closure(&self, inside: bool) {
         if let Some(exclusive) = &self.admitted.exclusive {
-            exclusive.is_in_closure(inside);
+            exclusive.set_in_closure(inside);
         }
     }
 

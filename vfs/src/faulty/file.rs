@@ -114,7 +114,7 @@ impl File for FaultyFile {
     }
 
     fn unlock(&self) -> io::Result<()> {
-        self.inner.unlock()
+        self.faults.meet(Operation::Unlock, &self.path)?.finish(self.inner.unlock())
     }
 
     fn map_for_append(&self, len: usize) -> io::Result<Option<Box<dyn LogMapping>>> {

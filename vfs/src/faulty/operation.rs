@@ -27,12 +27,14 @@ pub enum Operation {
     CreateDir,
     /// `map_for_append`.
     Map,
+    /// `unlock`.
+    Unlock,
     /// A store through a mapping; counted, but it cannot fail.
     MappedWrite,
 }
 
 impl Operation {
-    /// All of them that can fail.
+    /// All of them that can fail and that something depends on: a lock goes with its file at the latest.
     pub const FALLIBLE: [Self; 12] = [
         Self::Open,
         Self::Create,

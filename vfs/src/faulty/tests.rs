@@ -62,7 +62,7 @@ fn a_sticky_fault_stays_until_it_is_cleared() {
 
 #[test]
 fn every_kind_of_call_can_fail_and_then_has_done_nothing() {
-    for operation in Operation::FALLIBLE {
+    for operation in Operation::FALLIBLE.into_iter().chain([Operation::Unlock]) {
         let (files, faults) = faulty();
         let file = create(&files, "/f").unwrap();
         file.write_all_at(&[1; 100], 0).unwrap();
@@ -80,6 +80,7 @@ fn every_kind_of_call_can_fail_and_then_has_done_nothing() {
             Operation::Remove => files.remove_file(Path::new("/f")),
             Operation::CreateDir => files.create_dir(Path::new("/g"), 0o700),
             Operation::Map => file.map_for_append(100).map(drop),
+            Operation::Unlock => file.unlock(),
             Operation::MappedWrite => unreachable!("a store cannot fail"),
         };
         assert_eq!(

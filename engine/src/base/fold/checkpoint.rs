@@ -14,7 +14,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::{io, mem};
+use std::{io, mem, thread};
 
 use braid_vfs::events::tell;
 use braid_vfs::planted;
@@ -41,8 +41,8 @@ pub(in crate::base) struct Checkpoint<'w> {
     builder: PageBuilder,
     buffer: WriteBuffer,
     physical_end: Cell<u32>,
-    /// Where the file ended before it.
-    end_before: u32,
+    /// Where the file ended before it; `None` once it is published.
+    end_before: Option<u32>,
     allocated: Vec<Extent>,
     freed: Vec<Freed>,
     freed_pages: u64,
@@ -73,7 +73,7 @@ impl<'w> Checkpoint<'w> {
             builder: PageBuilder::new(store.page_size.bytes()),
             buffer: WriteBuffer::new(store.page_size),
             physical_end: Cell::new(writer.physical_end),
-            end_before: writer.space.end(),
+            end_before: Some(writer.space.end()),
             allocated: Vec::new(),
             freed: Vec::new(),
             freed_pages: 0,
@@ -310,7 +310,7 @@ impl<'w> Checkpoint<'w> {
         }
         self.allocated.clear();
         // What follows does not fail, and leaves the length as it should be.
-        self.end_before = u32::MAX;
+        self.end_before = None;
         let live = self.writer.live();
         let writer = &mut *self.writer;
         writer.current = meta.clone();
@@ -386,17 +386,17 @@ impl<'w> Checkpoint<'w> {
             tell(move || tracing::warn!(%error, "the database file keeps its length"));
         }
     }
-}
 
-impl Checkpoint<'_> {
     /// Cuts what a failed checkpoint made the file longer by. Pages that a meta block may name, which may be in the file,
     /// stay: they are not free.
     fn give_length_back(&mut self) {
-        self.writer.space.trim_to(self.end_before);
+        let Some(end_before) = self.end_before else { return };
+        self.writer.space.trim_to(end_before);
         let end = self.writer.space.end().max(self.writer.physical_end);
+        // A file that has just panicked is not called: another panic would end the process. The next checkpoint cuts it.
         if self.writer.poisoned.is_none()
+            && !thread::panicking()
             && self.physical_end.get() > end
-            && self.end_before != u32::MAX
             && let Err(error) = self.set_length(end)
         {
             tell(move || {

@@ -5,6 +5,8 @@
 //! another thread, where it ends while this one waits. So who waits for that is told only when its time is over, and then of where the
 //! transaction was begun.
 //!
+//! Names are used again once their thread has ended: that a transaction was begun here is a hint.
+//!
 //! Invariant: the name of a thread is written to `inside` by that thread alone, and removed by it, or by whoever ends the
 //! transaction. So a thread that finds its own name there is inside.
 
@@ -36,14 +38,14 @@ impl Holder {
     }
 
     /// This thread calls a closure with what holds the gate, or has returned from it.
-    pub(super) fn is_in_closure(&self, inside: bool) {
+    pub(super) fn set_in_closure(&self, inside: bool) {
         self.inside.store(if inside { here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
     /// The gate is given back.
     pub(super) fn ends(&self) {
         self.begun_on.store(NOWHERE, Ordering::Relaxed);
-        self.is_in_closure(false);
+        self.set_in_closure(false);
     }
 
     /// Whether the holder was begun on this thread.
