@@ -81,7 +81,7 @@ pub(super) struct Slots<V> {
 struct Growth {
     /// How many were ever opened.
     made: usize,
-    /// A bit for each: no slot of it is closed.
+    /// A bit for each: no slot of it is closed. Whatever has none has a closed slot, or was never opened.
     whole: Box<[u64]>,
     /// A bit for each: its slots may hold a view.
     with_views: Box<[u64]>,
@@ -193,6 +193,8 @@ impl<V> Slots<V> {
         self.open.get(word)?.fetch_or(bit, SeqCst);
         let mut found = None;
         for (at, slot) in slots.iter().enumerate() {
+            #[cfg(all(test, not(any(shuttle, loom))))]
+            crate::testing::count_step();
             // Those that are not closed are claimed, or will be found by whoever looks.
             if found.is_none() && slot.claim_closed(pin) {
                 found = Some((first_of(group) + at, &**slot));
@@ -202,8 +204,7 @@ impl<V> Slots<V> {
         }
         drop(growth);
         self.next.store(group, Relaxed);
-        // If none was closed, all that is idle in it can be claimed now.
-        found.or_else(|| self.claim_new(pin))
+        found
     }
 
     /// The lowest far group that was never opened, or has closed slots.
@@ -317,10 +318,13 @@ impl<V> Slots<V> {
             let Some(next) = self.open_below(group).or_else(highest) else { break };
             group = next;
             let (word, bit) = bit_of(group);
-            if let Some(whole) = growth.whole.get_mut(word) {
+            let slots = self.far(group);
+            let in_use = slots.iter().filter(|slot| !slot.close()).count();
+            if in_use < slots.len()
+                && let Some(whole) = growth.whole.get_mut(word)
+            {
                 *whole &= !bit;
             }
-            let in_use = self.far(group).iter().filter(|slot| !slot.close()).count();
             if let Some(open) = self.open.get(word)
                 && (in_use == 0 || planted!(GroupClosedEarly))
             {
