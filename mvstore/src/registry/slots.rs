@@ -336,9 +336,12 @@ impl<V> Slots<V> {
 
     /// The highest far group below `end` that is open.
     fn open_below(&self, end: usize) -> Option<usize> {
-        (0..end).rev().find(|group| {
-            let (word, bit) = bit_of(*group);
-            self.open.get(word).is_some_and(|open| open.load(SeqCst) & bit != 0)
+        (0..end.div_ceil(WORD)).rev().find_map(|at| {
+            #[cfg(all(test, not(any(shuttle, loom))))]
+            crate::testing::count_step();
+            let below = if at == end / WORD { (1 << (end % WORD)) - 1 } else { u64::MAX };
+            let open = self.open.get(at).map_or(0, |word| word.load(SeqCst)) & below;
+            open.checked_ilog2().map(|bit| at * WORD + bit as usize)
         })
     }
 
