@@ -351,31 +351,35 @@ impl<V> Slots<V> {
         used.iter().chain(self.open_groups(0).flat_map(|group| self.far(group))).for_each(|slot| visit(slot));
     }
 
-    /// Takes out the views of slots that `is_stale` picks, and those that are left in closed groups, which get no more.
+    /// Takes out the views of slots that `is_stale` picks, and all those of closed groups, which get no more.
     pub(super) fn sweep(&self, is_stale: &dyn Fn(&Slot<V>) -> bool, dropped: &mut dyn FnMut(Arc<V>)) {
-        self.each(&mut |slot| {
-            if is_stale(slot)
+        let mut take = |slot: &Slot<V>, all: bool| {
+            if (all || is_stale(slot))
                 && let Some(view) = slot.take_view()
             {
                 dropped(view);
             }
-        });
-        if self.words.load(SeqCst) == 0 {
-            return;
-        }
-        let mut left = Vec::new();
-        let mut growth = self.growth.lock();
-        let words = self.words.load(SeqCst);
-        for word in 0..words {
-            let open = self.open.get(word).map_or(0, |open| open.load(SeqCst));
-            let Some(with_views) = growth.with_views.get_mut(word) else { break };
-            for bit in ones(*with_views & !open) {
-                left.extend(self.far(word * WORD + bit).iter().filter_map(|slot| slot.take_view()));
+        };
+        let used = self.near.get(..self.used.load(SeqCst)).unwrap_or_default();
+        used.iter().for_each(|slot| take(slot, false));
+        if self.words.load(SeqCst) > 0 {
+            for (group, is_closed) in self.groups_with_views() {
+                self.far(group).iter().for_each(|slot| take(slot, is_closed));
             }
-            *with_views &= open;
         }
-        drop(growth);
-        left.into_iter().for_each(dropped);
+    }
+
+    /// The far groups that may hold a view, and whether each is closed: all at one moment, so that none that is opened or
+    /// closed beside it is passed over. Whoever asks takes all views out of the closed ones.
+    fn groups_with_views(&self) -> Vec<(usize, bool)> {
+        let mut growth = self.growth.lock();
+        let mut groups = Vec::new();
+        for (at, (views, open)) in growth.with_views.iter_mut().zip(&self.open).enumerate() {
+            let open = open.load(SeqCst);
+            groups.extend(ones(*views).map(|bit| (at * WORD + bit, open & 1 << bit == 0)));
+            *views &= open;
+        }
+        groups
     }
 }
 

@@ -180,3 +180,29 @@ fn a_sweep_finds_the_views_in_closed_groups() {
     slots.sweep(&|_| true, &mut |_| views += 1);
     assert_eq!(views, 1000);
 }
+
+/// A group is opened while views are swept out of the slots: what it kept goes all the same.
+#[test]
+fn a_sweep_takes_the_views_of_a_group_that_is_opened_meanwhile() {
+    let slots = Slots::new(3 * GROUP);
+    let claimed: Vec<_> = (0..3 * GROUP).map(|_| claim(&slots)).collect();
+    for index in claimed {
+        slots.get(index).expect("it was claimed").put_view(Arc::new(1));
+        if index >= GROUP {
+            release(&slots, index);
+        }
+    }
+    look(&slots);
+    let open = || slots.open_groups(0).collect::<Vec<_>>();
+    assert_eq!(open(), [0]);
+    let mut views = 0;
+    let opens = |slot: &Slot<u64>| {
+        while std::ptr::eq(slot, slots.get(GROUP).expect("it was claimed")) && open().len() == 1 {
+            claim(&slots);
+        }
+        true
+    };
+    slots.sweep(&opens, &mut |_| views += 1);
+    assert_eq!(open(), [0, 1]);
+    assert_eq!(views, 3 * GROUP);
+}
