@@ -68,6 +68,13 @@ impl<R: BufRead> Dumped<R> {
         self.ended || self.head.is_none()
     }
 
+    /// From a line on whose rows follow is not known.
+    fn doubt_from(&mut self, line: u64) {
+        if self.head.is_some() {
+            self.doubt.get_or_insert(line);
+        }
+    }
+
     /// What a line says: an item, or nothing where it is a mark.
     fn item(&mut self, number: u64, line: Line) -> Option<Item> {
         let rejected = |reason: &str| Some(Item::Rejected { line: number, reason: reason.to_owned() });
@@ -117,6 +124,7 @@ impl<R: BufRead> Records for Dumped<R> {
         {
             let number = line.number;
             if line.cut {
+                self.doubt_from(number);
                 return Ok(Some(Item::Rejected { line: number, reason: "longer than any row".to_owned() }));
             }
             if line.bytes.trim_ascii().is_empty() {
@@ -125,8 +133,8 @@ impl<R: BufRead> Records for Dumped<R> {
             let item = match Line::parse(&line.bytes) {
                 Ok(line) => self.item(number, line),
                 Err(reason) => {
-                    if self.head.is_some() && !line.bytes.starts_with(b"{\"key\":") {
-                        self.doubt.get_or_insert(number);
+                    if may_name_a_table(&line.bytes) {
+                        self.doubt_from(number);
                     }
                     Some(Item::Rejected { line: number, reason })
                 }
@@ -137,6 +145,13 @@ impl<R: BufRead> Records for Dumped<R> {
         }
         Ok(None)
     }
+}
+
+/// Whether a line that cannot be read may have named a table: all but a row that was damaged by itself. A row has its quotes
+/// escaped, so this is none of its text.
+fn may_name_a_table(line: &[u8]) -> bool {
+    const NAMED: &[u8] = b"{\"table\":";
+    !line.starts_with(b"{\"key\":") || line.windows(NAMED.len()).any(|part| part == NAMED)
 }
 
 #[cfg(test)]
@@ -184,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_too_long_may_have_named_a_table() {
+        let long = format!(r#"{{"key":"a","value":"{}"}}"#, "1".repeat(2000));
+        let text = [HEAD, r#"{"table":"t"}"#, &long, r#"{"key":"a","value":"1"}"#].join("\n");
+        let mut dumped = Dumped::new(Lines::new(text.as_bytes())).unwrap();
+        dumped.lines.allow(1000);
+        assert_eq!(dumped.next().unwrap(), None);
+        assert!(dumped.take_mark().is_some());
+        for told in ["longer than any row", "its table is not known, as line 3 cannot be read"] {
+            let item = dumped.next().unwrap();
+            assert!(matches!(&item, Some(Item::Rejected { reason, .. }) if reason == told), "{item:?}");
+        }
+    }
+
+    #[test]
     fn what_is_cut_short_or_out_of_place_is_told() {
         let row = r#"{"key":"a","value":"1"}"#;
         assert!(!all(&[HEAD, r#"{"table":"t"}"#, row]).1);
@@ -192,6 +221,10 @@ mod tests {
             (vec![HEAD, row], "2: no table is named"),
             (vec![row, r#"{"table":"t"}"#], "2: a dump of one table"),
             (vec![HEAD, r#"{"table":"t"}"#, r#"{"tab"#, row], "4: its table is not known, as line 3"),
+            (
+                vec![HEAD, r#"{"table":"t"}"#, r#"{"key":"a","value":"1"}{"table":"u"}"#, row],
+                "4: its table is not known, as line 3",
+            ),
             (vec![HEAD, HEAD], "2: a second dump"),
             (vec![HEAD, r#"{"end":{"rows":1,"sequences":0,"tables":0}}"#], "2: the dump had more"),
             (vec![HEAD, r#"{"end":{"rows":0,"sequences":0,"tables":0}}"#, row], "3: it follows"),
