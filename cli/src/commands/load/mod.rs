@@ -173,7 +173,7 @@ fn to_tables<R: BufRead>(
     loop {
         let (fed, outcome) = match &into {
             Some(table) => feed(to, table, dumped),
-            None => (Fed::default(), pass_over(to.rejects, dumped)),
+            None => pass_over(to, dumped),
         };
         all.add(&fed);
         if outcome.is_err() || all.interrupted {
@@ -211,13 +211,21 @@ fn to_tables<R: BufRead>(
 }
 
 /// Reads on to the next mark. Only rows that are wanted are counted; what cannot be read is told all the same.
-fn pass_over(rejects: &Rejects, records: &mut dyn Records) -> Result<(), LoadError> {
-    while let Some(item) = records.next()? {
-        if let Item::Rejected { line, reason } = item {
-            rejects.add(line, reason);
+fn pass_over(to: Feeder<'_>, records: &mut dyn Records) -> (Fed, Result<(), LoadError>) {
+    let outcome = loop {
+        match records.next() {
+            Ok(Some(Item::Rejected { line, reason })) => to.rejects.add(line, reason),
+            Ok(Some(Item::Row { .. })) => {}
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
-    }
-    Ok(())
+        if to.interrupt.requested() {
+            break Ok(());
+        }
+    };
+    let mut fed = Fed::default();
+    fed.interrupted = to.interrupt.requested();
+    (fed, outcome)
 }
 
 /// The database and the file that the command line names.
