@@ -37,6 +37,8 @@ use rejects::Rejects;
 
 /// What holds of a load that ended early.
 const KEPT: &str = "what was loaded is kept, and loading again goes on from there";
+/// What holds of one whose rejected records could not be written either.
+const REJECTS_CUT: &str = "the file of --rejects is not whole";
 
 /// Loads a CSV, TSV or JSON lines file into a table, or a dump
 ///
@@ -120,10 +122,10 @@ pub(crate) fn run(args: &Args) -> Result {
         (Source::Records(_), None) => (Fed::default(), Ok(())),
     };
     bar.finish_and_clear();
-    let outcome = outcome.map_err(|failure| failure.told(&file)).and_then(|()| Ok(db.close()?));
+    let outcome = outcome.and_then(|()| Ok(db.close()?));
     let elapsed = began.elapsed();
 
-    let rejected = rejects.tell()?;
+    let (rejected, unwritten) = rejects.tell();
     let kept = fed.rows.added + fed.rows.changed > 0;
     let said = if outcome.is_ok() || kept {
         say(&facts([
@@ -140,7 +142,17 @@ pub(crate) fn run(args: &Args) -> Result {
     } else {
         Ok(())
     };
-    outcome.map_err(|failure| if kept { failure.advise_also(KEPT) } else { failure })?;
+    if let Err(error) = outcome {
+        let lost = error.loses_what_is_deferred() && args.durability == Durability::Deferred;
+        let mut failure = error.told(&file);
+        if kept && !lost {
+            failure = failure.advise_also(KEPT);
+        }
+        return Err(if unwritten.is_some() { failure.advise_also(REJECTS_CUT) } else { failure });
+    }
+    if let Some(failure) = unwritten {
+        return Err(failure);
+    }
     if fed.interrupted {
         progress::note(&format!("interrupted; {KEPT}"));
         return ends(said, Code::Interrupted);
