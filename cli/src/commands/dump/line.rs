@@ -48,7 +48,7 @@ impl Line {
     pub(crate) fn json(self) -> Value {
         match self {
             Self::Head(Head { mode, page_bytes }) => {
-                json!({"braid_dump": FORMAT, "journal_mode": mode_name(mode), "page_bytes": page_bytes})
+                json!({"braid_dump": FORMAT, "journal_mode": mode.name(), "page_bytes": page_bytes})
             }
             Self::Table(name) => json!({"table": name}),
             Self::Row { key, value } => json!({"key": text_or_hex(key), "value": text_or_hex(value)}),
@@ -89,10 +89,7 @@ fn head(format: &Value, object: &mut Map<String, Value>) -> Result<Head, String>
         return Err(format!("the dump has format {format}, and this version reads format {FORMAT}"));
     }
     let mode = object.remove("journal_mode");
-    let mode = mode
-        .as_ref()
-        .and_then(Value::as_str)
-        .and_then(|name| [Mode::Wal, Mode::Mvcc].into_iter().find(|mode| mode_name(*mode) == name));
+    let mode = mode.as_ref().and_then(Value::as_str).and_then(Mode::named);
     let page_bytes = object.remove("page_bytes").as_ref().and_then(Value::as_u64);
     let (mode, page_bytes) =
         mode.zip(page_bytes).ok_or("the head of the dump does not say all that it must")?;
@@ -109,13 +106,6 @@ fn end(object: &mut Map<String, Value>) -> Option<Line> {
     let count = |name| totals.get(name).and_then(Value::as_u64);
     let (tables, rows, sequences) = (count("tables")?, count("rows")?, count("sequences")?);
     Some(Line::End(Totals { tables, rows, sequences }))
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Wal => "wal",
-        Mode::Mvcc => "mvcc",
-    }
 }
 
 /// Text where the bytes are UTF-8, else their digits.
