@@ -79,8 +79,16 @@ impl Line {
 
     /// Whether this is how a dump of a whole database begins, of whatever format.
     pub(crate) fn begins_dump(text: &[u8]) -> bool {
-        serde_json::from_slice::<Map<String, Value>>(text)
-            .is_ok_and(|object| object.get("braid_dump").is_some_and(Value::is_u64))
+        Self::format(text).is_some()
+    }
+
+    /// Whether this is how one begins of a newer format than this code reads.
+    pub(crate) fn begins_newer_dump(text: &[u8]) -> bool {
+        Self::format(text).is_some_and(|format| format > FORMAT)
+    }
+
+    fn format(text: &[u8]) -> Option<u64> {
+        serde_json::from_slice::<Map<String, Value>>(text).ok()?.get("braid_dump")?.as_u64()
     }
 }
 

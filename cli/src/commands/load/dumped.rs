@@ -5,6 +5,7 @@ use std::io::BufRead;
 use super::lines::Lines;
 use super::record::{Item, LoadError, Records};
 use crate::commands::dump::{Head, Line, Totals};
+use crate::exit::{Code, Failure};
 
 /// The longest line: that of the longest row in the longest way to write it, which is text of control characters.
 const MAX_LINE_BYTES: usize =
@@ -47,6 +48,9 @@ impl<R: BufRead> Dumped<R> {
             match Line::parse(&line.bytes) {
                 Ok(Line::Head(found)) => head = Some(found),
                 Ok(_) => {}
+                Err(reason) if Line::begins_newer_dump(&line.bytes) => {
+                    return Err(Failure::new(Code::NewerFormat, reason, "install the newest braid").into());
+                }
                 Err(reason) => return Err(LoadError::Header(reason)),
             }
         }
