@@ -148,7 +148,7 @@ fn neither_is_taken_for_the_other() {
     for (missing, args) in [("--key", &["--table", "t"][..]), ("--table", &["--key", "id"])] {
         braid(&[&["load", &new, &folder.file("x.jsonl", "{\"id\":1}")], args].concat()).fails(2, missing);
     }
-    braid(&["load", &new, &folder.file("y.jsonl", "{\"braid_dump\":2}\n")]).fails(1, "format 2");
+    braid(&["load", &new, &folder.file("y.jsonl", "{\"braid_dump\":2}\n")]).fails(6, "format 2");
 }
 
 #[test]

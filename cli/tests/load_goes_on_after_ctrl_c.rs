@@ -44,3 +44,31 @@ fn on_standard_input() {
     let all = dump(&db, "t");
     assert_eq!(all.lines().count(), 5_000);
 }
+
+/// While the tables of a dump are read that are not wanted.
+#[test]
+fn where_tables_are_passed_over() {
+    let folder = Folder::new();
+    let mut load = command(&["load", &folder.arg("db.braid"), "-", "--table", "small"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = load.stdin.take().unwrap();
+    let head = r#"{"braid_dump":1,"journal_mode":"mvcc","page_bytes":4096}"#;
+    let row = r#"{"key":"a","value":"1"}"#;
+    write!(stdin, "{head}\n{{\"table\":\"small\"}}\n{row}\n{{\"table\":\"huge\"}}\n").unwrap();
+    // More than fits between it and us: it has come to the table that it passes over.
+    let rows = format!("{row}\n").repeat(40_000);
+    for _ in 0..4 {
+        stdin.write_all(rows.as_bytes()).unwrap();
+    }
+    kill_process(Pid::from_child(&load), Signal::INT).unwrap();
+    // As long as it reads.
+    let _ends = (0..10).try_for_each(|_| stdin.write_all(rows.as_bytes()));
+    drop(stdin);
+    let run = finish(load.wait_with_output().unwrap()).code(130);
+    assert!(run.stderr.contains("interrupted"), "{run:?}");
+    assert_eq!(run.fact("added"), "1");
+}

@@ -4,9 +4,10 @@
 //! [`tell`]: at once where the thread holds nothing; where it does, at the end of the outermost [`later`] that it is in. Whoever takes
 //! a lock that a call of the database's may wait for does inside of `later` whatever may tell something. In the commit section,
 //! which is too hot for that, events are [kept](keep), and told by whoever has left it and what stands around it ([`tell_kept`]).
+//! What uses `later` itself, and is a part of such work, is done [withheld].
 //!
-//! An event that was kept is told by its thread, with the fields that it had, in order, and however the work ended. One that panics
-//! leaves those after it for the next time.
+//! An event that was kept is told by its thread, with the fields that it had, in order among those that were kept, and however
+//! the work ended. One that panics leaves those after it for the next time.
 //!
 //! Threads of a database's own hold no lock then, but others wait for their work, and a subscriber may wait for one of those: for a
 //! writer that has its turn and no room before the next checkpoint. So such a thread has its events told [elsewhere], by the
@@ -51,7 +52,7 @@ struct Untold {
 
 static UNTOLD: Mutex<Untold> = Mutex::new(Untold { events: VecDeque::new(), is_told: false });
 
-/// One `later`.
+/// One `later`, or one `withheld`.
 struct Held;
 
 impl Held {
@@ -65,6 +66,14 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+    }
+}
+
+/// What a `later` has kept is told when this is dropped.
+struct Tells;
+
+impl Drop for Tells {
+    fn drop(&mut self) {
         tell_kept();
     }
 }
@@ -144,11 +153,18 @@ fn tell_untold() {
 
 /// Does what may take locks; what is told meanwhile is told when it is done.
 pub fn later<R>(work: impl FnOnce() -> R) -> R {
-    let held = Held::new();
-    let done = work();
+    let tells = Tells;
+    let done = withheld(work);
     // While `done` is still ours: if a subscriber panics, it is dropped as anything else is.
-    drop(held);
+    drop(tells);
     done
+}
+
+/// Does what may tell something, as a part of work that holds what a subscriber may need: it is told when whoever has that
+/// let go of it calls [`tell_kept`].
+pub fn withheld<R>(work: impl FnOnce() -> R) -> R {
+    let _held = Held::new();
+    work()
 }
 
 /// Tells what was kept, unless the thread is in a [`later`]. Costs next to nothing where nothing was.
@@ -232,6 +248,17 @@ mod tests {
         tell_kept();
         tell_kept();
         assert_eq!(told.take(), [4]);
+    }
+
+    /// As by a commit that leads a sync while it holds the gate.
+    #[test]
+    fn what_is_done_withheld_tells_nothing_that_was_kept() {
+        let told = Told::default();
+        keep(told.event(1));
+        withheld(|| later(|| tell(told.event(2))));
+        assert_eq!(told.take(), []);
+        later(|| withheld(|| tell(told.event(3))));
+        assert_eq!(told.take(), [1, 2, 3]);
     }
 
     #[test]

@@ -16,6 +16,26 @@ pub(crate) enum Mode {
     Mvcc,
 }
 
+impl Mode {
+    /// That of a database, if this program knows it.
+    pub(crate) fn of(mode: braid::JournalMode) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|known| braid::JournalMode::from(*known) == mode)
+    }
+
+    /// Its name, as options, dumps and statistics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Wal => "wal",
+            Self::Mvcc => "mvcc",
+        }
+    }
+
+    /// The one of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|mode| mode.name() == name)
+    }
+}
+
 impl From<Mode> for braid::JournalMode {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -79,5 +99,20 @@ pub(crate) fn absent(path: &Path) -> Result<()> {
             format!("{} exists already", path.display()),
             "give the path of a file that does not exist yet, or move that one away",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_has_one_name() {
+        for mode in Mode::value_variants() {
+            let option = mode.to_possible_value().unwrap();
+            assert_eq!(option.get_name(), mode.name());
+            assert_eq!(Mode::named(mode.name()), Some(*mode));
+            assert_eq!(Mode::of((*mode).into()), Some(*mode));
+        }
     }
 }

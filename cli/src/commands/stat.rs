@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use braid::{Database, JournalMode, OpenSnapshot, PastConflicts};
+use braid::{Database, OpenSnapshot, PastConflicts};
 use serde_json::json;
 
-use crate::commands::{conflicts, open, sequences};
+use crate::commands::open::{self, Mode};
+use crate::commands::{conflicts, sequences};
 use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
 
@@ -22,11 +23,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let db = open::read_only(&args.path)?;
     let tables = row_counts(&db)?;
-    let mode = match db.journal_mode() {
-        JournalMode::Wal => "wal",
-        JournalMode::Mvcc => "mvcc",
-        _ => "newer than this program",
-    };
+    let mode = Mode::of(db.journal_mode()).map_or("newer than this program", Mode::name);
     let stats = db.stats();
     if args.json {
         let tables: serde_json::Map<_, _> =

@@ -34,7 +34,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use braid_mvstore::{Timestamp, WriteSet, pin};
-use braid_vfs::events::keep;
+use braid_vfs::events::{keep, withheld};
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::Ordering;
 use braid_vfs::sync::thread_local;
@@ -262,7 +262,10 @@ impl Core {
                     reservation = Some(self.admit(writer, request.reserved)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
-                Left::ClockNeedsSync(lsn) => self.wait_durable(writer, lsn).map_err(Error::from_sync)?,
+                Left::ClockNeedsSync(lsn) => {
+                    // A leader tells what is kept, and this one has the gate, or a pass.
+                    withheld(|| self.wait_durable(writer, lsn)).map_err(Error::from_sync)?;
+                }
             }
         }
     }

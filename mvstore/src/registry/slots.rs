@@ -81,7 +81,7 @@ pub(super) struct Slots<V> {
 struct Growth {
     /// How many were ever opened.
     made: usize,
-    /// A bit for each: no slot of it is closed.
+    /// A bit for each: no slot of it is closed. Whatever has none has a closed slot, or was never opened.
     whole: Box<[u64]>,
     /// A bit for each: its slots may hold a view.
     with_views: Box<[u64]>,
@@ -193,6 +193,8 @@ impl<V> Slots<V> {
         self.open.get(word)?.fetch_or(bit, SeqCst);
         let mut found = None;
         for (at, slot) in slots.iter().enumerate() {
+            #[cfg(all(test, not(any(shuttle, loom))))]
+            crate::testing::count_step();
             // Those that are not closed are claimed, or will be found by whoever looks.
             if found.is_none() && slot.claim_closed(pin) {
                 found = Some((first_of(group) + at, &**slot));
@@ -202,8 +204,7 @@ impl<V> Slots<V> {
         }
         drop(growth);
         self.next.store(group, Relaxed);
-        // If none was closed, all that is idle in it can be claimed now.
-        found.or_else(|| self.claim_new(pin))
+        found
     }
 
     /// The lowest far group that was never opened, or has closed slots.
@@ -317,10 +318,13 @@ impl<V> Slots<V> {
             let Some(next) = self.open_below(group).or_else(highest) else { break };
             group = next;
             let (word, bit) = bit_of(group);
-            if let Some(whole) = growth.whole.get_mut(word) {
+            let slots = self.far(group);
+            let in_use = slots.iter().filter(|slot| !slot.close()).count();
+            if in_use < slots.len()
+                && let Some(whole) = growth.whole.get_mut(word)
+            {
                 *whole &= !bit;
             }
-            let in_use = self.far(group).iter().filter(|slot| !slot.close()).count();
             if let Some(open) = self.open.get(word)
                 && (in_use == 0 || planted!(GroupClosedEarly))
             {
@@ -332,9 +336,12 @@ impl<V> Slots<V> {
 
     /// The highest far group below `end` that is open.
     fn open_below(&self, end: usize) -> Option<usize> {
-        (0..end).rev().find(|group| {
-            let (word, bit) = bit_of(*group);
-            self.open.get(word).is_some_and(|open| open.load(SeqCst) & bit != 0)
+        (0..end.div_ceil(WORD)).rev().find_map(|at| {
+            #[cfg(all(test, not(any(shuttle, loom))))]
+            crate::testing::count_step();
+            let below = if at == end / WORD { (1 << (end % WORD)) - 1 } else { u64::MAX };
+            let open = self.open.get(at).map_or(0, |word| word.load(SeqCst)) & below;
+            open.checked_ilog2().map(|bit| at * WORD + bit as usize)
         })
     }
 
@@ -344,31 +351,35 @@ impl<V> Slots<V> {
         used.iter().chain(self.open_groups(0).flat_map(|group| self.far(group))).for_each(|slot| visit(slot));
     }
 
-    /// Takes out the views of slots that `is_stale` picks, and those that are left in closed groups, which get no more.
+    /// Takes out the views of slots that `is_stale` picks, and all those of closed groups, which get no more.
     pub(super) fn sweep(&self, is_stale: &dyn Fn(&Slot<V>) -> bool, dropped: &mut dyn FnMut(Arc<V>)) {
-        self.each(&mut |slot| {
-            if is_stale(slot)
+        let mut take = |slot: &Slot<V>, all: bool| {
+            if (all || is_stale(slot))
                 && let Some(view) = slot.take_view()
             {
                 dropped(view);
             }
-        });
-        if self.words.load(SeqCst) == 0 {
-            return;
-        }
-        let mut left = Vec::new();
-        let mut growth = self.growth.lock();
-        let words = self.words.load(SeqCst);
-        for word in 0..words {
-            let open = self.open.get(word).map_or(0, |open| open.load(SeqCst));
-            let Some(with_views) = growth.with_views.get_mut(word) else { break };
-            for bit in ones(*with_views & !open) {
-                left.extend(self.far(word * WORD + bit).iter().filter_map(|slot| slot.take_view()));
+        };
+        let used = self.near.get(..self.used.load(SeqCst)).unwrap_or_default();
+        used.iter().for_each(|slot| take(slot, false));
+        if self.words.load(SeqCst) > 0 {
+            for (group, is_closed) in self.groups_with_views() {
+                self.far(group).iter().for_each(|slot| take(slot, is_closed));
             }
-            *with_views &= open;
         }
-        drop(growth);
-        left.into_iter().for_each(dropped);
+    }
+
+    /// The far groups that may hold a view, and whether each is closed: all at one moment, so that none that is opened or
+    /// closed beside it is passed over. Whoever asks takes all views out of the closed ones.
+    fn groups_with_views(&self) -> Vec<(usize, bool)> {
+        let mut growth = self.growth.lock();
+        let mut groups = Vec::new();
+        for (at, (views, open)) in growth.with_views.iter_mut().zip(&self.open).enumerate() {
+            let open = open.load(SeqCst);
+            groups.extend(ones(*views).map(|bit| (at * WORD + bit, open & 1 << bit == 0)));
+            *views &= open;
+        }
+        groups
     }
 }
 

@@ -290,13 +290,13 @@ impl Life<'_> {
                 self.open[slot] = None;
                 Ok(())
             }
-            22 => self.checkpoint(),
+            22 => self.folds("checkpoint", |db| db.checkpoint().map(drop)),
             23 => {
                 self.excuse("sync", self.db.sync())?;
                 self.model.promised = self.model.last();
                 Ok(())
             }
-            24 => self.excuse("compact", self.db.compact().map(drop)),
+            24 => self.folds("compact", |db| db.compact().map(drop)),
             25 => self.mode(byte(data)),
             26 => self.hold(operation >> 5),
             27 => {

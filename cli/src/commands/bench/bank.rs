@@ -189,7 +189,7 @@ fn title(args: &Args, accounts: u64) -> String {
         "{} accounts, {}, mode {}, durability {}, handles {}, seed {}",
         count(accounts),
         plural(args.writers, "writer"),
-        name(args.mode.to_possible_value()),
+        args.mode.name(),
         name(args.durability.to_possible_value()),
         name(args.handles.to_possible_value()),
         args.seed

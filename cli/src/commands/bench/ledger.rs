@@ -112,7 +112,7 @@ impl Ledger {
 
     /// The sum that every moment of this bank's life has.
     pub(super) fn expected(&self) -> u64 {
-        self.accounts * INITIAL_BALANCE
+        self.accounts.saturating_mul(INITIAL_BALANCE)
     }
 
     /// The sum in another database that should hold this bank: nothing where it does not.

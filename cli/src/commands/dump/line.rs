@@ -48,7 +48,7 @@ impl Line {
     pub(crate) fn json(self) -> Value {
         match self {
             Self::Head(Head { mode, page_bytes }) => {
-                json!({"braid_dump": FORMAT, "journal_mode": mode_name(mode), "page_bytes": page_bytes})
+                json!({"braid_dump": FORMAT, "journal_mode": mode.name(), "page_bytes": page_bytes})
             }
             Self::Table(name) => json!({"table": name}),
             Self::Row { key, value } => json!({"key": text_or_hex(key), "value": text_or_hex(value)}),
@@ -79,8 +79,16 @@ impl Line {
 
     /// Whether this is how a dump of a whole database begins, of whatever format.
     pub(crate) fn begins_dump(text: &[u8]) -> bool {
-        serde_json::from_slice::<Map<String, Value>>(text)
-            .is_ok_and(|object| object.get("braid_dump").is_some_and(Value::is_u64))
+        Self::format(text).is_some()
+    }
+
+    /// Whether this is how one begins of a newer format than this code reads.
+    pub(crate) fn begins_newer_dump(text: &[u8]) -> bool {
+        Self::format(text).is_some_and(|format| format > FORMAT)
+    }
+
+    fn format(text: &[u8]) -> Option<u64> {
+        serde_json::from_slice::<Map<String, Value>>(text).ok()?.get("braid_dump")?.as_u64()
     }
 }
 
@@ -89,10 +97,7 @@ fn head(format: &Value, object: &mut Map<String, Value>) -> Result<Head, String>
         return Err(format!("the dump has format {format}, and this version reads format {FORMAT}"));
     }
     let mode = object.remove("journal_mode");
-    let mode = mode
-        .as_ref()
-        .and_then(Value::as_str)
-        .and_then(|name| [Mode::Wal, Mode::Mvcc].into_iter().find(|mode| mode_name(*mode) == name));
+    let mode = mode.as_ref().and_then(Value::as_str).and_then(Mode::named);
     let page_bytes = object.remove("page_bytes").as_ref().and_then(Value::as_u64);
     let (mode, page_bytes) =
         mode.zip(page_bytes).ok_or("the head of the dump does not say all that it must")?;
@@ -109,13 +114,6 @@ fn end(object: &mut Map<String, Value>) -> Option<Line> {
     let count = |name| totals.get(name).and_then(Value::as_u64);
     let (tables, rows, sequences) = (count("tables")?, count("rows")?, count("sequences")?);
     Some(Line::End(Totals { tables, rows, sequences }))
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Wal => "wal",
-        Mode::Mvcc => "mvcc",
-    }
 }
 
 /// Text where the bytes are UTF-8, else their digits.

@@ -3,14 +3,13 @@
 mod line;
 
 use std::io::Write;
-use std::ops::Bound;
 use std::path::PathBuf;
 
-use braid::{Database, Error, JournalMode, Snapshot, Table};
+use braid::{Database, Error, Snapshot, Table};
 
 use crate::commands::open::{self, Mode};
 use crate::commands::sequences;
-use crate::exit::{Code, Result};
+use crate::exit::{Code, Failure, Result};
 use crate::output::{json_line, stdout};
 pub(super) use line::{Head, Line, Totals, text_or_hex};
 
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let snapshot = db.snapshot()?;
     if let Some(table) = &args.table {
         let table = existing(&db, table)?;
-        let rows = snapshot.range(&table, bounds(args.key_prefix.as_bytes()))?;
+        let rows = snapshot.range_prefix(&table, &args.key_prefix)?;
         print(&mut out, rows.take(args.limit.unwrap_or(usize::MAX)))?;
     } else {
         whole(&mut out, &db, &snapshot)?;
@@ -61,10 +60,13 @@ fn existing(db: &Database, name: &str) -> Result<Table> {
 }
 
 fn whole(out: &mut impl Write, db: &Database, snapshot: &Snapshot) -> Result<()> {
-    let mode = match db.journal_mode() {
-        JournalMode::Wal => Mode::Wal,
-        _ => Mode::Mvcc,
-    };
+    let mode = Mode::of(db.journal_mode()).ok_or_else(|| {
+        Failure::new(
+            Code::NewerFormat,
+            "a dump has no name for the mode of this database",
+            "install the newest braid",
+        )
+    })?;
     let head = Head { mode, page_bytes: db.stats().file.page_bytes };
     writeln!(out, "{}", json_line(&Line::Head(head).json()))?;
     let mut totals = Totals::default();
@@ -91,27 +93,4 @@ fn print(out: &mut impl Write, rows: impl Iterator<Item = braid::Result<(Vec<u8>
         count += 1;
     }
     Ok(count)
-}
-
-/// The range of the keys that begin with `prefix`.
-fn bounds(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    let end = prefix.iter().rposition(|&byte| byte < u8::MAX).and_then(|last| {
-        let mut end = prefix.get(..=last)?.to_vec();
-        *end.last_mut()? += 1;
-        Some(end)
-    });
-    (Bound::Included(prefix.to_vec()), end.map_or(Bound::Unbounded, Bound::Excluded))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_covers_exactly_the_keys_that_begin_with_it() {
-        assert_eq!(bounds(b""), (Bound::Included(vec![]), Bound::Unbounded));
-        assert_eq!(bounds(b"ab"), (Bound::Included(b"ab".to_vec()), Bound::Excluded(b"ac".to_vec())));
-        assert_eq!(bounds(b"a\xff").1, Bound::Excluded(b"b".to_vec()));
-        assert_eq!(bounds(b"\xff\xff").1, Bound::Unbounded);
-    }
 }

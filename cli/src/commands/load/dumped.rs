@@ -5,6 +5,7 @@ use std::io::BufRead;
 use super::lines::Lines;
 use super::record::{Item, LoadError, Records};
 use crate::commands::dump::{Head, Line, Totals};
+use crate::exit::{Code, Failure};
 
 /// The longest line: that of the longest row in the longest way to write it, which is text of control characters.
 const MAX_LINE_BYTES: usize =
@@ -47,6 +48,9 @@ impl<R: BufRead> Dumped<R> {
             match Line::parse(&line.bytes) {
                 Ok(Line::Head(found)) => head = Some(found),
                 Ok(_) => {}
+                Err(reason) if Line::begins_newer_dump(&line.bytes) => {
+                    return Err(Failure::new(Code::NewerFormat, reason, "install the newest braid").into());
+                }
                 Err(reason) => return Err(LoadError::Header(reason)),
             }
         }
@@ -66,6 +70,13 @@ impl<R: BufRead> Dumped<R> {
     /// Whether everything was read that a dump of a whole database has; one of a table cannot tell.
     pub(super) fn is_whole(&self) -> bool {
         self.ended || self.head.is_none()
+    }
+
+    /// From a line on whose rows follow is not known.
+    fn doubt_from(&mut self, line: u64) {
+        if self.head.is_some() {
+            self.doubt.get_or_insert(line);
+        }
     }
 
     /// What a line says: an item, or nothing where it is a mark.
@@ -117,6 +128,7 @@ impl<R: BufRead> Records for Dumped<R> {
         {
             let number = line.number;
             if line.cut {
+                self.doubt_from(number);
                 return Ok(Some(Item::Rejected { line: number, reason: "longer than any row".to_owned() }));
             }
             if line.bytes.trim_ascii().is_empty() {
@@ -125,8 +137,8 @@ impl<R: BufRead> Records for Dumped<R> {
             let item = match Line::parse(&line.bytes) {
                 Ok(line) => self.item(number, line),
                 Err(reason) => {
-                    if self.head.is_some() && !line.bytes.starts_with(b"{\"key\":") {
-                        self.doubt.get_or_insert(number);
+                    if may_name_a_table(&line.bytes) {
+                        self.doubt_from(number);
                     }
                     Some(Item::Rejected { line: number, reason })
                 }
@@ -137,6 +149,13 @@ impl<R: BufRead> Records for Dumped<R> {
         }
         Ok(None)
     }
+}
+
+/// Whether a line that cannot be read may have named a table: all but a row that was damaged by itself. A row has its quotes
+/// escaped, so this is none of its text.
+fn may_name_a_table(line: &[u8]) -> bool {
+    const NAMED: &[u8] = b"{\"table\":";
+    !line.starts_with(b"{\"key\":") || line.windows(NAMED.len()).any(|part| part == NAMED)
 }
 
 #[cfg(test)]
@@ -184,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_too_long_may_have_named_a_table() {
+        let long = format!(r#"{{"key":"a","value":"{}"}}"#, "1".repeat(2000));
+        let text = [HEAD, r#"{"table":"t"}"#, &long, r#"{"key":"a","value":"1"}"#].join("\n");
+        let mut dumped = Dumped::new(Lines::new(text.as_bytes())).unwrap();
+        dumped.lines.allow(1000);
+        assert_eq!(dumped.next().unwrap(), None);
+        assert!(dumped.take_mark().is_some());
+        for told in ["longer than any row", "its table is not known, as line 3 cannot be read"] {
+            let item = dumped.next().unwrap();
+            assert!(matches!(&item, Some(Item::Rejected { reason, .. }) if reason == told), "{item:?}");
+        }
+    }
+
+    #[test]
     fn what_is_cut_short_or_out_of_place_is_told() {
         let row = r#"{"key":"a","value":"1"}"#;
         assert!(!all(&[HEAD, r#"{"table":"t"}"#, row]).1);
@@ -192,6 +225,10 @@ mod tests {
             (vec![HEAD, row], "2: no table is named"),
             (vec![row, r#"{"table":"t"}"#], "2: a dump of one table"),
             (vec![HEAD, r#"{"table":"t"}"#, r#"{"tab"#, row], "4: its table is not known, as line 3"),
+            (
+                vec![HEAD, r#"{"table":"t"}"#, r#"{"key":"a","value":"1"}{"table":"u"}"#, row],
+                "4: its table is not known, as line 3",
+            ),
             (vec![HEAD, HEAD], "2: a second dump"),
             (vec![HEAD, r#"{"end":{"rows":1,"sequences":0,"tables":0}}"#], "2: the dump had more"),
             (vec![HEAD, r#"{"end":{"rows":0,"sequences":0,"tables":0}}"#, row], "3: it follows"),

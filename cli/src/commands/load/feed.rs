@@ -120,6 +120,7 @@ fn distribute(
     interrupt: &Interrupt,
     fed: &mut Fed,
 ) -> Result<(), LoadError> {
+    bar.set_message("loading");
     let mut seen = Seen::default();
     while let Some(item) = records.next()? {
         fed.records += 1;

@@ -37,6 +37,8 @@ use rejects::Rejects;
 
 /// What holds of a load that ended early.
 const KEPT: &str = "what was loaded is kept, and loading again goes on from there";
+/// What holds of one whose rejected records could not be written either.
+const REJECTS_CUT: &str = "the file of --rejects is not whole";
 
 /// Loads a CSV, TSV or JSON lines file into a table, or a dump
 ///
@@ -120,10 +122,10 @@ pub(crate) fn run(args: &Args) -> Result {
         (Source::Records(_), None) => (Fed::default(), Ok(())),
     };
     bar.finish_and_clear();
-    let outcome = outcome.map_err(|failure| failure.told(&file)).and_then(|()| Ok(db.close()?));
+    let outcome = outcome.and_then(|()| Ok(db.close()?));
     let elapsed = began.elapsed();
 
-    let rejected = rejects.tell()?;
+    let (rejected, unwritten) = rejects.tell();
     let kept = fed.rows.added + fed.rows.changed > 0;
     let said = if outcome.is_ok() || kept {
         say(&facts([
@@ -140,7 +142,17 @@ pub(crate) fn run(args: &Args) -> Result {
     } else {
         Ok(())
     };
-    outcome.map_err(|failure| if kept { failure.advise_also(KEPT) } else { failure })?;
+    if let Err(error) = outcome {
+        let lost = error.loses_what_is_deferred() && args.durability == Durability::Deferred;
+        let mut failure = error.told(&file);
+        if kept && !lost {
+            failure = failure.advise_also(KEPT);
+        }
+        return Err(if unwritten.is_some() { failure.advise_also(REJECTS_CUT) } else { failure });
+    }
+    if let Some(failure) = unwritten {
+        return Err(failure);
+    }
     if fed.interrupted {
         progress::note(&format!("interrupted; {KEPT}"));
         return ends(said, Code::Interrupted);
@@ -173,7 +185,7 @@ fn to_tables<R: BufRead>(
     loop {
         let (fed, outcome) = match &into {
             Some(table) => feed(to, table, dumped),
-            None => (Fed::default(), pass_over(to.rejects, dumped)),
+            None => pass_over(to, dumped),
         };
         all.add(&fed);
         if outcome.is_err() || all.interrupted {
@@ -211,13 +223,21 @@ fn to_tables<R: BufRead>(
 }
 
 /// Reads on to the next mark. Only rows that are wanted are counted; what cannot be read is told all the same.
-fn pass_over(rejects: &Rejects, records: &mut dyn Records) -> Result<(), LoadError> {
-    while let Some(item) = records.next()? {
-        if let Item::Rejected { line, reason } = item {
-            rejects.add(line, reason);
+fn pass_over(to: Feeder<'_>, records: &mut dyn Records) -> (Fed, Result<(), LoadError>) {
+    let outcome = loop {
+        match records.next() {
+            Ok(Some(Item::Rejected { line, reason })) => to.rejects.add(line, reason),
+            Ok(Some(Item::Row { .. })) => {}
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
-    }
-    Ok(())
+        if to.interrupt.requested() {
+            break Ok(());
+        }
+    };
+    let mut fed = Fed::default();
+    fed.interrupted = to.interrupt.requested();
+    (fed, outcome)
 }
 
 /// The database and the file that the command line names.

@@ -61,6 +61,11 @@ pub(super) enum LoadError {
 }
 
 impl LoadError {
+    /// Whether commits that were not synced may be gone.
+    pub(super) fn loses_what_is_deferred(&self) -> bool {
+        matches!(self, Self::Database(Error::Poisoned { .. } | Error::CommitUnknown { .. }))
+    }
+
     /// The failure that the command ends with.
     pub(super) fn told(self, file: &Path) -> Failure {
         match self {

@@ -51,8 +51,8 @@ impl Rejects {
         }
     }
 
-    /// Names them on standard error, and returns how many there were.
-    pub(super) fn tell(self) -> Result<u64> {
+    /// Names them on standard error, and returns how many there were, and why they are not all in the file.
+    pub(super) fn tell(self) -> (u64, Option<Failure>) {
         let mut state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (line, reason) in &state.shown {
             note(&format!("rejected: line {line}: {reason}"));
@@ -67,7 +67,7 @@ impl Rejects {
         {
             state.failed.get_or_insert(Failure::file(path, &error));
         }
-        state.failed.map_or(Ok(state.total), Err)
+        (state.total, state.failed)
     }
 }
 
@@ -83,6 +83,6 @@ mod tests {
         }
         let lines: Vec<_> = rejects.0.lock().unwrap().shown.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, (1..=SHOWN as u64).collect::<Vec<_>>());
-        assert_eq!(rejects.tell().unwrap(), 50);
+        assert_eq!(rejects.tell().0, 50);
     }
 }

@@ -9,7 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use braid_mvstore::{TableId, WriteSet};
+use braid_vfs::events::keep;
+use braid_vfs::sync::Mutex;
 
+use super::super::clock::CommitClock;
 use super::{CommitRequest, Made};
 use crate::options::Durability;
 use crate::{Database, Error, JournalMode, Table, Transaction};
@@ -68,4 +71,24 @@ fn nor_is_a_future() {
         };
         told.map(drop)
     });
+}
+
+/// Whoever commits leads a sync in the middle of that, where the clock waits for one: what was kept is not told by the end
+/// of that sync.
+#[test]
+fn nobody_is_told_anything_while_the_gate_is_held() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let mut tx = db.begin_immediate().unwrap();
+    tx.put(&table, "key", "value").unwrap();
+    {
+        let core = db.core();
+        let clock = &mut core.writer().unwrap().section.lock().clock;
+        *clock = CommitClock::new(clock.last(), clock.last());
+    }
+    let told = Arc::new(Mutex::new(None));
+    let (tells, subscriber) = (Arc::clone(&told), db.clone());
+    keep(move || *tells.lock() = Some(subscriber.core().writer().unwrap().gate.is_held()));
+    tx.commit().unwrap();
+    assert_eq!(*told.lock(), Some(false));
 }

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use braid::{Error, SnapshotOptions};
+use braid::{Database, Error, SnapshotOptions};
 
 use super::{Held, Life, Lived};
 
+/// Longer than any life.
+const NEVER: Duration = Duration::from_secs(3600);
+
 /// Limits, of which the first has run out at once.
-const AGES: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(50), Duration::from_secs(3600)];
+const AGES: [Duration; 4] = [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(50), NEVER];
 
 /// One of them.
 pub(super) fn age(which: u8) -> Duration {
@@ -29,7 +31,8 @@ impl Lease {
     /// One with a limit of its own, perhaps, where all may have one.
     pub(super) fn new(max_age: Option<Duration>, all: bool) -> Self {
         let is_over = max_age.is_some_and(|age| age.is_zero());
-        Self { may_go: all || max_age.is_some(), is_over, is_gone: false }
+        let may_run_out = max_age.is_some_and(|age| age < NEVER);
+        Self { may_go: all || may_run_out, is_over, is_gone: false }
     }
 
     /// A checkpoint has looked.
@@ -80,24 +83,22 @@ impl Life<'_> {
         Ok(())
     }
 
-    /// A checkpoint, which revokes what is over its limit, whatever else comes of it.
-    pub(super) fn checkpoint(&mut self) -> Lived {
-        let done = self.db.checkpoint().map(drop);
+    /// A checkpoint or what begins with one, which revokes what is over its limit, whatever else comes of it.
+    pub(super) fn folds(&mut self, what: &str, work: impl FnOnce(&Database) -> Result<(), Error>) -> Lived {
+        let done = work(&self.db);
         if let Some(held) = &mut self.held {
             held.lease.looked_at();
         }
         for open in self.open.iter_mut().flatten() {
             open.lease.looked_at();
         }
-        self.excuse("checkpoint", done)
+        self.excuse(what, done)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
-
-    use braid::Database;
 
     use super::*;
 
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!(accepts(Lease::new(Some(age(0)), false), revoked()), Some(true));
         assert_eq!(accepts(Lease::new(Some(age(1)), false), revoked()), Some(true));
         assert_eq!(accepts(Lease::new(None, true), revoked()), Some(true));
+        assert_eq!(accepts(Lease::new(Some(age(3)), true), revoked()), Some(true));
+        assert_eq!(accepts(Lease::new(Some(age(3)), false), revoked()), None);
         assert_eq!(accepts(Lease::new(None, true), Ok(Vec::new())), Some(false));
         assert_eq!(accepts(Lease::new(None, false), revoked()), None);
         assert_eq!(accepts(Lease::new(Some(age(0)), false), Ok(Vec::new())), None);
