@@ -458,6 +458,29 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "LookForgotten",
+        &[
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
+            "sim run --seeds 0..400",
+        ],
+    ),
+    (
+        "PassedForgotten",
+        &[
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
+            "sim run --seeds 0..400",
+        ],
+    ),
+    ("UntrackedForgets", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    (
+        "ReadsTakenBack",
+        &[
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_serializable",
+        ],
+    ),
+    ("LookedTableNotValidated", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
+    (
         "UpdateBeyondSettled",
         &[
             "tests/transactions updates_of_one_row_do_not_conflict::a_scan_that_ends_before_the_row_leaves_it_alone",
