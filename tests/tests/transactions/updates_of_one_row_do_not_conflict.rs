@@ -290,10 +290,8 @@ fn a_savepoint_takes_them_back() -> Result<()> {
         between()?;
         // What was read stays read.
         let lost = tx.commit().expect_err("it was read");
-        let kind = match isolation {
-            Isolation::Snapshot => ConflictKind::WriteWrite,
-            Isolation::Serializable => ConflictKind::ReadWrite,
-        };
+        let serializable = isolation == Isolation::Serializable;
+        let kind = if serializable { ConflictKind::ReadWrite } else { ConflictKind::WriteWrite };
         assert_eq!(lost.conflict().map(|conflict| conflict.kind), Some(kind));
 
         let mut tx = begin(db, isolation)?;
