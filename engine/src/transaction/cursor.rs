@@ -257,7 +257,7 @@ impl Cursor {
         match self.tracking {
             Tracking::Nothing => {}
             Tracking::Looks => {
-                self.way = self.begin_way(from, direction, reached(&self.layers, direction, limit))
+                self.way = self.begin_way(from, direction, reached(&self.layers, direction, limit));
             }
             Tracking::Reads => self.track(from, direction, limit),
         }

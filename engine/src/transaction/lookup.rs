@@ -53,7 +53,7 @@ impl Inner {
         match tracking {
             Tracking::Nothing => {}
             Tracking::Looks => {
-                let wanted = wanted.insert(Wanted::new(table, key));
+                let wanted = &*wanted.insert(Wanted::new(table, key));
                 self.with_looks(|looks| looks.point(wanted));
             }
             Tracking::Reads => {
@@ -63,10 +63,11 @@ impl Inner {
             }
         }
         match &self.hold {
-            Hold::Plain(registration) => self.get_in(registration.view(), (table, key), wanted, read),
+            Hold::Plain(registration) => self.get_in(registration.view(), (table, key), &mut wanted, read),
             Hold::Leased(_) | Hold::Over => {
                 // Copied: nothing is shown before it is known that it was right.
-                let value = self.in_view(|view| self.get_in(view, (table, key), wanted, <[u8]>::to_vec))?;
+                let value =
+                    self.in_view(|view| self.get_in(view, (table, key), &mut wanted, <[u8]>::to_vec))?;
                 Ok(value.as_deref().map(read))
             }
         }
@@ -78,7 +79,7 @@ impl Inner {
         &self,
         view: &View,
         (table, key): (TableId, &'k [u8]),
-        mut wanted: Option<Wanted<'k>>,
+        wanted: &mut Option<Wanted<'k>>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         for generation in view.generations() {
