@@ -241,7 +241,8 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
                 own.look(model, ts, table, key);
             }
             if act.tracked {
-                saw_range(own, table, (from, to), (front.last(), back.last()), *ended);
+                let last = (front.last().map(|(key, _)| key), back.last().map(|(key, _)| key));
+                saw_range(own, table, (from, to), last, *ended);
             }
             return (!agrees).then(|| listed(&rows));
         }
@@ -322,16 +323,16 @@ fn saw_range(
     own: &mut Own,
     table: u32,
     (from, to): (&Bound<Key>, &Bound<Key>),
-    (front, back): (Option<&(Key, Datum)>, Option<&(Key, Datum)>),
+    (front, back): (Option<&Key>, Option<&Key>),
     ended: bool,
 ) {
     if ended {
         return own.saw(table, from.clone(), to.clone());
     }
-    if let Some((last, _)) = front {
+    if let Some(last) = front {
         own.saw(table, from.clone(), Bound::Included(last.clone()));
     }
-    if let Some((last, _)) = back {
+    if let Some(last) = back {
         own.saw(table, Bound::Included(last.clone()), to.clone());
     }
 }
