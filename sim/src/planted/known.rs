@@ -457,20 +457,8 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim run --seeds 0..400",
         ],
     ),
-    (
-        "LookForgotten",
-        &[
-            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
-            "sim run --seeds 0..400",
-        ],
-    ),
-    (
-        "PassedForgotten",
-        &[
-            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
-            "sim run --seeds 0..400",
-        ],
-    ),
+    ("LookForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    ("PassedForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
     ("UntrackedForgets", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
     (
         "ReadsTakenBack",
