@@ -218,7 +218,7 @@ impl Database {
     }
 
     /// Drops a table with all its rows, in a transaction of its own; whether there was one. Snapshots that began before
-    /// still see it. A transaction that wrote to it, or as a `Serializable` one read it, and has not committed yet will be `Busy`
+    /// still see it. A transaction that wrote to it or read it, and has not committed yet will be `Busy`
     /// with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub enum ConflictKind {
     ReadWrite,
     /// Another transaction committed a row inside a key range that this `Serializable` one read.
     Range,
-    /// Another transaction dropped or renamed a table that this one wrote to, or as a `Serializable` one read; or it made,
+    /// Another transaction dropped or renamed a table that this one wrote to or read; or it made,
     /// dropped or renamed one of a name that this one works on, or as a `Serializable` one looked for.
     Schema,
     /// The turn of this transaction did not come within its `busy_timeout`.

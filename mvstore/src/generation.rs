@@ -147,6 +147,20 @@ impl<'a> Wanted<'a> {
         let hash = probe.hash();
         Self { probe, hash }
     }
+
+    /// The row's table.
+    #[must_use]
+    #[inline]
+    pub fn table(&self) -> TableId {
+        self.probe.table()
+    }
+
+    /// The hash of table and key, the same for as long as the process lives.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
 }
 
 impl Generation {

@@ -267,6 +267,16 @@ mod bugs {
         SealedNotUpdated,
         /// A row whose update was read is still updated at the commit, of what is there by then.
         ReadLeavesUpdateBlind,
+        /// A row that was looked up and then updated is updated blindly.
+        LookForgotten,
+        /// A row that a cursor passed, or that was counted, and that was then updated is updated blindly.
+        PassedForgotten,
+        /// A read of a row that is not tracked makes forgotten that it was looked up before.
+        UntrackedForgets,
+        /// A rollback to a savepoint takes back what was read, too.
+        ReadsTakenBack,
+        /// A table that a transaction read, and that was dropped or renamed meanwhile, is no conflict for one at `Snapshot`.
+        LookedTableNotValidated,
         /// A scan that ends before a row which the transaction has updated makes a write of the update all the same.
         UpdateBeyondSettled,
         /// The log holds what an update was expected to make, and not what it made.

@@ -51,7 +51,7 @@ use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
 use crate::tokens::Token;
-use crate::transaction::ReadSet;
+use crate::transaction::{Looks, ReadSet};
 
 /// A successful commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub(crate) struct CommitRequest<'a> {
     pub(crate) writes: &'a mut WriteSet,
     /// What a `Serializable` transaction read.
     pub(crate) reads: Option<&'a ReadSet>,
+    /// What one at `Snapshot` looked at.
+    pub(crate) looks: Option<&'a Looks>,
     /// What the transaction is to be known by.
     pub(crate) token: Option<&'a Token>,
     /// What the rows of the catalog among `writes` say.

@@ -220,6 +220,7 @@ mod tests {
             busy_timeout: Duration::ZERO,
             writes: &mut writes,
             reads: Some(&reads),
+            looks: None,
             token: None,
             reserved: 0,
             made: crate::core::Made::default(),

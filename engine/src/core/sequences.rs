@@ -238,6 +238,7 @@ impl Core {
             reserved: 0,
             made: Made::default(),
             reads: None,
+            looks: None,
             schema: None,
         })
     }

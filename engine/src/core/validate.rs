@@ -14,7 +14,7 @@ use super::tables::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS};
 use super::view::View;
 use crate::error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
 use crate::tokens;
-use crate::transaction::ReadSet;
+use crate::transaction::{Looks, ReadSet};
 
 impl Core {
     /// The write set against everything that is sealed. Sealed generations do not change, so this
@@ -68,8 +68,8 @@ impl Core {
         Ok(())
     }
 
-    /// A table that was dropped after the transaction began takes no more rows, and what a `Serializable` transaction read
-    /// of it no longer holds. The same goes for one that was renamed: whoever meant the table of that name may mean
+    /// A table that was dropped after the transaction began takes no more rows, and what a transaction read of it no longer
+    /// holds. The same goes for one that was renamed: whoever meant the table of that name may mean
     /// another one now.
     #[cold]
     fn validate_schema(&self, request: &CommitRequest<'_>) -> Result<()> {
@@ -78,7 +78,9 @@ impl Core {
         }
         let written = request.writes.tables().iter().copied();
         let read = request.reads.into_iter().flat_map(ReadSet::tables);
-        for table in written.chain(read) {
+        let looks = request.looks.filter(|_| !planted!(LookedTableNotValidated));
+        let looked_at = looks.into_iter().flat_map(Looks::tables);
+        for table in written.chain(read).chain(looked_at) {
             if table.0 < FIRST_USER_TABLE {
                 continue;
             }

@@ -15,7 +15,7 @@ use braid_mvstore::{Direction, TableId};
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
-use super::inner::Inner;
+use super::inner::{Inner, Tracking};
 use super::layers::Layers;
 use super::read_set::LastSpan;
 use super::snapshot::Snapshot;
@@ -32,15 +32,15 @@ fn malformed() -> Error {
 
 impl Inner {
     /// The table that a name stands for.
-    fn named(&self, tracked: bool, name: &str) -> Result<Option<TableId>> {
+    fn named(&self, tracking: Tracking, name: &str) -> Result<Option<TableId>> {
         if planted!(NewestNameFound) {
             return Ok(self.core().tables.by_name(name).map(|info| info.id));
         }
-        self.get(tracked, NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
+        self.get(tracking, NAMES, name.as_bytes(), named_id)?.map(|id| id.ok_or_else(malformed)).transpose()
     }
 
-    fn open(&self, tracked: bool, name: &str) -> Result<Option<Table>> {
-        let Some(id) = self.named(tracked, name)? else { return Ok(None) };
+    fn open(&self, tracking: Tracking, name: &str) -> Result<Option<Table>> {
+        let Some(id) = self.named(tracking, name)? else { return Ok(None) };
         if let Some(info) = self.core().tables.by_id(id) {
             return Ok(Some(Table::new(info, name)));
         }
@@ -66,7 +66,7 @@ impl Snapshot {
     /// When the transaction is over, or the file cannot be read.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.inner.check_open()?;
-        self.inner.open(self.tracked, name)
+        self.inner.open(self.tracking, name)
     }
 
     /// The names of all tables at the moment of the snapshot, with what the transaction itself did, in order.
@@ -76,7 +76,7 @@ impl Snapshot {
     pub fn tables(&self) -> Result<Vec<String>> {
         let inner = &*self.inner;
         inner.check_open()?;
-        if let Some(mut reads) = inner.reads().filter(|_| self.tracked) {
+        if let Some(mut reads) = inner.reads().filter(|_| self.tracking == Tracking::Reads) {
             reads.span(&mut LastSpan::default(), NAMES, Bound::Unbounded, Bound::Unbounded);
         }
         inner.in_view(|view| {
@@ -131,7 +131,7 @@ impl Transaction {
         check_name(name)?;
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        if inner.named(true, name)?.is_some() {
+        if inner.named(inner.tracking, name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
         let info = inner.core().tables.begin_creation(name, inner.as_maker())?;
@@ -152,8 +152,8 @@ impl Transaction {
     }
 
     /// Drops a table with all its rows, what this transaction wrote to it included; whether there was one. Handles of it
-    /// are of no more use in this transaction. Another transaction that wrote to it, or as a `Serializable` one read it,
-    /// and commits later, will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema). The space is used
+    /// are of no more use in this transaction. Another transaction that wrote to it or read it, and commits
+    /// later, will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema). The space is used
     /// again when the last snapshot that sees the table has gone.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Transaction {
     pub fn drop_table(&mut self, name: &str) -> Result<bool> {
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        let Some(id) = inner.named(true, name)? else { return Ok(false) };
+        let Some(id) = inner.named(inner.tracking, name)? else { return Ok(false) };
         inner.write_catalog(&[
             (NAMES, name.as_bytes(), None),
             (TABLES, &id.0.to_be_bytes(), None),
@@ -173,7 +173,7 @@ impl Transaction {
     /// Gives a table another name. It stays the same table: its id, its rows and its handles stay. Several renames in one
     /// transaction may exchange names.
     ///
-    /// Another transaction that wrote to the table, or as a `Serializable` one read it, and commits later, will be `Busy`
+    /// Another transaction that wrote to the table or read it, and commits later, will be `Busy`
     /// with [`ConflictKind::Schema`](crate::ConflictKind::Schema), as if the table had been dropped: what it wrote was
     /// meant for the table of the old name, which may be another one now.
     ///
@@ -184,16 +184,18 @@ impl Transaction {
         check_name(to)?;
         let inner = &self.snapshot.inner;
         inner.check_open()?;
-        let Some(id) = inner.named(true, from)? else { return Err(Error::NoSuchTable(from.to_owned())) };
+        let Some(id) = inner.named(inner.tracking, from)? else {
+            return Err(Error::NoSuchTable(from.to_owned()));
+        };
         if from == to {
             return Ok(());
         }
-        if inner.named(true, to)?.is_some() {
+        if inner.named(inner.tracking, to)?.is_some() {
             return Err(Error::TableExists(to.to_owned()));
         }
         let (key, value) = (id.0.to_be_bytes(), id.0.to_le_bytes());
         // None for a table that the transaction has made.
-        let before = inner.get_committed(false, TABLES, &key, <[u8]>::to_vec)?;
+        let before = inner.get_committed(Tracking::Nothing, TABLES, &key, <[u8]>::to_vec)?;
         let before = before.map(String::from_utf8).transpose().map_err(|_| malformed())?;
         let note = before.map(|name| Note::Renamed(&name).key(id));
         let mut rows = vec![
@@ -208,7 +210,7 @@ impl Transaction {
     /// Gives a table its rows in the catalog, where nothing may have its name.
     pub(crate) fn name_table(&mut self, id: TableId, name: &str) -> Result<()> {
         let inner = &self.snapshot.inner;
-        if inner.named(true, name)?.is_some() {
+        if inner.named(inner.tracking, name)?.is_some() {
             return Err(Error::TableExists(name.to_owned()));
         }
         inner.write_names(id, name, Note::Loaded)

@@ -6,8 +6,9 @@ use braid_mvstore::Direction;
 use braid_vfs::sync::Arc;
 use braid_vfs::{ProcessMark, planted};
 
-use super::inner::Inner;
+use super::inner::{Inner, Tracking};
 use super::layers::{Layers, is_beyond};
+use super::looks::WayId;
 use super::read_set::LastSpan;
 use super::snapshot::Snapshot;
 use crate::core::{TableInfo, View};
@@ -47,14 +48,35 @@ pub struct Cursor {
     process: ProcessMark,
     table: Arc<TableInfo>,
     layers: Layers,
-    /// Its moves are noted for the commit.
-    tracked: bool,
+    /// What is noted of its moves for the commit.
+    tracking: Tracking,
+    /// The directions in which there is nothing to be noted of a step; see [`bit`].
+    unnoted: u8,
+    /// What it passes since its last seek or turn, where only looks are noted.
+    way: Option<Way>,
     /// Its snapshot may be revoked.
     leased: bool,
     last_span: LastSpan,
     /// Memory for the key that a move starts from.
     start: Vec<u8>,
 }
+
+/// What a cursor passes in one direction.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    id: WayId,
+    direction: Direction,
+}
+
+/// A set of directions that has one.
+const fn bit(direction: Direction) -> u8 {
+    match direction {
+        Direction::Forward => 1,
+        Direction::Backward => 2,
+    }
+}
+
+const ALL_DIRECTIONS: u8 = bit(Direction::Forward) | bit(Direction::Backward);
 
 impl Cursor {
     pub(super) fn new(snapshot: &Snapshot, table: &Table) -> Result<Self> {
@@ -68,7 +90,9 @@ impl Cursor {
             inner,
             table: Arc::clone(table.info()),
             layers,
-            tracked: snapshot.tracked,
+            tracking: snapshot.tracking,
+            unnoted: if snapshot.tracking == Tracking::Nothing { ALL_DIRECTIONS } else { 0 },
+            way: None,
             leased,
             last_span: LastSpan::default(),
             start: Vec::new(),
@@ -203,14 +227,14 @@ impl Cursor {
     fn step_quickly(&mut self, direction: Direction) -> bool {
         self.inner.is_simply_open()
             && self.process.is_surely_current()
-            && !self.tracked
+            && self.unnoted & bit(direction) != 0
             && self.layers.step_quickly(&self.inner, direction)
     }
 
     /// The same where it takes more, but no look into the view.
     fn step_at_hand(&mut self, direction: Direction) -> bool {
         let (layers, inner) = (&mut self.layers, &*self.inner);
-        !self.tracked
+        self.unnoted & bit(direction) != 0
             && inner.is_live()
             && (layers.step_in_run(Some(inner), direction) || layers.step_at_hand(inner, direction))
     }
@@ -224,11 +248,19 @@ impl Cursor {
         limit: Bound<&[u8]>,
     ) -> Result<bool> {
         self.inner.check(&self.table)?;
-        if self.tracked {
-            self.inner.check_notes()?;
+        match self.tracking {
+            Tracking::Nothing => {}
+            Tracking::Looks => self.end_way(),
+            Tracking::Reads => self.inner.check_notes()?,
         }
         let found = self.moved(|layers, view, own| layers.seek_within(view, own, from, direction, limit))?;
-        self.track(from, direction, limit);
+        match self.tracking {
+            Tracking::Nothing => {}
+            Tracking::Looks => {
+                self.way = self.begin_way(from, direction, reached(&self.layers, direction, limit));
+            }
+            Tracking::Reads => self.track(from, direction, limit),
+        }
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
 
@@ -250,7 +282,10 @@ impl Cursor {
         if self.layers.has_ended(direction) {
             return Ok(false);
         }
-        if !self.tracked {
+        if self.tracking == Tracking::Looks {
+            self.look_ahead(direction, limit);
+        }
+        if self.tracking != Tracking::Reads {
             let found = self.moved(|layers, view, own| layers.step_within(view, own, direction, limit))?;
             return Ok(found && !is_beyond(self.layers.key(), direction, limit));
         }
@@ -281,22 +316,72 @@ impl Cursor {
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
     /// limit.
     fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
-        if !self.tracked {
-            return;
-        }
         let Some(mut reads) = self.inner.reads() else { return };
         if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
             return;
         }
-        let reached = match self.layers.key() {
-            Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
-            _ => limit,
-        };
+        let reached = reached(&self.layers, direction, limit);
         let from = if planted!(GapNotRecorded) { reached } else { from };
         let (from, to) = match direction {
             Direction::Forward => (from, reached),
             Direction::Backward => (reached, from),
         };
         reads.span(&mut self.last_span, self.table.id, from, to);
+    }
+
+    /// Notes everything between two ends as looked at.
+    fn begin_way(&self, from: Bound<&[u8]>, direction: Direction, to: Bound<&[u8]>) -> Option<Way> {
+        let (from, to) = match direction {
+            Direction::Forward => (from, to),
+            Direction::Backward => (to, from),
+        };
+        let id = self.inner.with_looks(|looks| looks.span(self.table.id, from, to))?;
+        Some(Way { id, direction })
+    }
+
+    /// Notes everything from here to the limit as looked at, so that nothing is to be noted of further steps in the
+    /// direction: until the cursor turns, is sought, or is no more.
+    fn look_ahead(&mut self, direction: Direction, limit: Bound<&[u8]>) {
+        if self.unnoted == bit(direction) {
+            return;
+        }
+        match self.way {
+            Some(way) if way.direction == direction => {
+                self.inner.with_looks(|looks| looks.goes_on(way.id, direction, limit));
+            }
+            _ => {
+                self.end_way();
+                self.way = self.begin_way(self.layers.start_of_step(direction), direction, limit);
+            }
+        }
+        self.unnoted = bit(direction);
+    }
+
+    /// What it has noted ahead and not passed is not looked at.
+    fn end_way(&mut self) {
+        if let Some(way) = self.way.take()
+            && self.unnoted != 0
+            && let Some(key) = self.layers.key()
+        {
+            self.inner.with_looks(|looks| looks.ends_at(way.id, way.direction, key));
+        }
+        self.unnoted = 0;
+    }
+}
+
+/// Where a move has ended.
+fn reached<'a>(layers: &'a Layers, direction: Direction, limit: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
+    match layers.key() {
+        Some(key) if !is_beyond(Some(key), direction, limit) => Bound::Included(key),
+        _ => limit,
+    }
+}
+
+impl Drop for Cursor {
+    #[inline]
+    fn drop(&mut self) {
+        if self.way.is_some() {
+            self.end_way();
+        }
     }
 }

@@ -7,6 +7,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
+use super::looks::Looks;
 use super::own_writes::{OwnWrites, WritesGuard};
 use super::read_set::ReadSet;
 use crate::core::{Core, TABLES, TableInfo, View};
@@ -27,6 +28,17 @@ pub(super) enum Hold {
     Over,
 }
 
+/// What is kept of reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tracking {
+    /// Nothing: nobody commits beside the reader, the reader commits nothing, or it was asked for.
+    Nothing,
+    /// Which rows were looked at, as an update of such a row is a write.
+    Looks,
+    /// What the commit answers for, at `Serializable`.
+    Reads,
+}
+
 /// Why calls are not let in without a further look; bits.
 mod state {
     /// For no reason.
@@ -45,11 +57,12 @@ pub(crate) struct Inner {
     pub(super) begin_ts: Timestamp,
     /// Given back at the end.
     pub(super) hold: Hold,
-    /// Private writes; unused by a snapshot.
+    /// Private writes, and what was looked at; unused by a snapshot.
     writes: OwnWrites,
     /// [`WriteSet::version`], readable without the lock, as the last try to write left it; 0 before the first. A set with
     /// memory of an earlier transaction goes on from that one's version.
     writes_version: AtomicU64,
+    pub(super) tracking: Tracking,
     /// What was read, for `Serializable`.
     reads: Rare<Mutex<ReadSet>>,
     /// See [`state`].
@@ -64,14 +77,14 @@ impl fmt::Debug for Inner {
 
 impl Inner {
     #[inline]
-    pub(super) fn new(handle: &Arc<Handle>, hold: Hold, track_reads: bool) -> Arc<Self> {
+    pub(super) fn new(handle: &Arc<Handle>, hold: Hold, tracking: Tracking) -> Arc<Self> {
         let (begin_ts, state) = match &hold {
             Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
             Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
             Hold::Over => (Timestamp::ZERO, state::OVER),
         };
         let mut reads = Rare::default();
-        if track_reads {
+        if tracking == Tracking::Reads {
             *reads = Some(Box::default());
         }
         Arc::new(Self {
@@ -80,6 +93,7 @@ impl Inner {
             hold,
             writes: OwnWrites::new(),
             writes_version: AtomicU64::new(0),
+            tracking,
             reads,
             state: AtomicU8::new(state),
         })
@@ -330,12 +344,30 @@ impl Inner {
         self.writes_version.load(Ordering::Acquire)
     }
 
-    pub(super) fn tracks_reads(&self) -> bool {
-        self.reads.is_some()
-    }
-
     pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
         self.reads.as_ref().map(|reads| reads.lock())
+    }
+
+    /// For notes of what was looked at. Not for long.
+    #[inline]
+    pub(super) fn with_looks<R>(&self, with: impl FnOnce(&mut Looks) -> R) -> R {
+        with(self.writes.lock().looks())
+    }
+
+    /// Only for a planted defect.
+    pub(super) fn forget_look(&self, table: TableId, key: &[u8]) {
+        self.with_looks(|looks| looks.forget(Some((table, key))));
+        if let Some(mut reads) = self.reads() {
+            reads.forget(Some((table, key)));
+        }
+    }
+
+    /// Only for a planted defect.
+    pub(super) fn forget_reads(&self) {
+        self.with_looks(|looks| looks.forget(None));
+        if let Some(mut reads) = self.reads() {
+            reads.forget(None);
+        }
     }
 
     /// Refuses a move when too much is noted already.

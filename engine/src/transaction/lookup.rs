@@ -3,7 +3,7 @@
 use braid_mvstore::{Found, TableId, Wanted, pin};
 use braid_vfs::planted;
 
-use super::inner::{Hold, Inner};
+use super::inner::{Hold, Inner, Tracking};
 use crate::core::View;
 use crate::error::{Error, Result};
 
@@ -27,7 +27,7 @@ impl Inner {
     /// Looks a row up: own writes, generations from the newest, base.
     pub(super) fn get<R>(
         &self,
-        tracked: bool,
+        tracking: Tracking,
         table: TableId,
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
@@ -37,26 +37,37 @@ impl Inner {
         {
             return Ok(own.as_deref().map(read));
         }
-        self.get_committed(tracked, table, key, read)
+        self.get_committed(tracking, table, key, read)
     }
 
     /// The same without own writes.
     #[inline]
     pub(super) fn get_committed<R>(
         &self,
-        tracked: bool,
+        tracking: Tracking,
         table: TableId,
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if tracked && !planted!(LookupNotRecorded) {
-            self.note_key(table, key)?;
+        let mut wanted = None;
+        match tracking {
+            Tracking::Nothing => {}
+            Tracking::Looks => {
+                let wanted = &*wanted.insert(Wanted::new(table, key));
+                self.with_looks(|looks| looks.point(wanted));
+            }
+            Tracking::Reads => {
+                if !planted!(LookupNotRecorded) {
+                    self.note_key(table, key)?;
+                }
+            }
         }
         match &self.hold {
-            Hold::Plain(registration) => self.get_in(registration.view(), table, key, read),
+            Hold::Plain(registration) => self.get_in(registration.view(), (table, key), &mut wanted, read),
             Hold::Leased(_) | Hold::Over => {
                 // Copied: nothing is shown before it is known that it was right.
-                let value = self.in_view(|view| self.get_in(view, table, key, <[u8]>::to_vec))?;
+                let value =
+                    self.in_view(|view| self.get_in(view, (table, key), &mut wanted, <[u8]>::to_vec))?;
                 Ok(value.as_deref().map(read))
             }
         }
@@ -64,14 +75,13 @@ impl Inner {
 
     /// Looks a row up in the generations from the newest, and the base.
     #[inline]
-    fn get_in<R>(
+    fn get_in<'k, R>(
         &self,
         view: &View,
-        table: TableId,
-        key: &[u8],
+        (table, key): (TableId, &'k [u8]),
+        wanted: &mut Option<Wanted<'k>>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let mut wanted = None;
         for generation in view.generations() {
             if !generation.may_hold(self.begin_ts) {
                 continue;

@@ -7,6 +7,7 @@ mod count;
 mod cursor;
 mod inner;
 mod layers;
+mod looks;
 mod lookup;
 mod overlay;
 mod own_writes;
@@ -27,6 +28,7 @@ pub use write::Transaction;
 
 pub(crate) use begin::{begin, begin_by, begin_own_snapshot, begin_snapshot};
 pub(crate) use layers::Layers;
+pub(crate) use looks::Looks;
 #[cfg(all(test, not(any(shuttle, loom))))]
 pub(crate) use read_set::LastSpan;
 pub(crate) use read_set::ReadSet;

@@ -1,6 +1,6 @@
-//! Where a transaction's writes are: a place that is empty until it writes.
+//! Where a transaction's writes are, and what it looked at: a place that is empty until it writes, or notes a look.
 //!
-//! Most snapshots never write, so that beginning one makes nothing of a write set but a null pointer. Whoever writes takes the
+//! Most snapshots do neither, so that beginning one makes nothing of a write set but a null pointer. Whoever does takes the
 //! set that the thread's last transaction left, with its memory.
 
 use std::cell::Cell;
@@ -9,16 +9,25 @@ use std::ops::{Deref, DerefMut};
 use braid_mvstore::{Rare, WriteSet};
 use braid_vfs::sync::{Mutex, MutexGuard, thread_local};
 
+use super::looks::Looks;
+
 thread_local! {
-    /// A write set without writes, kept for the thread's next transaction so that a hot one does not allocate.
-    static SPARE: Cell<Option<Box<WriteSet>>> = const { Cell::new(None) };
+    /// One without writes and looks, kept for the thread's next transaction so that a hot one does not allocate.
+    static SPARE: Cell<Option<Box<Own>>> = const { Cell::new(None) };
 }
 
 /// See the module.
-pub(super) struct OwnWrites(Mutex<Rare<WriteSet>>);
+pub(super) struct OwnWrites(Mutex<Rare<Own>>);
+
+/// What a transaction has of its own.
+#[derive(Debug, Default)]
+struct Own {
+    writes: WriteSet,
+    looks: Looks,
+}
 
 /// The writes, locked. Invariant: there is a set.
-pub(super) struct WritesGuard<'a>(MutexGuard<'a, Rare<WriteSet>>);
+pub(super) struct WritesGuard<'a>(MutexGuard<'a, Rare<Own>>);
 
 impl OwnWrites {
     #[inline]
@@ -35,7 +44,7 @@ impl OwnWrites {
         WritesGuard(writes)
     }
 
-    /// Forgets all writes, at the end.
+    /// Forgets everything, at the end.
     #[inline]
     pub(super) fn leave(&mut self) {
         if let Some(set) = self.0.get_mut().take() {
@@ -45,7 +54,28 @@ impl OwnWrites {
 }
 
 impl WritesGuard<'_> {
-    /// Forgets all writes.
+    #[inline]
+    fn own(&mut self) -> &mut Own {
+        match &mut **self.0 {
+            Some(own) => own,
+            None => unreachable!("a set was put here when the place was locked"),
+        }
+    }
+
+    /// What the transaction looked at.
+    #[inline]
+    pub(super) fn looks(&mut self) -> &mut Looks {
+        &mut self.own().looks
+    }
+
+    /// The writes, and what it looked at.
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&mut WriteSet, &Looks) {
+        let own = self.own();
+        (&mut own.writes, &own.looks)
+    }
+
+    /// Forgets everything.
     pub(super) fn leave(mut self) {
         let set = self.0.take();
         // Not under the lock.
@@ -62,7 +92,7 @@ impl Deref for WritesGuard<'_> {
     #[inline]
     fn deref(&self) -> &WriteSet {
         match &**self.0 {
-            Some(set) => set,
+            Some(own) => &own.writes,
             None => unreachable!("a set was put here when the place was locked"),
         }
     }
@@ -71,21 +101,19 @@ impl Deref for WritesGuard<'_> {
 impl DerefMut for WritesGuard<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut WriteSet {
-        match &mut **self.0 {
-            Some(set) => set,
-            None => unreachable!("a set was put here when the place was locked"),
-        }
+        &mut self.own().writes
     }
 }
 
-fn take_spare() -> Box<WriteSet> {
+fn take_spare() -> Box<Own> {
     // A thread that ends has none left.
     SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
 }
 
-fn keep(mut set: Box<WriteSet>) {
-    set.clear();
-    let _ = SPARE.try_with(|spare| spare.set(Some(set)));
+fn keep(mut own: Box<Own>) {
+    own.writes.clear();
+    own.looks.clear();
+    let _ = SPARE.try_with(|spare| spare.set(Some(own)));
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]

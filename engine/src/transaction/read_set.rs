@@ -157,6 +157,19 @@ impl ReadSet {
         self.tidied_spans = self.spans.len();
     }
 
+    /// Only for a defect that is planted: what is forgotten that must not be.
+    pub(crate) fn forget(&mut self, row: Option<(TableId, &[u8])>) {
+        match row {
+            None => *self = Self::default(),
+            Some((table, key)) => {
+                self.keys.retain(|(of, noted)| (*of, &**noted) != (table, key));
+                self.tidied_keys = 0;
+                self.key_bytes = self.keys.iter().map(|(_, key)| key.len()).sum::<usize>()
+                    + self.spans.iter().map(Span::bytes).sum::<usize>();
+            }
+        }
+    }
+
     /// The tables that were read, each at least once.
     pub(crate) fn tables(&self) -> impl Iterator<Item = TableId> {
         self.keys.iter().map(|(table, _)| *table).chain(self.spans.iter().map(|span| span.table))
@@ -216,7 +229,7 @@ fn replace(end: &mut Bound<Vec<u8>>, by: Bound<&[u8]>) {
 }
 
 /// Whether no key can lie between them.
-fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+pub(super) fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
     match (from, to) {
         (Bound::Included(from), Bound::Included(to)) => from > to,
         (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))

@@ -5,13 +5,13 @@
 //! and `RELEASE` are the words. The write set keeps the journal (see its own savepoints); here they get their owner, so
 //! that a savepoint of another transaction is told from one of this.
 //!
-//! Only writes are taken back. What a `Serializable` transaction read stays read: the program saw it, and may have acted
-//! on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
+//! Only writes are taken back. What the transaction read stays read: the program saw it, and may have acted on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use braid_mvstore::{SavepointId, WriteSet};
+use braid_vfs::planted;
 
 use super::write::Transaction;
 use crate::error::{Error, Result};
@@ -67,13 +67,17 @@ impl Transaction {
     }
 
     /// Takes back everything that was written after a savepoint, and costs as much. The savepoint itself stays open, those
-    /// made after it are gone. What was read stays read: a `Serializable` transaction is validated for it.
+    /// made after it are gone. What was read stays read: a `Serializable` transaction is validated for it, and an
+    /// [update](Self::add) of it is a write.
     ///
     /// # Errors
     /// [`Error::NoSuchSavepoint`]; then nothing has changed.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
         let inner = self.inner();
         inner.core().check_process()?;
+        if planted!(ReadsTakenBack) {
+            inner.forget_reads();
+        }
         inner.change(|writes| writes.rollback_to(savepoint.0)).map_err(|_| Error::NoSuchSavepoint)?;
         inner.core().counters.savepoint_rollbacks.add(1);
         Ok(())

@@ -6,7 +6,7 @@ use braid_mvstore::{TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
-use super::inner::Inner;
+use super::inner::{Inner, Tracking};
 use super::range::Range;
 use super::read_set::LastSpan;
 use crate::core::View;
@@ -35,18 +35,18 @@ use crate::table::Table;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) inner: Arc<Inner>,
-    /// What is read through it is noted for the commit.
-    pub(super) tracked: bool,
+    /// What is kept for the commit of what is read through it.
+    pub(super) tracking: Tracking,
 }
 
 impl Snapshot {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        let tracked = inner.tracks_reads();
-        Self { inner, tracked }
+        let tracking = inner.tracking;
+        Self { inner, tracking }
     }
 
     pub(super) fn untracked_in(inner: Arc<Inner>) -> Self {
-        Self { inner, tracked: false }
+        Self { inner, tracking: Tracking::Nothing }
     }
 
     /// The same reads without their being noted.
@@ -66,7 +66,7 @@ impl Snapshot {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        self.inner.get(false, table, key, read)
+        self.inner.get(Tracking::Nothing, table, key, read)
     }
 
     /// How many rows a table of the engine's own has.
@@ -100,7 +100,7 @@ impl Snapshot {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         self.inner.check(table.info())?;
-        self.inner.get(self.tracked, table.info().id, key.as_ref(), read)
+        self.inner.get(self.tracking, table.info().id, key.as_ref(), read)
     }
 
     /// Whether there is a row.
@@ -169,13 +169,19 @@ impl Snapshot {
 
     fn count_between(&self, table: &Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
         self.inner.check(table.info())?;
-        if !self.tracked {
-            return self.inner.count(table.info().id, from, to);
+        let id = table.info().id;
+        if self.tracking == Tracking::Reads {
+            self.inner.check_notes()?;
         }
-        self.inner.check_notes()?;
-        let count = self.inner.count(table.info().id, from, to)?;
-        if let Some(mut reads) = self.inner.reads() {
-            reads.span(&mut LastSpan::default(), table.info().id, from, to);
+        let count = self.inner.count(id, from, to)?;
+        match self.tracking {
+            Tracking::Nothing => {}
+            Tracking::Looks => _ = self.inner.with_looks(|looks| looks.span(id, from, to)),
+            Tracking::Reads => {
+                if let Some(mut reads) = self.inner.reads() {
+                    reads.span(&mut LastSpan::default(), id, from, to);
+                }
+            }
         }
         Ok(count)
     }

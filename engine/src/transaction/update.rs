@@ -4,12 +4,14 @@
 //! transactions that update one row do not conflict, whoever commits first.
 //!
 //! Once the transaction looks at the row itself, or has written it, that is over: the update is made of what the snapshot
-//! has there, and is from then on a write like any other, which conflicts like any other. The read under it is tracked.
+//! has there, and is from then on a write like any other, which conflicts like any other. The read under it is tracked. What it
+//! looked at before is asked for at the commit (`looks.rs`), and such an update made a write there.
 
-use braid_mvstore::{NotUpdated, TableId, Update, UpdateLimits};
+use braid_mvstore::{NotUpdated, TableId, Update, UpdateLimits, WriteSet};
 use braid_vfs::planted;
 
-use super::inner::Inner;
+use super::inner::{Inner, Tracking};
+use super::looks::Looks;
 use super::write::Transaction;
 use crate::error::{Error, Result};
 use crate::limits::MAX_VALUE_BYTES;
@@ -30,7 +32,7 @@ impl Inner {
     #[cold]
     pub(super) fn settle(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         // Not under the lock, and whoever else settles it meanwhile comes to the same.
-        let row = self.get_committed(self.tracks_reads(), table, key, <[u8]>::to_vec)?;
+        let row = self.get_committed(self.tracking, table, key, <[u8]>::to_vec)?;
         if planted!(ReadLeavesUpdateBlind) {
             return Ok(self.writes().guess(table, key, row.as_deref()));
         }
@@ -39,6 +41,20 @@ impl Inner {
             Ok(writes.get(table, key).and_then(|found| found.value().map(<[u8]>::to_vec)))
         })
         .map_err(|error| self.not_updated(table, key, error))
+    }
+
+    /// At the commit: makes writes of the updates of rows that were looked at.
+    #[cold]
+    pub(super) fn settle_looked(&self, writes: &mut WriteSet, looks: &Looks) -> Result<()> {
+        let looked_at = writes.updated().filter(|(table, key)| looks.has(*table, key));
+        let looked_at: Vec<_> = looked_at.map(|(table, key)| (table, key.to_vec())).collect();
+        for (table, key) in looked_at {
+            let row = self.get_committed(Tracking::Nothing, table, &key, <[u8]>::to_vec)?;
+            writes
+                .settle(table, &key, row.as_deref(), self.limits())
+                .map_err(|error| self.not_updated(table, &key, error))?;
+        }
+        Ok(())
     }
 
     fn limits(&self) -> UpdateLimits {
@@ -66,7 +82,8 @@ impl Transaction {
     /// among them, in neither isolation level. So it is with [`max`](Self::max), [`min`](Self::min) and
     /// [`append`](Self::append), and with any of them beside another. A transaction that reads the row (by a cursor that comes to it, too,
     /// or a range or count that has it within its bounds) after it has updated it sees the result at its snapshot, and from then on its update is a
-    /// write like [`put`](Self::put). So is an update of a row that it has written before.
+    /// write like [`put`](Self::put). So is an update of a row that it has read before, or written: `if get(x) >= 10 { add(x, -10) }`
+    /// takes the ten once, and whoever commits second is `Busy`. What is read [untracked](Self::untracked) does not count.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {
@@ -89,7 +106,8 @@ impl Transaction {
         self.update(table, key.as_ref(), &Update::add(number))
     }
 
-    /// Raises a number to at least `number`, which is what a row that is not there becomes. See [`add`](Self::add).
+    /// Raises a number to at least `number`, which is what a row that is not there becomes. Blind, and a write once the row was
+    /// read or written, like [`add`](Self::add).
     ///
     /// # Errors
     /// As for [`add`](Self::add).
@@ -97,7 +115,8 @@ impl Transaction {
         self.update(table, key.as_ref(), &Update::max(number))
     }
 
-    /// Lowers a number to at most `number`, which is what a row that is not there becomes. See [`add`](Self::add).
+    /// Lowers a number to at most `number`, which is what a row that is not there becomes. Blind, and a write once the row was
+    /// read or written, like [`add`](Self::add).
     ///
     /// # Errors
     /// As for [`add`](Self::add).
@@ -106,7 +125,8 @@ impl Transaction {
     }
 
     /// Appends to a value; a row that is not there counts as empty and comes to be. Appends of concurrent transactions
-    /// stand in the order of their commits. Costs what the whole value costs. See [`add`](Self::add).
+    /// stand in the order of their commits. Costs what the whole value costs. Blind, and a write once the row was read or
+    /// written, like [`add`](Self::add).
     ///
     /// # Errors
     /// As for [`add`](Self::add).

@@ -11,7 +11,8 @@ use braid_vfs::sync::Arc;
 
 use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
-use super::inner::Inner;
+use super::inner::{Inner, Tracking};
+use super::own_writes::WritesGuard;
 use super::range::Range;
 use super::snapshot::Snapshot;
 use crate::conflicts::{Loss, WastedWork, between};
@@ -105,7 +106,8 @@ impl Transaction {
 
     /// The same reads for rows that may change before the commit without its being lost: under
     /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
-    /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is validated anyway.
+    /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is validated
+    /// anyway; there it is for rows that are then updated blindly all the same ([`add`](Self::add)), and for tables that may be dropped or renamed.
     ///
     /// It sees the same moment, and what the transaction has written, and ends with it. What the transaction writes is
     /// validated as ever.
@@ -138,7 +140,11 @@ impl Transaction {
     /// As for [`Snapshot::get`].
     pub fn get_untracked(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         self.snapshot.inner.check(table.info())?;
-        self.snapshot.inner.get(false, table.info().id, key.as_ref(), <[u8]>::to_vec)
+        let (inner, id, key) = (&self.snapshot.inner, table.info().id, key.as_ref());
+        if planted!(UntrackedForgets) {
+            inner.forget_look(id, key);
+        }
+        inner.get(Tracking::Nothing, id, key, <[u8]>::to_vec)
     }
 
     /// The rows of a key range, which the commit does not validate: see [`untracked`](Self::untracked).
@@ -337,10 +343,11 @@ impl Transaction {
     #[inline]
     fn ask<R>(
         &self,
-        writes: &mut WriteSet,
+        own: &mut WritesGuard<'_>,
         ask: impl FnOnce(&Core, &mut CommitRequest<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
         let inner = &self.snapshot.inner;
+        let (writes, looks) = own.parts();
         self.check_lease(writes)?;
         let token = self.admitted.extras.as_ref().and_then(|extras| extras.token.as_ref());
         if let Some(token) = token {
@@ -348,6 +355,9 @@ impl Transaction {
         }
         if writes.is_empty() {
             return Ok(None);
+        }
+        if writes.updates() > 0 && inner.tracking == Tracking::Looks {
+            inner.settle_looked(writes, looks).inspect_err(|error| self.lost(error, writes))?;
         }
         let mut reads = inner.reads();
         if let Some(reads) = reads.as_mut().filter(|reads| !reads.is_small()) {
@@ -363,6 +373,7 @@ impl Transaction {
                 busy_timeout: self.admitted.busy_timeout,
                 writes,
                 reads: reads.as_deref(),
+                looks: (inner.tracking == Tracking::Looks).then_some(looks),
                 token,
                 schema,
                 reserved: 0,

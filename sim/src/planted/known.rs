@@ -457,6 +457,17 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim run --seeds 0..400",
         ],
     ),
+    ("LookForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    ("PassedForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    ("UntrackedForgets", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    (
+        "ReadsTakenBack",
+        &[
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot",
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::under_serializable",
+        ],
+    ),
+    ("LookedTableNotValidated", &["tests/isolation a_changed_table_is_busy_for_its_users::under_snapshot"]),
     (
         "UpdateBeyondSettled",
         &[

@@ -208,8 +208,12 @@ struct Open {
     read: Vec<Key>,
     /// From which key on it read each of the tables.
     scanned: [Option<Vec<u8>>; 2],
-    /// Rows that it updated and did not look at.
+    /// Rows that it updated and did not look at since.
     blind: Updates,
+    /// Rows that it looked up, and had not written: an update of one is a write.
+    looked: BTreeSet<Key>,
+    /// It may have used a table of which the model does not know the name.
+    unsure: bool,
     /// Savepoints that are open, with what there was.
     savepoints: Vec<(Savepoint, Rows, Vec<Key>, Updates)>,
     token: Option<Vec<u8>>,
@@ -224,6 +228,20 @@ impl Open {
         if scanned.as_ref().is_none_or(|scanned| from < scanned.as_slice()) {
             *scanned = Some(from.to_vec());
         }
+    }
+
+    /// A row that it looked at is not updated blindly.
+    fn has_looked_at(&self, key: &Key) -> bool {
+        self.looked.contains(key) || self.has_scanned(key)
+    }
+
+    /// Whether it has read a table that comes and goes, and answers for it.
+    fn has_used_table(&self, key: &Key) -> bool {
+        key.0 == MADE && self.writes() && self.looked.contains(key)
+    }
+
+    fn writes(&self) -> bool {
+        !(self.wrote.is_empty() && self.blind.is_empty())
     }
 
     fn has_scanned(&self, (number, key): &Key) -> bool {
@@ -367,6 +385,8 @@ impl Life<'_> {
                     read: Vec::new(),
                     scanned: [None, None],
                     blind: Updates::new(),
+                    looked: BTreeSet::new(),
+                    unsure: false,
                     savepoints: Vec::new(),
                     token,
                     serializable,
@@ -441,12 +461,11 @@ impl Life<'_> {
         let table = &open.tables[number].clone();
         let result = if which & 0x40 == 0 {
             let key = if which & 0x30 == 0x30 {
-                let key = ["sum", "most", "least", "text"][usize::from(which & 3)].as_bytes().to_vec();
-                open.look(&(number, key.clone()));
-                key
+                ["sum", "most", "least", "text"][usize::from(which & 3)].as_bytes().to_vec()
             } else {
                 key(which)
             };
+            open.look(&(number, key.clone()));
             let table = &open.tables[number];
             let found = open.tx.get(table, &key);
             open.read.push((number, key.clone()));
@@ -480,11 +499,14 @@ impl Life<'_> {
         }
         let since: Vec<&Key> =
             self.model.states[open.began + 1..].iter().flat_map(|state| &state.wrote).collect();
+        let latest = &self.model.states[self.model.last()].rows;
+        let may_lose_table =
+            open.writes() && (open.unsure || since.iter().any(|key| open.has_used_table(key)));
         let lost = since.iter().any(|key| {
             open.wrote.contains(key)
-                || (open.serializable
-                    && !(open.wrote.is_empty() && open.blind.is_empty())
-                    && (open.has_scanned(key) || open.read.contains(key)))
+                || (open.blind.contains_key(key) && open.has_looked_at(key))
+                || (open.has_used_table(key) && !latest.contains_key(key))
+                || (open.serializable && open.writes() && (open.has_scanned(key) || open.read.contains(key)))
         });
         let done = token.as_ref().is_some_and(|token| since.contains(&token));
         let mut rows = self.model.states[self.model.last()].rows.clone();
@@ -526,6 +548,7 @@ impl Life<'_> {
                 );
                 Ok(())
             }
+            Err(Error::Busy(conflict)) if conflict.kind == ConflictKind::Schema && may_lose_table => Ok(()),
             Err(Error::Busy(conflict)) => {
                 assert!(lost, "nobody else wrote that, and yet: {conflict}");
                 Ok(())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use braid::Isolation;
 
 use super::feed::{self, Expected};
+use super::looks::Looks;
 use super::record::{Kind, Op, Record, Rows, TOKENS, made_id};
 use super::state::{Sight, Versions, Writes, renamed};
 use super::{ids, life::Life, lost, real_time};
@@ -117,6 +118,14 @@ impl Replay {
                 return Err(format!("lost update of {row:?}, {newest} is overwritten by {record:?}"));
             }
         }
+        let looks = Looks::of(&record.ops);
+        for row in appended.keys().filter(|row| looks.has(row)) {
+            if let (Some(begin_ts), Some((newest, _))) = (record.begin_ts, self.versions.of(row).last())
+                && *newest > begin_ts
+            {
+                return Err(format!("lost update of {row:?}, which it had looked at, by {record:?}"));
+            }
+        }
         writes.extend(appended);
         for op in &record.ops {
             let Op::Token { token } = op else { continue };
@@ -126,20 +135,28 @@ impl Replay {
             }
             writes.insert(row, Some(commit_ts.to_be_bytes().to_vec()));
         }
-        self.tables(commit_ts, record, &mut writes)?;
+        self.tables(commit_ts, record, &looks, &mut writes)?;
         self.versions.install(commit_ts, &writes);
         Ok(writes)
     }
 
-    /// Looks that no table which the commit wrote to was changed since it began. Tables that it drops take their rows
+    /// Looks that no table which the commit used was changed since it began. Tables that it drops take their rows
     /// along, and those it says nothing of to the feeds.
-    fn tables(&mut self, commit_ts: u64, record: &Record, writes: &mut Writes) -> Result<(), String> {
+    fn tables(
+        &mut self,
+        commit_ts: u64,
+        record: &Record,
+        looks: &Looks,
+        writes: &mut Writes,
+    ) -> Result<(), String> {
         let names = self.versions.names_at(commit_ts - 1);
         if let Some(begin_ts) = record.begin_ts {
             let began = self.versions.names_at(begin_ts);
-            for id in writes.keys().filter_map(|(table, _)| made_id(*table)) {
+            let written = writes.keys().map(|(table, _)| *table);
+            let looked_at = looks.tables().filter(|_| !writes.is_empty());
+            for id in written.chain(looked_at).filter_map(made_id) {
                 if began.contains_key(&id) && began.get(&id) != names.get(&id) {
-                    return Err(format!("it wrote to table {id}, which was changed: {record:?}"));
+                    return Err(format!("it used table {id}, which was changed: {record:?}"));
                 }
             }
         }

@@ -31,6 +31,7 @@ mod check;
 mod feed;
 mod ids;
 mod life;
+mod looks;
 mod lost;
 mod real_time;
 mod record;

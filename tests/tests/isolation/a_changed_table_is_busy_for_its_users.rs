@@ -1,4 +1,4 @@
-//! A table that a sibling drops or renames under an open transaction: whoever wrote to it, or as `Serializable` read it, is
+//! A table that a sibling drops or renames under an open transaction: whoever wrote to it or read it, at either level, is
 //! refused with `Busy(Schema)` and nothing of its work is applied; whoever did neither commits.
 
 use std::collections::BTreeSet;
@@ -29,6 +29,9 @@ enum Use {
     Write,
     Read,
     Scan,
+    Count,
+    /// It read it, and wants to answer for none of it.
+    Untracked,
     /// It asked whether there is one of that name.
     Lookup,
     /// It listed all tables.
@@ -66,6 +69,11 @@ fn work(tx: &mut Transaction, used: &Table, witness: &Table, how: Use) -> Result
         Use::Write => tx.put(used, "row", "of the loser")?,
         Use::Read => drop(tx.get(used, "row")?),
         Use::Scan => drop(tx.scan(used)?.collect::<Result<Vec<_>>>()?),
+        Use::Count => assert_eq!(tx.count(used)?, 1),
+        Use::Untracked => {
+            tx.get_untracked(used, "row")?;
+            tx.untracked().scan(used)?.collect::<Result<Vec<_>>>()?;
+        }
         Use::Lookup => drop(tx.existing_table("used")?),
         Use::List => drop(tx.tables()?),
         Use::Nothing => {}
@@ -76,11 +84,11 @@ fn work(tx: &mut Transaction, used: &Table, witness: &Table, how: Use) -> Result
 fn loses(isolation: Isolation, change: Change, how: Use) -> bool {
     let serializable = isolation == Isolation::Serializable;
     match how {
-        Use::Nothing => false,
+        Use::Nothing | Use::Untracked => false,
         // A list is of all tables, also of one that has come and gone since: it goes by versions, not by what is left.
         Use::List => serializable,
-        Use::Write => change != Change::Elsewhere,
-        Use::Read | Use::Scan | Use::Lookup => serializable && change != Change::Elsewhere,
+        Use::Write | Use::Read | Use::Scan | Use::Count => change != Change::Elsewhere,
+        Use::Lookup => serializable && change != Change::Elsewhere,
     }
 }
 
@@ -106,7 +114,7 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
     user.run(move |desk| {
         let tx = desk.tx.as_ref().expect("it has begun");
         let row: &[u8] = if how == Use::Write { b"of the loser" } else { b"old" };
-        let peek: &Snapshot = tx;
+        let peek: &Snapshot = &tx.untracked();
         assert_eq!(peek.get(&mine, "row")?.as_deref(), Some(row));
         // Asked at the end: for a serializable one it would count as a use.
         if isolation == Isolation::Snapshot {
@@ -115,11 +123,10 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
         }
         Ok::<_, Error>(())
     })?;
-    let peeked = isolation == Isolation::Serializable && how == Use::Nothing;
     let committed = user.run(|desk| desk.tx.take().expect("it has begun").commit());
     let left = contents(&db.snapshot()?, &witness)?;
     let left = left.values().next().expect("the witness has a row");
-    if loses(isolation, change, how) || (peeked && change != Change::Elsewhere) {
+    if loses(isolation, change, how) {
         let error = committed.expect_err(&context);
         assert!(error.is_retryable(), "{context}: {error}");
         let conflict = error.conflict().expect("a lost race is Busy");
@@ -144,10 +151,10 @@ fn run(isolation: Isolation, layering: Layering, change: Change, how: Use) -> Re
 
 fn all(isolation: Isolation) -> Result<()> {
     use Change::{Drop, DropAndMakeAnew, Elsewhere, Rename, Replace};
-    use Use::{List, Lookup, Nothing, Read, Scan, Write};
+    use Use::{Count, List, Lookup, Nothing, Read, Scan, Untracked, Write};
     for layering in [Layering::Store, Layering::Tree, Layering::Moving] {
         for change in [Drop, DropAndMakeAnew, Rename, Replace, Elsewhere] {
-            for how in [Write, Read, Scan, Lookup, List, Nothing] {
+            for how in [Write, Read, Scan, Count, Untracked, Lookup, List, Nothing] {
                 run(isolation, layering, change, how)?;
             }
         }

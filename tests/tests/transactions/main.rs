@@ -3,6 +3,7 @@
 mod a_dropped_table_is_busy_for_its_writers;
 mod a_lost_race_names_its_winner;
 mod a_transaction_too_large_is_refused_whole;
+mod an_update_of_a_row_looked_at_is_a_write;
 mod autocommit_races_lose_no_update;
 mod commits_work_in_tokio;
 mod counts_are_exact_in_every_layer;

@@ -35,6 +35,7 @@ fn in_doubt(commit_what_was_read: impl FnOnce(&Database, Transaction) -> Result<
             busy_timeout: Duration::ZERO,
             writes: &mut writes,
             reads: None,
+            looks: None,
             token: None,
             schema: None,
             reserved: 0,

@@ -38,6 +38,8 @@ pub struct Own {
     pub rows: OwnRows,
     /// Savepoints that are open, by their numbers, with the rows there.
     saved: Vec<(u32, OwnRows)>,
+    /// What it has looked at for certain: the program saw it, whatever is taken back.
+    looks: Vec<(u32, Bound<Key>, Bound<Key>)>,
 }
 
 impl Own {
@@ -77,6 +79,17 @@ impl Own {
         };
         *row = OwnRow::Is(Some(value));
         false
+    }
+
+    /// Keys were looked at by a read that is tracked.
+    pub fn saw(&mut self, table: u32, from: Bound<Key>, to: Bound<Key>) {
+        self.looks.push((table, from, to));
+    }
+
+    /// Whether a row was looked at, before it was updated or after.
+    #[must_use]
+    pub fn has_seen(&self, table: u32, key: &Key) -> bool {
+        self.looks.iter().any(|(of, from, to)| *of == table && (from.as_ref(), to.as_ref()).contains(key))
     }
 
     /// A row was looked at: an update of it is from now on a write.

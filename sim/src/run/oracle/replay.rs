@@ -81,7 +81,8 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
         if dropped.is_some_and(|dropped| dropped.is_past(ts)) {
             return Err(format!("it wrote to table {table}, which was dropped at {dropped:?}"));
         }
-        for key in rows.iter().filter(|(_, row)| matches!(row, OwnRow::Is(_))).map(|(key, _)| key) {
+        let is_write = |row: &OwnRow, key: &Key| matches!(row, OwnRow::Is(_)) || own.has_seen(*table, key);
+        for key in rows.iter().filter(|(key, row)| is_write(row, key)).map(|(key, _)| key) {
             let newest = model.newest(*table, key);
             if let (Some(begin), Some(newest)) = (one.begin_ts, newest)
                 && newest > begin
@@ -97,8 +98,7 @@ fn commit(model: &mut Model, one: &Transaction, ts: u64) -> Verdict {
     }
     if let Some(begin) = one.begin_ts {
         let scanned = one.acts.iter().filter(|act| {
-            one.isolation == Isolation::Serializable
-                && act.tracked
+            act.tracked
                 && matches!(act.what, What::Count { .. } | What::Range { ended: true, .. })
                 && !reads_nothing(&act.what)
         });
@@ -213,10 +213,12 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             return (!own.update(model, ts, table, key, step)).then(|| "taken".to_owned());
         }
         What::Get { key, found } => {
+            see(act, own, key);
             let expected = look(model, ts, table, key, own);
             return (expected != *found).then(|| format!("{expected:?}"));
         }
         What::Contains { key, found } => {
+            see(act, own, key);
             let expected = look(model, ts, table, key, own);
             return (expected.is_some() != *found).then(|| format!("{expected:?}"));
         }
@@ -238,16 +240,24 @@ fn answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<String> {
             for (key, _) in front.iter().chain(back) {
                 own.look(model, ts, table, key);
             }
+            if act.tracked {
+                let last = (front.last().map(|(key, _)| key), back.last().map(|(key, _)| key));
+                saw_range(own, table, (from, to), last, *ended);
+            }
             return (!agrees).then(|| listed(&rows));
         }
         What::Count { from, to, found } => {
             let expected = model.range(table, (from, to), ts, own).len() as u64;
             own.look_at_all(model, ts, table, (from, to));
+            if act.tracked {
+                own.saw(table, from.clone(), to.clone());
+            }
             return (expected != *found).then(|| expected.to_string());
         }
         What::DeleteRange { from, to, removed } => {
             let rows = model.range(table, (from, to), ts, own);
             rows.keys().for_each(|key| own.write(table, key, None));
+            own.saw(table, from.clone(), to.clone());
             return (rows.len() as u64 != *removed).then(|| listed(&rows));
         }
         What::Savepoint { .. }
@@ -293,6 +303,38 @@ fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Optio
         }
         _ => return None,
     })
+}
+
+/// A row is looked up. What the transaction itself wrote to it is not in what others may change.
+fn see(act: &Act, own: &mut Own, key: &Key) {
+    let is_seen = match own.get(act.table, key) {
+        Some(OwnRow::Is(_)) => false,
+        Some(OwnRow::Updated(_)) => true,
+        None => act.tracked,
+    };
+    if is_seen {
+        let at = Bound::Included(key.clone());
+        own.saw(act.table, at.clone(), at);
+    }
+}
+
+/// A range was passed: from each end to the last row that it gave there, or to where the ends have met.
+fn saw_range(
+    own: &mut Own,
+    table: u32,
+    (from, to): (&Bound<Key>, &Bound<Key>),
+    (front, back): (Option<&Key>, Option<&Key>),
+    ended: bool,
+) {
+    if ended {
+        return own.saw(table, from.clone(), to.clone());
+    }
+    if let Some(last) = front {
+        own.saw(table, from.clone(), Bound::Included(last.clone()));
+    }
+    if let Some(last) = back {
+        own.saw(table, Bound::Included(last.clone()), to.clone());
+    }
 }
 
 fn look(model: &Model, ts: u64, table: u32, key: &Key, own: &mut Own) -> Option<Datum> {
@@ -366,7 +408,7 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Ver
             is_own
                 && tables.any(|(id, _)| {
                     model.has_version(*id, &key, winner)
-                        && !(kind == ConflictKind::WriteWrite && is_blind(own, *id, &key))
+                        && !(kind == ConflictKind::WriteWrite && is_blind(one, own, *id, &key))
                 })
         }
         (_, None) => false,
@@ -374,9 +416,17 @@ fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Ver
     if blamed_rightly { Ok(()) } else { Err(format!("nobody did what it lost to: {conflict:?}")) }
 }
 
-/// Whether a row was updated, and not looked at.
-fn is_blind(own: &Own, table: u32, key: &Key) -> bool {
+/// Whether a row was updated, and not looked at. What lies ahead of a cursor may count as looked at, too.
+fn is_blind(one: &Transaction, own: &Own, table: u32, key: &Key) -> bool {
+    use std::ops::RangeBounds as _;
+    let may_have_passed = |act: &Act| {
+        act.tracked
+            && act.table == table
+            && matches!(&act.what, What::Range { from, to, .. } if (from.as_ref(), to.as_ref()).contains(key))
+    };
     matches!(own.get(table, key), Some(OwnRow::Updated(_)))
+        && !own.has_seen(table, key)
+        && !one.acts.iter().any(may_have_passed)
 }
 
 /// Whether a conflict of this kind may come of the act.

@@ -343,3 +343,30 @@ fn updates_are_made_of_what_is_there_at_the_commit() {
     assert!(!passes(vec![first(), at_once(1)]), "it could be made");
     assert!(passes(vec![first(), committed(10, 12, vec![add(1), act(What::Delete { key: key("x") })])]));
 }
+
+#[test]
+fn an_update_of_a_row_that_was_looked_at_is_a_write() {
+    let add = || act(What::Update { key: key("n"), step: Step::Add(1) });
+    let rival =
+        || committed(10, 11, vec![act(What::Put { key: key("n"), value: Datum::of(&5_i64.to_le_bytes()) })]);
+    let both = |acts: Vec<Act>| passes(vec![rival(), committed(10, 12, acts)]);
+    let untracked = |act: Act| Act { tracked: false, ..act };
+    let range = |to: Bound<Key>, ended| {
+        let front = vec![(key("a"), value(1))];
+        act(What::Range { from: Bound::Unbounded, to, front, back: Vec::new(), ended })
+    };
+    let to = |name| Bound::Excluded(key(name));
+    let count = |to| act(What::Count { from: Bound::Unbounded, to, found: 1 });
+    assert!(both(vec![add()]));
+    assert!(both(vec![get("o", None), add()]), "another row");
+    assert!(both(vec![untracked(get("n", None)), add()]), "it wants to answer for nothing");
+    assert!(!both(vec![get("n", None), add()]), "looked up");
+    assert!(!both(vec![get("n", None), untracked(get("n", None)), add()]), "looked up before");
+    assert!(!both(vec![range(Bound::Unbounded, true), add()]), "passed");
+    assert!(both(vec![range(Bound::Unbounded, false), add()]), "not come to");
+    assert!(both(vec![range(to("n"), true), add()]), "it ends before");
+    assert!(!both(vec![count(Bound::Unbounded), add()]), "counted");
+    assert!(both(vec![count(to("n")), add()]), "the count ends before");
+    let (made, back) = (What::Savepoint { number: 0 }, What::TakenBack { to: 0 });
+    assert!(!both(vec![act(made), get("n", None), act(back), add()]), "what was seen is not taken back");
+}

@@ -44,6 +44,9 @@ pub(super) fn updated(updates: &[Update], before: Option<&Vec<u8>>) -> Option<Ve
 impl Open {
     /// A row was looked at: its update is from now on a write.
     pub(super) fn look(&mut self, key: &Key) {
+        if !self.wrote.contains(key) {
+            self.looked.insert(key.clone());
+        }
         if let Some(updates) = self.blind.remove(key)
             && let Some(value) = updated(&updates, self.rows.get(key))
         {
@@ -162,6 +165,12 @@ impl Life<'_> {
             }
             Some(row) => {
                 open.read.push(key(name));
+                if open.wrote.contains(&key(name)) {
+                    // Under another name, perhaps, which it may have again.
+                    open.unsure = true;
+                } else {
+                    open.looked.insert(key(name));
+                }
                 let found = open.tx.existing_table(name).and_then(|table| {
                     let table = table.ok_or_else(|| Error::NoSuchTable(name.to_owned()))?;
                     open.tx.get(&table, ROW)
