@@ -25,6 +25,8 @@ pub(crate) struct Loss {
     pub(crate) upper: Option<Vec<u8>>,
     /// How many rows are lost.
     pub(crate) rows: u64,
+    /// They are of a leaf without a parent: the page that led to it counts them too, where that was come to.
+    pub(crate) found: bool,
 }
 
 /// What a salvage of a tree gives, in the order in which it holds.
@@ -60,11 +62,14 @@ impl BaseStore {
     ) -> Result<()> {
         let replaces = orphans.has(tree);
         let (older, newer) = orphans.of(tree);
-        let mut salvage = Salvage { store: self, seen, replaces, on_piece, on_loss };
+        let mut salvage = Salvage { store: self, seen, replaces, in_orphan: false, on_piece, on_loss };
+        salvage.in_orphan = true;
         older.iter().try_for_each(|leaf| salvage.orphan(tree, leaf, orphans))?;
+        salvage.in_orphan = false;
         if let Some(top) = base.top(tree) {
             salvage.page(&top, &[], None)?;
         }
+        salvage.in_orphan = true;
         newer.iter().try_for_each(|leaf| salvage.orphan(tree, leaf, orphans))
     }
 
@@ -85,7 +90,11 @@ impl BaseStore {
             Piece::Replaces { .. } => Ok(()),
         };
         let seen = &mut self.no_pages();
-        Salvage { store: self, seen, replaces: false, on_piece, on_loss }.page(top, &[], None)
+        Salvage { store: self, seen, replaces: false, in_orphan: false, on_piece, on_loss }.page(
+            top,
+            &[],
+            None,
+        )
     }
 }
 
@@ -94,6 +103,8 @@ struct Salvage<'s> {
     seen: &'s mut PageSet,
     /// Whether leaves say that what they hold replaces what came before.
     replaces: bool,
+    /// Whether a leaf without a parent is being read.
+    in_orphan: bool,
     on_piece: OnPiece<'s>,
     on_loss: &'s mut dyn FnMut(Loss),
 }
@@ -105,7 +116,8 @@ impl Salvage<'_> {
             BaseError::Corrupt { page, .. } => page,
             _ => at.child.page,
         };
-        (self.on_loss)(Loss { tree: at.tree, page, error, lower: lower.to_vec(), upper, rows });
+        let found = self.in_orphan;
+        (self.on_loss)(Loss { tree: at.tree, page, error, lower: lower.to_vec(), upper, rows, found });
     }
 
     fn page(&mut self, at: &Expected, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {

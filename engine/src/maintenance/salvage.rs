@@ -190,16 +190,20 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 struct Losses {
     told: Vec<Loss>,
     more: u64,
-    more_rows: u64,
+    /// Rows below pages that were come to.
+    rows: u64,
+    /// Rows of leaves without a parent.
+    found_rows: u64,
 }
 
 impl Losses {
     fn add(&mut self, loss: Loss) {
+        let rows = if loss.found { &mut self.found_rows } else { &mut self.rows };
+        *rows = rows.saturating_add(loss.rows);
         if self.told.len() < LOSSES_TOLD {
             self.told.push(loss);
         } else {
             self.more += 1;
-            self.more_rows = self.more_rows.saturating_add(loss.rows);
         }
     }
 }
@@ -359,8 +363,9 @@ impl Rescue {
         let found = rows.saturating_sub(descended);
         self.report.rows += rows;
         self.report.rows_without_parent += found;
-        let lost = losses.told.iter().map(|loss| loss.rows).fold(losses.more_rows, u64::saturating_add);
-        self.report.lost_rows = self.report.lost_rows.saturating_add(lost.saturating_sub(found));
+        // What is lost of a leaf without a parent was lost with its parent already, unless nothing of that is known.
+        let lost = losses.rows.saturating_sub(found).max(losses.found_rows);
+        self.report.lost_rows = self.report.lost_rows.saturating_add(lost);
         self.lose_all(&losses, found);
         Ok(())
     }
