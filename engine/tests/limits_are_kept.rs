@@ -59,7 +59,7 @@ fn of_values() {
     tx.commit().unwrap();
 }
 
-/// About 4 GiB of memory and a minute without optimization: `cargo test --release -p braid --test limits_are_kept -- --ignored`.
+/// Some 4 GiB of memory and as much of disk: `cargo test --release -p braid --test limits_are_kept -- --ignored`.
 #[test]
 #[ignore = "takes gigabytes of memory"]
 fn of_the_longest_values() {
