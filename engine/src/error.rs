@@ -236,7 +236,8 @@ pub enum Error {
         supported: u32,
     },
 
-    /// Damage was found. Nothing was changed.
+    /// Damage was found. Nothing was changed. The text says where: the number of the page of the database file, of which page 0
+    /// begins at byte 8192, or the file and position of the log. What was damaged is not cached: every read looks again.
     #[error("corrupt: {0}; restore a backup, or save what is readable with `braid salvage`")]
     Corrupt(String),
 
@@ -522,6 +523,9 @@ impl Error {
             BaseError::SyncFailed { source } | BaseError::Poisoned { source } => Self::Poisoned { source },
             BaseError::ReadOnly => Self::ReadOnly,
             BaseError::Exhausted { what } => Self::Exhausted(what),
+            BaseError::OutOfMemory { .. } => {
+                Self::io(context, io::Error::new(io::ErrorKind::OutOfMemory, sentence))
+            }
             BaseError::Caller(source) => match source.downcast::<Self>() {
                 Ok(error) => *error,
                 Err(source) => Self::io(context, io::Error::other(source)),

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use braid::limits::{
-    MAX_LOG_SEGMENT_BYTES, MAX_SNAPSHOTS, MAX_TABLE_NAME_BYTES, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES,
-    MIN_LOG_SEGMENT_BYTES, MIN_ROW_STORE_BYTES, ROW_OVERHEAD_BYTES, max_key_bytes,
+    MAX_CONSUMER_NAME_BYTES, MAX_LOG_SEGMENT_BYTES, MAX_SNAPSHOTS, MAX_TABLE_NAME_BYTES,
+    MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, MIN_LOG_SEGMENT_BYTES, MIN_ROW_STORE_BYTES, ROW_OVERHEAD_BYTES,
+    max_key_bytes,
 };
 use braid::{Database, Durability, Error, Isolation, JournalMode, Options, Table, TransactionOptions};
 
@@ -56,6 +57,62 @@ fn of_values() {
     assert!(matches!(refused, Err(Error::TransactionTooLarge { .. })), "{refused:?}");
     tx.put(&table, "key", "value").unwrap();
     tx.commit().unwrap();
+}
+
+/// Some 4 GiB of memory and as much of disk: `cargo test --release -p braid --test limits_are_kept -- --ignored`.
+#[test]
+#[ignore = "takes gigabytes of memory"]
+fn of_the_longest_values() {
+    let value = |len: usize| {
+        let mut value = vec![0; len];
+        (0..len).step_by(4093).for_each(|at| value[at] = at as u8 | 1);
+        value[len - 1] = 7;
+        value
+    };
+    let place = tempfile::tempdir().unwrap();
+    let open = || {
+        let max_transaction_bytes = MAX_VALUE_BYTES + 1024;
+        let db = Database::open_with(
+            place.path().join("db"),
+            Options { max_transaction_bytes, durability: Durability::Deferred, ..Options::default() },
+        )
+        .unwrap();
+        let table = db.table("t").unwrap();
+        (db, table)
+    };
+    let holds = |db: &Database, table: &Table, len: usize| {
+        let expected = value(len);
+        db.snapshot().unwrap().get_with(table, "key", |found| found == expected).unwrap() == Some(true)
+    };
+    for len in [MAX_VALUE_BYTES - 1, MAX_VALUE_BYTES] {
+        let (db, table) = open();
+        db.put(&table, "key", value(len)).unwrap();
+        assert!(holds(&db, &table, len), "from memory");
+        assert_over(db.put(&table, "key", vec![0; MAX_VALUE_BYTES + 1]), MAX_VALUE_BYTES);
+        // Through the log, and through the file.
+        drop((db, table));
+        let (db, table) = open();
+        assert!(holds(&db, &table, len), "after reopening");
+        db.checkpoint().unwrap();
+        assert!(holds(&db, &table, len), "from the file");
+    }
+    let (db, _) = open();
+    assert!(db.check().unwrap().is_ok());
+}
+
+#[test]
+fn of_the_names_of_consumers() {
+    let (db, _) = database(Options { page_bytes: 512, ..Options::default() });
+    let now = db.snapshot().unwrap().timestamp();
+    for len in [1, MAX_CONSUMER_NAME_BYTES - 1, MAX_CONSUMER_NAME_BYTES] {
+        db.consumer(&"c".repeat(len), now).unwrap();
+    }
+    assert_over(db.consumer(&"c".repeat(MAX_CONSUMER_NAME_BYTES + 1), now), MAX_CONSUMER_NAME_BYTES);
+    assert!(matches!(db.consumer("", now), Err(Error::Limit { actual: 0, limit: 1, .. })));
+    db.checkpoint().unwrap();
+    assert_eq!(db.consumers().unwrap().len(), 3);
+    // Bytes, not characters.
+    assert!(matches!(db.consumer(&"é".repeat(61), now), Err(Error::Limit { actual: 122, .. })));
 }
 
 #[test]

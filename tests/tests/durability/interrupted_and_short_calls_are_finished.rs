@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 
 use braid::vfs::faulty::{Fault, Operation};
-use braid::{Database, Options, Result};
+use braid::{Database, Error, Options, Result};
 use braid_tests::{Place, assert_clean, contents, faulty_env, key, value};
 
 #[test]
@@ -42,10 +42,22 @@ fn a_write_of_nothing_ends_in_an_error() -> Result<()> {
     let table = db.table("rows")?;
     db.put(&table, "a", "1")?;
     faults.inject(Fault::on(Operation::Write).short(0).sticky());
-    assert!(db.put(&table, "b", "2").is_err());
+    for _ in 0..2 {
+        let refused = db.put(&table, "b", "2");
+        let Err(Error::Io { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source.kind(), ErrorKind::WriteZero);
+        let refused = db.checkpoint();
+        let Err(Error::Io { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source.kind(), ErrorKind::WriteZero);
+    }
+    assert_eq!(db.get(&table, "a")?, Some(b"1".to_vec()));
+    assert_eq!(db.get(&table, "b")?, None);
+    // Nothing of it was written, so there is nothing in doubt.
     faults.clear();
+    db.put(&table, "c", "3")?;
     drop((db, table));
     let db = place.open()?;
-    assert_eq!(db.get(&db.table("rows")?, "a")?, Some(b"1".to_vec()));
+    let rows = contents(&db.snapshot()?, &db.table("rows")?)?;
+    assert!(rows.keys().eq([b"a", b"c"]), "{rows:?}");
     assert_clean(&db)
 }

@@ -5,6 +5,7 @@ mod a_failed_sync_poisons_the_core;
 mod a_full_disk_fails_cleanly;
 mod a_kill_before_a_power_cut_opens_no_hole;
 mod a_torn_append_is_one_commits_concern;
+mod damage_that_was_healed_is_forgotten;
 mod foreign_and_newer_files_are_refused;
 mod interrupted_and_short_calls_are_finished;
 mod kill_nine_loses_nothing;

@@ -1,14 +1,14 @@
 //! A reader that stays open over two hundred thousand commits reads its moment to the end, and neither memory, nor file,
-//! nor log grows with the commits.
+//! nor log grows with the commits. `BRAID_TEST_SCALE=5` makes it a million.
 
-use braid::{Durability, Options, Result};
-use braid_tests::{Place, assert_clean, contents, key, number_at, value};
+use braid::{Durability, Error, Options, Result, SnapshotLoss};
+use braid_tests::{Place, assert_clean, contents, key, number_at, scale, value};
 
 #[test]
 fn over_two_hundred_thousand_commits() -> Result<()> {
     const ROWS: u64 = 500;
-    const COMMITS: u64 = 200_000;
     const ROW_STORE: usize = 2 << 20;
+    let commits = 200_000 * scale();
     let place = Place::new();
     let options = Options {
         durability: Durability::Deferred,
@@ -29,7 +29,7 @@ fn over_two_hundred_thousand_commits() -> Result<()> {
 
     let reader = db.snapshot_named("long reader")?;
     let (mut most_memory, mut most_log, mut most_file) = (0, 0, 0);
-    for commit in 0..COMMITS {
+    for commit in 0..commits {
         db.put(&table, key(commit % ROWS), value(i64::try_from(commit).unwrap_or(0)))?;
         if commit % 1000 == 0 {
             let stats = db.stats();
@@ -42,7 +42,7 @@ fn over_two_hundred_thousand_commits() -> Result<()> {
             assert_eq!(oldest.begin_ts, reader.timestamp());
         }
     }
-    assert_eq!(db.stats().commits, COMMITS + 1 + 1, "each commit counts once, with the rows and their table");
+    assert_eq!(db.stats().commits, commits + 1 + 1, "each commit counts once, with the rows and their table");
     assert!(most_memory <= 2 * ROW_STORE as u64, "{most_memory} bytes of row versions");
     assert!(most_log <= 4 * (8 << 20), "{most_log} bytes of log");
     assert!(most_file <= 8 << 20, "{most_file} bytes of file");
@@ -50,12 +50,82 @@ fn over_two_hundred_thousand_commits() -> Result<()> {
     let rows = contents(&reader, &table)?;
     assert!(rows.len() as u64 == ROWS && rows.values().all(|bytes| *bytes == value(-1)));
     drop(reader);
-    let last = i64::try_from(COMMITS).unwrap_or(0) - 1;
+    let last = i64::try_from(commits).unwrap_or(0) - 1;
     assert_eq!(number_at(&db.snapshot()?, &table, ROWS - 1)?, Some(last));
     assert_clean(&db)?;
     drop((db, table));
     let db = place.open_with(options)?;
     assert_eq!(number_at(&db.snapshot()?, &db.table("rows")?, ROWS - 1)?, Some(last));
+    assert_clean(&db)
+}
+
+/// The same under a limit of less than a reader of all rows would keep: one after the other is revoked, each was right until
+/// then, and what they keep stays within the limit.
+#[test]
+fn under_a_limit() -> Result<()> {
+    const ROWS: u64 = 500;
+    const ROW_STORE: usize = 1 << 20;
+    const LIMIT: u64 = 8 << 10;
+    let commits = 200_000 * scale();
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options {
+        durability: Durability::Deferred,
+        row_store_bytes: ROW_STORE,
+        cache_bytes: 1 << 20,
+        log_bytes: 8 << 20,
+        log_segment_bytes: 2 << 20,
+        snapshot_max_pinned_bytes: Some(LIMIT),
+        ..Options::default()
+    })?;
+    let table = db.table("rows")?;
+    let mut tx = db.begin_concurrent()?;
+    for number in 0..ROWS {
+        tx.put(&table, key(number), value(-1))?;
+    }
+    tx.commit()?;
+
+    // What each row held when the reader was begun: the last number of it before.
+    let begin = |next: u64| -> Result<_> { Ok((db.snapshot_named("long reader")?, next)) };
+    let held = |next: u64, row: u64| {
+        let rounds = (next + ROWS - 1 - row) / ROWS;
+        rounds.checked_sub(1).map_or(-1, |round| i64::try_from(round * ROWS + row).unwrap_or(0))
+    };
+    let (mut reader, mut began) = begin(0)?;
+    let (mut lost, mut read) = (0_u64, 0_u64);
+    let (mut most_memory, mut most_file) = (0, 0);
+    for commit in 0..commits {
+        db.put(&table, key(commit % ROWS), value(i64::try_from(commit).unwrap_or(0)))?;
+        if commit % 50 == 0 {
+            let row = commit / 50 % ROWS;
+            match number_at(&reader, &table, row) {
+                Ok(found) => {
+                    assert_eq!(found, Some(held(began, row)), "row {row} at {began}, after {commit}");
+                    read += 1;
+                }
+                Err(Error::BusySnapshot { begin_ts, why }) => {
+                    let SnapshotLoss::PinsTooMuch { pinned_bytes, limit, .. } = why else { panic!("{why}") };
+                    assert!(begin_ts == reader.timestamp() && limit == LIMIT && pinned_bytes > LIMIT);
+                    lost += 1;
+                    (reader, began) = begin(commit + 1)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if commit % 1000 == 0 {
+            let stats = db.stats();
+            let versions = stats.row_store.bytes + stats.row_store.history_bytes;
+            most_memory = most_memory.max(versions + stats.row_store.pinned_bytes);
+            most_file = most_file.max(stats.file.bytes);
+        }
+    }
+    assert!(lost > 3 && read > 1000, "{lost} readers were revoked, {read} reads were right");
+    // A put whose own snapshot is revoked, by a checkpoint in the middle of it, is made again and counts too.
+    assert!(db.stats().revoked_snapshots >= lost);
+    assert!(most_memory <= 2 * ROW_STORE as u64 + 2 * LIMIT, "{most_memory} bytes of row versions");
+    assert!(most_file <= 2 << 20, "{most_file} bytes of file");
+    drop(reader);
+    let last = i64::try_from(commits).unwrap_or(0) - 1;
+    assert_eq!(number_at(&db.snapshot()?, &table, ROWS - 1)?, Some(last));
     assert_clean(&db)
 }
 

@@ -14,3 +14,26 @@ pub(super) fn start(file: &File, offset: u64, len: u64) {
     // What it answers means nothing: it is a hint, and errors of the write come with the sync.
     unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the call takes a file of the system's")]
+
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_as_it_was_and_what_cannot_be_is_passed_over() {
+        let path = std::env::temp_dir().join(format!("braid-writeback-{}", std::process::id()));
+        let mut file = File::create_new(&path).unwrap();
+        file.write_all(&[7; 10_000]).unwrap();
+        for (offset, len) in [(0, 10_000), (4096, 1), (5000, 1 << 40), (1 << 50, 1), (u64::MAX, u64::MAX)] {
+            start(&file, offset, len);
+        }
+        let written = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(written == [7; 10_000]);
+    }
+}

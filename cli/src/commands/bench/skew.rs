@@ -48,13 +48,14 @@ fn key(pair: u64, side: u64) -> String {
     format!("{pair:08}-{side}")
 }
 
-/// One change of the rota; how many attempts it took.
+/// One change of the rota, with something else between what it reads and what it writes; how many attempts it took.
 fn change(
     db: &Database,
     rota: &Table,
     isolation: Isolation,
     (pair, side): (u64, u64),
     anomalies: &AtomicU64,
+    between: impl Fn(),
 ) -> Result<u32, Error> {
     let transaction = TransactionOptions { isolation, ..TransactionOptions::default() };
     let policy = RetryPolicy::default().without_deadline().attempts(u32::MAX).transaction(transaction);
@@ -62,8 +63,7 @@ fn change(
     let outcome = db.transact(policy, |tx| {
         let is_on = |key: &str| tx.get(rota, key).map(|row| row.is_none_or(|row| row == ON));
         let (mine_on, other_on) = (is_on(&mine)?, is_on(&others)?);
-        // What makes them meet where threads are more than processors.
-        thread::yield_now();
+        between();
         tx.put(rota, &mine, if mine_on && other_on { OFF } else { ON })?;
         if !mine_on && !other_on {
             tx.put(rota, &others, ON)?;
@@ -104,7 +104,8 @@ pub(crate) fn run(args: &Args) -> Result {
             },
             |writer, repetition| {
                 let pair = repetition.wrapping_mul(7).wrapping_add(writer / 2) % args.pairs;
-                change(db, rota, isolation, (pair, writer % 2), &anomalies)
+                // What makes them meet where threads are more than processors.
+                change(db, rota, isolation, (pair, writer % 2), &anomalies, thread::yield_now)
             },
         )?;
         // Those that nobody has met any more.
@@ -153,7 +154,34 @@ pub(crate) fn run(args: &Args) -> Result {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::OnceCell;
+
+    use braid::JournalMode;
+
     use super::*;
+
+    /// The other doctor goes home while the first one has looked and not yet left.
+    #[test]
+    fn two_that_meet_are_skew_under_snapshot_and_never_under_serializable() -> Result<(), Error> {
+        for (isolation, skew, attempts) in [(Isolation::Snapshot, 1, 1), (Isolation::Serializable, 0, 2)] {
+            let db = Database::in_memory()?;
+            db.set_journal_mode(JournalMode::Mvcc)?;
+            let rota = db.table("rota")?;
+            let anomalies = AtomicU64::new(0);
+            let other = OnceCell::new();
+            let took = change(&db, &rota, isolation, (0, 0), &anomalies, || {
+                other.get_or_init(|| change(&db, &rota, isolation, (0, 1), &anomalies, || ()));
+            })?;
+            assert!(matches!(other.get(), Some(Ok(1))), "{other:?}");
+            assert_eq!(took, attempts, "{isolation:?}");
+            assert_eq!(both_off(&db, &rota, 1)?, skew, "{isolation:?}");
+            // Whoever comes next meets it, says so and is on call again.
+            change(&db, &rota, isolation, (0, 0), &anomalies, || ())?;
+            assert_eq!(anomalies.into_inner(), skew, "{isolation:?}");
+            assert_eq!(both_off(&db, &rota, 1)?, 0);
+        }
+        Ok(())
+    }
 
     #[test]
     fn a_pair_that_nobody_has_met_since_is_found() -> Result<(), Error> {
