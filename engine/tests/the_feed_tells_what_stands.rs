@@ -638,6 +638,31 @@ fn a_position_is_acknowledged_by_a_future_too() {
     assert_eq!(consumer.position().unwrap(), next);
 }
 
+/// The future that stored a position was dropped before it said so: whoever comes to it next does.
+#[test]
+fn an_acknowledgement_that_was_dropped_is_made_up_for() {
+    let faulty = CrashFileSystem::new().under_faults();
+    let faults = faulty.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(faulty)), "/db", Options::default()).unwrap();
+    let table = db.table("t").unwrap();
+    let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+    let last = db.put(&table, "row", "").unwrap().timestamp;
+    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    faults.inject(Fault::on(Operation::SyncData).call(move || _ = goes_on.lock().unwrap().recv()));
+    let before = db.stats().log.bytes_appended;
+    let mut dropped = Box::pin(consumer.acknowledge_async(last));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    while db.stats().log.bytes_appended == before {
+        assert!(dropped.as_mut().poll(&mut cx).is_pending());
+        std::thread::yield_now();
+    }
+    drop(dropped);
+    go_on.send(()).unwrap();
+    consumer.acknowledge(last).unwrap();
+    assert_eq!(consumer.position().unwrap(), last);
+}
+
 /// What counts against the bound is told before it is reached.
 #[test]
 fn a_consumer_is_told_what_is_held_for_it() {

@@ -128,7 +128,7 @@ impl Consumer {
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
         let stored =
             transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
-        self.acknowledged(&handle, position, stored.value)
+        self.acknowledged(&handle, stored.value)
     }
 
     /// [`acknowledge`](Self::acknowledge) as a future, which holds no thread while it waits: see
@@ -141,7 +141,7 @@ impl Consumer {
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
         let store = |tx: &mut Transaction| store_if_newer(tx, &self.name, position);
         let stored = TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
-        self.acknowledged(&handle, position, stored.value)
+        self.acknowledged(&handle, stored.value)
     }
 
     /// The position to be stored; `None` where it stands there already, or later.
@@ -166,22 +166,20 @@ impl Consumer {
         Ok(Some(Anchor { timestamp, lsn }))
     }
 
-    /// The position is stored, unless a newer one was.
-    fn acknowledged(&self, handle: &Handle, position: Anchor, is_newer: bool) -> Result<()> {
-        if is_newer {
-            let writer = handle.core().writer()?;
-            let log = &writer.log;
-            writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
-        }
+    /// The position is stored. Whoever stored it may have gone before it came to this: a future that was dropped.
+    fn acknowledged(&self, handle: &Handle, stored: Anchor) -> Result<()> {
+        let writer = handle.core().writer()?;
+        let log = &writer.log;
+        writer.retention.advance_consumer(&self.name, stored, log.appended(), log.durable());
         Ok(())
     }
 }
 
-/// Whether the position was newer than the one that was stored.
-fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<bool> {
+/// The position that is stored then: this one, unless a newer one was.
+fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<Anchor> {
     match stored(tx, name)? {
-        Some(stored) if stored.timestamp >= position.timestamp => Ok(false),
-        Some(_) => put(tx, name, position).map(|()| true),
+        Some(stored) if stored.timestamp >= position.timestamp => Ok(stored),
+        Some(_) => put(tx, name, position).map(|()| position),
         None => Err(Error::NoSuchConsumer(name.to_owned())),
     }
 }
