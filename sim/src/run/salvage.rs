@@ -173,7 +173,7 @@ mod tests {
 
         let row = Key::from(b"a".as_slice());
         let rows = |salvaged: &mut Salvaged, change: &dyn Fn(&mut Rows)| {
-            change(salvaged.tables.get_mut("t").unwrap())
+            change(salvaged.tables.get_mut("t").unwrap());
         };
         drop(whole);
         let changes: [&dyn Fn(&mut Salvaged); 4] = [

@@ -388,7 +388,7 @@ impl Session {
     /// The name of its transactions that are tried once, if they have one.
     #[must_use]
     pub fn name(&self) -> Option<Arc<str>> {
-        let has_one = self.number % 2 == 0 && self.shared.plan.features.has("named-transactions");
+        let has_one = self.number.is_multiple_of(2) && self.shared.plan.features.has("named-transactions");
         has_one.then(|| format!("session {}", self.number).into())
     }
 
