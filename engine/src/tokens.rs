@@ -34,38 +34,38 @@ const ROUNDS: u32 = 8;
 /// And no sooner than this after the one before, so that transactions of one have ended when the next looks at their rows.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A token, and when its transaction will say that it was committed.
+/// A token.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     bytes: std::sync::Arc<[u8]>,
-    written: Duration,
 }
 
 impl Token {
     /// Refuses what cannot be a token.
-    pub(crate) fn new(core: &Core, bytes: &std::sync::Arc<[u8]>) -> Result<Self> {
+    pub(crate) fn new(bytes: &std::sync::Arc<[u8]>) -> Result<Self> {
         check(bytes)?;
-        Ok(Self { bytes: std::sync::Arc::clone(bytes), written: core.env.clock.unix_time() })
+        Ok(Self { bytes: std::sync::Arc::clone(bytes) })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Puts the row into the write set of a transaction that is about to commit, its timestamp still open, and whatever
+    /// Puts the row into the write set of a transaction that is about to commit, its time and timestamp still open, and whatever
     /// old ones have their turn. The transaction began at `begin_ts` and is still registered.
     pub(crate) fn put(&self, core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result<()> {
         if writes.get(TOKENS, &self.bytes).is_none() {
-            writes.put(TOKENS, &self.bytes, &encode(self.written, Timestamp::ZERO));
+            writes.put(TOKENS, &self.bytes, &encode(core.env.clock.unix_time(), Timestamp::ZERO));
             forget_old(core, begin_ts, writes)?;
         }
         Ok(())
     }
 
-    /// In the commit section: the row's value as it will be.
-    pub(crate) fn complete(&self, writes: &mut WriteSet, commit_ts: Timestamp) {
+    /// In the commit section: the row's value as it will be. Only now is it known when the transaction commits, which may have been
+    /// open for long, or have waited for its turn.
+    pub(crate) fn complete(&self, core: &Core, writes: &mut WriteSet, commit_ts: Timestamp) {
         if !planted!(TokenWithoutTimestamp) {
-            writes.complete(TOKENS, &self.bytes, &encode(self.written, commit_ts));
+            writes.complete(TOKENS, &self.bytes, &encode(core.env.clock.unix_time(), commit_ts));
         }
     }
 }
@@ -118,7 +118,9 @@ fn forget_old(core: &Core, begin_ts: Timestamp, writes: &mut WriteSet) -> Result
             let Some((token, value)) = rows.row()?.filter(|_| found) else { break };
             token.clone_into(&mut round.at);
             let (written, commit_ts) = decode(value)?;
-            if (written < oldest || planted!(TokenForgottenEarly)) && commit_ts <= begin_ts {
+            // The row tells whole seconds: up to one more may have been left out.
+            let latest = written.saturating_add(Duration::from_secs(1));
+            if (latest < oldest || planted!(TokenForgottenEarly)) && commit_ts <= begin_ts {
                 token.clone_into(key);
             }
             found = rows.step(&view, None, Direction::Forward)?;

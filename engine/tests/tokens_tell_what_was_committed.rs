@@ -255,6 +255,30 @@ fn old_tokens_are_forgotten_and_young_ones_are_not() {
     assert!((50..200).contains(&most), "{most}");
 }
 
+/// What counts is when it was committed, however long it was open, and no part of a second is left out.
+#[test]
+fn a_token_is_remembered_from_its_commit_on() {
+    let retention = Duration::from_secs(10);
+    let clock = Arc::new(VirtualClock::new(Duration::from_millis(950)));
+    let env = Env { clock: clock.clone(), ..Env::with_files(Arc::new(CrashFileSystem::new())) };
+    let db = Database::open_in(env, "/db", Options { token_retention: retention, ..options() }).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let slow = db.begin_with(with("slow")).unwrap();
+    clock.advance(Duration::from_secs(60));
+    slow.commit().unwrap();
+    let mut remembered = vec![("slow".to_owned(), clock.now())];
+    for number in 0..400 {
+        clock.advance(Duration::from_millis(100));
+        let token = number.to_string();
+        db.begin_with(with(&token)).unwrap().commit().unwrap();
+        remembered.push((token, clock.now()));
+        remembered.retain(|(_, committed)| *committed + retention >= clock.now());
+        let (oldest, committed) = &remembered[0];
+        let age = clock.now() - *committed;
+        assert!(db.was_committed(oldest).unwrap().is_some(), "`{oldest}` is forgotten after {age:?}");
+    }
+}
+
 /// One whose token was used and forgotten while it was open is told of the commit, not of who forgot the token.
 #[test]
 fn one_that_was_forgotten_meanwhile_is_answered_with_its_commit() {

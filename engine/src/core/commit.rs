@@ -351,7 +351,7 @@ impl Core {
         }
         let timestamp = self.next_timestamp(writer, section)?;
         if let Some(token) = request.token {
-            token.complete(request.writes, timestamp);
+            token.complete(self, request.writes, timestamp);
             encode(record, request.writes);
             if let Some(updates) = &updates {
                 updates.encode(request.writes, record);

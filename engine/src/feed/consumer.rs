@@ -126,8 +126,9 @@ impl Consumer {
     pub fn acknowledge(&self, timestamp: Timestamp) -> Result<()> {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
-        transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
-        self.acknowledged(&handle, position)
+        let stored =
+            transact(&handle, &RetryPolicy::default(), |tx| store_if_newer(tx, &self.name, position))?;
+        self.acknowledged(&handle, stored.value)
     }
 
     /// [`acknowledge`](Self::acknowledge) as a future, which holds no thread while it waits: see
@@ -139,8 +140,8 @@ impl Consumer {
         let handle = self.handle()?;
         let Some(position) = self.to_acknowledge(&handle, timestamp)? else { return Ok(()) };
         let store = |tx: &mut Transaction| store_if_newer(tx, &self.name, position);
-        TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
-        self.acknowledged(&handle, position)
+        let stored = TransactFuture::new(Ok(Arc::clone(&handle)), RetryPolicy::default(), store).await?;
+        self.acknowledged(&handle, stored.value)
     }
 
     /// The position to be stored; `None` where it stands there already, or later.
@@ -161,19 +162,20 @@ impl Consumer {
         Ok(Some(Anchor { timestamp, lsn }))
     }
 
-    /// The position is stored, or a later one: by somebody else, or by a future that was dropped before it got here.
-    fn acknowledged(&self, handle: &Handle, position: Anchor) -> Result<()> {
+    /// The position is stored. Whoever stored it may have gone before it came to this: a future that was dropped.
+    fn acknowledged(&self, handle: &Handle, stored: Anchor) -> Result<()> {
         let writer = handle.core().writer()?;
         let log = &writer.log;
-        writer.retention.advance_consumer(&self.name, position, log.appended(), log.durable());
+        writer.retention.advance_consumer(&self.name, stored, log.appended(), log.durable());
         Ok(())
     }
 }
 
-fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<()> {
+/// The position that is stored then: this one, unless a newer one was.
+fn store_if_newer(tx: &mut Transaction, name: &str, position: Anchor) -> Result<Anchor> {
     match stored(tx, name)? {
-        Some(stored) if stored.timestamp >= position.timestamp => Ok(()),
-        Some(_) => put(tx, name, position),
+        Some(stored) if stored.timestamp >= position.timestamp => Ok(stored),
+        Some(_) => put(tx, name, position).map(|()| position),
         None => Err(Error::NoSuchConsumer(name.to_owned())),
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn begin_by(
     let name = options.name.as_deref();
     let mut extras = Rare::default();
     if options.name.is_some() || options.token.is_some() {
-        *extras = Some(extras_of(core, options)?);
+        *extras = Some(extras_of(options)?);
     }
     let concurrent = match options.admission {
         Admission::Immediate => None,
@@ -115,8 +115,8 @@ pub(crate) fn begin_by(
 }
 
 #[cold]
-fn extras_of(core: &Core, options: &TransactionOptions) -> Result<Box<Extras>> {
-    let token = options.token.as_ref().map(|token| Token::new(core, token)).transpose()?;
+fn extras_of(options: &TransactionOptions) -> Result<Box<Extras>> {
+    let token = options.token.as_ref().map(Token::new).transpose()?;
     Ok(Box::new(Extras { token, name: options.name.clone(), created: Vec::new() }))
 }
 

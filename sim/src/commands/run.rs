@@ -155,11 +155,11 @@ impl Run {
             }
             println!("damage found {}, points {}", figures.refused, figures.points);
         }
+        println!("{} answers were judged", figures.reads);
         println!(
-            "seeds={} commits={} reads={} crashes={} faults={} failures={}",
+            "seeds={} commits={} crashes={} faults={} failures={}",
             self.seeds.end - self.seeds.start,
             figures.commits,
-            figures.reads,
             figures.crashes,
             figures.faults,
             told.failures.len()

@@ -11,6 +11,7 @@
 //! | [`session`] | one thread of the workload |
 //! | [`faults`], [`disk`] | what goes wrong |
 //! | [`world`] | lives: open, work, end, judge |
+//! | [`salvage`] | what can be saved of what a life has left |
 //! | [`oracle`] | what must hold |
 //! | [`trace`] | what happened, as lines and as a fingerprint |
 //! | [`children`], [`shrink`] | seeds in child processes, one run at a time each; failing ones made small |
@@ -23,6 +24,7 @@ pub mod oracle;
 pub mod panics;
 pub mod report;
 pub mod rows;
+pub mod salvage;
 pub mod session;
 pub mod show;
 pub mod shrink;

@@ -259,8 +259,8 @@ impl Shared {
         consumers.get(consumer).is_some_and(|known| known.contains(&position))
     }
 
-    /// Counts an operation.
-    fn count(&self, name: &'static str) {
+    /// Counts an operation, or something that it met.
+    pub fn count(&self, name: &'static str) {
         *self.ran.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
     }
 }
@@ -385,6 +385,21 @@ impl Session {
         self.shared.trace.say(format_args!("s{} {what}", self.number));
     }
 
+    /// The name of its transactions that are tried once, if they have one.
+    #[must_use]
+    pub fn name(&self) -> Option<Arc<str>> {
+        let has_one = self.number.is_multiple_of(2) && self.shared.plan.features.has("named-transactions");
+        has_one.then(|| format!("session {}", self.number).into())
+    }
+
+    /// One of these has ended with an error, or none.
+    pub fn lost_alone(&mut self, error: Option<&Error>) {
+        if let Some(name) = self.name() {
+            let lost = error.is_some_and(|error| error.conflict().is_some());
+            *self.history.losses.names.entry(name.to_string()).or_default() += u64::from(lost);
+        }
+    }
+
     /// Takes note of an error: one that is right goes into the trace, any other is the end of the run.
     pub fn met(&mut self, doing: &str, error: &Error) {
         self.say(format_args!("{doing}: {error}"));
@@ -410,6 +425,7 @@ impl Session {
                 self.shared.may_fail() || self.shared.is_damaged()
             }
             Error::Corrupt(_) | Error::Mismatch(_) => self.shared.is_damaged(),
+            Error::HistoryGone { .. } => self.shared.plan.history_is_scarce(),
             // Made by a transaction whose commit was not awaited.
             Error::UncommittedTable(_) => !self.pending.is_empty(),
             _ => false,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use braid::{Durability, Options};
+use braid::{Durability, JournalMode, Options};
 use fastrand::Rng;
 
 use super::faults;
@@ -35,7 +35,19 @@ pub const TRAITS: &[&str] = &[
     "mvcc-first",
     "leases",
     "read-only-first",
+    "short-retention",
+    "scarce-history",
+    "chosen-mode",
+    "salvage",
+    "own-cache",
+    "named-transactions",
+    "deadlines",
 ];
+
+/// More log than any run writes.
+const AMPLE_LOG: u64 = 1 << 30;
+/// Longer than any run.
+const LONG_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Every name that [`Limits::without`] understands.
 pub fn feature_names() -> impl Iterator<Item = &'static str> {
@@ -95,6 +107,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a token may be forgotten by `now` that was committed at `then`, or later.
+    #[must_use]
+    pub fn may_forget(&self, then: Duration, now: Duration) -> bool {
+        then.saturating_add(self.options.token_retention) <= now
+    }
+
+    /// Whether the log that is kept for feeds and consumers may not suffice.
+    #[must_use]
+    pub fn history_is_scarce(&self) -> bool {
+        self.options.max_retained_log_bytes < AMPLE_LOG
+    }
+
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64, limits: &Limits) -> Self {
@@ -128,10 +152,15 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
     let leases = features.has("leases") && rng.bool();
     let max_age = [None, None, Some(0), Some(1), Some(30)][rng.usize(0..5)];
     let max_pinned = [None, Some(0), Some(0), Some(20 << 10)][rng.usize(0..4)];
+    let short = Some(Duration::from_millis([0, 1000, 1500, 3000][rng.usize(0..4)]));
+    let short = short.filter(|_| features.has("short-retention"));
+    let scarce = Some([0, 64 << 10, 200 << 10][rng.usize(0..3)]);
+    let scarce = scarce.filter(|_| features.has("scarce-history"));
+    let mode = [None, Some(JournalMode::Wal), Some(JournalMode::Mvcc)][rng.usize(0..3)];
     let pick = |rng: &mut Rng, small: usize, large: usize| if tiny && rng.bool() { small } else { large };
     Options {
         // The operations change it.
-        journal_mode: None,
+        journal_mode: mode.filter(|_| features.has("chosen-mode")),
         durability: if deferred { Durability::Deferred } else { Durability::Sync },
         busy_timeout: Duration::from_millis([1, 20, 1000][rng.usize(0..3)]),
         cache_bytes: pick(rng, 16 << 10, 1 << 20),
@@ -143,8 +172,8 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
         deferred_sync_interval: Duration::from_millis([0, 5, 100][rng.usize(0..3)]),
         page_bytes: [512, 512, 1024, 4096][rng.usize(0..4)],
         map_log: rng.bool(),
-        token_retention: Options::default().token_retention,
-        max_retained_log_bytes: 1 << 30,
+        token_retention: short.unwrap_or(LONG_RETENTION),
+        max_retained_log_bytes: scarce.unwrap_or(AMPLE_LOG),
         page_cache: None,
         snapshot_max_age: max_age.filter(|_| leases).map(Duration::from_millis),
         snapshot_max_pinned_bytes: max_pinned.filter(|_| leases),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation};
 use braid::vfs::memory::SeededRandom;
 use braid::vfs::sync::thread;
-use braid::vfs::{Env, FileSystem, OpenMode, OpenOptions, ThreadSpawn};
-use braid::{Database, Error, JournalMode, Timestamp};
+use braid::vfs::{Clock as _, Env, FileSystem, OpenMode, OpenOptions, ThreadSpawn};
+use braid::{ClockCache, Database, Error, JournalMode, Timestamp};
 use braid_vfs::simulation::{self, Settings, SimulatedClock};
 use fastrand::Rng;
 
@@ -19,6 +19,7 @@ use super::faults::{Weather, befalls, log_uniform};
 use super::oracle::{self, Dump, Ending, History, Start};
 use super::panics;
 use super::report::Figures;
+use super::salvage::{self, Opened, Salvaged};
 use super::session::{Consumers, Ids, PATH, Session, Shared};
 use super::show::dump;
 use super::streams::{branch, mixed};
@@ -72,8 +73,8 @@ struct World {
     start: Start,
     damaged: bool,
     figures: Figures,
-    /// Tokens whose transactions are there, with their places.
-    tokens: BTreeMap<String, u64>,
+    /// Tokens whose transactions are there, with their places, and a time before they were committed.
+    tokens: BTreeMap<String, (u64, Duration)>,
 }
 
 /// A life that is over: what happened, and how far the next one must reach back at most.
@@ -104,6 +105,7 @@ impl World {
         trace.say(format_args!("{plan:?}"));
         Self {
             random: Arc::new(SeededRandom::new(mixed(plan.streams.workload, u64::MAX))),
+            start: Start { mode: plan.options.journal_mode.unwrap_or_default(), ..Start::default() },
             plan,
             trace,
             machine: CrashFileSystem::new(),
@@ -111,7 +113,6 @@ impl World {
             consumers: Consumers::default(),
             settled: BTreeMap::new(),
             ids: Arc::default(),
-            start: Start::default(),
             damaged: false,
             figures: Figures::default(),
             tokens: BTreeMap::new(),
@@ -119,6 +120,11 @@ impl World {
     }
 
     fn run(mut self) -> Result<Figures, String> {
+        // One for all lives, and for the copies that are made on the way.
+        if self.plan.features.has("own-cache") && self.plan.sessions > 2 {
+            let bytes = self.plan.options.cache_bytes;
+            self.plan.options.page_cache = Some(Arc::new(ClockCache::new(bytes)));
+        }
         let mut past = Past {
             model: oracle::replay(&Start::default(), &History::default())?,
             history: History::default(),
@@ -128,10 +134,12 @@ impl World {
         for life in 0..self.plan.lives {
             let mut dice = branch(self.plan.streams.faults, life.into());
             self.trace.say(format_args!("== life {life}"));
+            let mut salvaged = None;
             let (db, machine) = match self.open_through_crashes(&mut dice.fork(), &mut past)? {
                 Some(opened) => opened,
                 None => {
                     let peeked = self.peek(&mut dice.fork())?;
+                    salvaged = self.salvage(&mut dice.fork())?;
                     let machine = self.machine_now();
                     match self.open(&machine).and_then(|db| same_as(db, peeked.as_ref())) {
                         Ok(db) => (db, machine),
@@ -142,18 +150,22 @@ impl World {
             if !self.take_stock(&db, &past)? {
                 return Ok(self.figures);
             }
+            self.judge_salvaged(salvaged.as_ref(), &db, &past)?;
             self.log_is_bounded(&db)?;
             past = self.live(life, db, machine, &mut dice)?;
         }
         self.trace.say("== the end");
+        let salvaged = self.salvage(&mut branch(self.plan.streams.faults, u64::MAX))?;
         let machine = self.machine_now();
         match self.open(&machine) {
             Ok(db) => {
-                if self.take_stock(&db, &past)?
-                    && let Err(error) = db.close()
-                    && !self.damaged
-                {
-                    return Err(format!("the last close failed: {error}"));
+                if self.take_stock(&db, &past)? {
+                    self.judge_salvaged(salvaged.as_ref(), &db, &past)?;
+                    if let Err(error) = db.close()
+                        && !self.damaged
+                    {
+                        return Err(format!("the last close failed: {error}"));
+                    }
                 }
                 Ok(self.figures)
             }
@@ -202,6 +214,10 @@ impl World {
         let unfolded = stats.log.retained_bytes - stats.feed.retained_bytes;
         let segment = options.log_segment_bytes + 2 * options.max_transaction_bytes as u64;
         let most = options.log_bytes + 2 * segment;
+        let (kept, may_keep) = (stats.feed.retained_bytes, options.max_retained_log_bytes);
+        if kept > may_keep && !self.damaged && !stats.log.poisoned {
+            return Err(format!("{kept} bytes of log are kept for feeds and consumers; {may_keep} may be"));
+        }
         if unfolded > most && !self.damaged && !stats.log.poisoned {
             return Err(format!(
                 "{unfolded} bytes of log are left by earlier lives; {most} at most were to be"
@@ -293,6 +309,33 @@ impl World {
         }
     }
 
+    /// Salvages a copy of what is left, now and then.
+    fn salvage(&mut self, dice: &mut Rng) -> Result<Option<Salvaged>, String> {
+        if !self.plan.features.has("salvage") || dice.bool() || self.start.ts == 0 {
+            return Ok(None);
+        }
+        let files = Arc::new(self.machine.after_kill());
+        let env = Env { files, ..self.machine_now().env };
+        match salvage::salvage(&env, &self.plan.options) {
+            Ok(salvaged) => {
+                let what = if salvaged.lost() { "salvage-with-losses" } else { "salvage-whole" };
+                *self.figures.operations.entry(what.to_owned()).or_default() += 1;
+                Ok(Some(salvaged))
+            }
+            Err(error) if self.damaged => {
+                self.trace.say(format_args!("nothing can be salvaged: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(format!("what is left cannot be salvaged: {error}")),
+        }
+    }
+
+    fn judge_salvaged(&self, salvaged: Option<&Salvaged>, db: &Database, past: &Past) -> Result<(), String> {
+        let Some(salvaged) = salvaged else { return Ok(()) };
+        let (power_cut, damaged) = (past.power_cut.is_some(), self.damaged);
+        salvaged.judge(&Opened { db, found: &self.start, model: &past.model, power_cut, damaged })
+    }
+
     fn cut(&mut self, dice: &mut Rng) {
         let choice = match dice.u8(0..10) {
             0 => CrashChoice::KeepAll,
@@ -356,16 +399,18 @@ impl World {
         let mut gone = Vec::new();
         for one in &past.history.transactions {
             let (Some(ts), Some(token)) = (one.outcome.place(), &one.token) else { continue };
+            let since = past.history.token_times.get(token).copied().unwrap_or_default();
             if ts <= end {
-                self.tokens.insert(token.clone(), ts);
+                self.tokens.insert(token.clone(), (ts, since));
             } else {
-                gone.push((token, None));
+                gone.push((token, None, Duration::MAX));
             }
         }
-        let there = self.tokens.iter().map(|(token, ts)| (token, Some(*ts)));
-        for (token, place) in there.chain(gone) {
+        let there = self.tokens.iter().map(|(token, (ts, since))| (token, Some(*ts), *since));
+        for (token, place, since) in there.chain(gone) {
             match db.was_committed(token) {
                 Ok(found) if found.map(Timestamp::get) == place => {}
+                Ok(None) if self.plan.may_forget(since, SimulatedClock.now()) => {}
                 Err(Error::Corrupt(_)) if self.damaged => {}
                 found => return Err(format!("`{token}` is {found:?} instead of {place:?}")),
             }
@@ -430,6 +475,13 @@ impl World {
         mischief.clear();
         if !shared.is_damaged() && shared.has_power() {
             self.still_works(&db, &shared)?;
+        }
+        let stats = db.stats();
+        history.losses.judge(&stats)?;
+        if stats.commits < history.commits_of_transactions() {
+            let counted = stats.commits;
+            let told = history.commits_of_transactions();
+            return Err(format!("{counted} commits are counted, and {told} were told"));
         }
         let closes = dice.bool();
         let began = shared.moment();

@@ -16,7 +16,7 @@ use crate::run::session::{Pending, Session};
 const KEPT: usize = 3;
 
 #[derive(Default)]
-struct Alarm(Event);
+pub(super) struct Alarm(Event);
 
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
@@ -24,7 +24,7 @@ impl Wake for Alarm {
     }
 }
 
-fn poll<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Alarm>) {
+pub(super) fn poll<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Alarm>) {
     let alarm = Arc::new(Alarm::default());
     let polled = Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&alarm))));
     (polled, alarm)
@@ -47,6 +47,7 @@ pub(super) fn begin(session: &mut Session) {
     let admission = if session.rng.u8(0..4) == 0 { Admission::ByMode } else { Admission::Concurrent };
     let Some(Done { tx, answer, record }) = statements(session, admission) else { return };
     let exclusive = record.exclusive;
+    record.commits(session);
     let transaction = record.with(session, Outcome::Nothing);
     if let Err(error) = answer {
         drop(tx);
@@ -92,6 +93,7 @@ fn finish(session: &mut Session, mut pending: Pending) {
 }
 
 fn end(session: &mut Session, mut transaction: Transaction, committed: Result<Commit>) {
+    session.lost_alone(committed.as_ref().err());
     transaction.outcome = outcome(session, committed);
     transaction.stands = session.shared.has_power();
     session.history.transactions.push(transaction);

@@ -32,7 +32,15 @@ pub(super) fn sync(session: &mut Session) {
 }
 
 pub(super) fn check(session: &mut Session) {
-    match session.db.check() {
+    let (mut last, mut in_order) = ((0, 0), true);
+    let checked = session.db.check_with(&mut |done, total| {
+        in_order &= last.0 <= done && done <= total;
+        last = (done, total);
+    });
+    if !in_order {
+        session.shared.wrong(format_args!("the check is at {} of {} after less than that", last.0, last.1));
+    }
+    match checked {
         Ok(report) if report.is_ok() || session.shared.is_damaged() => {}
         Ok(report) if session.shared.may_fail() && report.findings.iter().any(|one| is_of_a_call(one)) => {}
         Ok(report) => session.shared.wrong(format_args!("the check finds {:?}", report.findings)),
@@ -96,6 +104,6 @@ pub(super) fn free_space(session: &mut Session) {
 
 /// Time goes by.
 pub(super) fn wait(session: &mut Session) {
-    let milliseconds = [1, 10, 120, 700][session.rng.usize(0..4)];
+    let milliseconds = [1, 10, 120, 700, 2000][session.rng.usize(0..5)];
     session.shared.env.clock.sleep(Duration::from_millis(milliseconds));
 }

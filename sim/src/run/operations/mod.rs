@@ -61,6 +61,9 @@ pub const ALL: &[Operation] = &[
     read("get", 20, reads::get),
     read("contains", 5, reads::contains),
     read("range", 12, reads::range),
+    read("range-prefix", 5, reads::range_prefix),
+    read("range-after", 5, reads::range_after),
+    write("range-untracked", 3, reads::range_untracked),
     read("count", 6, reads::count),
     read("cursor", 12, reads::cursor),
     write("untracked", 8, reads::untracked),
@@ -68,6 +71,7 @@ pub const ALL: &[Operation] = &[
     write("insert", 10, statements::insert),
     write("delete", 12, statements::delete),
     write("delete-range", 4, statements::delete_range),
+    write("clear", 1, statements::clear),
     read("find-by-name", 4, schema::find),
     read("list-by-name", 2, schema::list),
     write("make-table", 4, schema::make),
@@ -103,6 +107,8 @@ pub const ALL: &[Operation] = &[
     // The change feed.
     alone("follow", 8, feed::follow),
     alone("consume", 8, feed::consume),
+    alone("wait-for-changes", 4, feed::wait_for_changes),
+    alone("list-consumers", 3, feed::list_consumers),
     alone("remove-consumer", 1, feed::remove_consumer),
     // Tables.
     alone("open-table", 6, tables::open),
@@ -114,6 +120,7 @@ pub const ALL: &[Operation] = &[
     alone("next-id", 6, sequences::draw),
     alone("raise-sequence", 2, sequences::raise),
     alone("drop-sequence", 1, sequences::drop),
+    alone("unreserved-id", 2, sequences::unreserved),
     alone("list-sequences", 1, sequences::list),
     // Looking after the database.
     alone("checkpoint", 5, maintenance::checkpoint),

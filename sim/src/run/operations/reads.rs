@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use braid::{Cursor, Result, Table};
+use braid::{Cursor, Range, Result, Table};
 
 use super::Scope;
 use crate::run::oracle::What;
@@ -49,7 +49,8 @@ pub(super) fn count(scope: &mut Scope<'_>) -> Result<()> {
 pub(super) fn untracked(scope: &mut Scope<'_>) -> Result<()> {
     let untracked = scope.transaction()?.untracked();
     scope.untracked = Some(untracked);
-    let read = [get, contains, range, count, cursor, get_untracked][scope.session.rng.usize(0..6)](scope);
+    let reads = [get, contains, range, range_prefix, range_after, count, cursor, get_untracked];
+    let read = reads[scope.session.rng.usize(0..reads.len())](scope);
     scope.untracked = None;
     read
 }
@@ -67,14 +68,54 @@ fn get_untracked(scope: &mut Scope<'_>) -> Result<()> {
 /// A range from both ends, to its end or not.
 pub(super) fn range(scope: &mut Scope<'_>) -> Result<()> {
     let Some(table) = scope.session.some_table() else { return Ok(()) };
-    let (from, to) = scope.bounds();
-    let whole = matches!((&from, &to), (Bound::Unbounded, Bound::Unbounded)) && scope.session.rng.bool();
-    let rows = if whole {
-        scope.snapshot().scan(&table)
-    } else {
-        scope.snapshot().range(&table, (from.clone(), to.clone()))
-    };
-    let Some(mut rows) = scope.gone(&table, rows)? else { return Ok(()) };
+    let bounds = scope.bounds();
+    let whole = matches!(&bounds, (Bound::Unbounded, Bound::Unbounded)) && scope.session.rng.bool();
+    let rows =
+        if whole { scope.snapshot().scan(&table) } else { scope.snapshot().range(&table, bounds.clone()) };
+    let tracked = scope.untracked.is_none();
+    consume(scope, &table, bounds, rows, tracked)
+}
+
+/// A range for which a `Serializable` commit does not answer.
+pub(super) fn range_untracked(scope: &mut Scope<'_>) -> Result<()> {
+    let Some(table) = scope.session.some_table() else { return Ok(()) };
+    let bounds = scope.bounds();
+    let rows = scope.transaction()?.range_untracked(&table, bounds.clone());
+    consume(scope, &table, bounds, rows, false)
+}
+
+/// The rows whose keys begin as some key does.
+pub(super) fn range_prefix(scope: &mut Scope<'_>) -> Result<()> {
+    let Some(table) = scope.session.some_table() else { return Ok(()) };
+    let mut prefix = scope.key().as_ref().to_vec();
+    let kept = scope.session.rng.usize(0..=prefix.len());
+    prefix.truncate(kept);
+    let rows = scope.snapshot().range_prefix(&table, &prefix);
+    // No key holds a byte as great as this one.
+    let beyond = [&prefix[..], &[u8::MAX]].concat();
+    let bounds = (Bound::Included(Key::from(prefix)), Bound::Excluded(Key::from(beyond)));
+    let tracked = scope.untracked.is_none();
+    consume(scope, &table, bounds, rows, tracked)
+}
+
+/// The rows after some key.
+pub(super) fn range_after(scope: &mut Scope<'_>) -> Result<()> {
+    let Some(table) = scope.session.some_table() else { return Ok(()) };
+    let key = scope.key();
+    let rows = scope.snapshot().range_after(&table, &key);
+    let tracked = scope.untracked.is_none();
+    consume(scope, &table, (Bound::Excluded(key), Bound::Unbounded), rows, tracked)
+}
+
+/// Takes some rows of a range, or all of them, and writes them down.
+fn consume(
+    scope: &mut Scope<'_>,
+    table: &Table,
+    (from, to): (Bound<Key>, Bound<Key>),
+    rows: Result<Range>,
+    tracked: bool,
+) -> Result<()> {
+    let Some(mut rows) = scope.gone(table, rows)? else { return Ok(()) };
     let most = if scope.session.rng.bool() { usize::MAX } else { scope.session.rng.usize(1..12) };
     let from_back = scope.session.rng.u8(0..=4);
     let (mut front, mut back, mut ended) = (Vec::new(), Vec::new(), false);
@@ -88,7 +129,7 @@ pub(super) fn range(scope: &mut Scope<'_>) -> Result<()> {
         let row = (Key::from(key), Datum::of(&value));
         if backwards { back.push(row) } else { front.push(row) }
     }
-    scope.did(&table, What::Range { from, to, front, back, ended });
+    scope.did_so(table, What::Range { from, to, front, back, ended }, tracked);
     Ok(())
 }
 

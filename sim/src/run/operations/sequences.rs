@@ -125,6 +125,29 @@ pub(super) fn drop(session: &mut Session) {
     shared.end_drop(&name);
 }
 
+/// Asks for the first id that nobody has reserved: it is beyond all that were given out, and not below what it was raised to.
+pub(super) fn unreserved(session: &mut Session) {
+    let name = some_name(session);
+    let shared = std::sync::Arc::clone(&session.shared);
+    if !shared.begin_create(&name) {
+        return;
+    }
+    let (floor, newest) = shared.floor_and_newest(&name);
+    match session.db.unreserved_id(&name) {
+        Ok(first) => {
+            session.say(format_args!("  nobody has reserved {first:?} of `{name}`"));
+            let is_right = first.map_or(newest == 0 && floor == 0, |first| first > newest && first >= floor);
+            if !is_right && !shared.is_damaged() {
+                shared.wrong(format_args!(
+                    "nobody has reserved {first:?} of `{name}`, which gave out {newest} and was raised to {floor}"
+                ));
+            }
+        }
+        Err(error) => session.met("a question for an id", &error),
+    }
+    shared.end_create(&name);
+}
+
 pub(super) fn list(session: &mut Session) {
     match session.db.sequences() {
         Ok(names) if names.is_sorted() => session.say(format_args!("  {names:?}")),

@@ -1,5 +1,7 @@
 //! Statements that write.
 
+use std::ops::Bound;
+
 use braid::{Error, Result};
 
 use super::Scope;
@@ -51,6 +53,16 @@ pub(super) fn delete_range(scope: &mut Scope<'_>) -> Result<()> {
     let removed = scope.transaction()?.delete_range(&table, (from.clone(), to.clone()));
     if let Some(removed) = scope.gone(&table, removed)? {
         scope.did(&table, What::DeleteRange { from, to, removed });
+    }
+    Ok(())
+}
+
+/// A whole table.
+pub(super) fn clear(scope: &mut Scope<'_>) -> Result<()> {
+    let Some(table) = scope.session.some_table() else { return Ok(()) };
+    let removed = scope.transaction()?.clear(&table);
+    if let Some(removed) = scope.gone(&table, removed)? {
+        scope.did(&table, What::DeleteRange { from: Bound::Unbounded, to: Bound::Unbounded, removed });
     }
     Ok(())
 }

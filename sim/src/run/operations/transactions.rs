@@ -54,7 +54,7 @@ fn options(session: &mut Session, admission: Admission) -> TransactionOptions {
         isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
         durability,
         busy_timeout,
-        name: None,
+        name: session.name(),
         token: tokens.then(|| session.shared.token().into_bytes().into()),
         max_age,
     }
@@ -88,7 +88,19 @@ pub(super) struct Record {
     acts: Vec<Act>,
 }
 
+/// Its commit is about to be asked for.
+fn commits(session: &mut Session, options: &TransactionOptions) {
+    if let Some(token) = token(options) {
+        let now = session.shared.env.clock.now();
+        session.history.token_times.insert(token, now);
+    }
+}
+
 impl Record {
+    pub(super) fn commits(&self, session: &mut Session) {
+        commits(session, &self.options);
+    }
+
     pub(super) fn with(self, session: &Session, outcome: Outcome) -> Transaction {
         Transaction {
             session: session.number,
@@ -112,6 +124,7 @@ pub(super) fn statements(session: &mut Session, admission: Admission) -> Option<
     let mut tx = match session.db.begin_with(options.clone()) {
         Ok(tx) => tx,
         Err(error) => {
+            session.lost_alone(Some(&error));
             session.met("begin", &error);
             return None;
         }
@@ -137,7 +150,9 @@ fn one(session: &mut Session, admission: Admission) {
             Outcome::Nothing
         }
         Ok(()) => {
+            record.commits(session);
             let committed = tx.commit();
+            session.lost_alone(committed.as_ref().err());
             outcome(session, committed)
         }
     };
@@ -160,17 +175,27 @@ pub(super) fn ask_token(session: &mut Session) {
         return;
     }
     let (token, place) = known[session.rng.usize(0..known.len())].clone();
+    let since = session.history.token_times.get(&token).copied().unwrap_or_default();
+    let may_forget =
+        |session: &Session| session.shared.plan.may_forget(since, session.shared.env.clock.now());
+    let mut forgotten = false;
     match session.db.was_committed(&token) {
         Ok(found) if found.map(Timestamp::get) == place => {
             session.say(format_args!("  `{token}`: {found:?}"));
+        }
+        Ok(None) if may_forget(session) => {
+            session.say(format_args!("  `{token}` is forgotten"));
+            session.shared.count("token-forgotten");
+            forgotten = true;
         }
         Ok(found) => session.shared.wrong(format_args!("`{token}` is {found:?} instead of {place:?}")),
         Err(error) => session.met("a question for a token", &error),
     }
     let Some(place) = place else { return };
     match session.db.begin_with(TransactionOptions::default().token(token.as_bytes())) {
-        Err(Error::AlreadyCommitted { timestamp }) if timestamp.get() == place => {}
+        Err(Error::AlreadyCommitted { timestamp }) if timestamp.get() == place && !forgotten => {}
         Err(error) => session.met("a token's second transaction", &error),
+        Ok(_) if may_forget(session) => {}
         Ok(_) => session.shared.wrong(format_args!("`{token}` is committed at {place}, and is taken again")),
     }
 }
@@ -188,6 +213,7 @@ pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -
         }
         Err(error) => {
             session.met("commit", &error);
+            session.history.losses.note(&error);
             match error {
                 Error::Busy(conflict) => Outcome::Lost(conflict),
                 Error::UpdateRefused { key, .. } => Outcome::Refused { key: Key::from(key) },
@@ -197,6 +223,9 @@ pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -
         }
     }
 }
+
+/// What threads beside it may take of the time that one has.
+const LATE: Duration = Duration::from_millis(250);
 
 /// An attempt of a transaction that is tried until it commits.
 struct Attempt {
@@ -211,30 +240,56 @@ struct Run {
     options: TransactionOptions,
     count: u32,
     gives_up: bool,
+    began: Duration,
     attempts: Vec<Attempt>,
 }
 
 impl Run {
     fn drawn(session: &mut Session) -> Self {
         let options = options(session, Admission::ByMode);
+        let options = TransactionOptions { name: None, ..options };
+        let deadlines =
+            [None, Some(0), Some(1), Some(20), Some(1000)].map(|at| at.map(Duration::from_millis));
+        let deadline = Some(deadlines[session.rng.usize(0..deadlines.len())]);
+        let deadline = deadline.filter(|_| session.shared.plan.features.has("deadlines"));
+        let usual = RetryPolicy::default();
         let policy = RetryPolicy {
             max_attempts: session.rng.u32(1..20),
             exclusive_after: session.rng.u32(0..5),
             transaction: options.clone(),
-            ..RetryPolicy::default()
+            deadline: deadline.unwrap_or(usual.deadline),
+            ..usual
         };
         let count = some(session);
         let gives_up = session.rng.u8(0..12) == 0;
-        Self { policy, options, count, gives_up, attempts: Vec::new() }
+        let began = session.shared.env.clock.now();
+        Self { policy, options, count, gives_up, began, attempts: Vec::new() }
+    }
+
+    /// No more attempts than there may be, none later than it may be, and alone once it has lost often enough.
+    fn judge(&self, session: &Session, attempt: &Attempt) {
+        let number = self.attempts.len() + 1;
+        let RetryPolicy { max_attempts, exclusive_after, deadline, .. } = self.policy;
+        let elapsed = session.shared.env.clock.now().saturating_sub(self.began);
+        let late = deadline.is_some_and(|deadline| elapsed > deadline.saturating_add(LATE));
+        let must_be_alone = number > exclusive_after as usize;
+        if number > max_attempts as usize || (late && number > 1) || (must_be_alone && !attempt.exclusive) {
+            session.shared.wrong(format_args!(
+                "attempt {number} begins after {elapsed:?}, exclusive {}, under {:?}",
+                attempt.exclusive, self.policy
+            ));
+        }
     }
 
     fn attempt(&mut self, session: &mut Session, tx: &mut braid::Transaction) -> braid::Result<()> {
         let mut attempt =
             Attempt { begin: tx.timestamp().get(), exclusive: tx.is_exclusive(), acts: Vec::new() };
         session.say(format_args!("  begins at {}, exclusive {}", attempt.begin, attempt.exclusive));
+        self.judge(session, &attempt);
         let done = Scope::writing(session, tx, &mut attempt.acts).statements(self.count);
         self.attempts.push(attempt);
         done?;
+        commits(session, &self.options);
         if self.gives_up { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
     }
 }
@@ -266,6 +321,17 @@ pub(super) fn transact_by_future(session: &mut Session) {
 }
 
 fn end(session: &mut Session, run: Run, done: braid::Result<braid::Outcome<()>>) {
+    if let Ok(done) = &done {
+        let losses = u64::from(done.attempts) - 1;
+        session.history.losses.made_up_for += losses;
+        if (run.attempts.len() as u64) > losses + 1 {
+            session.shared.wrong(format_args!(
+                "{} attempts, and {} were told",
+                run.attempts.len(),
+                done.attempts
+            ));
+        }
+    }
     let last = match done {
         Err(Error::Aborted(_)) => Outcome::Nothing,
         done => outcome(session, done.map(|outcome| outcome.commit)),
@@ -310,7 +376,8 @@ pub(super) fn transact_panics(session: &mut Session) {
     let db = session.db.clone();
     // Each with the handles of tables that it made: no other transaction knows them.
     let mut attempts: Vec<(u64, Vec<Act>)> = Vec::new();
-    let policy = RetryPolicy { transaction: options(session, Admission::ByMode), ..RetryPolicy::default() };
+    let transaction = TransactionOptions { name: None, ..options(session, Admission::ByMode) };
+    let policy = RetryPolicy { transaction, ..RetryPolicy::default() };
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         db.transact(policy, |tx| -> braid::Result<()> {
             let mut acts = Vec::new();
@@ -343,14 +410,21 @@ pub(super) fn transact_panics(session: &mut Session) {
 }
 
 pub(super) fn put_one(session: &mut Session) {
-    let Some(table) = session.some_table() else { return };
+    put_one_told(session);
+}
+
+/// The same; tells of the commit.
+pub(super) fn put_one_told(session: &mut Session) -> Option<Commit> {
+    let table = session.some_table()?;
     let key = any_key(&mut session.rng, session.shared.plan.keys);
     let length = session.value_length();
     let bytes = session.shared.value(length);
     let value = Datum::of(&bytes);
     session.say(format_args!("  {}({}) {key:?} {value:?}", table.name(), table.id()));
     let committed = session.db.put(&table, &key, &bytes);
+    let told = committed.as_ref().ok().copied();
     one_statement(session, table.id(), What::Put { key, value }, committed);
+    told
 }
 
 pub(super) fn delete_one(session: &mut Session) {

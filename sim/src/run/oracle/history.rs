@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use braid::{Conflict, Durability, Isolation, JournalMode};
 
-use crate::run::oracle::{Span, Step};
+use crate::run::oracle::{Losses, Span, Step};
 use crate::run::rows::{Datum, Key, Rows};
 
 /// A place in the order of everything that happened in a life, and the time on its clock.
@@ -395,6 +395,10 @@ pub struct History {
     pub stood: Vec<Stood>,
     /// What change feeds have told.
     pub told: Vec<Told>,
+    /// What transactions lost.
+    pub losses: Losses,
+    /// For each token: a time at which its transaction had not committed yet.
+    pub token_times: BTreeMap<String, Duration>,
     /// When the machine was last seen to run after a commit was acknowledged. An answer alone is no such sign: one that needs no
     /// disk, or has waited in a future since before, comes without power too.
     pub alive: Duration,
@@ -412,15 +416,22 @@ impl History {
         self.modes.extend(other.modes);
         self.stood.extend(other.stood);
         self.told.extend(other.told);
+        self.losses.merge(other.losses);
+        self.token_times.extend(other.token_times);
         self.alive = self.alive.max(other.alive);
+    }
+
+    /// Commits of transactions that were acknowledged and changed something.
+    #[must_use]
+    pub fn commits_of_transactions(&self) -> u64 {
+        let wrote = |one: &&Transaction| matches!(one.outcome, Outcome::Committed { ts, .. } if one.begin_ts.is_none_or(|begin| ts > begin));
+        self.transactions.iter().filter(wrote).count() as u64
     }
 
     /// Commits that were acknowledged and changed something.
     #[must_use]
     pub fn commits(&self) -> u64 {
-        let wrote = |one: &&Transaction| matches!(one.outcome, Outcome::Committed { ts, .. } if one.begin_ts.is_none_or(|begin| ts > begin));
-        self.transactions.iter().filter(wrote).count() as u64
-            + self.schema.iter().filter(|one| one.acked.is_some()).count() as u64
+        self.commits_of_transactions() + self.schema.iter().filter(|one| one.acked.is_some()).count() as u64
     }
 
     /// Answers that were written down.

@@ -11,6 +11,7 @@
 pub mod feed;
 pub mod history;
 pub mod judge;
+pub mod losses;
 pub mod model;
 pub mod own;
 pub mod replay;
@@ -26,6 +27,7 @@ pub use self::{
         ToldChange, Transaction, What,
     },
     judge::{Ending, judge, judge_mode, promise},
+    losses::Losses,
     model::{Model, Span, Start, Written},
     replay::replay,
     step::Step,

@@ -476,8 +476,12 @@ fn glimpsed(model: &Model, glimpse: &Glimpse) -> Verdict {
         if never {
             return Ok(());
         }
-        let dropped = model.tables.get(table).and_then(|table| table.dropped);
-        let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until));
+        let known = model.tables.get(table);
+        let dropped = known.and_then(|table| table.dropped);
+        // Whoever makes a table has it before the commit does.
+        let made = known.filter(|table| table.exact).and_then(|table| table.created);
+        let may_be = dropped.is_some_and(|dropped| dropped.may_be_past(*until))
+            || made.is_some_and(|made| !made.is_past(*after));
         return if may_be { Ok(()) } else { Err(format!("table {table} was there: {glimpse:?}")) };
     };
     let moments =
