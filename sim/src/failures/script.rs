@@ -1,30 +1,17 @@
 //! What is done while calls fail.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashFileSystem, FaultyFileSystem};
-use braid::{Database, Durability, Error, JournalMode, Options};
-use braid_tests::oracle::{Action, Contents, Life, Write};
+use braid::vfs::memory::VirtualClock;
+use braid::{Database, Durability, Error, Options};
+use braid_tests::oracle::{Action, Contents, Life};
 
 use super::effect::is_explained;
-use crate::outside::{PATH, still};
-
-/// One step.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// Something that changes the database, or copies it.
-    Act(Action),
-    /// Everything is read.
-    Read,
-    /// The file is checked.
-    Check,
-    /// The database is closed, and opened again.
-    Reopen,
-    /// The database is closed, and read through a handle that only reads.
-    ReadOnly,
-}
+use super::steps::{self, Step, commit, create};
+use crate::outside::{PATH, moved, still};
 
 /// A script and what it begins on.
 #[derive(Debug)]
@@ -47,67 +34,8 @@ pub(super) struct Played {
     pub(super) failure: Option<String>,
 }
 
-fn commit(key: &str, bytes: usize, durability: Durability) -> Step {
-    let value = Some((0..bytes).map(|at| at.to_le_bytes()[0]).collect());
-    let write = Write { table: "rows".to_owned(), key: key.as_bytes().to_vec(), value };
-    Step::Act(Action::Commit { writes: vec![write], durability })
-}
-
-fn create(name: &str) -> Step {
-    Step::Act(Action::CreateTable(name.to_owned()))
-}
-
-/// From nothing to a close.
-fn from_creation() -> Vec<Step> {
-    let mut steps = vec![Step::Act(Action::Mode(JournalMode::Mvcc)), create("rows"), create("notes")];
-    steps.extend((0..4).map(|number| commit(&format!("small {number}"), 40, Durability::Sync)));
-    steps.extend([
-        commit("on pages of its own", 3000, Durability::Sync),
-        Step::Read,
-        Step::Act(Action::Checkpoint),
-        commit("deferred", 20, Durability::Deferred),
-        Step::Act(Action::Sync),
-    ]);
-    // Over the ends of segments.
-    steps.extend((0..7).map(|number| commit(&format!("large {}", number % 2), 20_000, Durability::Sync)));
-    steps.extend([Step::Act(Action::Checkpoint), Step::Act(Action::DropTable("notes".to_owned()))]);
-    steps.extend((0..4).map(|number| commit(&format!("large {}", number % 2), 17_000, Durability::Deferred)));
-    let deletes = ["large 0", "on pages of its own"].map(|key| Write {
-        table: "rows".to_owned(),
-        key: key.as_bytes().to_vec(),
-        value: None,
-    });
-    steps.extend([
-        Step::Act(Action::Commit { writes: deletes.to_vec(), durability: Durability::Sync }),
-        Step::Act(Action::Compact),
-        Step::Read,
-        Step::Check,
-        Step::Act(Action::Backup(PathBuf::from("/copy.braid"))),
-        commit("last", 30, Durability::Deferred),
-        Step::ReadOnly,
-        Step::Reopen,
-        commit("very last", 30, Durability::Sync),
-    ]);
-    steps
-}
-
-/// After a kill.
-fn from_a_kill() -> Vec<Step> {
-    vec![
-        Step::Read,
-        commit("again", 100, Durability::Sync),
-        create("more"),
-        commit("again, large", 20_000, Durability::Deferred),
-        Step::Act(Action::Checkpoint),
-        Step::Read,
-        Step::Reopen,
-        Step::Check,
-        commit("last", 30, Durability::Deferred),
-    ]
-}
-
 impl Script {
-    /// Both scripts, with the log mapped or not.
+    /// All scripts, with the log mapped or not.
     pub(super) fn all(map_log: bool) -> Result<Vec<Self>, String> {
         let options = Options {
             page_bytes: 512,
@@ -115,38 +43,42 @@ impl Script {
             cache_bytes: 4 << 10,
             log_segment_bytes: 64 << 10,
             row_store_bytes: 1 << 20,
+            // Nobody else is there to wait for.
+            busy_timeout: Duration::ZERO,
             map_log,
             ..Options::default()
         };
-        let creation = Self {
-            name: if map_log { "creation" } else { "creation, not mapped" },
-            options: options.clone(),
-            machine: CrashFileSystem::new(),
-            life: Life::default(),
-            steps: from_creation(),
-        };
+        let of_features =
+            Options { row_store_bytes: 64 << 10, token_retention: steps::RETENTION, ..options.clone() };
         let mut dirty = vec![create("rows")];
         dirty.extend((0..5).map(|number| commit(&format!("row {number}"), 400, Durability::Sync)));
         dirty.push(Step::Act(Action::Checkpoint));
         dirty.extend((0..6).map(|number| commit(&format!("row {number}"), 15_000, Durability::Sync)));
         dirty.push(commit("deferred", 50, Durability::Deferred));
-        let prepared = Self {
-            name: "preparation",
-            options: options.clone(),
-            machine: CrashFileSystem::new(),
-            life: Life::default(),
-            steps: dirty,
-        };
-        let machine = prepared.machine.after_kill();
-        let (killed, life) = prepared.killed_at_the_end(&machine)?;
-        let recovery = Self {
-            name: if map_log { "recovery" } else { "recovery, not mapped" },
-            options,
-            machine: killed,
-            life,
-            steps: from_a_kill(),
-        };
-        Ok(vec![creation, recovery])
+        let named = |mapped, not_mapped| if map_log { mapped } else { not_mapped };
+        let before_features = Self::on_nothing("preparation", &of_features, steps::features_before_a_kill());
+        Ok(vec![
+            Self::on_nothing(named("creation", "creation, not mapped"), &options, steps::from_creation()),
+            Self::on_nothing("preparation", &options, dirty)
+                .then_killed(named("recovery", "recovery, not mapped"), steps::from_a_kill())?,
+            Self::on_nothing(named("features", "features, not mapped"), &of_features, steps::features()),
+            before_features.then_killed(
+                named("features after a kill", "features after a kill, not mapped"),
+                steps::features_from_a_kill(),
+            )?,
+            Self::on_nothing(named("loads", "loads, not mapped"), &of_features, steps::loads()),
+        ])
+    }
+
+    fn on_nothing(name: &'static str, options: &Options, steps: Vec<Step>) -> Self {
+        let (machine, life) = (CrashFileSystem::new(), Life::default());
+        Self { name, options: options.clone(), machine, life, steps }
+    }
+
+    /// The script that begins on a machine on which the process was killed at the end of this one.
+    fn then_killed(&self, name: &'static str, steps: Vec<Step>) -> Result<Self, String> {
+        let (machine, life) = self.killed_at_the_end(&self.machine.after_kill())?;
+        Ok(Self { name, options: self.options.clone(), machine, life, steps })
     }
 
     /// The machine after a kill at the end of the script, and the books.
@@ -181,8 +113,10 @@ impl Script {
         let files = machine.under_faults();
         inject(&files);
         let marks = self.life.marks();
+        let clock = Arc::new(VirtualClock::new(Duration::ZERO));
         let mut player = Player {
-            env: still(Arc::new(files), 6),
+            env: moved(Arc::new(files), 6, Arc::clone(&clock)),
+            clock,
             options: &self.options,
             life: self.life.go_on(marks.begun, marks, false),
             db: None,
@@ -202,6 +136,7 @@ impl Script {
 
 struct Player<'a> {
     env: Env,
+    clock: Arc<VirtualClock>,
     options: &'a Options,
     life: Life,
     db: Option<Database>,
@@ -243,6 +178,9 @@ impl Player<'_> {
                 match self.life.judge(found.fingerprint(), marks, true) {
                     Ok(number) => {
                         self.life = self.life.go_on(number, marks, true);
+                        let retention = self.options.token_retention;
+                        let asked = self.life.examine_tokens(&db, number, self.life.marks(), retention);
+                        self.note("a question about tokens", asked);
                         self.db = Some(db);
                     }
                     Err(error) => self.fail(format!("after an open, {error}: {found:?}")),
@@ -289,11 +227,11 @@ impl Player<'_> {
         let Some(db) = self.db.clone() else { return };
         let was_poisoned = match step {
             Step::Act(action) => {
-                if let Action::Commit { writes, .. } = action
-                    && writes.iter().any(|write| !self.life.newest().tables.contains_key(&write.table))
-                {
-                    // Its table could not be made.
+                if !steps::is_possible(action, self.life.newest()) {
                     return;
+                }
+                if let Action::Wait(time) = action {
+                    self.clock.advance(*time);
                 }
                 let done = self.life.act(&db, action);
                 let poisoned = matches!(done, Err(Error::Poisoned { .. } | Error::CommitUnknown { .. }));
@@ -327,9 +265,8 @@ impl Player<'_> {
     fn read(&mut self, db: &Database) {
         let read = Contents::of(db);
         let Some(found) = self.note("a read", read) else { return };
-        let acknowledged = self.life.marks().acknowledged;
-        if self.life.state(acknowledged) != Some(&found) {
-            let expected = self.life.state(acknowledged);
+        if !self.life.may_be_read(&found) {
+            let expected = self.life.state(self.life.marks().acknowledged);
             self.fail(format!("a read gives {found:?} and not {expected:?}"));
         }
     }

@@ -49,7 +49,7 @@ const LIST: &[Line] = &[
         figure: "states",
         program: None,
         ci: Share { asked: 100_000, arguments: "crash-states --states N" },
-        full: Share { asked: 500_000, arguments: "crash-states --states N" },
+        full: Share { asked: 500_000, arguments: "crash-states --complete --states N" },
     },
     Line {
         what: "bits flipped at rest",

@@ -10,15 +10,21 @@ const EVERY_BYTE: usize = 64;
 const EVERY_WORD: usize = 512;
 
 /// All choices of a moment but the random ones. Cuts within a change belong to the moment right after it; a later moment
-/// cuts there again only if more has been promised meanwhile.
-pub(super) fn systematic(moment: &Moment) -> Vec<CrashChoice> {
+/// cuts there again only if more has been promised meanwhile. The same holds for cuts between changes where the moment is
+/// the one `before` it and one more change: what they leave, and what must be left, is the same.
+pub(super) fn systematic(before: Option<&Moment>, moment: &Moment) -> Vec<CrashChoice> {
     let mut choices = vec![CrashChoice::KeepAll, CrashChoice::KeepNone];
     let bytes = moment.machine.unsynced_bytes();
+    let adds_one = before.is_some_and(|before| {
+        let known = before.machine.unsynced_bytes();
+        before.marks == moment.marks && known.len() + 1 == bytes.len() && bytes.starts_with(&known)
+    });
     for (changes, length) in bytes.iter().enumerate() {
-        if changes > 0 {
+        let is_last = changes + 1 == bytes.len();
+        if changes > 0 && (is_last || !adds_one) {
             choices.push(CrashChoice::Prefix { changes, bytes: 0 });
         }
-        if moment.told_only || changes + 1 == bytes.len() {
+        if moment.told_only || is_last {
             choices.extend(cuts(*length).into_iter().map(|bytes| CrashChoice::Prefix { changes, bytes }));
         }
     }

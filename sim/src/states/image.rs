@@ -74,13 +74,20 @@ fn check(db: &Database) -> Verdict<()> {
     if report.is_ok() { Ok(()) } else { Err(format!("the check finds {:?}", report.findings)) }
 }
 
-/// Looks for the consumer of the changes: where it stands, with what it missed, its copy is what is there.
-pub(super) fn examine_mirror(
-    image: &CrashFileSystem,
+/// Looks at everything beside the rows, where state `found` is there: backups, the consumer, ids and tokens.
+pub(crate) fn examine_beside(
+    image: impl Fn() -> CrashFileSystem,
     life: &Life,
-    marks: Marks,
+    (found, marks): (usize, Marks),
     options: &Options,
 ) -> Verdict<()> {
+    examine_backups(&image(), life.backups(), marks, options)?;
+    examine_mirror(&image(), life, marks, options)?;
+    examine_issued(&image(), life, (found, marks), options)
+}
+
+/// Looks for the consumer of the changes: where it stands, with what it missed, its copy is what is there.
+fn examine_mirror(image: &CrashFileSystem, life: &Life, marks: Marks, options: &Options) -> Verdict<()> {
     if !life.mirror().is_used() {
         return Ok(());
     }
@@ -91,7 +98,7 @@ pub(super) fn examine_mirror(
 }
 
 /// Looks at the ids and tokens that were given out, where state `found` is there.
-pub(super) fn examine_issued(
+fn examine_issued(
     image: &CrashFileSystem,
     life: &Life,
     (found, marks): (usize, Marks),
@@ -106,7 +113,7 @@ pub(super) fn examine_issued(
 }
 
 /// Looks for the backups that were made: there and whole, or not there.
-pub(super) fn examine_backups(
+fn examine_backups(
     image: &CrashFileSystem,
     backups: &[Backup],
     marks: Marks,

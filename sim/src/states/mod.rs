@@ -6,13 +6,15 @@
 //! of some images, after a cut or after a kill, is recorded in the same way, with the moments that it has.
 
 mod choices;
+mod features;
 mod image;
 mod path;
 mod recorder;
 mod search;
+mod tour;
 mod workload;
 
-pub(crate) use image::examine;
+pub(crate) use image::{examine, examine_beside};
 
 pub use path::{StatePath, Step};
 pub use search::{Figures, Search};

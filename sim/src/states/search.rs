@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
-use fastrand::Rng;
 use indicatif::ProgressBar;
 
 use super::path::{StatePath, Step};
 use super::recorder::Moment;
+use super::tour::Tour;
 use super::workload::{NAMES, Recording, Workload, record_recovery};
 use super::{choices, image};
-use crate::jobs::run_all;
 
 /// One of so many new images has its recovery recorded.
 const RECOVERY_OF: u64 = 1024;
 /// One of so many moments of a workload is followed by a kill, whose recovery is recorded.
-const KILL_OF: usize = 48;
+const KILL_OF: usize = 32;
+/// One of so many moments of a recovery is gone into: many recoveries in part show more than few as a whole.
+const RECOVERED_OF: usize = 4;
 /// One of so many new images takes another commit, and another power cut.
 const COMMIT_OF: u64 = 16;
-/// The most random choices of a moment.
+/// The most random choices of a moment of the variation that is gone through to its end.
+const RANDOM_FIRST: u64 = 8;
+/// The most random choices of a moment of any other.
 const RANDOM_MAX: u64 = 48;
 /// Random choices that give nothing new before a moment is left.
 const RANDOM_STALE: u32 = 8;
@@ -41,8 +44,12 @@ pub struct Search {
 /// What a search saw.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// Runs recorded.
+    /// Variations of workloads that were gone into.
     pub workloads: u64,
+    /// Workloads of which every moment of the first variation was gone through.
+    pub complete: u64,
+    /// Workloads there are.
+    pub names: u64,
     /// Moments of these runs.
     pub moments: u64,
     /// Recoveries recorded.
@@ -58,12 +65,12 @@ pub struct Figures {
 }
 
 /// What all threads share.
-struct Shared<'a> {
+pub(super) struct Shared<'a> {
     /// What the images hold that were seen: the fingerprint of the contents, or nothing where they cannot be judged.
     seen: Vec<Mutex<HashMap<u64, Option<u64>>>>,
     bar: &'a ProgressBar,
     goal: AtomicU64,
-    moments: AtomicU64,
+    pub(super) moments: AtomicU64,
     recoveries: AtomicU64,
     tried: AtomicU64,
     states: AtomicU64,
@@ -79,24 +86,33 @@ struct Judged {
 }
 
 impl Search {
-    /// Searches. Every workload gets its share.
+    /// Searches: first through one variation of each workload to its end, as far as that fits into the states that were asked
+    /// for; then through a sample of others. Every workload gets its share.
     #[must_use]
     pub fn run(&self, bar: &ProgressBar) -> Figures {
         let shared = Shared::new(bar);
-        let mut figures = Figures::default();
         let names: Vec<_> =
             NAMES.into_iter().filter(|name| self.workload.is_none_or(|one| one == *name)).collect();
-        for seed in self.seed.. {
+        let mut figures = Figures { names: names.len() as u64, ..Figures::default() };
+        let first = |name: &&'static str| Tour::new(Workload { name, seed: self.seed }, RANDOM_FIRST);
+        let mut tours: Vec<_> = names.iter().map(first).collect();
+        figures.workloads += tours.len() as u64;
+        while !tours.is_empty() && shared.states() < self.states {
+            self.turn(&shared, &mut tours, &mut figures);
+            let under_way = tours.len();
+            tours.retain(|tour| !tour.is_over());
+            figures.complete += (under_way - tours.len()) as u64;
+        }
+        for seed in self.seed.saturating_add(1).. {
             let before = shared.states();
-            for (place, name) in names.iter().enumerate() {
-                // What is left to do, shared among what is left to do it.
-                let left = self.states.saturating_sub(shared.states());
-                let share = left.div_ceil((names.len() - place) as u64);
-                shared.goal.store(shared.states() + share, Ordering::Relaxed);
-                figures.workloads += 1;
-                figures.failures.extend(shared.explore_workload(Workload { name, seed }, self.jobs));
+            if before >= self.states {
+                break;
             }
-            if shared.states() >= self.states || shared.states() == before {
+            let another = |name: &&'static str| Tour::new(Workload { name, seed }, RANDOM_MAX);
+            let mut tours: Vec<_> = names.iter().map(another).collect();
+            figures.workloads += tours.len() as u64;
+            self.turn(&shared, &mut tours, &mut figures);
+            if shared.states() == before {
                 break;
             }
         }
@@ -106,6 +122,17 @@ impl Search {
         figures.states = shared.states.into_inner();
         figures.of_recoveries = shared.of_recoveries.into_inner();
         figures
+    }
+
+    /// Goes on with each tour, and shares what is left to do among those that are left to do it.
+    fn turn(&self, shared: &Shared<'_>, tours: &mut [Tour], figures: &mut Figures) {
+        let count = tours.len();
+        for (place, tour) in tours.iter_mut().enumerate() {
+            let left = self.states.saturating_sub(shared.states());
+            let share = left.div_ceil((count - place) as u64);
+            shared.goal.store(shared.states() + share, Ordering::Relaxed);
+            figures.failures.extend(tour.go_on(shared, self.jobs));
+        }
     }
 
     /// Judges one state.
@@ -147,31 +174,19 @@ impl<'a> Shared<'a> {
         self.states.load(Ordering::Relaxed)
     }
 
-    fn is_done(&self) -> bool {
+    /// Whether enough was seen for now.
+    pub(super) fn is_done(&self) -> bool {
         self.states() >= self.goal.load(Ordering::Relaxed)
     }
 
-    /// Records a workload and goes over its moments in a random order, so that any share of them is a sample of all.
-    fn explore_workload(&self, workload: Workload, jobs: usize) -> Vec<String> {
-        let Workload { name, seed } = workload;
-        let command = format!("braid-sim crash-states --workload {name} --seed {seed}");
-        let recording = match workload.record() {
-            Ok(recording) => recording,
-            Err(error) => return vec![format!("{error}; again: {command}")],
-        };
-        let mut order: Vec<usize> = (0..recording.moments.len()).collect();
-        Rng::with_seed(seed).shuffle(&mut order);
-        let failures = run_all(0..order.len() as u64, jobs, &ProgressBar::hidden(), |number| {
-            let place = usize::try_from(number).unwrap_or(0);
-            let Some(moment) = order.get(place).copied().filter(|_| !self.is_done()) else { return Ok(()) };
-            self.moments.fetch_add(1, Ordering::Relaxed);
-            self.explore(&recording, moment, &StatePath::default())
-        });
-        failures.into_iter().map(|(_, failure)| format!("{failure}; again: {command}")).collect()
-    }
-
     /// Goes over the choices of a moment, and over the recoveries of some of the images.
-    fn explore(&self, recording: &Recording, number: usize, before: &StatePath) -> Result<(), String> {
+    pub(super) fn explore(
+        &self,
+        recording: &Recording,
+        number: usize,
+        before: &StatePath,
+        random_max: u64,
+    ) -> Result<(), String> {
         let Some(moment) = recording.moments.get(number) else { return Ok(()) };
         let is_first = before.0.is_empty();
         let try_one = |choice: Option<CrashChoice>| {
@@ -188,13 +203,15 @@ impl<'a> Shared<'a> {
             if is_first && recovers {
                 self.recoveries.fetch_add(1, Ordering::Relaxed);
                 let recovery = recover(recording, moment, choice, judged.found).map_err(named)?;
-                for number in 0..recovery.moments.len() {
-                    self.explore(&recovery, number, &path)?;
+                let first = number % RECOVERED_OF;
+                for number in (first..recovery.moments.len()).step_by(RECOVERED_OF) {
+                    self.explore(&recovery, number, &path, random_max)?;
                 }
             }
             Ok::<_, String>(judged.is_new)
         };
-        for choice in choices::systematic(moment) {
+        let last = number.checked_sub(1).and_then(|last| recording.moments.get(last));
+        for choice in choices::systematic(last, moment) {
             try_one(Some(choice))?;
         }
         if is_first && number.is_multiple_of(KILL_OF) {
@@ -202,7 +219,7 @@ impl<'a> Shared<'a> {
         }
         if moment.machine.unsynced_changes() > 0 {
             let mut stale = 0;
-            for seed in 0..RANDOM_MAX {
+            for seed in 0..random_max {
                 let is_new = try_one(Some(choices::random(seed + RANDOM_MAX * number as u64)))?;
                 stale = if is_new { 0 } else { stale + 1 };
                 if stale == RANDOM_STALE {
@@ -245,12 +262,8 @@ impl<'a> Shared<'a> {
         let killed = matches!(choice, None | Some(CrashChoice::KeepAll));
         let found = recording.life.judge(contents, moment.marks, killed)?;
         if is_new || moment.told_only {
-            let image = crash(moment, choice);
-            image::examine_backups(&image, recording.life.backups(), moment.marks, &recording.options)?;
-            let image = crash(moment, choice);
-            image::examine_mirror(&image, &recording.life, moment.marks, &recording.options)?;
-            let image = crash(moment, choice);
-            image::examine_issued(&image, &recording.life, (found, moment.marks), &recording.options)?;
+            let image = || crash(moment, choice);
+            image::examine_beside(image, &recording.life, (found, moment.marks), &recording.options)?;
         }
         Ok(Judged { found, image: print, is_new })
     }
@@ -292,6 +305,26 @@ mod tests {
         assert_eq!(figures.failures, Vec::<String>::new());
         assert!(figures.states >= 1000 && figures.of_recoveries > 100, "{figures:?}");
         assert_eq!(figures.workloads, NAMES.len() as u64);
+        assert_eq!(figures.complete, 0, "so few states end none of them");
+    }
+
+    #[test]
+    fn a_turn_goes_on_where_the_last_one_ended() {
+        let workload = Workload { name: "log", seed: 1 };
+        let moments = workload.record().unwrap().moments.len() as u64;
+        let bar = ProgressBar::hidden();
+        let shared = Shared::new(&bar);
+        let mut tour = Tour::new(workload, 1);
+        let mut gone = 0;
+        for _ in 0..4 {
+            shared.goal.store(shared.states() + 20, Ordering::Relaxed);
+            assert_eq!(tour.go_on(&shared, 2), Vec::<String>::new());
+            // Each moment once: what was passed over in one turn is left for the next.
+            let now = shared.moments.load(Ordering::Relaxed);
+            assert!(now > gone && !tour.is_over(), "{now} of {moments}");
+            assert_eq!(now + tour.left(), moments);
+            gone = now;
+        }
     }
 
     #[test]
@@ -320,7 +353,7 @@ mod tests {
         let bar = ProgressBar::hidden();
         let shared = Shared::new(&bar);
         let explored =
-            (0..recording.moments.len()).map(|at| shared.explore(&recording, at, &StatePath::default()));
+            (0..recording.moments.len()).map(|at| shared.explore(&recording, at, &StatePath::default(), 8));
         let failures: Vec<String> = explored.filter_map(Result::err).collect();
         assert!(failures.len() > 10, "{failures:?}");
         assert!(

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use braid::vfs::Env;
 use braid::vfs::faulty::CrashFileSystem;
 use braid::vfs::memory::VirtualClock;
 use braid::{Database, Durability, JournalMode, Options};
-use braid_tests::oracle::{Action, Life, SEQUENCES, Step, Write, random_action};
+use braid_tests::oracle::{Action, Life, SEQUENCES, Step, Update, Write, random_action};
 use fastrand::Rng;
 
+use super::features;
 use super::recorder::{Moment, Recorder};
 use crate::outside::{PATH, moved, threaded};
 
 /// The names of all workloads.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 19] = [
     "log",
     "deferred",
     "checkpoints",
@@ -31,8 +33,13 @@ pub const NAMES: [&str; 16] = [
     "updates",
     "sequences",
     "tokens",
+    "leases",
+    "futures",
+    "pressure",
 ];
 
+/// A row store that nothing fills.
+const ROW_STORE_BYTES: usize = 256 << 10;
 /// How long tokens are kept where they are forgotten on the way.
 const RETENTION: Duration = Duration::from_secs(10);
 
@@ -72,7 +79,8 @@ impl Workload {
         Options {
             page_bytes: 512,
             cache_bytes: 64 << 10,
-            row_store_bytes: 256 << 10,
+            // The least that there can be.
+            row_store_bytes: if self.name == "pressure" { 64 << 10 } else { ROW_STORE_BYTES },
             log_segment_bytes: 64 << 10,
             map_log: self.name == "idle" || rng.u8(0..3) > 0,
             deferred_sync_interval: Duration::from_millis(1),
@@ -132,6 +140,7 @@ impl Workload {
         } else {
             let clock = Arc::new(VirtualClock::new(Duration::ZERO));
             let env = moved(Arc::new(recorder.clone()), seed, Arc::clone(&clock));
+            let env = Env { spawn: features::spawn_of(self.name), ..env };
             let db = Database::open_in(env, PATH, options.clone()).map_err(told(&"the open"))?;
             for action in &actions {
                 if let Action::Wait(time) = action {
@@ -139,6 +148,9 @@ impl Workload {
                 }
                 life.act(&db, action).map_err(told(action))?;
                 recorder.told();
+            }
+            if self.name == "pressure" && db.stats().checkpoints.count < 2 {
+                return Err("nothing was folded but what somebody asked for".to_owned());
             }
             db.close().map_err(told(&"the close"))?;
         }
@@ -303,10 +315,16 @@ impl Workload {
                     let durability = either(rng);
                     // The first number tells each state from those before it.
                     let number = |rng: &mut Rng| format!("number {}", rng.u8(1..4)).into_bytes();
-                    let add = vec![(b"number 0".to_vec(), 1), (number(rng), rng.i64(-9..9))];
+                    let mut updates = vec![
+                        (b"number 0".to_vec(), Update::Add(1)),
+                        (number(rng), Update::Add(rng.i64(-9..9))),
+                    ];
                     let bytes = vec![turn; rng.usize(0..40)];
-                    let append = vec![(format!("text {}", rng.u8(0..2)).into_bytes(), bytes)];
-                    actions.push(Action::Update { table: "rows".to_owned(), add, append, durability });
+                    let text = format!("text {}", rng.u8(0..2)).into_bytes();
+                    updates.push((text, Update::Append(bytes)));
+                    updates.push((b"highest".to_vec(), Update::Max(i64::from(turn % 7) * 3)));
+                    updates.push((number(rng), Update::Min(i64::from(turn) - 9)));
+                    actions.push(Action::Update { table: "rows".to_owned(), updates, durability });
                     if turn % 6 == 5 {
                         actions.push(Action::Checkpoint);
                     }
@@ -327,9 +345,13 @@ impl Workload {
                     }
                     if turn % 5 == 4 {
                         actions.push(Action::Checkpoint);
+                        actions.push(Action::DropSequence { sequence: rng.usize(0..SEQUENCES.len()) });
                     }
                 }
             }
+            "leases" => return features::leases(rng),
+            "futures" => return features::futures(rng),
+            "pressure" => return features::pressure(rng),
             "tokens" => {
                 actions.push(create("rows"));
                 for turn in 0..24 {
@@ -409,7 +431,7 @@ fn loaded(rng: &mut Rng) -> Vec<(Vec<u8>, Arc<[u8]>)> {
 }
 
 /// A commit of a few rows, one of which is its number.
-fn one_commit(
+pub(super) fn one_commit(
     rng: &mut Rng,
     table: &str,
     number: u64,
@@ -435,6 +457,9 @@ pub(super) fn record_recovery(
     options: &Options,
 ) -> Result<Recording, String> {
     let recorder = Recorder::new(machine, &life);
+    // Nobody folds but who is asked to.
+    let row_store_bytes = options.row_store_bytes.max(ROW_STORE_BYTES);
+    let options = &Options { row_store_bytes, ..options.clone() };
     let clock = Arc::new(VirtualClock::new(Duration::ZERO));
     clock.advance(life.marks().now);
     let env = moved(Arc::new(recorder.clone()), 3, clock);

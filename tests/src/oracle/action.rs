@@ -28,17 +28,24 @@ pub enum Action {
         /// What it asks for.
         durability: Durability,
     },
-    /// One transaction that adds to numbers and appends to texts, without a look at them. What it writes beside them behind a
-    /// savepoint is taken back.
+    /// One transaction that updates numbers and texts without a look at them. What it writes beside them behind a savepoint
+    /// is taken back.
     Update {
         /// The table, which exists.
         table: String,
-        /// Keys, and what is added.
-        add: Vec<(Vec<u8>, i64)>,
-        /// Keys, and what is appended.
-        append: Vec<(Vec<u8>, Vec<u8>)>,
+        /// Keys, and what becomes of their rows.
+        updates: Vec<(Vec<u8>, Update)>,
         /// What it asks for.
         durability: Durability,
+    },
+    /// One transaction that commits by a future. Its tables exist.
+    ByFuture {
+        /// What it writes.
+        writes: Vec<Write>,
+        /// What it asks for.
+        durability: Durability,
+        /// What becomes of the future.
+        end: FutureEnd,
     },
     /// Makes a table, which may exist.
     CreateTable(String),
@@ -86,8 +93,58 @@ pub enum Action {
         /// By how many ids, one at least.
         by: u64,
     },
+    /// Drops a sequence, which may be missing.
+    DropSequence {
+        /// Which of [`SEQUENCES`](super::SEQUENCES).
+        sequence: usize,
+    },
+    /// Begins a snapshot and, where there may be several writers, a transaction that writes; folds what they keep, which
+    /// revokes them; and looks whether both are told so.
+    Revoke {
+        /// A table, which exists.
+        table: String,
+    },
     /// Lets time pass: whoever acts has moved the clock.
     Wait(Duration),
+}
+
+/// What becomes of a row in [`Action::Update`]: a number, or a text that is appended to.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// It is added to.
+    Add(i64),
+    /// It is raised to at least this.
+    Max(i64),
+    /// It is lowered to at most this.
+    Min(i64),
+    /// This is appended.
+    Append(Vec<u8>),
+}
+
+impl Update {
+    fn apply(&self, before: Option<&Arc<[u8]>>) -> Arc<[u8]> {
+        let number = before.and_then(|value| <[u8; 8]>::try_from(&**value).ok()).map(i64::from_le_bytes);
+        let number = match self {
+            Self::Append(bytes) => {
+                return [before.map_or(&[][..], |value| value), bytes].concat().into();
+            }
+            Self::Add(operand) => number.unwrap_or(0).wrapping_add(*operand),
+            Self::Max(operand) => number.map_or(*operand, |number| number.max(*operand)),
+            Self::Min(operand) => number.map_or(*operand, |number| number.min(*operand)),
+        };
+        number.to_le_bytes().into()
+    }
+}
+
+/// What becomes of the future of [`Action::ByFuture`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FutureEnd {
+    /// It is polled until it is over.
+    Awaited,
+    /// It is dropped before it is polled: nothing is applied.
+    Unpolled,
+    /// It is dropped once the commit is installed: nobody is told what comes of it.
+    Unwatched,
 }
 
 /// A step of [`Action::Schema`].
@@ -130,7 +187,9 @@ impl Action {
     pub fn effect(&self, before: &Contents) -> Option<Contents> {
         let mut after = before.clone();
         match self {
-            Self::Commit { writes, .. } | Self::Tokened { writes, .. } => {
+            Self::Commit { writes, .. }
+            | Self::Tokened { writes, .. }
+            | Self::ByFuture { writes, end: FutureEnd::Awaited | FutureEnd::Unwatched, .. } => {
                 for write in writes {
                     write.apply(&mut after);
                 }
@@ -148,16 +207,11 @@ impl Action {
                     }
                 }
             }
-            Self::Update { table, add, append, .. } => {
+            Self::Update { table, updates, .. } => {
                 let rows = after.tables.entry(table.clone()).or_default();
-                for (key, operand) in add {
-                    let is = rows.get(key).and_then(|value| <[u8; 8]>::try_from(&**value).ok());
-                    let number = is.map_or(0, i64::from_le_bytes).wrapping_add(*operand);
-                    rows.insert(key.clone(), number.to_le_bytes().into());
-                }
-                for (key, bytes) in append {
-                    let is = rows.get(key).map(|value| value.to_vec()).unwrap_or_default();
-                    rows.insert(key.clone(), [&*is, bytes].concat().into());
+                for (key, update) in updates {
+                    let value = update.apply(rows.get(key));
+                    rows.insert(key.clone(), value);
                 }
             }
             Self::CreateTable(name) => drop(after.tables.entry(name.clone()).or_default()),
@@ -166,13 +220,16 @@ impl Action {
             }
             Self::DropTable(name) => drop(after.tables.remove(name)),
             Self::Mode(mode) => after.mode = *mode,
-            Self::Sync
+            Self::ByFuture { end: FutureEnd::Unpolled, .. }
+            | Self::Sync
             | Self::Checkpoint
             | Self::Compact
             | Self::KeepUp
             | Self::Backup(_)
             | Self::Draw { .. }
             | Self::Raise { .. }
+            | Self::DropSequence { .. }
+            | Self::Revoke { .. }
             | Self::Wait(_) => return None,
         }
         (after != *before).then_some(after)

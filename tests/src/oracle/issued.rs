@@ -28,10 +28,33 @@ impl Drawn {
         }
         Err(wrong(format!("`{name}` gives {id}, after {} and of {} reserved", self.given, self.reserved)))
     }
+
+    /// Whether the sequence may be there, or not.
+    fn judge_presence(&self, name: &str, is_there: bool) -> Result<()> {
+        match is_there {
+            true if !self.begun => Err(wrong(format!("nobody made `{name}`, or it was dropped"))),
+            false if self.made => Err(wrong(format!("`{name}` is gone"))),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn wrong(what: String) -> Error {
     Error::Aborted(what)
+}
+
+/// Looks whether a sequence is there before it is used. One whose drop was cut short may be gone, and begins anew then.
+fn begin(db: &Database, name: &str, note: &mut impl FnMut(&mut dyn FnMut(&mut Drawn))) -> Result<()> {
+    let is_there = db.sequences()?.iter().any(|known| known == name);
+    let mut judged = Ok(());
+    note(&mut |drawn| {
+        judged = drawn.judge_presence(name, is_there);
+        if !is_there {
+            *drawn = Drawn::default();
+        }
+        drawn.begun = true;
+    });
+    judged
 }
 
 /// Draws ids by a handle of its own, which reserves `block` at a time; `note` is told before and after each step.
@@ -42,7 +65,7 @@ pub(super) fn draw(
     mut note: impl FnMut(&mut dyn FnMut(&mut Drawn)),
 ) -> Result<()> {
     let name = SEQUENCES[at % SEQUENCES.len()];
-    note(&mut |drawn| drawn.begun = true);
+    begin(db, name, &mut note)?;
     let sequence = db.sequence_with(name, SequenceOptions { block, ..SequenceOptions::default() })?;
     note(&mut |drawn| drawn.made = true);
     for number in 0..ids {
@@ -68,7 +91,7 @@ pub(super) fn raise(
     mut note: impl FnMut(&mut dyn FnMut(&mut Drawn)),
 ) -> Result<()> {
     let name = SEQUENCES[at % SEQUENCES.len()];
-    note(&mut |drawn| drawn.begun = true);
+    begin(db, name, &mut note)?;
     let sequence = db.sequence(name)?;
     let mut left_out = 0;
     note(&mut |drawn| {
@@ -81,18 +104,39 @@ pub(super) fn raise(
     Ok(())
 }
 
+/// Drops a sequence; whether it was there. `note` is told before and after.
+pub(super) fn drop(
+    db: &Database,
+    at: usize,
+    mut note: impl FnMut(&mut dyn FnMut(&mut Drawn)),
+) -> Result<bool> {
+    let name = SEQUENCES[at % SEQUENCES.len()];
+    let mut was_made = false;
+    note(&mut |drawn| was_made = std::mem::take(&mut drawn.made));
+    match db.drop_sequence(name) {
+        Ok(was_there) => {
+            note(&mut |drawn| *drawn = Drawn::default());
+            if was_made && !was_there { Err(wrong(format!("`{name}` was gone"))) } else { Ok(was_there) }
+        }
+        Err(error) => {
+            // Else it may be gone.
+            if !matches!(error, Error::CommitUnknown { .. } | Error::Poisoned { .. }) {
+                note(&mut |drawn| drawn.made = was_made);
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Looks at the sequences: those that were made are there, and what they give was never given.
 pub(super) fn examine_sequences(db: &Database, drawn: &[Drawn]) -> Result<()> {
     let there = db.sequences()?;
     for (name, drawn) in SEQUENCES.iter().zip(drawn) {
-        if there.iter().any(|known| known == name) {
-            if !drawn.begun {
-                return Err(wrong(format!("nobody made `{name}`")));
-            }
+        let is_there = there.iter().any(|known| known == name);
+        drawn.judge_presence(name, is_there)?;
+        if is_there {
             let options = SequenceOptions { block: 1, ..SequenceOptions::default() };
             drawn.judge(name, db.sequence_with(name, options)?.next()?)?;
-        } else if drawn.made {
-            return Err(wrong(format!("`{name}` is gone")));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use braid::{Commit, Database, Durability, Error, Result, Transaction, TransactionOptions};
 
 use super::issued::{self, SEQUENCES, Token};
-use super::{Action, Contents, Drawn, Mirror, Step, Write};
+use super::{Action, Contents, Drawn, FutureEnd, Mirror, Step, Update, Write, future, leases};
 
 /// How far a life has come, as numbers of its states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,25 @@ pub struct Marks {
     pub now: Duration,
 }
 
+/// What is told of everything that was done until now.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    /// Nothing new.
+    Nothing,
+    /// The newest commit is installed, and nobody waits for it.
+    Unwatched,
+    /// A kill takes nothing of it.
+    Done,
+    /// A power cut neither.
+    Durable,
+}
+
+impl Told {
+    fn of(durability: Durability) -> Self {
+        if durability == Durability::Sync { Self::Durable } else { Self::Done }
+    }
+}
+
 /// A copy that was made on the way.
 #[derive(Clone, Debug)]
 pub struct Backup {
@@ -49,6 +68,8 @@ pub struct Life {
     backups: Vec<Backup>,
     mirror: Mirror,
     tokens: Vec<Token>,
+    /// The newest state that was made by a commit whose future was dropped: it may be seen before anybody is told of it.
+    unwatched: usize,
     /// Shared with whoever watches the files while an action runs.
     marks: Arc<Mutex<Marks>>,
 }
@@ -69,7 +90,8 @@ impl Life {
     fn of(states: Vec<Arc<Contents>>, backups: Vec<Backup>, marks: Marks) -> Self {
         let fingerprints = states.iter().map(|state| state.fingerprint()).collect();
         let mirror = Mirror::default();
-        Self { states, fingerprints, backups, mirror, tokens: Vec::new(), marks: Arc::new(Mutex::new(marks)) }
+        let marks = Arc::new(Mutex::new(marks));
+        Self { states, fingerprints, backups, mirror, tokens: Vec::new(), unwatched: 0, marks }
     }
 
     /// The life that goes on from state `found`, everything else being gone. A power cut may still take it back to
@@ -84,7 +106,7 @@ impl Life {
         }
         let marks =
             Marks { promised, acknowledged: found, begun: found, backups_begun: 0, backups_done: 0, ..marks };
-        Self { mirror: self.mirror.clone(), tokens, ..Self::of(states, Vec::new(), marks) }
+        Self { mirror: self.mirror.fork(), tokens, ..Self::of(states, Vec::new(), marks) }
     }
 
     /// How far it has come.
@@ -140,16 +162,13 @@ impl Life {
             self.states.push(Arc::new(effect));
             self.mark(|marks| marks.begun += 1);
         }
-        let done = self.perform(db, action);
+        let done = self.perform(db, action, changes);
         match &done {
-            Ok(durable) => self.mark(|marks| {
-                marks.acknowledged = marks.begun;
-                if *durable {
-                    marks.promised = marks.begun;
-                }
-            }),
+            Ok(Told::Unwatched) => self.unwatched = self.marks().begun,
+            Ok(Told::Done) => self.mark(|marks| marks.acknowledged = marks.begun),
+            Ok(Told::Durable) => self.promise_everything(),
             // A change of the mode does not tell the two apart.
-            Err(Error::CommitUnknown { .. }) => {}
+            Ok(Told::Nothing) | Err(Error::CommitUnknown { .. }) => {}
             Err(Error::Poisoned { .. }) if matches!(action, Action::Mode(_)) => {}
             Err(_) if changes => {
                 self.states.pop();
@@ -161,13 +180,13 @@ impl Life {
         done.map(drop)
     }
 
-    /// Whether everything is durable now.
-    fn perform(&mut self, db: &Database, action: &Action) -> Result<bool> {
+    /// What is told of everything until now, the action with it, which `changes` something or does not.
+    fn perform(&mut self, db: &Database, action: &Action, changes: bool) -> Result<Told> {
         match action {
             Action::Commit { writes, durability } => {
                 let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
                 write_all(db, options, writes)?;
-                return Ok(*durability == Durability::Sync);
+                return Ok(Told::of(*durability));
             }
             Action::Tokened { token, writes, durability } => {
                 let (state, written) = (self.states.len() - 1, self.marks().now);
@@ -180,7 +199,7 @@ impl Life {
                     self.tokens.pop();
                 }
                 committed?;
-                return Ok(*durability == Durability::Sync);
+                return Ok(Told::of(*durability));
             }
             Action::Schema { steps, durability } => {
                 let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
@@ -189,26 +208,21 @@ impl Life {
                     perform_step(&mut tx, step)?;
                 }
                 tx.commit()?;
-                return Ok(*durability == Durability::Sync);
+                return Ok(Told::of(*durability));
             }
-            Action::Update { table, add, append, durability } => {
+            Action::Update { table, updates, durability } => {
                 let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
-                let mut tx = db.begin_with(options)?;
-                let table = db.existing_table(table)?.ok_or_else(|| Error::NoSuchTable(table.clone()))?;
-                let savepoint = tx.savepoint()?;
-                for (key, _) in append {
-                    tx.delete(&table, key)?;
-                }
-                tx.put(&table, "taken back", "")?;
-                tx.rollback_to(&savepoint)?;
-                for (key, operand) in add {
-                    tx.add(&table, key, *operand)?;
-                }
-                for (key, bytes) in append {
-                    tx.append(&table, key, bytes)?;
-                }
-                tx.commit()?;
-                return Ok(*durability == Durability::Sync);
+                update_all(db, options, table, updates)?;
+                return Ok(Told::of(*durability));
+            }
+            Action::ByFuture { writes, durability, end } => {
+                let options = TransactionOptions { durability: Some(*durability), ..Default::default() };
+                let tx = written(db, options, writes)?;
+                return Ok(match (future::commit(db, tx, *end)?, *end) {
+                    (Some(_), _) => Told::of(*durability),
+                    (None, FutureEnd::Unwatched) => Told::Unwatched,
+                    (None, _) => Told::Nothing,
+                });
             }
             Action::CreateTable(name) => drop(db.table(name)?),
             Action::Load { table, rows } => {
@@ -227,7 +241,7 @@ impl Life {
                 self.mirror.keep_up(db)?;
                 self.mark(|marks| marks.mirrored = true);
             }
-            Action::Backup(path) => return self.back_up(db, path).map(|()| false),
+            Action::Backup(path) => return self.back_up(db, path).map(|()| Told::Nothing),
             Action::Draw { sequence, block, ids } => {
                 let at = sequence % SEQUENCES.len();
                 // A new handle reserves a block at least, by a commit that waits for the disk.
@@ -239,20 +253,20 @@ impl Life {
                 let at = sequence % SEQUENCES.len();
                 issued::raise(db, at, *by, |change| self.mark(|marks| change(&mut marks.drawn[at])))?;
             }
+            Action::DropSequence { sequence } => {
+                let at = sequence % SEQUENCES.len();
+                let dropped = issued::drop(db, at, |change| self.mark(|marks| change(&mut marks.drawn[at])))?;
+                return Ok(if dropped { Told::Durable } else { Told::Nothing });
+            }
+            Action::Revoke { table } => leases::revoke(db, table)?,
             Action::Wait(time) => {
                 self.mark(|marks| marks.now += *time);
-                return Ok(false);
+                return Ok(Told::Nothing);
             }
         }
         // Found in place, a table may be of a commit that nobody waited for.
-        Ok(!matches!(action, Action::CreateTable(_) | Action::DropTable(_) | Action::Mode(_))
-            || self.is_newest_own())
-    }
-
-    /// Whether the newest state is that of the action at work.
-    fn is_newest_own(&self) -> bool {
-        let marks = self.marks();
-        marks.begun > marks.acknowledged
+        let may_be_found = matches!(action, Action::CreateTable(_) | Action::DropTable(_) | Action::Mode(_));
+        Ok(if may_be_found && !changes { Told::Nothing } else { Told::Durable })
     }
 
     fn back_up(&mut self, db: &Database, path: &Path) -> Result<()> {
@@ -304,8 +318,29 @@ impl Life {
         marks: Marks,
         retention: Duration,
     ) -> Result<()> {
-        issued::examine_tokens(db, &self.tokens, found, (marks.now, retention))?;
+        self.examine_tokens(db, found, marks, retention)?;
         issued::examine_sequences(db, &marks.drawn)
+    }
+
+    /// Asks for every token, where state `found` is there and `marks` hold.
+    ///
+    /// # Errors
+    /// As for [`examine_issued`](Self::examine_issued).
+    pub fn examine_tokens(
+        &self,
+        db: &Database,
+        found: usize,
+        marks: Marks,
+        retention: Duration,
+    ) -> Result<()> {
+        issued::examine_tokens(db, &self.tokens, found, (marks.now, retention))
+    }
+
+    /// Whether a read may give this now: what was acknowledged, or what a commit has left that nobody waits for.
+    #[must_use]
+    pub fn may_be_read(&self, found: &Contents) -> bool {
+        let least = self.marks().acknowledged;
+        (least..=self.unwatched.max(least)).any(|number| self.state(number) == Some(found))
     }
 
     /// The state of a number.
@@ -332,6 +367,11 @@ impl Life {
 }
 
 fn write_all(db: &Database, options: TransactionOptions, writes: &[Write]) -> Result<Commit> {
+    written(db, options, writes)?.commit()
+}
+
+/// A transaction that has written these.
+fn written(db: &Database, options: TransactionOptions, writes: &[Write]) -> Result<Transaction> {
     let mut tx = db.begin_with(options)?;
     for write in writes {
         let table =
@@ -339,6 +379,31 @@ fn write_all(db: &Database, options: TransactionOptions, writes: &[Write]) -> Re
         match &write.value {
             Some(value) => tx.put(&table, &write.key, value)?,
             None => tx.delete(&table, &write.key)?,
+        }
+    }
+    Ok(tx)
+}
+
+fn update_all(
+    db: &Database,
+    options: TransactionOptions,
+    table: &str,
+    updates: &[(Vec<u8>, Update)],
+) -> Result<Commit> {
+    let mut tx = db.begin_with(options)?;
+    let table = db.existing_table(table)?.ok_or_else(|| Error::NoSuchTable(table.to_owned()))?;
+    let savepoint = tx.savepoint()?;
+    for (key, _) in updates.iter().filter(|(_, update)| matches!(update, Update::Append(_))) {
+        tx.delete(&table, key)?;
+    }
+    tx.put(&table, "taken back", "")?;
+    tx.rollback_to(&savepoint)?;
+    for (key, update) in updates {
+        match update {
+            Update::Add(number) => tx.add(&table, key, *number)?,
+            Update::Max(number) => tx.max(&table, key, *number)?,
+            Update::Min(number) => tx.min(&table, key, *number)?,
+            Update::Append(bytes) => tx.append(&table, key, bytes)?,
         }
     }
     tx.commit()

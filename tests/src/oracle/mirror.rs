@@ -30,6 +30,12 @@ impl Mirror {
         self.at(Timestamp::MAX).is_some()
     }
 
+    /// A copy that goes its own way from here on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())))
+    }
+
     fn at(&self, position: Timestamp) -> Option<Arc<Tables>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&position).cloned()
     }
@@ -65,7 +71,10 @@ impl Mirror {
         };
         let mut changes = db.consumer(NAME, Timestamp::ZERO)?.changes()?;
         let tables = self.follow(found.position, &mut changes)?;
-        compare(&tables, db)
+        compare(&tables, db).map_err(|error| {
+            let Error::Aborted(what) = error else { return error };
+            Error::Aborted(format!("from {} to {}, {what}", found.position, changes.passed()))
+        })
     }
 
     /// The copy at a position with the changes after it.

@@ -7,12 +7,17 @@
 
 mod action;
 mod contents;
+mod future;
 mod issued;
+mod leases;
 mod life;
 mod mirror;
 
-pub use action::{Action, Step, Write, random_action};
+pub use action::{Action, FutureEnd, Step, Update, Write, random_action};
 pub use contents::{Contents, Rows};
 pub use issued::{Drawn, SEQUENCES};
 pub use life::{Backup, Life, Marks};
 pub use mirror::Mirror;
+
+#[cfg(test)]
+mod tests;
