@@ -83,6 +83,8 @@ struct Past {
     history: History,
     /// The power went at some time since.
     power_cut: Option<Duration>,
+    /// The process ended within a call, or one failed: what was being written may be there in part.
+    torn: bool,
     /// The log was damaged: its last batch may be taken for a torn tail.
     log_rotten: bool,
 }
@@ -129,6 +131,7 @@ impl World {
             model: oracle::replay(&Start::default(), &History::default())?,
             history: History::default(),
             power_cut: None,
+            torn: false,
             log_rotten: false,
         };
         for life in 0..self.plan.lives {
@@ -332,8 +335,8 @@ impl World {
 
     fn judge_salvaged(&self, salvaged: Option<&Salvaged>, db: &Database, past: &Past) -> Result<(), String> {
         let Some(salvaged) = salvaged else { return Ok(()) };
-        let (power_cut, damaged) = (past.power_cut.is_some(), self.damaged);
-        salvaged.judge(&Opened { db, found: &self.start, model: &past.model, power_cut, damaged })
+        let (torn, damaged) = (past.torn || past.power_cut.is_some(), self.damaged);
+        salvaged.judge(&Opened { db, found: &self.start, model: &past.model, torn, damaged })
     }
 
     fn cut(&mut self, dice: &mut Rng) {
@@ -508,6 +511,7 @@ impl World {
         self.figures.add_operations(&shared);
 
         let has_power = shared.has_power();
+        let torn = !has_power || faults.fired() > fired_before;
         if power_cut || (!has_power && !killed) {
             let mut own = dice.fork();
             self.cut(&mut own);
@@ -522,7 +526,7 @@ impl World {
         let log_rotten = self.rot(dice);
         self.go_stale(dice, old_page);
         let power_cut = (power_cut || (!has_power && !killed)).then_some(alive);
-        Ok(Past { model, history, power_cut, log_rotten })
+        Ok(Past { model, history, power_cut, torn, log_rotten })
     }
 
     fn sessions(&self, life: u32, db: &Database, shared: &Arc<Shared>) -> Result<History, String> {
