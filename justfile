@@ -36,6 +36,11 @@ doc:
 ci:
     .ci/run
 
+# The long forms of two tests: a million commits beside a reader, values of 1 GiB (4 GiB of memory and disk)
+long-tests:
+    BRAID_TEST_SCALE=5 cargo test --release -p braid-tests --test operations -- a_long_reader
+    cargo test --release -p braid --test limits_are_kept -- --ignored
+
 # All proofs in full, most of an hour: crash states, simulations, histories, schedules, planted bugs, fuzzing, ...
 prove *args:
     cargo run --release -p braid-sim -- prove {{args}}
