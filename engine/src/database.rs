@@ -218,8 +218,8 @@ impl Database {
     }
 
     /// Drops a table with all its rows, in a transaction of its own; whether there was one. Snapshots that began before
-    /// still see it. A transaction that wrote to it or read it, and has not committed yet will be `Busy`
-    /// with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
+    /// still see it. A transaction that wrote to it, or read it and writes anything, and has not
+    /// committed yet will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     ///
     /// # Errors
     /// As for a commit.

@@ -152,8 +152,8 @@ impl Transaction {
     }
 
     /// Drops a table with all its rows, what this transaction wrote to it included; whether there was one. Handles of it
-    /// are of no more use in this transaction. Another transaction that wrote to it or read it, and commits
-    /// later, will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema). The space is used
+    /// are of no more use in this transaction. Another transaction that wrote to it, or read it and wrote anything,
+    /// and commits later, will be `Busy` with [`ConflictKind::Schema`](crate::ConflictKind::Schema). The space is used
     /// again when the last snapshot that sees the table has gone.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl Transaction {
     /// Gives a table another name. It stays the same table: its id, its rows and its handles stay. Several renames in one
     /// transaction may exchange names.
     ///
-    /// Another transaction that wrote to the table or read it, and commits later, will be `Busy`
+    /// Another transaction that wrote to the table, or read it and wrote anything, and commits later, will be `Busy`
     /// with [`ConflictKind::Schema`](crate::ConflictKind::Schema), as if the table had been dropped: what it wrote was
     /// meant for the table of the old name, which may be another one now.
     ///

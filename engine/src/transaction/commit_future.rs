@@ -195,7 +195,10 @@ impl Future for CommitFuture {
                 Poll::Ready(Err(error))
             }
         };
-        tell_kept();
+        // One that has the gate and waits for room keeps it: a subscriber that writes would wait for this very future.
+        if !matches!(&this.state, State::Open { tx, .. } if tx.is_exclusive()) {
+            tell_kept();
+        }
         answer
     }
 }

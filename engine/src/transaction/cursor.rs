@@ -335,7 +335,7 @@ impl Cursor {
             Direction::Forward => (from, to),
             Direction::Backward => (to, from),
         };
-        let id = self.inner.with_looks(|looks| looks.span(self.table.id, from, to))?;
+        let id = self.inner.with_looks(|looks| looks.way(self.table.id, from, to))?;
         Some(Way { id, direction })
     }
 
@@ -378,10 +378,48 @@ fn reached<'a>(layers: &'a Layers, direction: Direction, limit: Bound<&'a [u8]>)
 }
 
 impl Drop for Cursor {
+    /// Waits for nobody: a commit has the writes for as long as it waits for its turn, and may wait for who drops this. Then
+    /// more counts as looked at than was.
     #[inline]
     fn drop(&mut self) {
-        if self.way.is_some() {
-            self.end_way();
+        if let Some(way) = self.way.take()
+            && self.unnoted != 0
+            && let Some(key) = self.layers.key()
+        {
+            self.inner.try_with_looks(|looks| looks.ends_at(way.id, way.direction, key));
         }
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use std::time::Duration;
+
+    use braid_vfs::sync::thread;
+
+    use crate::{Database, JournalMode, Options};
+
+    /// A commit that is held back has its writes locked, and waits for a thread that drops a cursor of that very transaction.
+    #[test]
+    fn to_drop_one_waits_for_no_commit() {
+        let options = Options { busy_timeout: Duration::from_secs(60), ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "a", "1").unwrap();
+        let mut tx = db.begin_concurrent().unwrap();
+        let mut cursor = tx.cursor(&table).unwrap();
+        cursor.first().unwrap();
+        cursor.next().unwrap();
+        tx.put(&table, "b", "2").unwrap();
+        let mut holder = db.begin_immediate().unwrap();
+        let held_back = thread::spawn(move || tx.commit());
+        while db.core().commits_held_back() == 0 {
+            thread::yield_now();
+        }
+        drop(cursor);
+        holder.put(&table, "c", "3").unwrap();
+        holder.commit().unwrap();
+        held_back.join().unwrap().unwrap();
     }
 }

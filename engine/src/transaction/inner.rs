@@ -354,6 +354,16 @@ impl Inner {
         with(self.writes.lock().looks())
     }
 
+    /// The same where it needs no wait: not once the transaction is over, nor while it commits.
+    pub(super) fn try_with_looks(&self, with: impl FnOnce(&mut Looks)) {
+        if self.is_closed() {
+            return;
+        }
+        if let Some(mut writes) = self.writes.try_lock() {
+            with(writes.looks());
+        }
+    }
+
     /// Only for a planted defect.
     pub(super) fn forget_look(&self, table: TableId, key: &[u8]) {
         self.with_looks(|looks| looks.forget(Some((table, key))));

@@ -44,6 +44,12 @@ impl OwnWrites {
         WritesGuard(writes)
     }
 
+    /// The same, unless somebody has it locked: a commit does for as long as it waits.
+    pub(super) fn try_lock(&self) -> Option<WritesGuard<'_>> {
+        let writes = self.0.try_lock()?;
+        writes.is_some().then_some(WritesGuard(writes))
+    }
+
     /// Forgets everything, at the end.
     #[inline]
     pub(super) fn leave(&mut self) {
@@ -70,9 +76,9 @@ impl WritesGuard<'_> {
 
     /// The writes, and what it looked at.
     #[inline]
-    pub(super) fn parts(&mut self) -> (&mut WriteSet, &Looks) {
+    pub(super) fn parts(&mut self) -> (&mut WriteSet, &mut Looks) {
         let own = self.own();
-        (&mut own.writes, &own.looks)
+        (&mut own.writes, &mut own.looks)
     }
 
     /// Forgets everything.

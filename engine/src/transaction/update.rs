@@ -45,7 +45,8 @@ impl Inner {
 
     /// At the commit: makes writes of the updates of rows that were looked at.
     #[cold]
-    pub(super) fn settle_looked(&self, writes: &mut WriteSet, looks: &Looks) -> Result<()> {
+    pub(super) fn settle_looked(&self, writes: &mut WriteSet, looks: &mut Looks) -> Result<()> {
+        looks.sort();
         let looked_at = writes.updated().filter(|(table, key)| looks.has(*table, key));
         let looked_at: Vec<_> = looked_at.map(|(table, key)| (table, key.to_vec())).collect();
         for (table, key) in looked_at {

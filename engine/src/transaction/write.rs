@@ -373,7 +373,7 @@ impl Transaction {
                 busy_timeout: self.admitted.busy_timeout,
                 writes,
                 reads: reads.as_deref(),
-                looks: (inner.tracking == Tracking::Looks).then_some(looks),
+                looks: (inner.tracking == Tracking::Looks).then_some(&*looks),
                 token,
                 schema,
                 reserved: 0,
