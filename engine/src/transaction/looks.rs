@@ -219,6 +219,11 @@ impl Looks {
         end.map(|place| self.bytes.get(place.start..place.end).unwrap_or_default())
     }
 
+    /// Nothing was looked at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
     /// Before many rows are asked for.
     pub(super) fn sort(&mut self) {
         self.points.sort_unstable();

@@ -46,6 +46,9 @@ impl Inner {
     /// At the commit: makes writes of the updates of rows that were looked at.
     #[cold]
     pub(super) fn settle_looked(&self, writes: &mut WriteSet, looks: &mut Looks) -> Result<()> {
+        if looks.is_empty() {
+            return Ok(());
+        }
         looks.sort();
         let looked_at = writes.updated().filter(|(table, key)| looks.has(*table, key));
         let looked_at: Vec<_> = looked_at.map(|(table, key)| (table, key.to_vec())).collect();
