@@ -43,18 +43,28 @@ fn is_taken(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
 }
 
+/// A backup whose call for the temporary name, of the kind that is given, finds what `others` do then; why it fails.
+fn backup_beside(
+    machine: &CrashFileSystem,
+    at: Operation,
+    others: impl Fn(&CrashFileSystem) + Send + Sync + 'static,
+) -> Error {
+    let (db, faulty) = original(machine);
+    let machine = machine.clone();
+    let meanwhile = Fault::on(at).on_paths_ending(".partial").call(move || others(&machine));
+    faulty.faults().inject(meanwhile);
+    let refused = db.backup("/copy").unwrap_err();
+    assert_eq!(faulty.faults().fired(), 1);
+    refused
+}
+
 #[test]
 fn a_database_made_meanwhile_keeps_its_name_and_commits() {
     let machine = CrashFileSystem::new();
-    let (db, faulty) = original(&machine);
-    let others = machine.clone();
     // In the last moment: nothing is left to be looked at.
-    faulty.faults().inject(Fault::on(Operation::Rename).on_paths_ending(".partial").call(move || {
-        put(&open(&others, "/copy"), "another's");
-    }));
-    let refused = db.backup("/copy").unwrap_err();
+    let refused =
+        backup_beside(&machine, Operation::Rename, |others| put(&open(others, "/copy"), "another's"));
     assert!(is_taken(&refused), "{refused:?}");
-    assert_eq!(faulty.faults().fired(), 1);
     assert!(!exists(&machine, "/copy.partial"), "what is of no use is removed");
     let after = machine.crash(CrashChoice::KeepNone);
     assert_eq!(get(&open(&after, "/copy")), b"another's");
@@ -63,16 +73,12 @@ fn a_database_made_meanwhile_keeps_its_name_and_commits() {
 #[test]
 fn a_log_made_meanwhile_is_found_before_the_end() {
     let machine = CrashFileSystem::new();
-    let (db, faulty) = original(&machine);
-    let others = machine.clone();
     // A database is made and its file removed again, while the backup is synced.
-    faulty.faults().inject(Fault::on(Operation::SyncAll).on_paths_ending(".partial").call(move || {
-        put(&open(&others, "/copy"), "another's");
+    let refused = backup_beside(&machine, Operation::SyncAll, |others| {
+        put(&open(others, "/copy"), "another's");
         others.remove_file(Path::new("/copy")).unwrap();
-    }));
-    let refused = db.backup("/copy").unwrap_err();
+    });
     assert!(matches!(refused, Error::Mismatch(_)), "{refused:?}");
-    assert_eq!(faulty.faults().fired(), 1);
     assert!(!exists(&machine, "/copy") && !exists(&machine, "/copy.partial"));
 }
 

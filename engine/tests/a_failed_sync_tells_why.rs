@@ -73,9 +73,6 @@ fn deferred(db: &Database, table: &Table) {
 #[test]
 fn in_a_commit() {
     let (env, faults, db, table) = open();
-    let mut open = db.begin_immediate().unwrap();
-    open.put(&table, "open", "").unwrap();
-    drop(open);
     faults.inject(log_sync());
     is_told(db.put(&table, "b", "2"));
     all_are_told(&env, &db, &table);

@@ -10,10 +10,14 @@ use braid::vfs::{Env, FileSystem as _, OpenMode, OpenOptions};
 use braid::{Database, Durability, Error, JournalMode, Options, Table, TransactionOptions};
 
 fn open(machine: &CrashFileSystem) -> (Database, Faults) {
+    open_with(machine, 64 << 10)
+}
+
+fn open_with(machine: &CrashFileSystem, row_store_bytes: usize) -> (Database, Faults) {
     let files = machine.under_faults();
     let faults = files.faults();
     let options = Options {
-        row_store_bytes: 64 << 10,
+        row_store_bytes,
         log_segment_bytes: 64 << 10,
         deferred_sync_interval: Duration::from_secs(3600),
         ..Options::default()
@@ -61,15 +65,7 @@ fn a_full_disk_refuses_commits_whole_until_there_is_space() {
 fn a_checkpoint_without_space_gives_back_what_it_took() {
     for room_kib in [20, 64, 150, 300, 500] {
         let machine = CrashFileSystem::new();
-        let files = machine.under_faults();
-        let faults = files.faults();
-        let options = Options {
-            row_store_bytes: 16 << 20,
-            log_segment_bytes: 64 << 10,
-            deferred_sync_interval: Duration::from_secs(3600),
-            ..Options::default()
-        };
-        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+        let (db, faults) = open_with(&machine, 16 << 20);
         let table = db.table("t").unwrap();
         let mut committed = 0_u32;
         let put = |at: u32| db.put(&table, at.to_be_bytes(), [7; 2000]).map(drop);
