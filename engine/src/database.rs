@@ -165,8 +165,8 @@ impl Database {
     /// Changes who may write: at once, for all handles, and kept in the file.
     ///
     /// # Errors
-    /// None if that is the mode already. [`Error::WriteTransactionsOpen`], or [`Error::Busy`] when an exclusive transaction does not end within
-    /// `busy_timeout`.
+    /// None if that is the mode already. [`Error::WriteTransactionsOpen`], or [`Error::Busy`] when an exclusive
+    /// transaction does not end within `busy_timeout`.
     pub fn set_journal_mode(&self, mode: JournalMode) -> Result<()> {
         self.writable()?.set_journal_mode(mode)
     }
@@ -318,8 +318,8 @@ impl Database {
         })
     }
 
-    /// Begins a write transaction as told. By default it is exclusive in [`JournalMode::Wal`], in which a new database is: while it
-    /// is open, other calls that write wait for it, those of its own thread in vain.
+    /// Begins a write transaction as told. By default it is exclusive in [`JournalMode::Wal`], in which a new database
+    /// is: while it is open, other calls that write wait for it, those of its own thread in vain.
     ///
     /// # Errors
     /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate);
@@ -363,12 +363,12 @@ impl Database {
         transaction::begin_own_snapshot(&self.handle, None)?.get(table, key)
     }
 
-    /// Writes one row, in a transaction of its own: while a transaction is open, use [`Transaction::put`] of that. An exclusive one of
-    /// the same thread is waited for until `busy_timeout`.
+    /// Writes one row, in a transaction of its own: while a transaction is open, use [`Transaction::put`] of that. An
+    /// exclusive one of the same thread is waited for until `busy_timeout`.
     ///
     /// # Errors
-    /// As for [`Transaction::put`] and [`Transaction::commit`]. A lost race is tried again. [`Error::WaitsForItself`] in the closure of
-    /// an exclusive [`transact`](Self::transact).
+    /// As for [`Transaction::put`] and [`Transaction::commit`]. A lost race is tried again. [`Error::WaitsForItself`]
+    /// in the closure of an exclusive [`transact`](Self::transact).
     pub fn put(&self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
         self.one_statement(|tx| tx.put(table, key.as_ref(), value.as_ref()))
     }
@@ -506,9 +506,9 @@ impl Database {
         Ok(found)
     }
 
-    /// How many [tokens](TransactionOptions::token) are remembered: those of [`Options::token_retention`](crate::Options::token_retention),
-    /// and older ones that no transaction with a token has come by since. Costs a look at each one that is not in the
-    /// database file yet.
+    /// How many [tokens](TransactionOptions::token) are remembered: those of
+    /// [`Options::token_retention`](crate::Options::token_retention), and older ones that no transaction with a token
+    /// has come by since. Costs a look at each one that is not in the database file yet.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -594,8 +594,8 @@ impl Database {
         feed::register(&self.handle, name, start)
     }
 
-    /// All named consumers, by name: how far each is, and how far behind. What one that is nearly there has not passed yet is read
-    /// from the log.
+    /// All named consumers, by name: how far each is, and how far behind. What one that is nearly there has not passed
+    /// yet is read from the log.
     ///
     /// # Errors
     /// When the handle is of no use any more.

@@ -128,8 +128,8 @@ impl fmt::Display for DisplayKey<'_> {
 /// [`is_retryable`](Error::is_retryable) answers the retry loop. Only [`Error::CommitUnknown`] leaves a commit's
 /// outcome open; after every other error of a commit nothing of the transaction was applied.
 ///
-/// What an error was caused by is its [`source`](std::error::Error::source) and not a part of its text: a reporter that prints the
-/// chain says everything once, and [`in_full`](Error::in_full) is such a one.
+/// What an error was caused by is its [`source`](std::error::Error::source) and not a part of its text: a reporter that
+/// prints the chain says everything once, and [`in_full`](Error::in_full) is such a one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -156,8 +156,9 @@ pub enum Error {
         timestamp: Timestamp,
     },
 
-    /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit is
-    /// there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every handle, reopen, and look whether the commit is there.
+    /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit
+    /// is there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every
+    /// handle, reopen, and look whether the commit is there.
     #[error(
         "outcome of commit {commit_ts} unknown; close every handle of this database, reopen it and check"
     )]
@@ -370,9 +371,9 @@ pub enum Error {
         oldest: Timestamp,
     },
 
-    /// The changes after a timestamp were asked for that no commit has yet, or it was acknowledged: whatever is committed up to it
-    /// would be missed. The timestamp is of another database, or of this one before an older copy was restored: it says nothing of what that copy
-    /// holds. Take a snapshot and go on from its timestamp.
+    /// The changes after a timestamp were asked for that no commit has yet, or it was acknowledged: whatever is
+    /// committed up to it would be missed. The timestamp is of another database, or of this one before an older copy
+    /// was restored: it says nothing of what that copy holds. Take a snapshot and go on from its timestamp.
     #[error(
         "there is no commit at {wanted} yet, the newest is at {newest}; the position belongs to another copy of the database: read a snapshot and follow the changes from its timestamp on"
     )]

@@ -40,9 +40,9 @@
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
 //! | bring your own files, or test without any | [`Database::open_in`], [`vfs`] |
 //!
-//! The engine tells subscribers of `tracing` what it does. They may use the database: nothing is held while they are told, on the
-//! thread that called it or, of work in the background, on one for which nobody waits. What they do is told too. A subscriber that is
-//! set for one thread alone hears nothing of the background.
+//! The engine tells subscribers of `tracing` what it does. They may use the database: nothing is held while they are
+//! told, on the thread that called it or, of work in the background, on one for which nobody waits. What they do is
+//! told too. A subscriber that is set for one thread alone hears nothing of the background.
 
 mod base;
 mod conflicts;

@@ -81,9 +81,10 @@ pub struct Options {
     /// the one in use by what is in it. An open for writing that finds more checkpoints before it returns. Default: 256 MiB.
     pub log_bytes: u64,
     /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
-    /// When they are used up the oldest goes, and whoever needed it gets [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer
-    /// that never comes back does not fill the disk. Log files count as a whole, at least 1 MiB for each time the database was
-    /// opened: see [`ConsumerInfo::held_bytes`](crate::ConsumerInfo::held_bytes). Default: 1 GiB.
+    /// When they are used up the oldest goes, and whoever needed it gets
+    /// [`Error::HistoryGone`](crate::Error::HistoryGone): a consumer that never comes back does not fill the disk. Log
+    /// files count as a whole, at least 1 MiB for each time the database was opened: see
+    /// [`ConsumerInfo::held_bytes`](crate::ConsumerInfo::held_bytes). Default: 1 GiB.
     pub max_retained_log_bytes: u64,
     /// The largest log segment. Default: 32 MiB; from 64 KiB to 1 TiB.
     pub log_segment_bytes: u64,
@@ -185,8 +186,8 @@ impl Options {
         Ok(())
     }
 
-    /// The first option in which these differ from others: handles of one file share all of them but `page_bytes` and `journal_mode`,
-    /// which are of the file.
+    /// The first option in which these differ from others: handles of one file share all of them but `page_bytes` and
+    /// `journal_mode`, which are of the file.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
         let same_cache = match (&self.page_cache, &other.page_cache) {
             (None, None) => true,
@@ -262,8 +263,8 @@ pub struct TransactionOptions {
 impl TransactionOptions {
     /// Gives the transaction a token of 1 to [`MAX_TOKEN_BYTES`](crate::limits::MAX_TOKEN_BYTES) bytes, by which
     /// [`Database::was_committed`](crate::Database::was_committed) tells afterwards, also after a crash, whether it was
-    /// committed. A second transaction with the same token gets [`Error::AlreadyCommitted`], as it begins or as it commits. Tokens
-    /// are remembered for [`Options::token_retention`].
+    /// committed. A second transaction with the same token gets [`Error::AlreadyCommitted`], as it begins or as it
+    /// commits. Tokens are remembered for [`Options::token_retention`].
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {

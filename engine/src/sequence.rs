@@ -2,8 +2,8 @@
 //!
 //! A handle gives out the ids of a block that it has reserved; `core/sequences.rs` says how that is made to last.
 //!
-//! Invariant: a block is replaced only when each of its ids is given out or left out. So an id that a handle gives out is greater than
-//! every id that it gave out before, on whatever threads.
+//! Invariant: a block is replaced only when each of its ids is given out or left out. So an id that a handle gives out
+//! is greater than every id that it gave out before, on whatever threads.
 
 use arc_swap::ArcSwap;
 use braid_vfs::events::later;
@@ -133,8 +133,9 @@ impl Sequence {
     ///
     /// # Errors
     /// [`Error::NoSuchSequence`] once it was dropped, even if one of the same name was made since;
-    /// [`Error::SequenceExhausted`] after `u64::MAX - 1`, or once it was raised beyond; and when a block is to be reserved, as for a commit, save that it is
-    /// never [`Error::Busy`]. A call that failed may have cost a block of ids.
+    /// [`Error::SequenceExhausted`] after `u64::MAX - 1`, or once it was raised beyond; and when a block is to be
+    /// reserved, as for a commit, save that it is never [`Error::Busy`]. A call that failed may have cost a block of
+    /// ids.
     pub fn next(&self) -> Result<u64> {
         let Shared { handle, info, block, .. } = &*self.0;
         handle.core().check_process()?;

@@ -58,7 +58,8 @@ pub struct Stats {
     pub open_snapshots: u64,
     /// The oldest of them.
     pub oldest_snapshot: Option<OpenSnapshot>,
-    /// Those that keep most from being freed, and then the oldest: [`MAX_LISTED_SNAPSHOTS`](crate::limits::MAX_LISTED_SNAPSHOTS) at most, the oldest first.
+    /// Those that keep most from being freed, and then the oldest:
+    /// [`MAX_LISTED_SNAPSHOTS`](crate::limits::MAX_LISTED_SNAPSHOTS) at most, the oldest first.
     pub snapshots: Vec<OpenSnapshot>,
     /// What all open ones together keep from being freed, in bytes of folded rows and of pages.
     pub pinned_bytes: u64,
@@ -84,8 +85,9 @@ pub struct UpdateStats {
     pub remade: u64,
 }
 
-/// What was looked at to find out whether what [`Serializable`](crate::Isolation::Serializable) transactions have read still held.
-/// It grows with what they read: where it is large, [`Transaction::untracked`](crate::Transaction::untracked) is the remedy.
+/// What was looked at to find out whether what [`Serializable`](crate::Isolation::Serializable) transactions have read
+/// still held. It grows with what they read: where it is large,
+/// [`Transaction::untracked`](crate::Transaction::untracked) is the remedy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ValidationStats {

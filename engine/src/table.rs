@@ -15,9 +15,10 @@ use crate::core::TableInfo;
 ///
 /// # The order of keys
 ///
-/// Keys are ordered byte by byte, as slices of `u8` are: `"a"` before `"aa"` before `"b"`. So numbers go in with their highest byte
-/// first, by `to_be_bytes`; a signed one with its sign turned round too, so that the negative ones come first. Of a
-/// key of several parts each part but the last is of a fixed length, or ends with a byte that is not in it. Values may look as they like.
+/// Keys are ordered byte by byte, as slices of `u8` are: `"a"` before `"aa"` before `"b"`. So numbers go in with their
+/// highest byte first, by `to_be_bytes`; a signed one with its sign turned round too, so that the negative ones come
+/// first. Of a key of several parts each part but the last is of a fixed length, or ends with a byte that is not in it.
+/// Values may look as they like.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {

@@ -13,8 +13,8 @@
 //! only inside the commit section: these transactions encode their record there.
 //!
 //! Tokens that are older than `Options::token_retention` are forgotten by those who commit tokens: each of their
-//! transactions looks at a few rows further on, and deletes what is too old. No two look at the same row within a round, and a round
-//! begins well after the one before has ended: so they do not conflict over it.
+//! transactions looks at a few rows further on, and deletes what is too old. No two look at the same row within a
+//! round, and a round begins well after the one before has ended: so they do not conflict over it.
 
 use std::time::Duration;
 
@@ -61,8 +61,8 @@ impl Token {
         Ok(())
     }
 
-    /// In the commit section: the row's value as it will be. Only now is it known when the transaction commits, which may have been
-    /// open for long, or have waited for its turn.
+    /// In the commit section: the row's value as it will be. Only now is it known when the transaction commits, which
+    /// may have been open for long, or have waited for its turn.
     pub(crate) fn complete(&self, core: &Core, writes: &mut WriteSet, commit_ts: Timestamp) {
         if !planted!(TokenWithoutTimestamp) {
             writes.complete(TOKENS, &self.bytes, &encode(core.env.clock.unix_time(), commit_ts));

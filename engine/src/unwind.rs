@@ -1,5 +1,5 @@
-//! What may be used on both sides of a `catch_unwind`: a panic of a user's code, in a closure or in a callback, rolls back what it
-//! was in and leaves nothing locked, so whoever comes after it finds everything as it should be.
+//! What may be used on both sides of a `catch_unwind`: a panic of a user's code, in a closure or in a callback, rolls
+//! back what it was in and leaves nothing locked, so whoever comes after it finds everything as it should be.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 

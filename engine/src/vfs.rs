@@ -1,6 +1,6 @@
-//! What a database stands on: files, time, randomness and threads, as [`Database::open_in`](crate::Database::open_in) takes them. For
-//! hosts that bring their own, and for tests: [`memory`] has files in memory, and a clock that a test turns; [`faulty`] has
-//! files that fail when they are told to, and that lose what a power cut would take.
+//! What a database stands on: files, time, randomness and threads, as [`Database::open_in`](crate::Database::open_in)
+//! takes them. For hosts that bring their own, and for tests: [`memory`] has files in memory, and a clock that a test
+//! turns; [`faulty`] has files that fail when they are told to, and that lose what a power cut would take.
 //!
 //! [`Env::real`] is what [`Database::open`](crate::Database::open) uses.
 

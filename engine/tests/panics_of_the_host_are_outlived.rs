@@ -1,5 +1,5 @@
-//! A panic in a file, a page cache or a subscriber of traces: in a background thread, which goes on, in a close and in a change of
-//! the journal mode. Whoever waits for what it was about is told, and nobody waits for ever.
+//! A panic in a file, a page cache or a subscriber of traces: in a background thread, which goes on, in a close and in
+//! a change of the journal mode. Whoever waits for what it was about is told, and nobody waits for ever.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

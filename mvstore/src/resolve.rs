@@ -73,9 +73,9 @@ enum Made {
 }
 
 impl Generation {
-    /// Finds or creates the chains of the updated rows, and has `fetch` look up what older layers have of each; it is told whether
-    /// the row is in this generation, so that older values do not matter. Nothing is held meanwhile: it may read a file.
-    /// The new values may have `room` bytes beyond what the write set counts for them.
+    /// Finds or creates the chains of the updated rows, and has `fetch` look up what older layers have of each; it is
+    /// told whether the row is in this generation, so that older values do not matter. Nothing is held meanwhile: it
+    /// may read a file. The new values may have `room` bytes beyond what the write set counts for them.
     ///
     /// # Errors
     /// What `fetch` meets; more than `room`.

@@ -1,18 +1,19 @@
 //! When subscribers of traces are told: never while a lock is held.
 //!
-//! A subscriber is the user's code, and may call the database that tells it something. So all crates have their events told by
-//! [`tell`]: at once where the thread holds nothing; where it does, at the end of the outermost [`later`] that it is in. Whoever takes
-//! a lock that a call of the database's may wait for does inside of `later` whatever may tell something. In the commit section,
-//! which is too hot for that, events are [kept](keep), and told by whoever has left it and what stands around it ([`tell_kept`]).
-//! What uses `later` itself, and is a part of such work, is done [withheld].
+//! A subscriber is the user's code, and may call the database that tells it something. So all crates have their events
+//! told by [`tell`]: at once where the thread holds nothing; where it does, at the end of the outermost [`later`] that
+//! it is in. Whoever takes a lock that a call of the database's may wait for does inside of `later` whatever may tell
+//! something. In the commit section, which is too hot for that, events are [kept](keep), and told by whoever has left
+//! it and what stands around it ([`tell_kept`]). What uses `later` itself, and is a part of such work, is done
+//! [withheld].
 //!
 //! An event that was kept is told by its thread, with the fields that it had, in order among those that were kept, and however
 //! the work ended. One that panics leaves those after it for the next time.
 //!
-//! Threads of a database's own hold no lock then, but others wait for their work, and a subscriber may wait for one of those: for a
-//! writer that has its turn and no room before the next checkpoint. So such a thread has its events told [elsewhere], by the
-//! *teller*: one thread of the process, for which nobody waits, not even a close. It starts with an event and ends when there is none
-//! left; what it has not told when the process ends is lost.
+//! Threads of a database's own hold no lock then, but others wait for their work, and a subscriber may wait for one of
+//! those: for a writer that has its turn and no room before the next checkpoint. So such a thread has its events told
+//! [elsewhere], by the *teller*: one thread of the process, for which nobody waits, not even a close. It starts with an
+//! event and ends when there is none left; what it has not told when the process ends is lost.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -29,8 +29,8 @@ pub enum LockAttempt {
 /// `read_exact_at` and `write_all_at` finish the work, retry `Interrupted`, and refuse to spin: a write of zero bytes
 /// is [`io::ErrorKind::WriteZero`], a read past the end [`io::ErrorKind::UnexpectedEof`].
 ///
-/// A database calls its files with locks held: no method may call that database, or wait for a thread that does. One that panics has
-/// failed, and a sync that does so fails for good.
+/// A database calls its files with locks held: no method may call that database, or wait for a thread that does. One
+/// that panics has failed, and a sync that does so fails for good.
 pub trait File: Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; `0` means end of file.
     ///

@@ -19,8 +19,8 @@ pub trait Spawn: Debug + Send + Sync {
     fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<Box<dyn Task>>;
 }
 
-/// Does a part of a background thread's work that may panic, as code of the user's is in it; `None` when it has, which was reported
-/// then. Where threads are checked or simulated there is no such code: a panic is a bug, and ends the run.
+/// Does a part of a background thread's work that may panic, as code of the user's is in it; `None` when it has, which
+/// was reported then. Where threads are checked or simulated there is no such code: a panic is a bug, and ends the run.
 pub fn survive<R>(work: impl FnOnce() -> R) -> Option<R> {
     if cfg!(any(shuttle, loom)) || is_simulated() {
         return Some(work());

@@ -30,8 +30,9 @@
 //!
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
 //! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Held` while one sleeps in
-//!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting` only while it is
-//!    `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody who will wake it.
+//!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting`
+//!    only while it is `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody who will
+//!    wake it.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.

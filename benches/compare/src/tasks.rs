@@ -1,8 +1,8 @@
 //! Writers that are tasks: each commits one row after the other, and holds no thread while it waits for a commit.
 //!
-//! An engine with an asynchronous interface runs them on an executor of two threads, the same one for all. For one without, who
-//! wants to use it from tasks has to give a thread to each waiting commit: it runs the cell with a thread for each writer, and the
-//! readings say so.
+//! An engine with an asynchronous interface runs them on an executor of two threads, the same one for all. For one
+//! without, who wants to use it from tasks has to give a thread to each waiting commit: it runs the cell with a thread
+//! for each writer, and the readings say so.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -91,8 +91,8 @@ impl BaseCursor {
         Self { _base: Some(base), ..within }
     }
 
-    /// The same, in a base that is held by whoever moves it, as long as each move takes. A part of who makes it, into whose place it
-    /// is written.
+    /// The same, in a base that is held by whoever moves it, as long as each move takes. A part of who makes it, into
+    /// whose place it is written.
     #[inline(always)]
     pub(crate) fn within(store: Arc<BaseStore>, base: &Base, tree: TreeId) -> Self {
         Self {

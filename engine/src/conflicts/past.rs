@@ -8,9 +8,9 @@
 //! | attempts | how many buckets (7), then the transactions of each |
 //! | hot rows, tables, names | how many, then each; as many as have room |
 //!
-//! A number is seven bits to a byte, the lowest first, the eighth bit set in all but the last; none is 2^56 or more, so that no sum
-//! of them overflows. A text or key is its length and its bytes. Whatever is not so is no report: nothing depends on it, so it is
-//! passed over and not an error.
+//! A number is seven bits to a byte, the lowest first, the eighth bit set in all but the last; none is 2^56 or more, so
+//! that no sum of them overflows. A text or key is its length and its bytes. Whatever is not so is no report: nothing
+//! depends on it, so it is passed over and not an error.
 
 use std::time::Duration;
 

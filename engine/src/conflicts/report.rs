@@ -15,16 +15,16 @@ pub struct ConflictReport {
     /// Lost attempts that [`Database::transact`](crate::Database::transact) or
     /// [`transact_async`](crate::Database::transact_async) made up for: the caller saw a commit.
     pub absorbed: u64,
-    /// Lost attempts of which the caller was told, or that led to nothing: those of a runner that gave up too. An attempt of a runner that is
-    /// still at it is in neither.
+    /// Lost attempts of which the caller was told, or that led to nothing: those of a runner that gave up too. An
+    /// attempt of a runner that is still at it is in neither.
     pub escaped: u64,
     /// The rows that conflict most, the hottest first. Each count says how far it can be
     /// off.
     pub hot_keys: Vec<HotKey>,
     /// By table, the one with most conflicts first. Tables beyond the 64th may go by `(others)`.
     pub tables: Vec<TableConflicts>,
-    /// By the name that [`TransactionOptions::name`](crate::TransactionOptions::name) gave, the one with most conflicts first. Names
-    /// beyond the 64th may go by `(others)`.
+    /// By the name that [`TransactionOptions::name`](crate::TransactionOptions::name) gave, the one with most conflicts
+    /// first. Names beyond the 64th may go by `(others)`.
     pub names: Vec<NamedConflicts>,
     /// What the lost attempts cost.
     pub wasted: WastedWork,

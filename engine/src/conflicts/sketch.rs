@@ -1,8 +1,8 @@
 //! The rows that conflict most, in bounded memory: the space-saving sketch of Metwally, Agrawal and El Abbadi.
 //!
-//! It counts a fixed number of keys. A key that is not among them takes the place of the one with the lowest count, and goes on from
-//! that count, which is then its error. So a count is never too low, is too high by its error at most, and a key with
-//! more conflicts than the lowest count is always among them.
+//! It counts a fixed number of keys. A key that is not among them takes the place of the one with the lowest count, and
+//! goes on from that count, which is then its error. So a count is never too low, is too high by its error at most, and
+//! a key with more conflicts than the lowest count is always among them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

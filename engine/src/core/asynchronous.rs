@@ -12,8 +12,8 @@
 //! | a reservation of the clock | the same |
 //! | a sync | nothing: the commit is installed |
 //!
-//! One that was admitted exclusively holds the gate beside that until it is installed: it holds everybody back while it waits for room
-//! or for the clock, and is not polled.
+//! One that was admitted exclusively holds the gate beside that until it is installed: it holds everybody back while it
+//! waits for room or for the clock, and is not polled.
 //!
 //! What holds the thread after all is short or rare: the commit section, as in any commit; a log segment that the log keeper
 //! did not have ready in time; and room for a transaction that is larger than the whole row store, which holds back

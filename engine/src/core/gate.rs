@@ -6,26 +6,29 @@
 //! * Exclusive transactions are served in the order they came, each woken alone, whether a thread waits for one or a future.
 //! * Neither side starves the other: concurrent commits that were held back get a [`Pass`] when the holder leaves, and
 //!   the next exclusive transaction waits for exactly those; commits that come later do not delay it.
-//! * A future that was held back gets its pass on loan: nobody knows when it is polled, and the thread that would do so may be
-//!   the one that waits for the gate. So they are taken back after [`PATIENCE`] for whoever is next. The future is held back anew then, and
-//!   first again when that holder leaves; one that is polled in time never loses its turn.
-//! * A future whose turn it is to be admitted exclusively is woken, and takes the gate when it is polled: until then nobody holds
-//!   it, and commits pass. After [`PATIENCE`] it is asleep, and its turn is offered to all the other futures before the next thread
-//!   at once; those who do not come are asleep after as long again, and the thread goes. Whoever is asleep keeps its place and delays
-//!   nobody, until it is polled again. So however many futures nobody polls, those behind them wait that long once, and not each.
-//!   One that is always polled too late is passed by whatever threads come: it starves while they do not cease.
-//! * [`PATIENCE`] is exact where a thread waits in the queue, which looks at the time. Behind futures alone it is the least: the next
-//!   look is that of a future in the queue that is polled, or of the log keeper, up to [`LOOK_AGAIN`] after the offer.
+//! * A future that was held back gets its pass on loan: nobody knows when it is polled, and the thread that would do so
+//!   may be the one that waits for the gate. So they are taken back after [`PATIENCE`] for whoever is next. The future
+//!   is held back anew then, and first again when that holder leaves; one that is polled in time never loses its turn.
+//! * A future whose turn it is to be admitted exclusively is woken, and takes the gate when it is polled: until then
+//!   nobody holds it, and commits pass. After [`PATIENCE`] it is asleep, and its turn is offered to all the other
+//!   futures before the next thread at once; those who do not come are asleep after as long again, and the thread goes.
+//!   Whoever is asleep keeps its place and delays nobody, until it is polled again. So however many futures nobody
+//!   polls, those behind them wait that long once, and not each. One that is always polled too late is passed by
+//!   whatever threads come: it starves while they do not cease.
+//! * [`PATIENCE`] is exact where a thread waits in the queue, which looks at the time. Behind futures alone it is the
+//!   least: the next look is that of a future in the queue that is polled, or of the log keeper, up to [`LOOK_AGAIN`]
+//!   after the offer.
 //!
 //! Invariants:
 //!
-//! 1. [`Offer`] says what is offered to futures now, and since when; [`Gate::settle`], which follows every change of who is
-//!    next, makes offers and ends them. So a future loses what was offered to it, for as long as there is patience, and nothing else;
-//!    and one to which the gate is offered can take it: whoever waits with a waker in its place waits for an offer that is to come.
-//! 2. A future that waits is woken when something is offered to it, and by a timer of its own when it has waited for long enough; nobody
-//!    wakes it to look at the time for others. Threads in the queue do that. Where a future waits there, the log keeper does, too: as
-//!    long as one is awake it comes back by the time that [`Gate::look`] tells, or a sync or segment later, so an offer that nobody
-//!    takes up ends without them.
+//! 1. [`Offer`] says what is offered to futures now, and since when; [`Gate::settle`], which follows every change of
+//!    who is next, makes offers and ends them. So a future loses what was offered to it, for as long as there is
+//!    patience, and nothing else; and one to which the gate is offered can take it: whoever waits with a waker in its
+//!    place waits for an offer that is to come.
+//! 2. A future that waits is woken when something is offered to it, and by a timer of its own when it has waited for
+//!    long enough; nobody wakes it to look at the time for others. Threads in the queue do that. Where a future waits
+//!    there, the log keeper does, too: as long as one is awake it comes back by the time that [`Gate::look`] tells, or
+//!    a sync or segment later, so an offer that nobody takes up ends without them.
 
 mod holder;
 mod queue;

@@ -31,8 +31,8 @@ const CHANGING: u8 = u8::MAX;
 #[derive(Debug)]
 pub(crate) struct ModeCell {
     mode: AtomicU8,
-    /// Held while a change is under way. Changes that may not be durable, oldest first: where the record of each ends, and the mode
-    /// before it.
+    /// Held while a change is under way. Changes that may not be durable, oldest first: where the record of each ends,
+    /// and the mode before it.
     changing: Mutex<Vec<(Lsn, JournalMode)>>,
     /// Where the record of the last change ends.
     stands_at: AtomicU64,
@@ -142,8 +142,8 @@ impl Core {
         changed
     }
 
-    /// Makes the last change durable. Where that fails, the mode is the one before the first change that may be lost, whoever made
-    /// it.
+    /// Makes the last change durable. Where that fails, the mode is the one before the first change that may be lost,
+    /// whoever made it.
     fn have_mode_stand(&self, writer: &Writer) -> Result<()> {
         writer.log.sync_through(self.mode.stands_at()).map_err(|error| {
             let durable = writer.log.durable();

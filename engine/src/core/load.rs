@@ -1,10 +1,10 @@
 //! Trees that no table names yet: rows that come into the base without passing through the log.
 //!
-//! A load writes into a tree that has a table's id, but no row of the catalog says so: nobody reads it, however much of it
-//! stands. Each step is a checkpoint of its own over the newest base, like a step of compaction; of what the engine
-//! stored with the base it changes the next table id alone, so that the id goes to nobody else. A transaction that comes
-//! when all of the tree is durable, for both meta blocks, makes it a table. Where none comes, the tree is an orphan: the load itself removes it,
-//! and after the death of the process the next open does.
+//! A load writes into a tree that has a table's id, but no row of the catalog says so: nobody reads it, however much of
+//! it stands. Each step is a checkpoint of its own over the newest base, like a step of compaction; of what the engine
+//! stored with the base it changes the next table id alone, so that the id goes to nobody else. A transaction that
+//! comes when all of the tree is durable, for both meta blocks, makes it a table. Where none comes, the tree is an
+//! orphan: the load itself removes it, and after the death of the process the next open does.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! Replay: the log after the base becomes the row store.
 //!
-//! The scan reads and never writes. Rows go, by a [thread of their own](filling), into a generation with the timestamps they were committed at; when that
-//! exceeds the row-store budget it is folded on the way, unless the file is open read-only. A fold is durable by itself,
-//! and what the scan has delivered it has also proven whole, so folding before the scan ends is safe.
+//! The scan reads and never writes. Rows go, by a [thread of their own](filling), into a generation with the timestamps
+//! they were committed at; when that exceeds the row-store budget it is folded on the way, unless the file is open
+//! read-only. A fold is durable by itself, and what the scan has delivered it has also proven whole, so folding before
+//! the scan ends is safe.
 //!
 //! What the scan reads may be in the page cache alone, so such a fold must not move the place where replay starts: a
 //! power cut right after it may leave a log that ends before that place, or does not even have its segment. The base may

@@ -87,11 +87,12 @@ pub struct ConsumerInfo {
     /// How far its position is behind the newest commit; 0 where nothing after it is for a feed, as no acknowledgement is. Else
     /// those count too, and timestamps have gaps: not a count of commits.
     pub lag_timestamps: u64,
-    /// Bytes of the log files from its position on; 0 for a lost one, as nothing is kept for it. Those that a checkpoint does not
-    /// need any more count against [`Options::max_retained_log_bytes`](crate::Options::max_retained_log_bytes): when all that is kept
-    /// so exceeds that, the consumer that is furthest behind is lost. Whole files, the one in use among them, and each open of
-    /// the database begins one; so it grows with the opens too, until the consumer acknowledges. On a handle of a file that nobody
-    /// writes: the bytes of the records alone.
+    /// Bytes of the log files from its position on; 0 for a lost one, as nothing is kept for it. Those that a
+    /// checkpoint does not need any more count against
+    /// [`Options::max_retained_log_bytes`](crate::Options::max_retained_log_bytes): when all that is kept so exceeds
+    /// that, the consumer that is furthest behind is lost. Whole files, the one in use among them, and each open of the
+    /// database begins one; so it grows with the opens too, until the consumer acknowledges. On a handle of a file that
+    /// nobody writes: the bytes of the records alone.
     pub held_bytes: u64,
     /// The log after its position was given up: see [`Error::HistoryGone`](crate::Error::HistoryGone). Until it acknowledges
     /// a timestamp after which the log is there.

@@ -1,7 +1,8 @@
 //! Futures that wait for a time: a runner that backs off between two attempts, or whoever waits for the gate until its
 //! `busy_timeout` is over.
 //!
-//! They leave a waker, and the log keeper looks when the next time has come. It may be late by a sync or by the making of a segment.
+//! They leave a waker, and the log keeper looks when the next time has come. It may be late by a sync or by the making
+//! of a segment.
 
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};

@@ -37,8 +37,9 @@ impl Error {
     /// # Ok(()) }
     /// ```
     ///
-    /// One that was caused by an error of Braid's, as its [`source`](std::error::Error::source), is as retryable as that: an error
-    /// type of the caller's with a variant for Braid's errors may pass a conflict through `transact`, which tries again.
+    /// One that was caused by an error of Braid's, as its [`source`](std::error::Error::source), is as retryable as
+    /// that: an error type of the caller's with a variant for Braid's errors may pass a conflict through `transact`,
+    /// which tries again.
     pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(braids) => *braids,

@@ -1,8 +1,9 @@
 //! Salvage: everything readable of a damaged database, into a new one, with a list of what was not.
 //!
-//! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then the
-//! whole records of the log, in order, on top. Where the way down to rows is damaged, the leaves that hold them are searched for. What comes after a gap in the log may build on what is missing: the new
-//! database is what can be had, not a moment of the old one's history.
+//! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then
+//! the whole records of the log, in order, on top. Where the way down to rows is damaged, the leaves that hold them are
+//! searched for. What comes after a gap in the log may build on what is missing: the new database is what can be had,
+//! not a moment of the old one's history.
 //!
 //! A tree that the catalog does not name was made by a load, whose name may still come from the log. If it does not, and
 //! nothing of the catalog or the log is missing, the load was never finished, and no row of it is saved.

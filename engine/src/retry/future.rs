@@ -33,20 +33,22 @@ use crate::transaction::{CommitFuture, Transaction, begin_by};
 /// A transaction that is run and committed, again and again while it loses: made by
 /// [`Database::transact_async`](crate::Database::transact_async).
 ///
-/// It belongs to no runtime, and holds no thread while it waits: for a sync, for room, for its turn to be admitted exclusively, or
-/// for the time between two attempts. The closure runs on the thread that polls, within one poll.
+/// It belongs to no runtime, and holds no thread while it waits: for a sync, for room, for its turn to be admitted
+/// exclusively, or for the time between two attempts. The closure runs on the thread that polls, within one poll.
 ///
 /// **Dropping it** rolls back the attempt that is under way, gives up its turn, and stops its timer: nothing is locked, and
 /// nothing waits for it. Only where the commit is installed already, which [`timestamp`](Self::timestamp) tells, does dropping
 /// it give up the answer and not the commit: that stands, or is lost with the machine's power before the next sync, as for
 /// [`CommitFuture`]. There is never half of a commit. The losses so far are in the statistics either way.
 ///
-/// One that is neither polled nor dropped holds back nobody while it waits for its turn or between attempts. From when it is admitted
-/// exclusively until its commit is installed it holds the gate, as an exclusive transaction does: that is over within one poll,
-/// unless the row store is full, or the log has first to make a reservation of further timestamps durable.
+/// One that is neither polled nor dropped holds back nobody while it waits for its turn or between attempts. From when
+/// it is admitted exclusively until its commit is installed it holds the gate, as an exclusive transaction does: that
+/// is over within one poll, unless the row store is full, or the log has first to make a reservation of further
+/// timestamps durable.
 ///
-/// Its turn to be admitted exclusively is there for 10 ms; where it is not polled meanwhile, others go before it, and it keeps its
-/// place. So the runner does not starve if its executor polls in time, or threads that are admitted exclusively cease for once.
+/// Its turn to be admitted exclusively is there for 10 ms; where it is not polled meanwhile, others go before it, and
+/// it keeps its place. So the runner does not starve if its executor polls in time, or threads that are admitted
+/// exclusively cease for once.
 #[must_use = "nothing is run until the future is polled"]
 pub struct TransactFuture<T, F> {
     state: State<T>,

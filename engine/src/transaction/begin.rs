@@ -53,8 +53,8 @@ pub(crate) fn begin(handle: &Arc<Handle>, options: &TransactionOptions) -> Resul
     begun
 }
 
-/// The same; `enter` takes the gate, if the transaction needs it. What it says was committed already may not stand yet: the caller
-/// waits for that, who holds nothing any more.
+/// The same; `enter` takes the gate, if the transaction needs it. What it says was committed already may not stand yet:
+/// the caller waits for that, who holds nothing any more.
 #[inline]
 pub(crate) fn begin_by(
     handle: &Arc<Handle>,

@@ -51,8 +51,8 @@ impl Snapshot {
 
 impl Transaction {
     /// Deletes every row of a table that the transaction sees, and says how many: as
-    /// [`delete_range`](Self::delete_range) does with a range of all keys. To drop the table and make it anew costs less, and gives
-    /// it another id.
+    /// [`delete_range`](Self::delete_range) does with a range of all keys. To drop the table and make it anew costs
+    /// less, and gives it another id.
     ///
     /// # Errors
     /// As for [`delete_range`](Self::delete_range).

@@ -5,7 +5,8 @@
 //! and `RELEASE` are the words. The write set keeps the journal (see its own savepoints); here they get their owner, so
 //! that a savepoint of another transaction is told from one of this.
 //!
-//! Only writes are taken back. What the transaction read stays read: the program saw it, and may have acted on it. A cursor stays where it is, and finds the rows as they are now from its next move on.
+//! Only writes are taken back. What the transaction read stays read: the program saw it, and may have acted on it. A
+//! cursor stays where it is, and finds the rows as they are now from its next move on.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};

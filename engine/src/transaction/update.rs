@@ -84,10 +84,11 @@ impl Transaction {
     ///
     /// The row is not read before the commit, so concurrent transactions that add to one row all commit: no conflict
     /// among them, in neither isolation level. So it is with [`max`](Self::max), [`min`](Self::min) and
-    /// [`append`](Self::append), and with any of them beside another. A transaction that reads the row (by a cursor that comes to it, too,
-    /// or a range or count that has it within its bounds) after it has updated it sees the result at its snapshot, and from then on its update is a
-    /// write like [`put`](Self::put). So is an update of a row that it has read before, or written: `if get(x) >= 10 { add(x, -10) }`
-    /// takes the ten once, and whoever commits second is `Busy`. What is read [untracked](Self::untracked) does not count.
+    /// [`append`](Self::append), and with any of them beside another. A transaction that reads the row (by a cursor
+    /// that comes to it, too, or a range or count that has it within its bounds) after it has updated it sees the
+    /// result at its snapshot, and from then on its update is a write like [`put`](Self::put). So is an update of a row
+    /// that it has read before, or written: `if get(x) >= 10 { add(x, -10) }` takes the ten once, and whoever commits
+    /// second is `Busy`. What is read [untracked](Self::untracked) does not count.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {

@@ -49,8 +49,8 @@ pub(super) struct Extras {
 /// Its reads, which it has from [`Snapshot`], see its own writes. Dropping it rolls back. It can be sent to another
 /// thread; it keeps the database open.
 ///
-/// `clone()` is that of [`Snapshot`]: it gives no second transaction but another way to read in this one, which sees what it writes
-/// later and is over when it is.
+/// `clone()` is that of [`Snapshot`]: it gives no second transaction but another way to read in this one, which sees
+/// what it writes later and is over when it is.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {
@@ -106,8 +106,9 @@ impl Transaction {
 
     /// The same reads for rows that may change before the commit without its being lost: under
     /// [`Isolation::Serializable`](crate::Isolation::Serializable) what is read through this is not validated, by
-    /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is validated
-    /// anyway; there it is for rows that are then updated blindly all the same ([`add`](Self::add)), and for tables that may be dropped or renamed.
+    /// lookups, ranges, cursors and counts, and by what tables are called, alike. At the default isolation no read is
+    /// validated anyway; there it is for rows that are then updated blindly all the same ([`add`](Self::add)), and for
+    /// tables that may be dropped or renamed.
     ///
     /// It sees the same moment, and what the transaction has written, and ends with it. What the transaction writes is
     /// validated as ever.

@@ -1,8 +1,9 @@
 //! The slots: groups that are added as they are needed and never move.
 //!
-//! The first group is *near*: what at most 64 snapshots at a time use, and all that a look at every pin costs then. Those after it
-//! are *far*, and are opened for a burst and closed after it, so that a look costs what is open now, and not what was open in the
-//! busiest moment so far. Slots of a closed group are [`Pin::CLOSED`]: nobody claims them. Memory is kept.
+//! The first group is *near*: what at most 64 snapshots at a time use, and all that a look at every pin costs then.
+//! Those after it are *far*, and are opened for a burst and closed after it, so that a look costs what is open now, and
+//! not what was open in the busiest moment so far. Slots of a closed group are [`Pin::CLOSED`]: nobody claims them.
+//! Memory is kept.
 //!
 //! Invariant: **a slot that can be claimed, or is, is one that is looked at.** A near one is opened after `used` was raised
 //! above it; a far one after the bit of its group in `open` was set. The bit is cleared only after every slot of the group was

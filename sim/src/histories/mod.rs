@@ -2,8 +2,8 @@
 //!
 //! A [`Plan`] says what one seed means, [`play`](fn@play) lets it happen and writes everything down, and
 //! [`judge`](fn@judge) asks both checkers. One is the replay in commit order of `braid-tests`, which knows timestamps,
-//! predicates, crashes, tables that come and go, tokens and change feeds. The other is the crate `adya`, which knows nothing but what the sessions were told, and
-//! looks for cycles among the transactions.
+//! predicates, crashes, tables that come and go, tokens and change feeds. The other is the crate `adya`, which knows
+//! nothing but what the sessions were told, and looks for cycles among the transactions.
 
 mod adya;
 mod elements;

@@ -1,8 +1,9 @@
 //! Salvage of a copy of what a life has left, held to what the next one opens.
 //!
 //! 1. A sound file is salvaged without a loss: the tables, rows and sequences are just those that the open finds.
-//! 2. After a power cut, and where the process ended within a write or one failed, the log may end in a torn record or a torn
-//!    header, which only an open knows to be the last. Then every row is one that the open finds, or that was written in the life before.
+//! 2. After a power cut, and where the process ended within a write or one failed, the log may end in a torn record or
+//!    a torn header, which only an open knows to be the last. Then every row is one that the open finds, or that was
+//!    written in the life before.
 //! 3. Of a damaged file, what the open finds and the salvage has not is no more than it says it lost.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
 //! One commit after the other, whatever fails: for circumstances in which calls of the system do.
 //!
-//! The first has the number after the last one that is there. Commit `n` sets the row `last` to `n` and a row of its own; every fourth writes rows large enough to fill a segment soon.
-//! Lines: `try N` before a commit; after it `ack N`, `unknown N` or `error N KIND`, and after a failure `reads N`, the row
-//! `last` as it is read then. Every tenth commit is followed by a checkpoint, and the last by a close.
+//! The first has the number after the last one that is there. Commit `n` sets the row `last` to `n` and a row of its
+//! own; every fourth writes rows large enough to fill a segment soon. Lines: `try N` before a commit; after it `ack N`,
+//! `unknown N` or `error N KIND`, and after a failure `reads N`, the row `last` as it is read then. Every tenth commit
+//! is followed by a checkpoint, and the last by a close.
 
 use braid::{Database, Durability, JournalMode, Options, Result, Table, TransactionOptions};
 

@@ -1,6 +1,7 @@
 //! The first inputs of each target, made from what the engine writes.
 //!
-//! `just fuzz-seeds` (`cargo test -p braid-tests --test fuzzing -- --ignored`) puts them into `fuzz/corpus/`, from where the fuzzer goes on.
+//! `just fuzz-seeds` (`cargo test -p braid-tests --test fuzzing -- --ignored`) puts them into `fuzz/corpus/`, from
+//! where the fuzzer goes on.
 #![expect(clippy::disallowed_methods, reason = "the inputs are files of the repository")]
 #![expect(clippy::unwrap_used, reason = "without its inputs there is nothing to run")]
 

@@ -1,5 +1,5 @@
-//! Commits and retries by future in a runtime that others wrote: on one thread and on several, with timeouts, and with tasks that are
-//! aborted half way.
+//! Commits and retries by future in a runtime that others wrote: on one thread and on several, with timeouts, and with
+//! tasks that are aborted half way.
 
 use std::time::Duration;
 

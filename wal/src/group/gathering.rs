@@ -1,11 +1,12 @@
 //! Whether a sync is worth putting off for those who are about to come.
 //!
-//! Committers that one sync covered are woken together, and mostly they are soon back, each with another commit. Were the first
-//! of them to sync at once, it would sync its own commit alone, and the others would wait for that sync, which they do not need, and
-//! then for theirs: two syncs for what one can do. So after a sync that covered several committers, and behind which nobody waits,
-//! as many are *awaited*. The first one to come *holds* the next sync: it sleeps as the others do, and looks around after as long
-//! as the last sync took. If a quarter of those who were missing have come meanwhile, the others are likely to, and it sleeps on; if
-//! not, it leads. The last one to come leads at once.
+//! Committers that one sync covered are woken together, and mostly they are soon back, each with another commit. Were
+//! the first of them to sync at once, it would sync its own commit alone, and the others would wait for that sync,
+//! which they do not need, and then for theirs: two syncs for what one can do. So after a sync that covered several
+//! committers, and behind which nobody waits, as many are *awaited*. The first one to come *holds* the next sync: it
+//! sleeps as the others do, and looks around after as long as the last sync took. If a quarter of those who were
+//! missing have come meanwhile, the others are likely to, and it sleeps on; if not, it leads. The last one to come
+//! leads at once.
 //!
 //! # Invariants
 //!
@@ -84,7 +85,8 @@ impl Gathering {
         true
     }
 
-    /// How long the first one to come, which is not to lead, sleeps until it looks; `None` where it comes too late to wait for others.
+    /// How long the first one to come, which is not to lead, sleeps until it looks; `None` where it comes too late to
+    /// wait for others.
     pub(super) fn hold(&mut self, now: Duration) -> Option<Duration> {
         let left = self.until.saturating_sub(now);
         if left.is_zero() {

@@ -231,9 +231,9 @@ impl Log {
         self.sync_through(self.appended())
     }
 
-    /// The same for a future: whether everything before `lsn` is on the disk. If it is not yet, `waker` is called by the
-    /// thread that [serves](Self::serve_futures) when it is, or never will be. `place` is where the future waits: `None` at first,
-    /// and to be [left](Self::leave) by one that waits no longer.
+    /// The same for a future: whether everything before `lsn` is on the disk. If it is not yet, `waker` is called by
+    /// the thread that [serves](Self::serve_futures) when it is, or never will be. `place` is where the future waits:
+    /// `None` at first, and to be [left](Self::leave) by one that waits no longer.
     ///
     /// # Errors
     /// As for [`sync_through`](Self::sync_through).
@@ -251,8 +251,8 @@ impl Log {
         self.group.leave(place);
     }
 
-    /// Serves futures on the calling thread, until [`stop_serving`](Self::stop_serving): syncs where only futures wait for it, and
-    /// calls wakers.
+    /// Serves futures on the calling thread, until [`stop_serving`](Self::stop_serving): syncs where only futures wait
+    /// for it, and calls wakers.
     pub fn serve_futures(&self) {
         self.group.serve(self);
     }
@@ -310,8 +310,8 @@ impl Log {
     }
 
     /// Makes sure that a segment is ready that takes a record of `bytes` bytes: what
-    /// [`SegmentNeeded`](crate::AppendError::SegmentNeeded) asks for, or 0 in the background. Not for the commit section: it writes and
-    /// syncs a file.
+    /// [`SegmentNeeded`](crate::AppendError::SegmentNeeded) asks for, or 0 in the background. Not for the commit
+    /// section: it writes and syncs a file.
     ///
     /// # Errors
     /// [`LogError::Io`], with nothing left behind; [`LogError::Poisoned`]; [`LogError::Exhausted`].

@@ -1,8 +1,8 @@
 //! What was measured, told: tables with ratios, plots, and whether the targets are met.
 //!
-//! [`read`] takes in what the runner wrote, [`summary`] makes medians and ratios of it, [`judge`] holds them against the [`targets`], [`plots`]
-//! draws them with [`svg`], and [`compose`] puts everything in order. [`markdown`] and [`html`] only write that down, so
-//! the two say the same.
+//! [`read`] takes in what the runner wrote, [`summary`] makes medians and ratios of it, [`judge`] holds them against
+//! the [`targets`], [`plots`] draws them with [`svg`], and [`compose`] puts everything in order. [`markdown`] and
+//! [`html`] only write that down, so the two say the same.
 
 mod compose;
 mod document;

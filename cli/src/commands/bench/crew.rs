@@ -150,7 +150,8 @@ pub(super) fn run(
     Ok(Done { elapsed, commits, attempts, interrupted })
 }
 
-/// Runs `work` for each writer on a thread of its own, `meanwhile` on this one, and then has them stop. What each came to, in order.
+/// Runs `work` for each writer on a thread of its own, `meanwhile` on this one, and then has them stop. What each came
+/// to, in order.
 pub(super) fn together<W: Send, T: Send>(
     stop: &AtomicBool,
     writers: impl Iterator<Item = W>,

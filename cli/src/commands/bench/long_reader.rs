@@ -149,7 +149,8 @@ fn measure(
     Ok(done.interrupted)
 }
 
-/// What is shown with the live line: writers have rows of their own, so conflicts are not expected, and to be seen if there are any.
+/// What is shown with the live line: writers have rows of their own, so conflicts are not expected, and to be seen if
+/// there are any.
 fn below(db: &Database, part: &str) -> String {
     format!(" ({part}){}", conflicts::live(db))
 }

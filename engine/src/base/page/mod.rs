@@ -30,8 +30,8 @@
 //! heads are equal.
 //!
 //! Invariants: a [`Page`] exists only of bytes that were checked in full (checksum, identity, every offset, key order,
-//! sums), or that the builder of this process has just laid out, so its accessors index without a further check. Levels fall by one from parent to child, so no path comes
-//! to one page twice, and none is longer than [`MAX_LEVEL`].
+//! sums), or that the builder of this process has just laid out, so its accessors index without a further check. Levels
+//! fall by one from parent to child, so no path comes to one page twice, and none is longer than [`MAX_LEVEL`].
 
 mod build;
 mod counted;

@@ -229,7 +229,8 @@ fn salvage_says_where_it_cannot_know_what_is_old() {
         }
     }
     assert!(old > 0, "nothing old was there to be found");
-    // One of the meta blocks is damaged, and where it is the newer one, what only it knew of is found, and the newest of each row.
+    // One of the meta blocks is damaged, and where it is the newer one, what only it knew of is found, and the newest
+    // of each row.
     for slot in [0, 1] {
         let mut damaged = image.clone();
         damaged[slot * 4096 + 33] ^= 0xff;

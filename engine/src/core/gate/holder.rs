@@ -1,9 +1,9 @@
 //! Where the holder of the gate is: on which thread it took it, and whether it can leave while that thread waits.
 //!
-//! A thread that waits for the gate in the closure of its own exclusive `transact` waits for ever: the gate is given back after
-//! the closure. So it is told at once. Of a transaction that was begun by itself nobody knows where it is: it may have been sent to
-//! another thread, where it ends while this one waits. So who waits for that is told only when its time is over, and then of where the
-//! transaction was begun.
+//! A thread that waits for the gate in the closure of its own exclusive `transact` waits for ever: the gate is given
+//! back after the closure. So it is told at once. Of a transaction that was begun by itself nobody knows where it is:
+//! it may have been sent to another thread, where it ends while this one waits. So who waits for that is told only when
+//! its time is over, and then of where the transaction was begun.
 //!
 //! Names are used again once their thread has ended: that a transaction was begun here is a hint.
 //!

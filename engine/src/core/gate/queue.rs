@@ -58,7 +58,8 @@ impl Waiting {
     }
 }
 
-/// See the module. Seats ascend from the front. A waker is a user's code, to clone and to drop: all of that is done outside, without the lock.
+/// See the module. Seats ascend from the front. A waker is a user's code, to clone and to drop: all of that is done
+/// outside, without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
