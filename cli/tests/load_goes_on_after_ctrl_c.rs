@@ -5,11 +5,23 @@
 mod common;
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use common::{Folder, braid, command, dump, finish};
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Starts a command whose standard input is written here.
+fn start(command: &mut Command) -> (Child, ChildStdin) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command is there");
+    let stdin = child.stdin.take().expect("it is piped");
+    (child, stdin)
+}
 
 #[test]
 fn on_standard_input() {
@@ -17,14 +29,7 @@ fn on_standard_input() {
     let rows: String = (0..5_000).map(|id| format!("{id},{id}\n")).collect();
     let db = folder.arg("db.braid");
     let options = ["--table", "t", "--key", "id", "--format", "csv"];
-    let mut load = command(&["load", &db, "-"])
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = load.stdin.take().unwrap();
+    let (load, mut stdin) = start(command(&["load", &db, "-"]).args(options));
     stdin.write_all(format!("id,n\n{}", &rows[..20_000]).as_bytes()).unwrap();
     stdin.flush().unwrap();
     // The database appears once the header was read, and the handler was set before that.
@@ -49,13 +54,7 @@ fn on_standard_input() {
 #[test]
 fn where_tables_are_passed_over() {
     let folder = Folder::new();
-    let mut load = command(&["load", &folder.arg("db.braid"), "-", "--table", "small"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = load.stdin.take().unwrap();
+    let (load, mut stdin) = start(&mut command(&["load", &folder.arg("db.braid"), "-", "--table", "small"]));
     let head = r#"{"braid_dump":1,"journal_mode":"mvcc","page_bytes":4096}"#;
     let row = r#"{"key":"a","value":"1"}"#;
     write!(stdin, "{head}\n{{\"table\":\"small\"}}\n{row}\n{{\"table\":\"huge\"}}\n").unwrap();

@@ -1,6 +1,8 @@
 //! What the system said to the sync that failed reaches whoever meets its consequences, first and later.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+mod common;
+
 use std::error::Error as _;
 use std::fmt::Debug;
 use std::io;
@@ -12,6 +14,7 @@ use braid::vfs::faulty::{CrashFileSystem, Fault, Faults, Operation};
 use braid::{
     Database, Durability, Error, JournalMode, Options, Result, Table, Timestamp, TransactionOptions,
 };
+use common::OnEvent;
 use tracing::field::{Field, Visit};
 
 const EIO: i32 = 5;
@@ -167,33 +170,13 @@ impl Visit for Told {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-impl tracing::Subscriber for Told {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 #[test]
 fn in_the_event_of_a_change_of_the_mode() {
     let (_, faults, db, _) = open();
     let told = Told::default();
-    tracing::subscriber::with_default(told.clone(), || {
+    let noted = told.clone();
+    let trace = OnEvent(move |event: &tracing::Event<'_>| event.record(&mut noted.clone()));
+    tracing::subscriber::with_default(trace, || {
         db.set_journal_mode(JournalMode::Mvcc).unwrap();
         faults.inject(log_sync());
         is_told(db.set_journal_mode(JournalMode::Wal));

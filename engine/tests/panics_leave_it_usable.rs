@@ -6,7 +6,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use braid::{Database, Error, Isolation, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
-use common::OnConflict;
+use common::{OnEvent, is_conflict};
 
 /// Everything must work, at once.
 fn assert_usable(db: &Database, table: &Table) {
@@ -109,7 +109,11 @@ fn a_commit_that_panics_is_the_end_of_its_cursors_too() {
     lost.put(&table, "key", "lost").unwrap();
     let mut cursor = lost.cursor(&table).unwrap();
     db.put(&table, "key", "won").unwrap();
-    let trace = OnConflict(|| std::panic::resume_unwind(Box::new("in a trace")));
+    let trace = OnEvent(|event: &tracing::Event<'_>| {
+        if is_conflict(event) {
+            std::panic::resume_unwind(Box::new("in a trace"));
+        }
+    });
     let commit = AssertUnwindSafe(|| tracing::subscriber::with_default(trace, || lost.commit()));
     assert!(catch_unwind(commit).is_err());
     assert!(matches!(cursor.next(), Err(Error::TransactionClosed)));

@@ -20,7 +20,7 @@ use braid_vfs::planted;
 use smallvec::SmallVec;
 
 use super::layers::is_beyond;
-use super::read_set::is_empty;
+use super::read_set::{as_slice, is_empty, len};
 
 /// The most rows that are kept one by one.
 const POINTS: usize = 4096;
@@ -159,7 +159,7 @@ impl Looks {
         if is_empty(from, to) || self.table(table) || planted!(PassedForgotten) {
             return None;
         }
-        let more = len_of(from) + len_of(to);
+        let more = len(from) + len(to);
         if more > WAY_BYTES / 2 {
             self.make_whole(table);
             return None;
@@ -197,7 +197,7 @@ impl Looks {
     }
 
     fn has_room(&self, end: Bound<&[u8]>) -> bool {
-        self.bytes.len() + len_of(end) <= WAY_BYTES
+        self.bytes.len() + len(end) <= WAY_BYTES
     }
 
     fn end_of(&mut self, way: WayId, direction: Direction) -> Option<&mut Bound<Place>> {
@@ -279,22 +279,11 @@ impl Looks {
     }
 }
 
-fn as_slice(end: &Bound<Vec<u8>>) -> Bound<&[u8]> {
-    end.as_ref().map(Vec::as_slice)
-}
-
-fn len_of(end: Bound<&[u8]>) -> usize {
-    match end {
-        Bound::Included(key) | Bound::Excluded(key) => key.len(),
-        Bound::Unbounded => 0,
-    }
-}
-
 /// A way apart from the others' bytes.
 type OwnWay = (TableId, Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 fn bytes_of_all(ways: &[OwnWay]) -> usize {
-    ways.iter().map(|(_, from, to)| len_of(as_slice(from)) + len_of(as_slice(to))).sum()
+    ways.iter().map(|(_, from, to)| len(as_slice(from)) + len(as_slice(to))).sum()
 }
 
 /// The table that most of these are.

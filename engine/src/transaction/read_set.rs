@@ -206,11 +206,12 @@ impl ReadSet {
     }
 }
 
-fn as_slice(end: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+pub(super) fn as_slice(end: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     end.as_ref().map(Vec::as_slice)
 }
 
-fn len(end: Bound<&[u8]>) -> usize {
+/// Bytes of an end.
+pub(super) fn len(end: Bound<&[u8]>) -> usize {
     match end {
         Bound::Included(key) | Bound::Excluded(key) => key.len(),
         Bound::Unbounded => 0,

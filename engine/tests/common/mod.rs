@@ -1,9 +1,15 @@
-//! A subscriber of traces that acts when a transaction loses.
+//! A subscriber of traces that acts at events.
 
-/// Calls what it holds at each event of the engine that is a conflict.
-pub(crate) struct OnConflict<F>(pub(crate) F);
+/// Calls what it holds at each event of the engine.
+pub(crate) struct OnEvent<F>(pub(crate) F);
 
-impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
+/// Whether an event is a conflict.
+#[allow(dead_code, reason = "not every test has conflicts")]
+pub(crate) fn is_conflict(event: &tracing::Event<'_>) -> bool {
+    event.fields().any(|field| field.name() == "conflict")
+}
+
+impl<F: Fn(&tracing::Event<'_>) + Send + Sync + 'static> tracing::Subscriber for OnEvent<F> {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -17,9 +23,7 @@ impl<F: Fn() + Send + Sync + 'static> tracing::Subscriber for OnConflict<F> {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        if event.fields().any(|field| field.name() == "conflict") {
-            (self.0)();
-        }
+        (self.0)(event);
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
