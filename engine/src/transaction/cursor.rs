@@ -345,14 +345,10 @@ impl Cursor {
         if self.unnoted == bit(direction) {
             return;
         }
-        match self.way {
-            Some(way) if way.direction == direction => {
-                self.inner.with_looks(|looks| looks.goes_on(way.id, direction, limit));
-            }
-            _ => {
-                self.end_way();
-                self.way = self.begin_way(self.layers.start_of_step(direction), direction, limit);
-            }
+        let goes_on = |way: Way| self.inner.with_looks(|looks| looks.goes_on(way.id, direction, limit));
+        if !self.way.filter(|way| way.direction == direction).is_some_and(goes_on) {
+            self.end_way();
+            self.way = self.begin_way(self.layers.start_of_step(direction), direction, limit);
         }
         self.unnoted = bit(direction);
     }
@@ -397,7 +393,40 @@ mod tests {
 
     use braid_vfs::sync::thread;
 
-    use crate::{Database, JournalMode, Options};
+    use crate::{Database, Error, JournalMode, Options};
+
+    /// However many ways others make between a seek and the step after it.
+    #[test]
+    fn a_step_is_a_look_whatever_was_looked_at_before() {
+        let db = Database::in_memory().unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let (rows, others) = (db.table("rows").unwrap(), db.table("others").unwrap());
+        for key in ["a", "b", "c"] {
+            db.put(&rows, key, 1_i64.to_le_bytes()).unwrap();
+        }
+        for direction in 0..2 {
+            let mut tx = db.begin_concurrent().unwrap();
+            let mut cursor = tx.cursor(&rows).unwrap();
+            if direction == 0 {
+                cursor.first().unwrap()
+            } else {
+                cursor.last().unwrap()
+            };
+            for number in 0..1000_u32 {
+                tx.range(&others, number.to_be_bytes()..=number.to_be_bytes()).unwrap().for_each(drop);
+            }
+            if direction == 0 {
+                cursor.next().unwrap()
+            } else {
+                cursor.prev().unwrap()
+            };
+            assert_eq!(cursor.key(), Some(&b"b"[..]));
+            drop(cursor);
+            tx.add(&rows, "b", 1).unwrap();
+            db.put(&rows, "b", 7_i64.to_le_bytes()).unwrap();
+            assert!(matches!(tx.commit(), Err(Error::Busy(_))));
+        }
+    }
 
     /// A commit that is held back has its writes locked, and waits for a thread that drops a cursor of that very transaction.
     #[test]

@@ -175,13 +175,18 @@ impl Looks {
         Some(WayId { moves: self.moves, index: self.ways.len() - 1 })
     }
 
-    /// A way goes on: to `limit`, until it is known better.
-    pub(super) fn goes_on(&mut self, way: WayId, direction: Direction, limit: Bound<&[u8]>) {
+    /// A way goes on: to `limit`, until it is known better. False where its place is not known any more: then it is to be
+    /// begun anew.
+    #[must_use]
+    pub(super) fn goes_on(&mut self, way: WayId, direction: Direction, limit: Bound<&[u8]>) -> bool {
         // Where there is no room for the limit, to the end of the table.
         let limit = if self.has_room(limit) { self.place(limit) } else { Bound::Unbounded };
-        if let Some(end) = self.end_of(way, direction) {
+        let end = self.end_of(way, direction);
+        let is_known = end.is_some();
+        if let Some(end) = end {
             *end = limit;
         }
+        is_known
     }
 
     /// A way has come to `key` and no further, unless it has come to its limit.
@@ -369,7 +374,7 @@ mod tests {
         for number in 0..20 {
             let way = looks.way(TOTALS, Bound::Excluded(&key(number)), Bound::Included(&third));
             if let Some(way) = way {
-                looks.goes_on(way, Direction::Forward, Bound::Included(&long));
+                assert!(looks.goes_on(way, Direction::Forward, Bound::Included(&long)));
                 looks.ends_at(way, Direction::Forward, &third);
             }
             assert!(looks.bytes.len() <= WAY_BYTES, "{}", looks.bytes.len());
