@@ -1,9 +1,9 @@
 //! What a transaction at `Snapshot` has looked at: so that a row which it looked at is not updated blindly, and a table that it
 //! used is known.
 //!
-//! Most transactions update nothing, so that it costs little to keep: eight bytes for each row that is looked up, the
-//! hash that the lookup finds the row by; and two ends for each way of a cursor, however many rows it passes. It is
-//! asked at the commit, for each row that is updated by then.
+//! Most transactions update nothing, so that it costs little to keep: sixteen bytes for each row that is looked up, its
+//! table and the hash that the lookup finds it by; and two ends for each way of a cursor, however many rows it passes.
+//! It is asked at the commit, for each row that is updated by then.
 //!
 //! Invariants
 //! 1. What was looked at is in it. More may be: a row whose hash is another's; what lies ahead of a cursor that has
