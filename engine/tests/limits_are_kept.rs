@@ -61,7 +61,7 @@ fn of_values() {
 
 /// Some 4 GiB of memory and as much of disk: `cargo test --release -p braid --test limits_are_kept -- --ignored`.
 #[test]
-#[ignore = "takes gigabytes of memory"]
+#[ignore = "takes four gigabytes of memory and disk: `just long-tests`"]
 fn of_the_longest_values() {
     let value = |len: usize| {
         let mut value = vec![0; len];
