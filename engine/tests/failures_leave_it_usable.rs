@@ -110,6 +110,33 @@ fn a_checkpoint_without_space_gives_back_what_it_took() {
     }
 }
 
+/// Files of the log that are kept for use again are room that the database has, and not what it fails for.
+#[test]
+fn a_full_disk_takes_what_the_log_keeps_for_use_again() {
+    let machine = CrashFileSystem::new();
+    let (db, faults) = open_with(&machine, 8 << 20);
+    let table = db.table("t").unwrap();
+    let fill = |count: u32| {
+        for number in 0..count {
+            db.put(&table, number.to_be_bytes(), [7; 2000]).unwrap();
+        }
+    };
+    fill(300);
+    db.checkpoint().unwrap();
+    let spare = db.stats().log.spare_bytes;
+    assert!(spare > 300 << 10, "{spare}");
+    faults.set_quota(Some(faults.bytes_used()));
+    // Into the files that are there.
+    fill(50);
+    for number in 300..320_u32 {
+        db.put(&table, number.to_be_bytes(), [7; 2000]).unwrap();
+    }
+    assert!(db.stats().log.spare_bytes > 0, "the log took no new room");
+    db.checkpoint().unwrap();
+    assert_eq!(rows(&db, &table), 320);
+    assert!(db.check().unwrap().is_ok());
+}
+
 #[test]
 fn a_failed_sync_refuses_writers_and_keeps_readers_where_they_were() {
     let machine = CrashFileSystem::new();

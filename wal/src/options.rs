@@ -23,8 +23,9 @@ pub struct LogOptions {
     /// The longest payload in bytes that is accepted, by append and by recovery. At most
     /// [`MAX_RECORD_BYTES`](Self::MAX_RECORD_BYTES), which is the default: a log must be readable whatever it was written with.
     pub max_record_bytes: u64,
-    /// How many unused segments are kept ready; released ones beyond that are removed.
-    pub max_spares: usize,
+    /// The bytes of released segments that are kept ready for use again: as many as were lately filled from one release to the
+    /// next, and no more than this, of which the last may take a part only; others are removed. One is kept always.
+    pub max_spare_bytes: u64,
     /// How appends reach the file.
     pub mapping: MapPolicy,
     /// Permission bits of segment files (those of the database file).
@@ -37,7 +38,7 @@ impl Default for LogOptions {
             first_segment_bytes: 1 << 20,
             max_segment_bytes: 32 << 20,
             max_record_bytes: Self::MAX_RECORD_BYTES,
-            max_spares: 1,
+            max_spare_bytes: 0,
             mapping: MapPolicy::Auto,
             permissions: 0o600,
         }
@@ -62,7 +63,6 @@ impl LogOptions {
             first_segment_bytes,
             max_segment_bytes: blocks(self.max_segment_bytes).max(first_segment_bytes),
             max_record_bytes: self.max_record_bytes.min(Self::MAX_RECORD_BYTES),
-            max_spares: self.max_spares.max(1),
             ..self
         }
     }
@@ -74,25 +74,24 @@ mod tests {
 
     #[test]
     fn sizes_that_the_format_cannot_hold_are_brought_within_it() {
-        let extreme = |bytes, spares| LogOptions {
+        let extreme = |bytes| LogOptions {
             first_segment_bytes: bytes,
             max_segment_bytes: bytes,
             max_record_bytes: bytes,
-            max_spares: spares,
             ..LogOptions::default()
         };
-        let least = extreme(0, 0).normalized();
+        let least = extreme(0).normalized();
         assert_eq!((least.first_segment_bytes, least.max_segment_bytes), (2 * BLOCK_BYTES, 2 * BLOCK_BYTES));
-        assert_eq!((least.max_record_bytes, least.max_spares), (0, 1));
-        let most = extreme(u64::MAX, 9).normalized();
+        assert_eq!(least.max_record_bytes, 0);
+        let most = extreme(u64::MAX).normalized();
         assert_eq!((most.first_segment_bytes, most.max_segment_bytes), (1 << 40, 1 << 40));
-        assert_eq!((most.max_record_bytes, most.max_spares), (LogOptions::MAX_RECORD_BYTES, 9));
+        assert_eq!(most.max_record_bytes, LogOptions::MAX_RECORD_BYTES);
         assert_eq!(
             LogOptions::MAX_RECORD_BYTES,
             (1 << 32) - 65,
             "what a record's header can say, less its own size"
         );
-        let odd = LogOptions { max_segment_bytes: 1, ..extreme(100_001, 1) }.normalized();
+        let odd = LogOptions { max_segment_bytes: 1, ..extreme(100_001) }.normalized();
         assert_eq!((odd.first_segment_bytes, odd.max_segment_bytes), (102_400, 102_400));
     }
 }

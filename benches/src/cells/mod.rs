@@ -8,6 +8,7 @@ mod load;
 mod raw;
 mod reads;
 pub(crate) mod reopen;
+mod rounds;
 
 use crate::cell::Cell;
 
@@ -20,6 +21,7 @@ pub(crate) const ALL: &[Cell] = &[
     },
     Cell { name: "durable-1", about: "durable commits, 1 writer", run: |cx| durable::run(cx, 1) },
     Cell { name: "durable-8", about: "durable commits, 8 writers", run: |cx| durable::run(cx, 8) },
+    Cell { name: "durable-32", about: "durable commits, 32 writers", run: |cx| durable::run(cx, 32) },
     Cell { name: "durable-64", about: "durable commits, 64 writers", run: |cx| durable::run(cx, 64) },
     Cell {
         name: "deferred-1-sequential",

@@ -24,6 +24,7 @@ pub(crate) struct RawLog {
     file: Arc<dyn File>,
     mapping: Option<Box<dyn LogMapping>>,
     offset: usize,
+    stored: u64,
 }
 
 impl RawLog {
@@ -38,11 +39,16 @@ impl RawLog {
         } else {
             None
         };
-        Ok(Self { file, mapping, offset: 0 })
+        Ok(Self { file, mapping, offset: 0, stored: 0 })
     }
 
-    /// Stores one record and syncs it.
-    fn append(&mut self) -> Result<()> {
+    /// Records stored so far.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Stores one record.
+    pub(super) fn store(&mut self) -> Result<()> {
         if self.offset + RECORD_BYTES > FILE_BYTES {
             self.offset = 0;
         }
@@ -52,8 +58,18 @@ impl RawLog {
             None => self.file.write_all_at(&record, self.offset as u64)?,
         }
         self.offset += RECORD_BYTES;
-        self.file.sync_data()?;
+        self.stored += 1;
         Ok(())
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        Ok(self.file.sync_data()?)
+    }
+
+    /// Stores one record and syncs it.
+    fn append(&mut self) -> Result<()> {
+        self.store()?;
+        self.sync()
     }
 
     /// Appends for a time.

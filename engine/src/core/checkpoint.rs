@@ -63,7 +63,10 @@ impl Core {
         let (result, panic) = later(|| {
             let ended = begun.and_then(|()| {
                 catch_unwind(AssertUnwindSafe(|| {
-                    self.checkpoint_alone(writer, &mut writer.checkpoint.lock())
+                    let mut unfinished = writer.checkpoint.lock();
+                    let result = self.checkpoint_alone(writer, &mut unfinished);
+                    let has_room = result.as_ref().is_err_and(|error| self.make_room_after(error));
+                    if has_room { self.checkpoint_alone(writer, &mut unfinished) } else { result }
                 }))
             });
             let (result, panic) = match ended {
@@ -147,11 +150,21 @@ impl Core {
             let step = self
                 .base
                 .compact_step(&from, COMPACTION_STEP_PAGES, &|| self.keep_on(writer))
-                .map_err(|error| self.base_failed(writer, error))?;
+                .map_err(|error| self.base_failed(writer, error))
+                .inspect_err(|error| _ = self.make_room_after(error))?;
             if !Arc::ptr_eq(&step.base, &from) {
                 self.publish_fold(writer, Arc::clone(&step.base), &[]);
             }
             Ok(step)
+        })
+    }
+
+    /// Where the disk is full, has the log give up what it keeps ready for use again; whether that made room.
+    pub(crate) fn make_room_after(&self, error: &Error) -> bool {
+        let (Error::NoSpace(_), Some(writer)) = (error, &self.writer) else { return false };
+        writer.log.give_back_spares().unwrap_or_else(|error| {
+            tell(move || tracing::warn!(%error, "a log segment could not be recycled"));
+            false
         })
     }
 

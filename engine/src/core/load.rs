@@ -28,7 +28,7 @@ impl Core {
 
     /// Folds rows into trees that no table names.
     pub(crate) fn load(&self, rows: &mut dyn ChangeSource) -> Result<()> {
-        self.fold_aside(rows, &[])
+        self.fold_aside(rows, &[]).inspect_err(|error| _ = self.make_room_after(error))
     }
 
     /// Has the other meta block know all trees too. The log goes on from the same place for both, so either may be the one

@@ -273,6 +273,7 @@ fn log_options(options: &Options, permissions: u32) -> LogOptions {
     LogOptions {
         first_segment_bytes: usual.first_segment_bytes.min(options.log_segment_bytes),
         max_segment_bytes: options.log_segment_bytes,
+        max_spare_bytes: options.log_bytes,
         mapping: if options.map_log { MapPolicy::Auto } else { MapPolicy::Never },
         permissions,
         ..usual

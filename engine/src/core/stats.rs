@@ -254,6 +254,7 @@ impl Core {
         LogStats {
             bytes_appended: stats.bytes,
             retained_bytes: writer.log.retained_bytes(),
+            spare_bytes: stats.spare_bytes,
             syncs: stats.syncs,
             commits_per_sync,
             poisoned: writer.log.is_poisoned(),

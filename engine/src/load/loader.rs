@@ -167,7 +167,8 @@ impl Loader {
                         self.runs.insert(file.map_err(failed)?)
                     }
                 };
-                runs.write(self.chunk.rows()).map_err(failed)?;
+                let written = runs.write(self.chunk.rows()).map_err(failed);
+                written.inspect_err(|error| _ = core.make_room_after(error))?;
             }
             // What is in memory as a whole needs no runs.
             _ => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::mapping::RealMapping;
+use super::mapping::{Mapped, RealMapping};
 use super::platform;
 use crate::{File, FileIdentity, LockAttempt, LockKind, LogMapping};
 
@@ -19,13 +19,13 @@ pub(super) struct RealFile {
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) file: std::fs::File,
-    /// How many mappings live. While one does, the file is not cut: a store behind the end would kill the process.
-    pub(super) mappings: Mutex<usize>,
+    /// Those that live. While one does, the file is not cut: a store behind the end would kill the process.
+    pub(super) mappings: Mutex<Vec<Arc<Mapped>>>,
 }
 
 impl RealFile {
     pub(super) fn new(file: std::fs::File) -> Self {
-        Self { open: Arc::new(OpenFile { file, mappings: Mutex::new(0) }) }
+        Self { open: Arc::new(OpenFile { file, mappings: Mutex::default() }) }
     }
 
     fn file(&self) -> &std::fs::File {
@@ -48,7 +48,7 @@ impl File for RealFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mappings = self.open.mappings.lock();
-        if *mappings > 0 && len < self.len()? {
+        if !mappings.is_empty() && len < self.len()? {
             return Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 "the file is mapped; drop its mappings before cutting it",
@@ -58,6 +58,7 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.open.mappings.lock().iter().for_each(|mapped| mapped.let_go());
         self.file().sync_data()
     }
 

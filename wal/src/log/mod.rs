@@ -1,6 +1,7 @@
 //! The running log: one appender, one group of waiters, and the segments behind them.
 
 mod appender;
+mod demand;
 mod fresh;
 mod segments;
 mod shared;

@@ -64,6 +64,18 @@ impl Segments {
         self.spares.drain(..count).collect()
     }
 
+    /// Takes out the spares behind the first ones that are at least `keep` bytes together: those that would be used last.
+    pub(crate) fn take_surplus(&mut self, keep: u64) -> Vec<SegmentFile> {
+        let mut bytes = 0;
+        let kept = self.spares.iter().take_while(|spare| {
+            let wanted = bytes < keep;
+            bytes += spare.bytes;
+            wanted
+        });
+        let count = kept.count();
+        self.spares.drain(count..).collect()
+    }
+
     pub(crate) fn live_bytes(&self) -> u64 {
         self.live.iter().map(|segment| segment.bytes).sum()
     }
@@ -87,6 +99,19 @@ mod tests {
         let file = files.open(Path::new("/segment"), OpenOptions::new(OpenMode::CreateNew));
         let file = file.expect("there is no such file yet");
         SegmentFile { sequence, bytes, file, mapping: None, recycled: false }
+    }
+
+    #[test]
+    fn surplus_spares_are_those_that_would_be_used_last() {
+        for (keep, left) in [(0, 0), (1, 1), (100, 1), (101, 2), (300, 2), (301, 3), (u64::MAX, 3)] {
+            let mut segments = Segments::default();
+            segments.spares.extend([spare(1, 100), spare(2, 200), spare(3, 150)]);
+            let surplus = segments.take_surplus(keep);
+            assert_eq!((segments.spares.len(), surplus.len()), (left, 3 - left), "{keep}");
+            assert!(
+                segments.spares.iter().all(|kept| surplus.iter().all(|gone| kept.sequence < gone.sequence))
+            );
+        }
     }
 
     #[test]

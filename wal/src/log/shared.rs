@@ -17,6 +17,7 @@ use braid_vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use braid_vfs::sync::{Mutex, WakerPlace};
 use braid_vfs::{Clock, Env, FileSystem, Random};
 
+use super::demand::Demand;
 use super::segments::{LiveSegment, Segments};
 use super::stats::Counters;
 use super::{Appender, FreshSegment, LogStats};
@@ -71,11 +72,12 @@ pub struct Span {
 /// Segments that are kept for readers stay ready for use again, up to so many.
 const KEPT_OPEN: usize = 4;
 
-/// The next segment to create.
+/// The next segment to create, and how many are worth keeping.
 #[derive(Debug)]
 struct Making {
     sequence: u64,
     bytes: u64,
+    demand: Demand,
 }
 
 /// What a log starts with: a fresh segment, and what recovery found before it.
@@ -168,6 +170,7 @@ impl Log {
         let next = Making {
             sequence: fresh.segment.sequence.checked_add(1).ok_or(LogError::Exhausted)?,
             bytes: options.first_segment_bytes.saturating_mul(2).min(options.max_segment_bytes),
+            demand: Demand::default(),
         };
         let log = Arc::new(Self {
             files: Arc::clone(&env.files),
@@ -368,8 +371,9 @@ impl Log {
         }
     }
 
-    /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: one or two
-    /// are made ready for use again, the others removed. Nothing that is not durable is given up.
+    /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as are likely to
+    /// be needed until the next release are made ready for use again ([`Demand`]), the others removed. Nothing that is not
+    /// durable is given up.
     ///
     /// # Errors
     /// [`LogError::Io`]; the segments are given up nevertheless, and their files go at the next open.
@@ -380,11 +384,17 @@ impl Log {
             let released = segments.take_released(lsn.min(self.durable()).get());
             (released, segments.live.back().map_or(0, |segment| segment.bytes))
         };
+        if released.is_empty() {
+            return Ok(());
+        }
+        // One at least.
+        let bytes = released.iter().map(|segment| segment.bytes).sum();
+        let keep = making.demand.released(bytes).clamp(1, self.options.max_spare_bytes.max(1));
         let mut outcome = Ok(());
         for segment in released {
             let LiveSegment { sequence, bytes, file, mapping, .. } = segment;
             let fits = (current_bytes..=self.options.max_segment_bytes).contains(&bytes);
-            let wanted = fits && !self.is_poisoned() && self.spare_count() < self.options.max_spares;
+            let wanted = fits && !self.is_poisoned() && self.segments.lock().spare_bytes() < keep;
             let done = match file {
                 Some(file) if wanted => {
                     self.reuse(&mut making, SegmentFile { sequence, bytes, file, mapping, recycled: true })
@@ -393,7 +403,26 @@ impl Log {
             };
             outcome = outcome.and(done);
         }
+        let surplus = self.segments.lock().take_surplus(keep);
+        for spare in surplus {
+            outcome = outcome.and(self.remove_segment(spare.sequence));
+        }
         outcome
+    }
+
+    /// Removes the segments that are kept ready, for one who has found the disk full; whether there were any.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn give_back_spares(&self) -> Result<bool, LogError> {
+        let _making = self.making.lock();
+        let spares = std::mem::take(&mut self.segments.lock().spares);
+        self.has_spare.store(false, Ordering::Relaxed);
+        let any = !spares.is_empty();
+        for spare in spares {
+            self.remove_segment(spare.sequence)?;
+        }
+        Ok(any)
     }
 
     /// What of it can be read back.
@@ -464,6 +493,7 @@ impl Log {
             removed: self.counters.removed.get(),
             live_segments: segments.live.len() as u64,
             spare_segments: segments.spares.len() as u64,
+            spare_bytes: segments.spare_bytes(),
             file_bytes: segments.live_bytes() + segments.spare_bytes(),
         }
     }
@@ -495,10 +525,6 @@ impl Log {
 
     pub(super) fn random(&self) -> u64 {
         self.random.next_u64()
-    }
-
-    fn spare_count(&self) -> usize {
-        self.segments.lock().spares.len()
     }
 
     fn add_spare(&self, spare: SegmentFile) {

@@ -24,6 +24,8 @@ pub struct LogStats {
     pub live_segments: u64,
     /// Segments that are ready for use.
     pub spare_segments: u64,
+    /// Bytes of their files.
+    pub spare_bytes: u64,
     /// Bytes of the files of both.
     pub file_bytes: u64,
 }
