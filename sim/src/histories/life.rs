@@ -143,14 +143,21 @@ impl Stage {
         Ok((rows, record))
     }
 
-    /// Writes down what is told of the sequence, and when. Nothing where it has nothing to tell.
-    pub(super) fn tell_ids(&self, ask: impl FnOnce() -> Result<Option<Ids>>) -> Result<Option<Ids>> {
+    /// Writes down what is told of the sequence, and when; of a call that fails, what it may have done all the same.
+    pub(super) fn tell_ids<T>(
+        &self,
+        doubtful: Option<Ids>,
+        ask: impl FnOnce() -> Result<T>,
+        says: impl FnOnce(&T) -> Ids,
+    ) -> Result<T> {
         let invoked = self.tick();
-        let told = ask()?;
-        if let Some(ids) = told {
-            lock(&self.ids).push(ToldIds { invoked, ended: self.tick(), ids });
-        }
-        Ok(told)
+        let answer = ask();
+        let (told, ended) = match &answer {
+            Ok(answer) => (Some(says(answer)), self.tick()),
+            Err(_) => (doubtful, u64::MAX),
+        };
+        lock(&self.ids).extend(told.map(|ids| ToldIds { invoked, ended, ids }));
+        answer
     }
 
     /// Puts the database into the mode that the plan asks for.

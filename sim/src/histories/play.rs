@@ -133,7 +133,7 @@ impl Play {
         let opened = stage.open().and_then(|db| {
             let tables = stage.tables(&db)?;
             let (rows, record) = stage.read_everything(&db, &tables)?;
-            stage.tell_ids(|| Ok(db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?;
+            stage.tell_ids(None, || db.unreserved_id(SEQUENCE), |next| Ids::Unreserved(*next))?;
             Ok((db, rows, record))
         });
         let (db, rows, record) = match opened {
