@@ -37,6 +37,8 @@ pub(super) struct Stage {
     pub(super) ticks: Arc<AtomicU64>,
     /// How many elements were written, through all lives.
     pub(super) elements: Arc<AtomicU64>,
+    /// How many numbers were drawn, through all lives.
+    pub(super) numbers: Arc<AtomicU64>,
     /// Every token that was used, through all lives, with its place as far as that was told.
     pub(super) tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
     /// The highest id that was drawn, through all lives.

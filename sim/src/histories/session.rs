@@ -10,7 +10,7 @@ use braid::{
     RetryPolicy, Sequence, SequenceOptions, Snapshot, SnapshotOptions, Timestamp, Transaction,
     TransactionOptions,
 };
-use braid_tests::{Blame, Ids, Kind, Op, Outcome, Record, Times};
+use braid_tests::{Blame, Ids, Kind, Number, Op, Outcome, Record, Times};
 use fastrand::Rng;
 
 use super::Modes;
@@ -90,6 +90,7 @@ impl<'a> Session<'a> {
         let work = Work {
             tables,
             elements: stage.plan.elements,
+            numbers: Arc::clone(&stage.numbers),
             first_element: 0,
             rng: Rng::with_seed(stage.plan.seed.wrapping_mul(1_000_003).wrapping_add(who)),
             fresh: u32::try_from(who << 20).unwrap_or(u32::MAX),
@@ -402,6 +403,11 @@ impl<'a> Session<'a> {
             Op::Put { table, key, value } => self.db.put(&tables[*table], key, value),
             Op::Append { table, key, bytes } => self.db.append(&tables[*table], key, bytes),
             Op::Delete { table, key } => self.db.delete(&tables[*table], key),
+            Op::Number { table, key, change } => match change {
+                Number::Add(number) => self.db.add(&tables[*table], key, *number),
+                Number::Max(number) => self.db.max(&tables[*table], key, *number),
+                Number::Min(number) => self.db.min(&tables[*table], key, *number),
+            },
             _ => return Ok(()),
         };
         let times = Times { invoked, begun: invoked, committing: invoked, ended: self.stage.tick() };
