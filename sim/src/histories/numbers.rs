@@ -22,7 +22,7 @@ pub(super) fn draw(ticket: u64, which: u8, jump: u64) -> (Vec<u8>, Number) {
             let (sum, bit) = (group * SUMS + ticket % SUMS, ticket % GROUP / SUMS);
             let one = 1 << bit;
             // Every other one counts down.
-            (name("sum", sum), Number::Add(if sum % 2 == 0 { one } else { -one }))
+            (name("sum", sum), Number::Add(if sum.is_multiple_of(2) { one } else { -one }))
         }
     }
 }

@@ -14,13 +14,13 @@ fn change(key: &str, change: Number) -> Op {
 /// Adds a bit to a sum; odd ones count down.
 fn add(sum: u8, bit: u8) -> Op {
     let one = 1 << bit;
-    change(&format!("sum {sum:04}"), Number::Add(if sum % 2 == 0 { one } else { -one }))
+    change(&format!("sum {sum:04}"), Number::Add(if sum.is_multiple_of(2) { one } else { -one }))
 }
 
 /// Finds these bits in a sum.
 fn sum(sum: u8, bits: &[u8]) -> Op {
     let found: i64 = bits.iter().map(|bit| 1 << bit).sum();
-    let found = if sum % 2 == 0 { found } else { -found };
+    let found = if sum.is_multiple_of(2) { found } else { -found };
     number(&format!("sum {sum:04}"), (!bits.is_empty()).then_some(found))
 }
 
@@ -71,9 +71,12 @@ fn tx(values: Elements, (invoked, ended): (u64, u64), begin_ts: u64, ops: &[Op])
     tx
 }
 
+/// Makes a transaction between two ticks, on a snapshot of a moment.
+type Make<'a> = &'a dyn Fn((u64, u64), u64, &[Op]) -> Tx;
+
 /// The first of each is fine, the second shows an anomaly of this name; at both levels, beside lists and registers.
 #[track_caller]
-fn bites(history: impl Fn(&dyn Fn((u64, u64), u64, &[Op]) -> Tx, bool) -> Vec<Record>, anomaly: &str) {
+fn bites(history: impl Fn(Make<'_>, bool) -> Vec<Record>, anomaly: &str) {
     for values in BOTH {
         let of = |times: (u64, u64), begin_ts: u64, ops: &[Op]| tx(values, times, begin_ts, ops);
         passes(values, &history(&of, false));
@@ -145,7 +148,7 @@ fn half_of_a_commit_is_found_in_sums() {
 
 #[test]
 fn who_looked_at_a_sum_loses_no_update_of_it() {
-    let history = |tx: &dyn Fn((u64, u64), u64, &[Op]) -> Tx, looks: &[Op]| {
+    let history = |tx: Make<'_>, looks: &[Op]| {
         let with = |bit| [looks, &[add(0, bit)]].concat();
         vec![
             tx((1, 2), 0, &[add(0, 0)]).at(1),
