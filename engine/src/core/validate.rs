@@ -46,11 +46,11 @@ impl Core {
         Ok(())
     }
 
-    /// Of one that cannot be committed, as the updates of these rows, which it looked at, cannot be made of what its snapshot has
-    /// there: whether it would have lost by its writes, theirs included.
+    /// Of one that cannot be committed, as the updates of these rows, which it looked at, cannot be made of what its
+    /// snapshot has there: whether it would have lost by its writes, theirs included.
     ///
-    /// Without the section. What nobody has changed in a view that was loaded here was, at that moment, what the snapshot
-    /// has: so there was a moment at which it was refused rightly. Who commits later comes after it.
+    /// Without the section. What nobody has changed in a view that was loaded here was, at that moment, what the
+    /// snapshot has: so there was a moment at which it was refused rightly. Who commits later comes after it.
     #[cold]
     pub(crate) fn validate_unsettled(
         &self,

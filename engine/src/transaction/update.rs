@@ -27,8 +27,8 @@ pub(super) struct NotSettled {
 }
 
 impl NotSettled {
-    /// What the commit is told: what is wrong, unless others have changed meanwhile what it is made of. Then it may well be made
-    /// of what is there now.
+    /// What the commit is told: what is wrong, unless others have changed meanwhile what it is made of. Then it may
+    /// well be made of what is there now.
     pub(super) fn refuse(self, core: &Core, request: &CommitRequest<'_>) -> Error {
         core.validate_unsettled(request, &self.rows).err().unwrap_or(self.why)
     }
@@ -60,7 +60,8 @@ impl Inner {
         .map_err(|error| self.not_updated(table, key, error))
     }
 
-    /// At the commit: makes writes of the updates of rows that were looked at. Those that cannot be made are passed back.
+    /// At the commit: makes writes of the updates of rows that were looked at. Those that cannot be made are passed
+    /// back.
     #[cold]
     pub(super) fn settle_looked(
         &self,
@@ -129,8 +130,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// As for [`put`](Self::put). What cannot be done is refused with [`Error::UpdateRefused`]: by the commit, unless that loses
-    /// by anything else, or here where the transaction knows the row already.
+    /// As for [`put`](Self::put). What cannot be done is refused with [`Error::UpdateRefused`]: by the commit, unless
+    /// that loses by anything else, or here where the transaction knows the row already.
     pub fn add(&mut self, table: &Table, key: impl AsRef<[u8]>, number: i64) -> Result<()> {
         self.update(table, key.as_ref(), &Update::add(number))
     }

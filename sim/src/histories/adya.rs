@@ -12,12 +12,13 @@
 //! promises: whole, for what all see is a snapshot; and without the reads that no commit answers for, those of `Snapshot`
 //! writers and untracked ones, for what is left has a serial order.
 //!
-//! An update without a look is made of what is there at the commit, while the reads beside it are of the snapshot: in the
-//! first way such a transaction is two, one that reads and one that writes. Of a row that it looked at it is a write like any other,
-//! and nobody writes it between the snapshot and the commit: so the second one has read that row too.
+//! An update without a look is made of what is there at the commit, while the reads beside it are of the snapshot: in
+//! the first way such a transaction is two, one that reads and one that writes. Of a row that it looked at it is a
+//! write like any other, and nobody writes it between the snapshot and the commit: so the second one has read that row
+//! too.
 //!
-//! Numbers, tables that come and go, and their rows are told as lists ([`objects`](super::objects)), beside elements that are lists, and
-//! in a telling of their own where elements are registers.
+//! Numbers, tables that come and go, and their rows are told as lists ([`objects`](super::objects)), beside elements
+//! that are lists, and in a telling of their own where elements are registers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -337,7 +338,8 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The reads and writes of what adya is told of; of the reads those that are kept, asked with whether they are tracked.
+    /// The reads and writes of what adya is told of; of the reads those that are kept, asked with whether they are
+    /// tracked.
     fn micro_operations(&mut self, ops: &[Op], keeps: &mut impl FnMut(bool) -> bool) -> Vec<Mop> {
         let mut mops = Vec::new();
         let mut saved = Vec::new();

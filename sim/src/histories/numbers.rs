@@ -1,8 +1,8 @@
 //! Numbers that tell what has become of them.
 //!
-//! Nobody looks at a number that is added to, and so nobody knows what it was before. But each addition is of a bit of its
-//! own: a sum is the set of all that was added. And each number that another is raised or lowered to is there once: what is found
-//! says whose it is, and of all that lie beyond it that they were not there.
+//! Nobody looks at a number that is added to, and so nobody knows what it was before. But each addition is of a bit of
+//! its own: a sum is the set of all that was added. And each number that another is raised or lowered to is there once:
+//! what is found says whose it is, and of all that lie beyond it that they were not there.
 
 use braid_tests::Number;
 

@@ -1,5 +1,5 @@
-//! What adya is told beside elements: numbers, tables that come and go, and the rows of these; all as lists of everything
-//! that was ever written there, in the order of the commits.
+//! What adya is told beside elements: numbers, tables that come and go, and the rows of these; all as lists of
+//! everything that was ever written there, in the order of the commits.
 //!
 //! | object | is written by | is read as |
 //! | --- | --- | --- |
@@ -9,9 +9,9 @@
 //! | a table | each that makes, renames or drops it | the same, by whoever uses its rows under the name that it was found by |
 //! | a row of such a table | each write | all up to the one that left what is found |
 //!
-//! An answer can have several explanations where the same was left twice, as nothing is by each drop: it is taken for the newest that
-//! the reader may have seen, so that nobody is accused who could be right. What nobody left is told all the same, as written by
-//! nobody.
+//! An answer can have several explanations where the same was left twice, as nothing is by each drop: it is taken for
+//! the newest that the reader may have seen, so that nobody is accused who could be right. What nobody left is told all
+//! the same, as written by nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -236,8 +236,8 @@ impl Versions {
         !may_be_overtaken || self.standing.get(&write.object).is_some_and(is_here)
     }
 
-    /// What one who found this has read, and may have seen up to `moment`; with what it had written there itself by then, at
-    /// its own place in the order.
+    /// What one who found this has read, and may have seen up to `moment`; with what it had written there itself by
+    /// then, at its own place in the order.
     pub(super) fn read(
         &self,
         object: &Object,

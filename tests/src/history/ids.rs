@@ -1,8 +1,9 @@
 //! The ids of the one sequence that all sessions draw from, life after life, and that they drop now and then.
 //!
-//! A sequence of the name lives from its making to its drop, and whoever draws does so beside those who drop it. What is told of
-//! it has an interval, of the question and the answer, and takes effect somewhere within. So two facts are of two
-//! sequences if a drop *may* lie between them, and certainly are if one *must*: the rules accuse nobody who could be right.
+//! A sequence of the name lives from its making to its drop, and whoever draws does so beside those who drop it. What
+//! is told of it has an interval, of the question and the answer, and takes effect somewhere within. So two facts are
+//! of two sequences if a drop *may* lie between them, and certainly are if one *must*: the rules accuse nobody who
+//! could be right.
 //!
 //! What failed, and what a dead process says, may have taken effect until the end of its life.
 
@@ -178,7 +179,7 @@ impl SoFar {
         self.heard().filter(|fact| matches!(fact.ids, Ids::Dropped(_) | Ids::Unreserved(None)))
     }
 
-    /// When the sequence of a fact was there for certain at the latest, and so was not made later: a handle's when it was opened.
+    /// What shows that the sequence of a fact was there, as early as is known: of a handle that it was opened.
     fn begin_of(&self, fact: &Fact) -> Fact {
         let Some(handle) = fact.drawn_from() else { return *fact };
         self.opened.get(&(fact.invoked.0, handle)).map_or(*fact, |(opened, _)| *opened)
@@ -236,8 +237,8 @@ impl SoFar {
         Ok(())
     }
 
-    /// A sequence begins at one, and goes no further than all blocks and raises that may be its own can bring it. Who is
-    /// overtaken by a raise may need another block.
+    /// A sequence begins at one, and goes no further than all blocks and raises that may be its own can bring it. Who
+    /// is overtaken by a raise may need another block.
     fn is_reserved(&self, fact: &Fact, id: u64) -> Result<(), String> {
         let its_own = || self.facts.iter().filter(|of| fact.may_follow(of) && !self.are_apart(of, fact));
         let raises = its_own().filter_map(|of| match of.ids {

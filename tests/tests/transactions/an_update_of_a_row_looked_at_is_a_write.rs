@@ -348,8 +348,8 @@ fn in_vain(
     Ok(error)
 }
 
-/// An update that cannot be made of what the snapshot has may well be made of what is there now: who looked at the row is told
-/// that others were there, as it would be by any write, and that it cannot be made only where that is still so.
+/// An update that cannot be made of what the snapshot has may well be made of what is there now: who looked at the row
+/// is told that others were there, as it would be by any write, and that it cannot be made only where that is still so.
 #[test]
 fn what_cannot_be_made_of_a_row_that_has_moved_on_may_be_tried_again() -> Result<()> {
     let full = FULL.to_le_bytes();

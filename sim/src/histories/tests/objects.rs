@@ -1,4 +1,5 @@
-//! Numbers, tables that come and go, and their rows: each telling is shown what it must refuse, next to what it must not.
+//! Numbers, tables that come and go, and their rows: each telling is shown what it must refuse, next to what it must
+//! not.
 
 use braid_tests::{NAMES, Number, made_table};
 
