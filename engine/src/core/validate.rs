@@ -7,7 +7,7 @@
 use braid_mvstore::{Generation, Guard, Prepared, TableId, Timestamp, pin};
 use braid_vfs::planted;
 
-use super::commit::CommitRequest;
+use super::commit::{CommitRequest, tell_of_conflict};
 use super::schema::table_id;
 use super::shared::Core;
 use super::tables::{FIRST_USER_TABLE, NAMES, TABLES, TOKENS};
@@ -25,10 +25,7 @@ impl Core {
             return Ok(());
         }
         if request.begin_ts < view.validation_floor && !request.is_blind() {
-            return Err(Error::BusySnapshot {
-                begin_ts: request.begin_ts,
-                why: SnapshotLoss::HistoryGivenUp { oldest_ts: view.validation_floor },
-            });
+            return Err(history_given_up(view, request));
         }
         let guard = pin();
         for generation in view.history_after(request.begin_ts) {
@@ -43,6 +40,43 @@ impl Core {
                         request,
                         winner_ts,
                     ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of one that cannot be committed, as the updates of these rows, which it looked at, cannot be made of what its
+    /// snapshot has there: whether it would have lost by its writes, theirs included.
+    ///
+    /// Without the section. What nobody has changed in a view that was loaded here was, at that moment, what the
+    /// snapshot has: so there was a moment at which it was refused rightly. Who commits later comes after it.
+    #[cold]
+    pub(crate) fn validate_unsettled(
+        &self,
+        request: &CommitRequest<'_>,
+        rows: &[(TableId, Vec<u8>)],
+    ) -> Result<()> {
+        self.look_through_unsettled(request, rows).inspect_err(tell_of_conflict)
+    }
+
+    fn look_through_unsettled(&self, request: &CommitRequest<'_>, rows: &[(TableId, Vec<u8>)]) -> Result<()> {
+        let view = self.view.load();
+        if request.begin_ts < view.validation_floor {
+            return Err(history_given_up(&view, request));
+        }
+        if self.tables.any_withdrawn_after(request.begin_ts) {
+            self.validate_schema(request)?;
+        }
+        let guard = pin();
+        for generation in std::iter::once(&view.active).chain(view.history_after(request.begin_ts)) {
+            let unsettled = rows.iter().map(|(table, key)| (*table, &**key));
+            let written = request.writes.iter().map(|row| (row.table, row.key));
+            for (table, key) in unsettled.chain(written) {
+                if let Some(winner_ts) = generation.newest(table, key, &guard)
+                    && winner_ts > request.begin_ts
+                {
+                    return Err(self.conflict(ConflictKind::WriteWrite, table, key, request, winner_ts));
                 }
             }
         }
@@ -151,6 +185,13 @@ impl Core {
             .filter(|committed| *committed > request.begin_ts)?;
         self.counters.tokens_refused.add(1);
         Some(Error::AlreadyCommitted { timestamp })
+    }
+}
+
+fn history_given_up(view: &View, request: &CommitRequest<'_>) -> Error {
+    Error::BusySnapshot {
+        begin_ts: request.begin_ts,
+        why: SnapshotLoss::HistoryGivenUp { oldest_ts: view.validation_floor },
     }
 }
 

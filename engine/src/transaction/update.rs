@@ -13,9 +13,26 @@ use braid_vfs::planted;
 use super::inner::{Inner, Tracking};
 use super::looks::Looks;
 use super::write::Transaction;
+use crate::core::{CommitRequest, Core};
 use crate::error::{Error, Result};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::table::Table;
+
+/// Updates of rows that were looked at, and cannot be made of what the snapshot has there.
+#[derive(Debug)]
+pub(super) struct NotSettled {
+    /// What is wrong with the first one.
+    why: Error,
+    rows: Vec<(TableId, Vec<u8>)>,
+}
+
+impl NotSettled {
+    /// What the commit is told: what is wrong, unless others have changed meanwhile what it is made of. Then it may
+    /// well be made of what is there now.
+    pub(super) fn refuse(self, core: &Core, request: &CommitRequest<'_>) -> Error {
+        core.validate_unsettled(request, &self.rows).err().unwrap_or(self.why)
+    }
+}
 
 impl Inner {
     /// Updates a row.
@@ -43,22 +60,30 @@ impl Inner {
         .map_err(|error| self.not_updated(table, key, error))
     }
 
-    /// At the commit: makes writes of the updates of rows that were looked at.
+    /// At the commit: makes writes of the updates of rows that were looked at. Those that cannot be made are passed
+    /// back.
     #[cold]
-    pub(super) fn settle_looked(&self, writes: &mut WriteSet, looks: &mut Looks) -> Result<()> {
+    pub(super) fn settle_looked(
+        &self,
+        writes: &mut WriteSet,
+        looks: &mut Looks,
+    ) -> Result<Option<Box<NotSettled>>> {
         if looks.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         looks.sort();
         let looked_at = writes.updated().filter(|(table, key)| looks.has(*table, key));
         let looked_at: Vec<_> = looked_at.map(|(table, key)| (table, key.to_vec())).collect();
+        let mut not_settled: Option<Box<NotSettled>> = None;
         for (table, key) in looked_at {
             let row = self.get_committed(Tracking::Nothing, table, &key, <[u8]>::to_vec)?;
-            writes
-                .settle(table, &key, row.as_deref(), self.limits())
-                .map_err(|error| self.not_updated(table, &key, error))?;
+            if let Err(error) = writes.settle(table, &key, row.as_deref(), self.limits()) {
+                let first =
+                    || Box::new(NotSettled { why: self.not_updated(table, &key, error), rows: vec![] });
+                not_settled.get_or_insert_with(first).rows.push((table, key));
+            }
         }
-        Ok(())
+        Ok(not_settled)
     }
 
     fn limits(&self) -> UpdateLimits {
@@ -105,8 +130,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// As for [`put`](Self::put). What cannot be done is refused with [`Error::UpdateRefused`]: by the commit, or here where
-    /// the transaction knows the row already.
+    /// As for [`put`](Self::put). What cannot be done is refused with [`Error::UpdateRefused`]: by the commit, unless
+    /// that loses by anything else, or here where the transaction knows the row already.
     pub fn add(&mut self, table: &Table, key: impl AsRef<[u8]>, number: i64) -> Result<()> {
         self.update(table, key.as_ref(), &Update::add(number))
     }

@@ -357,30 +357,32 @@ impl Transaction {
         if writes.is_empty() {
             return Ok(None);
         }
+        let mut not_settled = None;
         if writes.updates() > 0 && inner.tracking == Tracking::Looks {
-            inner.settle_looked(writes, looks).inspect_err(|error| self.lost(error, writes))?;
+            not_settled = inner.settle_looked(writes, looks).inspect_err(|error| self.lost(error, writes))?;
         }
         let mut reads = inner.reads();
         if let Some(reads) = reads.as_mut().filter(|reads| !reads.is_small()) {
             reads.tidy();
         }
         let schema = SchemaChanges::of(writes);
-        let answer = ask(
-            inner.core(),
-            &mut CommitRequest {
-                begin_ts: inner.begin_ts,
-                exclusive: self.admitted.exclusive.is_some(),
-                durability: self.admitted.durability,
-                busy_timeout: self.admitted.busy_timeout,
-                writes,
-                reads: reads.as_deref(),
-                looks: (inner.tracking == Tracking::Looks).then_some(&*looks),
-                token,
-                schema,
-                reserved: 0,
-                made: Made::default(),
-            },
-        );
+        let mut request = CommitRequest {
+            begin_ts: inner.begin_ts,
+            exclusive: self.admitted.exclusive.is_some(),
+            durability: self.admitted.durability,
+            busy_timeout: self.admitted.busy_timeout,
+            writes,
+            reads: reads.as_deref(),
+            looks: (inner.tracking == Tracking::Looks).then_some(&*looks),
+            token,
+            schema,
+            reserved: 0,
+            made: Made::default(),
+        };
+        let answer = match not_settled {
+            None => ask(inner.core(), &mut request),
+            Some(not_settled) => Err(not_settled.refuse(inner.core(), &request)),
+        };
         if let Err(error) = &answer {
             self.lost(error, writes);
         }

@@ -12,10 +12,15 @@
 //! promises: whole, for what all see is a snapshot; and without the reads that no commit answers for, those of `Snapshot`
 //! writers and untracked ones, for what is left has a serial order.
 //!
-//! An append without a look is made of what is there at the commit, while the reads beside it are of the snapshot: in the
-//! first way such a transaction is two, one that reads and one that writes.
+//! An update without a look is made of what is there at the commit, while the reads beside it are of the snapshot: in
+//! the first way such a transaction is two, one that reads and one that writes. Of a row that it looked at it is a
+//! write like any other, and nobody writes it between the snapshot and the commit: so the second one has read that row
+//! too.
+//!
+//! Numbers, tables that come and go, and their rows are told as lists ([`objects`](super::objects)), beside elements
+//! that are lists, and in a telling of their own where elements are registers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use adya::history::{History as Told, Id, Interner, Mop, Op as Event, OpType, ReadValue, Scalar};
@@ -25,6 +30,7 @@ use braid_tests::{End, History, Kind, Op, Outcome, Record, Verdict};
 
 use super::Elements;
 use super::elements::{self, ELEMENTS};
+use super::objects::{self, Effects, Object, Versions};
 
 /// Checks what the verdict of the replay leaves to be checked: that the transactions depend on each other as their levels
 /// allow, in real time. Says how many adya was told something of, a read or write of an element in an answered transaction
@@ -34,19 +40,26 @@ use super::elements::{self, ELEMENTS};
 /// What was found, in words.
 pub fn check(history: &History, verdict: &Verdict, elements: Elements) -> Result<u64, String> {
     let mut judged = BTreeSet::new();
+    let known = Known::of(history);
     let mut judge = |ends: &[u64], lives: usize| {
-        let all = history.lives[..lives].iter().flat_map(|life| &life.records);
-        let whole = tell(history, ends, lives, elements, Promise::Snapshots);
-        judged.extend(whole.judged.iter().copied());
-        if all.clone().all(|record| record.isolation != Isolation::Serializable) {
-            return whole.judge(elements);
+        let told = known.up_to(ends, lives);
+        let all = || history.lives[..lives].iter().flat_map(|life| &life.records);
+        let any_serializable = all().any(|record| record.isolation == Isolation::Serializable);
+        for subject in Subject::all(elements) {
+            let whole = tell(&told, subject, Promise::Snapshots);
+            judged.extend(whole.judged.iter().copied());
+            if !any_serializable {
+                whole.judge()?;
+                continue;
+            }
+            // Who has a serial order with everything that was read has read snapshots.
+            let serial = tell(&told, subject, Promise::SerialOrder);
+            if serial.left_out {
+                whole.judge()?;
+            }
+            serial.judge()?;
         }
-        // Who has a serial order with everything that was read has read snapshots.
-        let serial = tell(history, ends, lives, elements, Promise::SerialOrder);
-        if serial.left_out {
-            whole.judge(elements)?;
-        }
-        serial.judge(elements)
+        Ok::<_, String>(())
     };
     for (life, end) in verdict.ends.iter().enumerate() {
         let lost = history.lives[life].records.iter().filter_map(Record::commit_ts).any(|ts| ts > *end);
@@ -56,6 +69,64 @@ pub fn check(history: &History, verdict: &Verdict, elements: Elements) -> Result
     }
     judge(&verdict.ends, history.lives.len())?;
     Ok(judged.len() as u64)
+}
+
+/// What adya is told of.
+#[derive(Clone, Copy, Debug)]
+struct Subject {
+    elements: Option<Elements>,
+    objects: bool,
+}
+
+impl Subject {
+    fn all(elements: Elements) -> Vec<Self> {
+        let elements_alone = Self { elements: Some(elements), objects: false };
+        match elements {
+            Elements::Lists => vec![Self { objects: true, ..elements_alone }],
+            Elements::Registers => vec![elements_alone, Self { elements: None, objects: true }],
+        }
+    }
+}
+
+/// A history with what its transactions leave, by life and number.
+struct Known<'a> {
+    history: &'a History,
+    effects: Vec<Vec<Effects>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(history: &'a History) -> Self {
+        let of_life = |(life, records): (usize, &'a [Record])| {
+            let numbers = (0_u32..).map(|index| (life as i64) << 24 | i64::from(index));
+            records.iter().zip(numbers).map(|(record, number)| Effects::of(record, number)).collect()
+        };
+        let lives = history.lives.iter().map(|life| &*life.records).enumerate();
+        Self { history, effects: lives.map(of_life).collect() }
+    }
+
+    /// The first lives; those with an end, as they ended.
+    fn up_to(&'a self, ends: &[u64], lives: usize) -> Beginning<'a> {
+        let mut first_lost = Vec::with_capacity(lives);
+        let mut all = Vec::new();
+        for (life, effects) in self.history.lives[..lives].iter().zip(&self.effects) {
+            let end = ends.get(first_lost.len()).copied().unwrap_or(u64::MAX);
+            let stamps = life.records.iter().filter_map(Record::commit_ts);
+            let lost = stamps.filter(|ts| *ts > end).min().unwrap_or(u64::MAX);
+            first_lost.push(lost);
+            let stands = |record: &Record| record.commit_ts().filter(|ts| *ts < lost);
+            all.extend(life.records.iter().map(stands).zip(effects));
+        }
+        all.sort_by_key(|(commit_ts, _)| *commit_ts);
+        Beginning { known: self, first_lost, versions: Versions::of(all.into_iter()) }
+    }
+}
+
+/// The first lives of a history.
+struct Beginning<'a> {
+    known: &'a Known<'a>,
+    /// The first commit of each that was lost.
+    first_lost: Vec<u64>,
+    versions: Versions,
 }
 
 /// What is promised of the reads that a history is told with.
@@ -74,11 +145,22 @@ impl Promise {
         let answers = record.kind != Kind::Concurrent || record.commit_ts().is_none();
         self == Self::Snapshots || answers || (tracked && record.isolation == Isolation::Serializable)
     }
+
+    /// The moment of what is told as read.
+    fn moment(self, record: &Record) -> u64 {
+        let at_commit = record.commit_ts().map(|commit_ts| commit_ts - 1);
+        match self {
+            Self::Snapshots => record.begin_ts.or(at_commit),
+            Self::SerialOrder => at_commit.or(record.begin_ts),
+        }
+        .unwrap_or(0)
+    }
 }
 
 /// A history as adya wants it.
 struct Telling {
     promise: Promise,
+    subject: Subject,
     told: Told,
     /// The places in the history, by the index of the answer.
     order: HashMap<u64, i64>,
@@ -88,45 +170,68 @@ struct Telling {
     left_out: bool,
 }
 
-/// Tells the first lives; those with an end, as they ended.
-fn tell(history: &History, ends: &[u64], lives: usize, elements: Elements, promise: Promise) -> Telling {
+fn tell(beginning: &Beginning<'_>, subject: Subject, promise: Promise) -> Telling {
+    let Known { history, effects } = beginning.known;
     let mut interner = Interner::default();
     let mut events: Vec<(u64, Event, Option<u64>)> = Vec::new();
     let (mut judged, mut left_out) = (BTreeSet::new(), false);
-    for (number, life) in history.lives[..lives].iter().enumerate() {
-        let end = ends.get(number).copied().unwrap_or(u64::MAX);
-        let first_lost = life.records.iter().filter_map(Record::commit_ts).filter(|ts| *ts > end).min();
+    for (number, first_lost) in beginning.first_lost.iter().enumerate() {
+        let life = &history.lives[number];
         for (index, record) in life.records.iter().enumerate() {
             let Some(times) = record.times else { continue };
-            let answered = answer(record, first_lost.unwrap_or(u64::MAX));
+            let answered = answer(record, *first_lost);
             let Some(kind) = in_doubt(answered, record, life.end) else { continue };
             let mut keeps = |tracked| {
                 let told = promise.holds_for(record, tracked);
                 left_out |= kind == OpType::Ok && !told;
                 kind == OpType::Ok && told
             };
-            let value = micro_operations(&record.ops, elements, &mut keeps, &mut interner);
+            let mut words = Words {
+                subject,
+                versions: &beginning.versions,
+                effects: &effects[number][index],
+                commit_ts: record.commit_ts().filter(|ts| ts < first_lost),
+                moment: promise.moment(record),
+                interner: &mut interner,
+            };
+            let mut value = words.micro_operations(&record.ops, &mut keeps);
+            // Whatever its level, its tables are as it knew them when it commits.
+            if kind == OpType::Ok {
+                value.extend(words.uses());
+            }
             if value.is_empty() {
                 continue;
             }
             if kind != OpType::Fail {
                 judged.insert((number, index));
             }
-            let whole = promise == Promise::SerialOrder || !is_two(record);
-            let (value, reads) = if whole { (value, Vec::new()) } else { apart(value) };
+            let blind = words.blind(&record.ops);
+            let whole =
+                promise == Promise::SerialOrder || record.kind != Kind::Concurrent || blind.is_empty();
+            let (value, reads) = if whole {
+                (value, Vec::new())
+            } else {
+                let (mut writes, reads) = apart(value, &blind);
+                if kind == OpType::Ok {
+                    words.moment = Promise::SerialOrder.moment(record);
+                    writes.extend(words.uses());
+                }
+                (writes, reads)
+            };
             for (process, value) in [(record.session, value), (READING + record.session, reads)] {
                 let process = Some(i64::try_from(number * 1000 + process).unwrap_or(i64::MAX));
-                let event = |kind, value| Event { index: 0, kind, process, value, time: None };
-                let asked = value.iter().map(|mop| match mop {
-                    Mop::Read { key, .. } => Mop::Read { key: *key, value: ReadValue::Nil },
-                    write => write.clone(),
-                });
-                let asked: Vec<_> = asked.collect();
-                if !asked.is_empty() {
-                    events.push((times.invoked, event(OpType::Invoke, asked), None));
-                    events.push((times.ended, event(kind, value), record.commit_ts()));
+                if !value.is_empty() {
+                    events.push((times.invoked, event(OpType::Invoke, process, asked(&value)), None));
+                    events.push((times.ended, event(kind, process, value), record.commit_ts()));
                 }
             }
+        }
+    }
+    if subject.elements != Some(Elements::Registers) {
+        let by_nobody = by_nobody(&events);
+        if !by_nobody.is_empty() {
+            events.push((0, event(OpType::Invoke, Some(-1), by_nobody.clone()), None));
+            events.push((0, event(OpType::Fail, Some(-1), by_nobody), None));
         }
     }
     events.sort_by_key(|(tick, event, _)| (*tick, event.kind != OpType::Invoke));
@@ -138,27 +243,60 @@ fn tell(history: &History, ends: &[u64], lives: usize, elements: Elements, promi
         }
         told.push(Event { index, ..event });
     }
-    Telling { promise, told: Told::from_ops(told, interner), order, judged, left_out }
+    Telling { promise, subject, told: Told::from_ops(told, interner), order, judged, left_out }
 }
 
-/// The reads of a transaction that appended without a look count as a session of their own.
+fn event(kind: OpType, process: Option<i64>, value: Vec<Mop>) -> Event {
+    Event { index: 0, kind, process, value, time: None }
+}
+
+/// What was asked before it was answered.
+fn asked(value: &[Mop]) -> Vec<Mop> {
+    let ask = |mop: &Mop| match mop {
+        Mop::Read { key, .. } => Mop::Read { key: *key, value: ReadValue::Nil },
+        write => write.clone(),
+    };
+    value.iter().map(ask).collect()
+}
+
+/// Of lists, what was read and nobody is told to have written: somebody has who failed, and nobody may see it.
+fn by_nobody(events: &[(u64, Event, Option<u64>)]) -> Vec<Mop> {
+    let mops = || events.iter().flat_map(|(_, event, _)| &event.value);
+    let written: HashSet<(Id, Id)> = mops()
+        .filter_map(|mop| match mop {
+            Mop::Append { key, value } => Some((*key, *value)),
+            _ => None,
+        })
+        .collect();
+    let mut missing = BTreeSet::new();
+    for mop in mops() {
+        if let Mop::Read { key, value: ReadValue::List(list) } = mop {
+            missing.extend(list.iter().map(|value| (*key, *value)).filter(|one| !written.contains(one)));
+        }
+    }
+    missing.into_iter().map(|(key, value)| Mop::Append { key, value }).collect()
+}
+
+/// The reads of a transaction that updated something without a look count as a session of their own.
 const READING: usize = 500;
 
-/// Whether a transaction has done what is made of what others committed beside it.
-fn is_two(record: &Record) -> bool {
-    let appends = |op: &Op| matches!(op, Op::Append { table: ELEMENTS, .. });
-    record.kind == Kind::Concurrent && record.ops.iter().any(appends)
-}
-
-/// What a transaction wrote, and what it read of what others wrote.
-fn apart(mops: Vec<Mop>) -> (Vec<Mop>, Vec<Mop>) {
-    let (mut writes, mut reads) = (Vec::new(), Vec::new());
+/// What a transaction wrote, with its reads of what it did not write blindly; and what it read of what others wrote.
+fn apart(mops: Vec<Mop>, blind: &HashSet<Id>) -> (Vec<Mop>, Vec<Mop>) {
+    let is_write = |mop: &&Mop| !matches!(mop, Mop::Read { .. });
+    let written: HashSet<Id> = mops.iter().filter(is_write).map(Mop::key).collect();
+    let (mut writes, mut reads, mut own) = (Vec::new(), Vec::new(), HashSet::new());
     for mop in mops {
-        let own = |key: Id| writes.iter().any(|write: &Mop| write.key() == key);
-        match mop {
-            Mop::Read { key, .. } if own(key) => {}
-            Mop::Read { .. } => reads.push(mop),
-            _ => writes.push(mop),
+        let key = mop.key();
+        if !matches!(mop, Mop::Read { .. }) {
+            own.insert(key);
+            writes.push(mop);
+            continue;
+        }
+        if written.contains(&key) && !blind.contains(&key) {
+            writes.push(mop.clone());
+        }
+        if !own.contains(&key) {
+            reads.push(mop);
         }
     }
     (writes, reads)
@@ -187,53 +325,156 @@ fn in_doubt(answer: Option<OpType>, record: &Record, end: End) -> Option<OpType>
     }
 }
 
-/// The reads and writes of elements; of the reads those that are kept, asked with whether they are tracked.
-fn micro_operations(
-    ops: &[Op],
-    elements: Elements,
-    keeps: &mut impl FnMut(bool) -> bool,
-    interner: &mut Interner,
-) -> Vec<Mop> {
-    let mut mops = Vec::new();
-    let mut saved = Vec::new();
-    for op in ops {
-        let (op, tracked) = match op {
-            Op::Untracked(read) => (&**read, false),
-            op => (op, true),
-        };
-        match op {
-            Op::Savepoint => saved.push(mops.len()),
-            Op::TakenBack => take_back(&mut mops, saved.last().copied().unwrap_or(0)),
-            Op::Released => drop(saved.pop()),
-            Op::Get { table: ELEMENTS, key, found } if keeps(tracked) => {
-                mops.extend(read(key, found.as_deref(), elements, interner));
+/// One transaction in adya's words.
+struct Words<'a> {
+    subject: Subject,
+    versions: &'a Versions,
+    effects: &'a Effects,
+    /// Its place, if it stands.
+    commit_ts: Option<u64>,
+    /// What it read is of this moment.
+    moment: u64,
+    interner: &'a mut Interner,
+}
+
+impl Words<'_> {
+    /// The reads and writes of what adya is told of; of the reads those that are kept, asked with whether they are
+    /// tracked.
+    fn micro_operations(&mut self, ops: &[Op], keeps: &mut impl FnMut(bool) -> bool) -> Vec<Mop> {
+        let mut mops = Vec::new();
+        let mut saved = Vec::new();
+        // What it has written itself to objects, taken back or not; of names only what is left in the end is told.
+        let mut own: Vec<(usize, Object)> = Vec::new();
+        for (at, op) in ops.iter().enumerate() {
+            let (op, tracked) = match op {
+                Op::Untracked(read) => (&**read, false),
+                op => (op, true),
+            };
+            match op {
+                Op::Savepoint => saved.push((mops.len(), own.len())),
+                Op::TakenBack => {
+                    let (from, own_from) = saved.last().copied().unwrap_or_default();
+                    take_back(&mut mops, from);
+                    let is_name = |(_, object): &(usize, Object)| matches!(object, Object::Name(_));
+                    let names: Vec<_> = own.split_off(own_from).into_iter().filter(is_name).collect();
+                    own.extend(names);
+                }
+                Op::Released => drop(saved.pop()),
+                Op::Get { table, key, found } => {
+                    mops.extend(self.read(*table, key, found.as_deref(), &own, || keeps(tracked)));
+                }
+                Op::Range { table, from, to, limit, found, .. } => {
+                    let mut keeps = || keeps(tracked);
+                    for (key, value) in found {
+                        mops.extend(self.read(*table, key, Some(value), &own, &mut keeps));
+                    }
+                    // Of a table that comes and goes all keys are known, and a scan says which are not there.
+                    let whole = from.is_empty() && **to == elements::END && *limit == usize::MAX;
+                    for key in elements::made_keys().filter(|_| whole && *table >= elements::MADE_FROM) {
+                        if found.iter().all(|(known, _)| *known != key) {
+                            mops.extend(self.read(*table, &key, None, &own, &mut keeps));
+                        }
+                    }
+                }
+                Op::Append { table: ELEMENTS, key, bytes: value }
+                | Op::Put { table: ELEMENTS, key, value } => {
+                    mops.extend(self.write_element(key, value));
+                }
+                Op::Put { table, key, .. } | Op::Delete { table, key } | Op::Number { table, key, .. } => {
+                    if let Some(object) = Object::of(*table, key) {
+                        own.push((at, object));
+                    }
+                    mops.extend(self.write_object(at));
+                }
+                _ => {}
             }
-            Op::Range { table: ELEMENTS, found, .. } if keeps(tracked) => {
-                mops.extend(
-                    found.iter().filter_map(|(key, value)| read(key, Some(value), elements, interner)),
-                );
-            }
-            Op::Append { table: ELEMENTS, key, bytes } => {
-                let (Some(key), Some(value)) = (elements::number(key), elements::written(elements, bytes))
-                else {
-                    continue;
-                };
-                let (key, value) = (interner.intern(Scalar::Int(key)), of(value, interner));
-                mops.push(Mop::Append { key, value });
-            }
-            Op::Put { table: ELEMENTS, key, value } => {
-                let (key, value) = (elements::number(key), elements::written(elements, value));
-                let (Some(key), Some(value)) = (key, value) else { continue };
-                let (key, value) = (interner.intern(Scalar::Int(key)), of(value, interner));
-                mops.push(match elements {
-                    Elements::Lists => Mop::Append { key, value },
-                    Elements::Registers => Mop::Write { key, value },
-                });
-            }
-            _ => {}
         }
+        if self.subject.objects {
+            let changes = self.effects.changes.iter();
+            let appends = changes.map(|write| append(&write.object, write.element, self.interner));
+            mops.extend(appends);
+        }
+        mops
     }
-    mops
+
+    fn read(
+        &mut self,
+        table: usize,
+        key: &[u8],
+        found: Option<&[u8]>,
+        own: &[(usize, Object)],
+        mut keeps: impl FnMut() -> bool,
+    ) -> Option<Mop> {
+        if table == ELEMENTS {
+            let elements = self.subject.elements.filter(|_| keeps())?;
+            return read(key, found, elements, self.interner);
+        }
+        let object = Object::of(table, key).filter(|_| self.subject.objects)?;
+        let wrote = |(_, of): &&(usize, Object)| *of == object;
+        if matches!(object, Object::Name(_)) && own.iter().any(|one| wrote(&one)) || !keeps() {
+            return None;
+        }
+        let kept = |at: usize| self.effects.writes.iter().find(|(of, _)| *of == at).map(|(_, write)| write);
+        let own: Option<Vec<_>> = own.iter().filter(wrote).map(|(at, _)| kept(*at).cloned()).collect();
+        // Where some of it is taken back later, nobody else has seen what it found.
+        let own = own?;
+        let own = self.commit_ts.map(|commit_ts| (commit_ts, &*own));
+        let list = self.versions.read(&object, found, self.moment, own);
+        Some(read_of(&object, &list, self.interner))
+    }
+
+    fn write_element(&mut self, key: &[u8], value: &[u8]) -> Option<Mop> {
+        let elements = self.subject.elements?;
+        let (key, value) = (elements::number(key)?, elements::written(elements, value)?);
+        let (key, value) = (self.interner.intern(Scalar::Int(key)), of(value, self.interner));
+        Some(match elements {
+            Elements::Lists => Mop::Append { key, value },
+            Elements::Registers => Mop::Write { key, value },
+        })
+    }
+
+    /// What is written to an object there, and not taken back.
+    fn write_object(&mut self, at: usize) -> Option<Mop> {
+        let (_, write) = self.effects.writes.iter().find(|(of, _)| *of == at)?;
+        let tells = self.subject.objects && self.versions.tells(write, self.commit_ts.is_some());
+        tells.then(|| append(&write.object, write.element, self.interner))
+    }
+
+    /// The tables that it used, as they were when it knew their names.
+    fn uses(&mut self) -> Vec<Mop> {
+        let uses = self.effects.uses.iter().filter(|_| self.subject.objects);
+        uses.map(|(table, name)| {
+            let list = self.versions.read(table, Some(name), self.moment, None);
+            read_of(table, &list, self.interner)
+        })
+        .collect()
+    }
+
+    /// The rows that it updated without a look.
+    fn blind(&mut self, ops: &[Op]) -> HashSet<Id> {
+        let key_of = |(table, key)| match Object::of(table, key) {
+            Some(object) if self.subject.objects => Some(key_of(&object, self.interner)),
+            None if table == ELEMENTS && self.subject.elements.is_some() => {
+                Some(self.interner.intern(Scalar::Int(elements::number(key)?)))
+            }
+            _ => None,
+        };
+        objects::blind(ops).filter_map(key_of).collect()
+    }
+}
+
+fn key_of(object: &Object, interner: &mut Interner) -> Id {
+    interner.intern(Scalar::Str(object.name()))
+}
+
+fn append(object: &Object, element: i64, interner: &mut Interner) -> Mop {
+    Mop::Append { key: key_of(object, interner), value: interner.intern(Scalar::Int(element)) }
+}
+
+fn read_of(object: &Object, list: &[i64], interner: &mut Interner) -> Mop {
+    let key = key_of(object, interner);
+    let list: Vec<Id> = list.iter().map(|element| interner.intern(Scalar::Int(*element))).collect();
+    Mop::Read { key, value: if list.is_empty() { ReadValue::Nil } else { ReadValue::List(list) } }
 }
 
 /// Forgets what was written from a place on, and who read that.
@@ -270,14 +511,14 @@ fn of(element: u32, interner: &mut Interner) -> Id {
 const SEARCH: Duration = Duration::from_secs(5);
 
 impl Telling {
-    fn judge(self, elements: Elements) -> Result<(), String> {
+    fn judge(self) -> Result<(), String> {
         let model = match self.promise {
             Promise::Snapshots => "strong-snapshot-isolation",
             Promise::SerialOrder => "strict-serializable",
         };
-        let (workload, transaction_order) = match elements {
-            Elements::Lists => (Workload::ListAppend, None),
-            Elements::Registers => (Workload::RwRegister, Some(self.order)),
+        let (workload, transaction_order) = match self.subject.elements {
+            Some(Elements::Registers) => (Workload::RwRegister, Some(self.order)),
+            Some(Elements::Lists) | None => (Workload::ListAppend, None),
         };
         let options =
             Opts { models: vec![model.to_owned()], timeout: SEARCH, transaction_order, ..Opts::default() };

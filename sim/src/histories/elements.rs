@@ -17,6 +17,18 @@ pub(super) const TABLES: [&str; 5] = ["elements", "rows", "index", "marks", "num
 /// Tables that come and go.
 pub(super) const MADE: [&str; 3] = ["one", "other", "third"];
 
+/// The number of the first of these; the others follow.
+pub(super) const MADE_FROM: usize = braid_tests::made_table(0);
+
+/// The rows of those.
+pub(super) fn made_keys() -> impl Iterator<Item = Vec<u8>> {
+    (0..6_u8).map(made_key)
+}
+
+pub(super) fn made_key(row: u8) -> Vec<u8> {
+    format!("row {row}").into_bytes()
+}
+
 /// A bound behind every key.
 pub(super) const END: [u8; 1] = [0xff];
 

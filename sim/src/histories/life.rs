@@ -37,6 +37,8 @@ pub(super) struct Stage {
     pub(super) ticks: Arc<AtomicU64>,
     /// How many elements were written, through all lives.
     pub(super) elements: Arc<AtomicU64>,
+    /// How many numbers were drawn, through all lives.
+    pub(super) numbers: Arc<AtomicU64>,
     /// Every token that was used, through all lives, with its place as far as that was told.
     pub(super) tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
     /// The highest id that was drawn, through all lives.
@@ -143,14 +145,21 @@ impl Stage {
         Ok((rows, record))
     }
 
-    /// Writes down what is told of the sequence, and when. Nothing where it has nothing to tell.
-    pub(super) fn tell_ids(&self, ask: impl FnOnce() -> Result<Option<Ids>>) -> Result<Option<Ids>> {
+    /// Writes down what is told of the sequence, and when; of a call that fails, what it may have done all the same.
+    pub(super) fn tell_ids<T>(
+        &self,
+        doubtful: Option<Ids>,
+        ask: impl FnOnce() -> Result<T>,
+        says: impl FnOnce(&T) -> Ids,
+    ) -> Result<T> {
         let invoked = self.tick();
-        let told = ask()?;
-        if let Some(ids) = told {
-            lock(&self.ids).push(ToldIds { invoked, ended: self.tick(), ids });
-        }
-        Ok(told)
+        let answer = ask();
+        let (told, ended) = match &answer {
+            Ok(answer) => (Some(says(answer)), self.tick()),
+            Err(_) => (doubtful, u64::MAX),
+        };
+        lock(&self.ids).extend(told.map(|ids| ToldIds { invoked, ended, ids }));
+        answer
     }
 
     /// Puts the database into the mode that the plan asks for.

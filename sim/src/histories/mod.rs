@@ -12,6 +12,8 @@ mod futures;
 mod judge;
 mod life;
 mod machine;
+mod numbers;
+mod objects;
 mod plan;
 mod play;
 mod save;

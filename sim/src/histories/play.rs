@@ -35,6 +35,7 @@ pub fn play(plan: &Plan, env: &MakeEnv) -> Played {
         rng: Rng::with_seed(!plan.seed),
         ticks: Arc::new(AtomicU64::new(1)),
         elements: Arc::default(),
+        numbers: Arc::default(),
         tokens: Arc::default(),
         newest_id: Arc::default(),
         played: Played::default(),
@@ -78,6 +79,7 @@ struct Play {
     rng: Rng,
     ticks: Arc<AtomicU64>,
     elements: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
     tokens: Arc<Mutex<BTreeMap<Vec<u8>, Option<u64>>>>,
     newest_id: Arc<AtomicU64>,
     played: Played,
@@ -98,6 +100,7 @@ impl Play {
             path: self.disk.path(),
             ticks: Arc::clone(&self.ticks),
             elements: Arc::clone(&self.elements),
+            numbers: Arc::clone(&self.numbers),
             tokens: Arc::clone(&self.tokens),
             newest_id: Arc::clone(&self.newest_id),
             handles: AtomicU64::new(0),
@@ -133,7 +136,7 @@ impl Play {
         let opened = stage.open().and_then(|db| {
             let tables = stage.tables(&db)?;
             let (rows, record) = stage.read_everything(&db, &tables)?;
-            stage.tell_ids(|| Ok(db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?;
+            stage.tell_ids(None, || db.unreserved_id(SEQUENCE), |next| Ids::Unreserved(*next))?;
             Ok((db, rows, record))
         });
         let (db, rows, record) = match opened {

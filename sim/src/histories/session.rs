@@ -10,7 +10,7 @@ use braid::{
     RetryPolicy, Sequence, SequenceOptions, Snapshot, SnapshotOptions, Timestamp, Transaction,
     TransactionOptions,
 };
-use braid_tests::{Blame, Ids, Kind, Op, Outcome, Record, Times};
+use braid_tests::{Blame, Ids, Kind, Number, Op, Outcome, Record, Times};
 use fastrand::Rng;
 
 use super::Modes;
@@ -90,6 +90,7 @@ impl<'a> Session<'a> {
         let work = Work {
             tables,
             elements: stage.plan.elements,
+            numbers: Arc::clone(&stage.numbers),
             first_element: 0,
             rng: Rng::with_seed(stage.plan.seed.wrapping_mul(1_000_003).wrapping_add(who)),
             fresh: u32::try_from(who << 20).unwrap_or(u32::MAX),
@@ -119,8 +120,8 @@ impl<'a> Session<'a> {
 
     fn step(&mut self) -> Result<()> {
         self.work.first_element = self.stage.elements.load(Ordering::Relaxed) / WRITES_PER_ELEMENT;
-        match self.work.rng.u8(0..104) {
-            100 => self.draw(),
+        match self.work.rng.u8(0..105) {
+            100 | 104 => self.draw(),
             101 => self.ask_token(),
             102 | 103 => self.await_pending(),
             0..12 => self.snapshot(),
@@ -330,40 +331,64 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Draws ids, raises the sequence now and then, or asks how far it has come.
+    /// Draws ids, raises or drops the sequence now and then, or asks how far it has come.
     fn draw(&mut self) -> Result<()> {
         let stage = self.stage;
+        if self.work.rng.u8(0..12) == 0 {
+            let drop = || self.db.drop_sequence(SEQUENCE);
+            stage.tell_ids(Some(Ids::Dropped(true)), drop, |was_there| Ids::Dropped(*was_there))?;
+            // Its successor is to be raised about as far as it has come itself.
+            stage.newest_id.store(0, Ordering::Relaxed);
+            return Ok(());
+        }
         let (sequence, handle) = match self.sequence.take() {
             Some(known) => known,
-            None => {
-                let block = self.work.rng.u64(1..20);
-                let options = SequenceOptions { block, ..SequenceOptions::default() };
-                let sequence = self.db.sequence_with(SEQUENCE, options)?;
-                (sequence, stage.handles.fetch_add(1, Ordering::Relaxed))
-            }
+            None => self.open_sequence()?,
         };
+        let gone = |error: Error| match error {
+            Error::NoSuchSequence(_) => Ok(Ids::Gone { handle }),
+            error => Err(error),
+        };
+        let mut is_gone = false;
         match self.work.rng.u8(0..8) {
             0 | 1 => {
                 // About as far as the blocks reach that others have.
                 let newest = stage.newest_id.load(Ordering::Relaxed);
                 let first = newest.saturating_sub(5) + self.work.rng.u64(0..40);
-                stage.tell_ids(|| sequence.raise_to(first).map(|()| Some(Ids::RaisedTo(first))))?;
+                let raised = Ids::RaisedTo(first);
+                let raise = || sequence.raise_to(first).map(|()| raised).or_else(gone);
+                is_gone = stage.tell_ids(Some(raised), raise, |told| *told)? != raised;
             }
-            2 => drop(stage.tell_ids(|| Ok(self.db.unreserved_id(SEQUENCE)?.map(Ids::Unreserved)))?),
+            2 => {
+                let ask = || self.db.unreserved_id(SEQUENCE);
+                stage.tell_ids(None, ask, |next| Ids::Unreserved(*next))?;
+            }
             _ => {
                 for _ in 0..self.work.rng.u8(1..10) {
-                    let told =
-                        stage.tell_ids(|| sequence.next().map(|id| Some(Ids::Given { handle, id })))?;
-                    if let Some(Ids::Given { id, .. }) = told {
-                        stage.newest_id.fetch_max(id, Ordering::Relaxed);
+                    // One that fails may have cost a block.
+                    let lost = Ids::Given { handle, id: 0 };
+                    let draw = || sequence.next().map(|id| Ids::Given { handle, id }).or_else(gone);
+                    match stage.tell_ids(Some(lost), draw, |told| *told)? {
+                        Ids::Given { id, .. } => _ = stage.newest_id.fetch_max(id, Ordering::Relaxed),
+                        _ => is_gone = true,
                     }
                 }
             }
         }
-        if self.work.rng.u8(0..3) > 0 {
+        // One that is gone stays so: it is asked again now and then.
+        if self.work.rng.u8(0..if is_gone { 2 } else { 3 }) > 0 {
             self.sequence = Some((sequence, handle));
         }
         Ok(())
+    }
+
+    fn open_sequence(&mut self) -> Result<(Sequence, u64)> {
+        let (stage, block) = (self.stage, self.work.rng.u64(1..20));
+        let options = SequenceOptions { block, ..SequenceOptions::default() };
+        let handle = stage.handles.fetch_add(1, Ordering::Relaxed);
+        let opened = Ids::Opened { handle, block };
+        let open = || self.db.sequence_with(SEQUENCE, options);
+        Ok((stage.tell_ids(Some(opened), open, |_| opened)?, handle))
     }
 
     fn promised(&self, durability: Option<Durability>) -> Durability {
@@ -378,6 +403,11 @@ impl<'a> Session<'a> {
             Op::Put { table, key, value } => self.db.put(&tables[*table], key, value),
             Op::Append { table, key, bytes } => self.db.append(&tables[*table], key, bytes),
             Op::Delete { table, key } => self.db.delete(&tables[*table], key),
+            Op::Number { table, key, change } => match change {
+                Number::Add(number) => self.db.add(&tables[*table], key, *number),
+                Number::Max(number) => self.db.max(&tables[*table], key, *number),
+                Number::Min(number) => self.db.min(&tables[*table], key, *number),
+            },
             _ => return Ok(()),
         };
         let times = Times { invoked, begun: invoked, committing: invoked, ended: self.stage.tick() };

@@ -3,7 +3,7 @@
 use braid::{Result, Snapshot, Table, Transaction};
 use braid_tests::{NAMES, Op, made_table};
 
-use super::elements::{END, MADE};
+use super::elements::{END, MADE, made_key};
 use super::work::Work;
 
 impl Work {
@@ -12,7 +12,7 @@ impl Work {
     }
 
     fn made_key(&mut self) -> Vec<u8> {
-        format!("row {}", self.rng.u8(0..6)).into_bytes()
+        made_key(self.rng.u8(0..6))
     }
 
     /// Looks at a table by its name.

@@ -7,6 +7,8 @@ use braid_tests::{End, History, Kind, Life, Op, Outcome, Record, Times, Verdict}
 use super::elements::{self, ELEMENTS};
 use super::*;
 
+mod objects;
+
 #[test]
 fn random_histories_pass_both_checkers() {
     let mut figures = Figures::default();
@@ -359,8 +361,8 @@ fn lost_and_reordered_appends_are_found() {
 #[test]
 fn reads_beside_an_append_are_of_the_snapshot() {
     let tx = |invoked, ended| Tx::new(Elements::Lists, invoked, ended);
-    let history = |level: fn(Tx) -> Tx, found: &[u32], other: &[u32]| {
-        let one = tx(1, 9).read(0, found).append(1, 3).read(1, &[3]);
+    let with = |looks: fn(Tx) -> Tx, level: fn(Tx) -> Tx, found: &[u32], other: &[u32]| {
+        let one = looks(tx(1, 9).read(0, found).append(1, 3));
         let history = vec![
             level(one).at(3),
             tx(2, 3).append(0, 1).append(2, 1).at(1),
@@ -370,7 +372,11 @@ fn reads_beside_an_append_are_of_the_snapshot() {
         ];
         as_they_are(vec![history], &[ALL], Elements::Lists)
     };
+    let history = |level, found: &[u32], other: &[u32]| with(|tx| tx, level, found, other);
     assert_eq!(history(|tx| tx, &[], &[1]), Ok(5));
+    // Who looks at what it appended has a write, and nobody comes in between.
+    let looked = with(|tx| tx.read(1, &[3]), |tx| tx, &[], &[1]);
+    assert!(looked.is_err_and(|why| why.contains("incompatible-order")));
     assert!(history(Tx::serializable, &[], &[1]).is_err_and(|why| why.contains("not strict-serializable")));
     assert!(history(|tx| tx, &[], &[]).is_err_and(|why| why.contains("realtime")));
     assert!(history(|tx| tx, &[7], &[1]).is_err(), "nobody appended that");

@@ -1,11 +1,14 @@
 //! What one transaction does: random reads and writes, each written down with its answer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use braid::{Result, Snapshot, Table, Transaction};
 use braid_tests::{Number, Op};
 use fastrand::Rng;
 
-use super::Elements;
 use super::elements::{self, ELEMENTS, END, INDEX, NUMBERS, ROWS};
+use super::{Elements, numbers};
 
 /// The rows of each table that the random keys of one life fall on.
 const KEYS: u64 = 40;
@@ -15,6 +18,8 @@ const KEYS: u64 = 40;
 pub(super) struct Work {
     pub(super) tables: Vec<Table>,
     pub(super) elements: Elements,
+    /// How many numbers were drawn, through all lives.
+    pub(super) numbers: Arc<AtomicU64>,
     /// The first element that is still written; those before it are full.
     pub(super) first_element: u64,
     pub(super) rng: Rng,
@@ -37,12 +42,15 @@ impl Work {
 
     /// A number, and what is to become of it.
     fn number(&mut self) -> (Vec<u8>, Number) {
-        let number = self.rng.i64(-1000..1000);
-        match self.rng.u8(0..6) {
-            0 => (b"highest".to_vec(), Number::Max(number)),
-            1 => (b"lowest".to_vec(), Number::Min(number)),
-            which => (format!("sum {}", which % 2).into_bytes(), Number::Add(number)),
-        }
+        let (which, jump) = (self.rng.u8(0..6), self.rng.u64(0..30));
+        numbers::draw(self.numbers.fetch_add(1, Ordering::Relaxed), which, jump)
+    }
+
+    /// One that was changed not long ago.
+    fn number_key(&mut self) -> Vec<u8> {
+        let drawn = self.numbers.load(Ordering::Relaxed);
+        let (ago, which, sum) = (self.rng.u64(0..40), self.rng.u8(0..6), self.rng.u64(0..8));
+        numbers::key(drawn.saturating_sub(ago), which, sum)
     }
 
     fn element_key(&mut self) -> Vec<u8> {
@@ -73,11 +81,15 @@ impl Work {
 
     fn read_rows(&mut self, snapshot: &Snapshot) -> Result<Op> {
         match self.rng.u8(0..26) {
-            20 => {
-                let (key, _) = self.number();
+            20 | 21 => {
+                let key = self.number_key();
                 self.get(snapshot, NUMBERS, key)
             }
-            0..9 | 21.. => {
+            22 => {
+                let (from, to) = (self.number_key(), self.number_key());
+                self.range(snapshot, NUMBERS, from, to)
+            }
+            0..9 | 23.. => {
                 let key = self.element_key();
                 self.get(snapshot, ELEMENTS, key)
             }
@@ -144,6 +156,9 @@ impl Work {
             20 | 21 => self.change_tables(tx, ops),
             22 | 23 => {
                 let (table, (key, change)) = (NUMBERS, self.number());
+                if self.rng.u8(0..3) == 0 {
+                    ops.push(self.get(tx, table, key.clone())?);
+                }
                 match change {
                     Number::Add(number) => tx.add(&self.tables[table], &key, number)?,
                     Number::Max(number) => tx.max(&self.tables[table], &key, number)?,
@@ -231,6 +246,10 @@ impl Work {
                 Elements::Lists => Op::Append { table, key, bytes: element.to_be_bytes().to_vec() },
                 Elements::Registers => Op::Put { table, key, value: elements::register(element, 9) },
             };
+        }
+        if self.rng.u8(0..3) == 0 {
+            let (key, change) = self.number();
+            return Op::Number { table: NUMBERS, key, change };
         }
         let (table, key) = (ROWS, self.row_key());
         match self.rng.u8(0..6) {

@@ -23,7 +23,9 @@
 //! 10. A change feed gives the commits in their order, each with what it left, none missing; and no crash takes back what
 //!     it gave.
 //! 11. No id of a sequence is given twice in any life, none below what it was raised to before the id was asked for, and
-//!     those of a handle grow. What is said to be unreserved lies beyond all that were given.
+//!     those of a handle grow. What is said to be unreserved lies beyond all that were given. A sequence that is dropped
+//!     gives out nothing more, its handles are told so and no others, and one that is made after it begins anew. No crash
+//!     takes back a drop that was answered; of one in doubt either is right, but only one.
 //!
 //! What a power cut took back did happen: the reads of that life are checked with it, those of the next without.
 

@@ -1,8 +1,12 @@
 //! Who looks at a row and then says what to do with it has perhaps decided by what was seen: the update is a write, and the first
 //! committer wins. Whatever was not looked at is updated as it is at the commit.
 
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+
 use braid::{
-    Cursor, Database, Error, Isolation, Options, Result, RetryPolicy, Table, Transaction, TransactionOptions,
+    ConflictKind, Cursor, Database, Error, Isolation, Options, Result, RetryPolicy, Table, Transaction,
+    TransactionOptions,
 };
 use braid_tests::{Layering, Place, Session, assert_clean};
 
@@ -302,5 +306,138 @@ fn after_very_many_looks_a_table_was_looked_at() -> Result<()> {
     assert!(attempt(&seeks(200), &much)?);
     assert!(!attempt(&seeks(400), &much)?);
     assert!(attempt(&seeks(400), &little)?);
+    Ok(())
+}
+
+/// What a rival commits meanwhile.
+type Rival = fn(&Database, &Table) -> Result<()>;
+
+/// A row that nothing can be added to.
+const FULL: i64 = i64::MAX;
+
+/// A transaction looks at two rows, writes one and updates the other in vain; what its commit is told.
+fn in_vain(
+    isolation: Isolation,
+    layering: Layering,
+    (row, update): (&[u8], Update),
+    rival: Option<Rival>,
+) -> Result<Error> {
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options::default())?;
+    let table = db.table("rows")?;
+    db.put(&table, ROW, row)?;
+    if layering == Layering::Tree {
+        db.checkpoint()?;
+    }
+    let mut tx = db.begin_with(TransactionOptions { isolation, ..TransactionOptions::default() })?;
+    tx.get(&table, ROW)?;
+    tx.get(&table, "z")?;
+    tx.put(&table, "z", "mine")?;
+    update(&mut tx, &table)?;
+    if let Some(rival) = rival {
+        rival(&db, &table)?;
+    }
+    if layering == Layering::Moving {
+        db.checkpoint()?;
+    }
+    let error = tx.commit().expect_err("it cannot be made");
+    let conflicts = db.stats().conflicts;
+    let lost = u64::from(error.is_retryable());
+    assert_eq!((conflicts.kinds.total(), conflicts.wasted.rows), (lost, 2 * lost), "{error}");
+    assert_clean(&db)?;
+    Ok(error)
+}
+
+/// An update that cannot be made of what the snapshot has may well be made of what is there now: who looked at the row
+/// is told that others were there, as it would be by any write, and that it cannot be made only where that is still so.
+#[test]
+fn what_cannot_be_made_of_a_row_that_has_moved_on_may_be_tried_again() -> Result<()> {
+    let full = FULL.to_le_bytes();
+    let vain: [(&[u8], Update); 4] = [
+        (&full, |tx, table| tx.add(table, ROW, 1)),
+        (b"text", |tx, table| tx.add(table, ROW, 1)),
+        (b"text", |tx, table| tx.max(table, ROW, 1)),
+        (b"text", |tx, table| tx.min(table, ROW, 1)),
+    ];
+    let busy: [(Rival, &str); 4] = [
+        (|db, table| db.put(table, ROW, bytes(5)).map(drop), ROW),
+        (|db, table| db.delete(table, ROW).map(drop), ROW),
+        // What others wrote comes before what is wrong with an update in every commit.
+        (|db, table| db.put(table, "z", "theirs").map(drop), "z"),
+        (|db, _| db.drop_table("rows").map(drop), "the table"),
+    ];
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        for layering in [Layering::Store, Layering::Tree, Layering::Moving] {
+            for vain in vain {
+                let beside: Rival = |db, table| db.put(table, "a", "theirs").map(drop);
+                for rival in [None, Some(beside)] {
+                    let refused = in_vain(isolation, layering, vain, rival)?;
+                    assert!(
+                        matches!(&refused, Error::UpdateRefused { key, .. } if key == ROW.as_bytes()),
+                        "{refused}"
+                    );
+                }
+                for (rival, over) in busy {
+                    let error = in_vain(isolation, layering, vain, Some(rival))?;
+                    let Some(conflict) = error.conflict() else { panic!("{over}: {error}") };
+                    let kind = match (over, isolation) {
+                        ("the table", _) => ConflictKind::Schema,
+                        (ROW, Isolation::Serializable) => ConflictKind::ReadWrite,
+                        _ => ConflictKind::WriteWrite,
+                    };
+                    assert_eq!(conflict.kind, kind, "{conflict}");
+                    let key = (over != "the table").then_some(over.as_bytes());
+                    assert_eq!((conflict.key.as_deref(), conflict.winner_ts.is_some()), (key, true));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The runner takes it for what it is, and a future is told the same.
+#[test]
+fn who_tries_again_makes_it_of_what_is_there_now() -> Result<()> {
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options::default())?;
+    let stock = db.table("stock")?;
+    db.put(&stock, "apple", bytes(FULL))?;
+    let mut attempts = 0;
+    let outcome = db.transact(RetryPolicy::default(), |tx| {
+        attempts += 1;
+        tx.get(&stock, "apple")?;
+        tx.add(&stock, "apple", 1)?;
+        if attempts == 1 { db.put(&stock, "apple", bytes(1)).map(drop) } else { Ok(()) }
+    })?;
+    assert_eq!((attempts, outcome.attempts), (2, 2));
+    assert_eq!(db.get(&stock, "apple")?, Some(bytes(2)));
+    let mut tx = db.begin_concurrent()?;
+    tx.get(&stock, "apple")?;
+    tx.add(&stock, "apple", FULL)?;
+    db.put(&stock, "apple", bytes(-1))?;
+    let mut commit = std::pin::pin!(tx.commit_async());
+    let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Err(Error::Busy(_)))), "{polled:?}");
+    Ok(())
+}
+
+/// Whose token was committed is told so, whatever else stood in the way.
+#[test]
+fn a_token_that_was_committed_comes_first() -> Result<()> {
+    let place = Place::in_memory();
+    let db = place.open_mvcc(Options::default())?;
+    let table = db.table("rows")?;
+    db.put(&table, ROW, bytes(FULL))?;
+    let begin = || db.begin_with(TransactionOptions::default().token(*b"work"));
+    let (mut one, mut other) = (begin()?, begin()?);
+    one.put(&table, ROW, bytes(1))?;
+    other.get(&table, ROW)?;
+    other.add(&table, ROW, 1)?;
+    let done = one.commit()?.timestamp;
+    let refused = other.commit();
+    assert!(
+        matches!(refused, Err(Error::AlreadyCommitted { timestamp }) if timestamp == done),
+        "{refused:?}"
+    );
     Ok(())
 }
