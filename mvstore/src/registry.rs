@@ -60,6 +60,7 @@ mod pin;
 mod slot;
 mod slots;
 mod source;
+mod view_cell;
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
