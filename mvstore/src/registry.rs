@@ -60,6 +60,7 @@ mod pin;
 mod slot;
 mod slots;
 mod source;
+mod view_cell;
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -249,28 +250,6 @@ impl<V> SnapshotRegistry<V> {
             }
         });
         oldest
-    }
-
-    /// Whether a read-write snapshot is open.
-    #[must_use]
-    pub fn has_read_write(&self) -> bool {
-        let mut has = false;
-        self.slots.each_pin(|pin| has |= pin.kind() == SnapshotKind::ReadWrite);
-        has
-    }
-
-    /// How many snapshots are open and were not revoked.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        let mut count = 0;
-        self.slots.each_pin(|_| count += 1);
-        count
-    }
-
-    /// Whether none is open.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Makes a read-write snapshot one that only reads from now on: its transaction is over, and something else still reads

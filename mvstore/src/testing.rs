@@ -78,8 +78,9 @@ pub(crate) fn check_index(scenario: impl Fn() + Sync + Send + 'static) {
     check_bounded(Some(3), scenario);
 }
 
+/// As [`check_schedules`], with up to so many switches that no thread asked for, if `LOOM_MAX_PREEMPTIONS` says nothing.
 #[cfg(loom)]
-fn check_bounded(preemptions: Option<usize>, scenario: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn check_bounded(preemptions: Option<usize>, scenario: impl Fn() + Sync + Send + 'static) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -23,7 +23,7 @@ pub use history::{
     Blame, End, History, Ids, Kind, Life, NAMES, Number, Op, Outcome, Record, Row, Rows, Set, TOKENS, Times,
     Told, ToldIds, Verdict, Violation, made_table,
 };
-pub use place::{Fingerprint, Place, assert_clean, faulty_env};
+pub use place::{Fingerprint, Place, assert_clean, assert_nothing_logged, faulty_env};
 pub use rows::{byte, contents, key, number, number_at, value};
 pub use scale::{scale, seeds};
 pub use script::{Layering, run_script, run_script_in_wal};

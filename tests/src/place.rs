@@ -256,6 +256,17 @@ pub fn assert_clean(db: &Database) -> Result<()> {
     Ok(())
 }
 
+/// Asserts that no transaction has written to the log since it had `before` bytes. Whoever is slow finds a mark there that an
+/// idle log is durable to its end: a record without contents.
+///
+/// # Panics
+/// When something else was appended.
+pub fn assert_nothing_logged(db: &Database, before: u64) {
+    const MARK: u64 = 48;
+    let appended = db.stats().log.bytes_appended - before;
+    assert!([0, MARK].contains(&appended), "{appended} bytes were written");
+}
+
 /// The real outside, with files that fail and count as the returned [`Faults`] say.
 #[must_use]
 pub fn faulty_env() -> (Env, Faults) {

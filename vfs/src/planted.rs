@@ -153,6 +153,8 @@ mod bugs {
         SlotNotWatched,
         /// A group of slots counts as closed while one of them is claimed.
         GroupClosedEarly,
+        /// A sweep takes the views out of open groups first and out of closed ones a moment later.
+        SweptInTwoLooks,
         /// A begin takes its timestamp first and its view second.
         TimestampFirst,
         /// A begin does not look whether its view is still current once it has its timestamp.

@@ -113,12 +113,24 @@ impl Forge {
         run_reference(id, checksum, pages, len as u64)
     }
 
+    /// A page that claims to begin a long value over so many pages.
+    pub(crate) fn head_of_run(&mut self, tree: u32, pages: u32) {
+        self.push(vec![0; PAGE], 3, 0, 0, tree, pages as usize * PAGE - 32);
+    }
+
     /// The directory of some trees.
     pub(crate) fn directory(&mut self, roots: &[(u32, Child)]) -> Child {
         let keys: Vec<_> = roots.iter().map(|(tree, _)| tree.to_be_bytes()).collect();
         let rows: Vec<_> =
             roots.iter().zip(&keys).map(|((_, root), key)| (&key[..], root.encode_root(), false)).collect();
         self.leaf(DIRECTORY, &rows)
+    }
+
+    /// A directory whose page is not what its parent says.
+    pub(crate) fn lost_directory(&mut self) -> Child {
+        let leaf = self.leaf(17, &[(b"k", b"value".to_vec(), false)]);
+        let directory = self.directory(&[(17, leaf)]);
+        Child { checksum: !directory.checksum, ..directory }
     }
 
     /// The catalog of one table `t`, number 16, and its tree.

@@ -16,6 +16,15 @@ use crate::{
 const TABLE: TableId = TableId(1);
 const KEY: &[u8] = b"the row";
 
+impl<V> SnapshotRegistry<V> {
+    /// Whether no snapshot is open that was not revoked.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut empty = true;
+        self.slots.each_pin(|_| empty = false);
+        empty
+    }
+}
+
 /// As the engine's: generations newest first, over a base.
 pub(super) struct View {
     generations: Vec<Arc<Generation>>,

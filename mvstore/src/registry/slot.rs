@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
-use braid_vfs::sync::atomic::{AtomicBool, AtomicU64};
+use braid_vfs::sync::tracked::{AtomicBool, AtomicU64};
 use braid_vfs::sync::{Arc, Mutex, schedule_point};
-use crossbeam_utils::atomic::AtomicCell;
 
 use super::SnapshotInfo;
 use super::lease::Lease;
 use super::pin::Pin;
+use super::view_cell::ViewCell;
 
 /// A slot. Whoever has claimed it writes to it alone, save for `view`, out of which a sweep may take.
 pub(super) struct Slot<V> {
@@ -18,13 +18,11 @@ pub(super) struct Slot<V> {
     pub(super) view_id: AtomicU64,
     pub(super) started_at: AtomicU64,
     named: AtomicBool,
-    view: AtomicCell<Option<Arc<V>>>,
+    view: ViewCell<V>,
     name: Mutex<Option<Box<str>>>,
     /// The lease of its snapshot, if that has one, from its begin to its end.
     pub(super) lease: Mutex<Option<Arc<Lease<V>>>>,
 }
-
-const _: () = assert!(AtomicCell::<Option<Arc<u8>>>::is_lock_free(), "a view is moved by one instruction");
 
 impl<V> Slot<V> {
     /// A closed one.
@@ -34,7 +32,7 @@ impl<V> Slot<V> {
             view_id: AtomicU64::new(0),
             started_at: AtomicU64::new(0),
             named: AtomicBool::new(false),
-            view: AtomicCell::new(None),
+            view: ViewCell::new(),
             name: Mutex::new(None),
             lease: Mutex::new(None),
         }
@@ -96,7 +94,7 @@ impl<V> Slot<V> {
     /// Leaves a view for the next snapshot.
     pub(super) fn put_view(&self, view: Arc<V>) {
         schedule_point();
-        self.view.store(Some(view));
+        self.view.put(view);
     }
 
     /// Takes out the view that was left, if it is still there.

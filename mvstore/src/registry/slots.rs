@@ -33,7 +33,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use braid_vfs::planted;
-use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
+use braid_vfs::sync::tracked::{AtomicU64, AtomicUsize};
 use braid_vfs::sync::{Arc, Mutex, OnceLock, thread_local};
 use crossbeam_utils::CachePadded;
 
@@ -364,8 +364,14 @@ impl<V> Slots<V> {
         let used = self.near.get(..self.used.load(SeqCst)).unwrap_or_default();
         used.iter().for_each(|slot| take(slot, false));
         if self.words.load(SeqCst) > 0 {
+            let in_two = planted!(SweptInTwoLooks);
+            if in_two {
+                self.open_groups(0).flat_map(|group| self.far(group)).for_each(|slot| take(slot, false));
+            }
             for (group, is_closed) in self.groups_with_views() {
-                self.far(group).iter().for_each(|slot| take(slot, is_closed));
+                if is_closed || !in_two {
+                    self.far(group).iter().for_each(|slot| take(slot, is_closed));
+                }
             }
         }
     }

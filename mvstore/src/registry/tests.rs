@@ -47,6 +47,21 @@ impl SnapshotSource<u64> for Source {
     }
 }
 
+impl<V> SnapshotRegistry<V> {
+    fn has_read_write(&self) -> bool {
+        let mut has = false;
+        self.slots.each_pin(|pin| has |= pin.kind() == ReadWrite);
+        has
+    }
+
+    /// How many snapshots are open and were not revoked.
+    fn len(&self) -> usize {
+        let mut count = 0;
+        self.slots.each_pin(|_| count += 1);
+        count
+    }
+}
+
 #[test]
 fn a_writer_that_is_over_still_reads() {
     let source = Source::new(5, 8);

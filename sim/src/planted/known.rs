@@ -233,6 +233,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("GroupClosedEarly", &["mvstore registry::slots::tests::survivors_of_a_burst_are_seen"]),
+    (
+        "SweptInTwoLooks",
+        &["mvstore registry::slots::tests::a_sweep_takes_the_views_of_a_group_that_is_opened_meanwhile"],
+    ),
     ("TimestampFirst", &["mvstore registry::tests::a_begin_in_progress_counts_for_every_generation"]),
     ("ViewNotLookedAtAgain", &["mvstore registry::tests::a_begin_whose_view_is_replaced_takes_the_new_one"]),
     (

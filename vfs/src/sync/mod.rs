@@ -15,6 +15,7 @@
 //! | [`OnceLock`] | `new`, `get`, `set`, `get_or_init` |
 //! | [`Arc`], [`Weak`] | everything; they are the standard ones always, so `Arc<dyn Trait>` works |
 //! | [`atomic`] | the types, `Ordering` and `fence` |
+//! | [`tracked`] | `AtomicBool`, `AtomicU64`, `AtomicUsize` of [`atomic`], of which `loom` tries more |
 //! | [`thread`], [`hint`] | what these modules name |
 //! | [`lazy_static!`] | `static ref NAME: Type = value;`, one at a time |
 //!
@@ -36,10 +37,14 @@ mod once;
 #[cfg(not(any(shuttle, loom)))]
 #[cfg(feature = "simulation")]
 mod simulated;
+#[cfg(loom)]
+pub mod tracked;
 mod wakers;
 
 pub use std::sync::{Arc, Weak};
 
+#[cfg(not(loom))]
+pub use self::atomic as tracked;
 #[cfg(loom)]
 #[doc(hidden)]
 pub use self::checked::checker_thread_local;

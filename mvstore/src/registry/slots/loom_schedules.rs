@@ -8,7 +8,7 @@ use braid_vfs::sync::thread;
 
 use super::super::SnapshotKind::ReadOnly;
 use super::*;
-use crate::testing::{check_index, ts};
+use crate::testing::{check_bounded, check_index, ts};
 
 struct Registry {
     slots: Slots<()>,
@@ -81,6 +81,30 @@ fn loom_two_claims_and_a_look_that_closes() {
     });
 }
 
+/// A thread comes back to the slot that it used last, whose group another one just opens.
+#[test]
+fn loom_a_claim_is_seen_in_a_group_that_another_opens() {
+    check_bounded(Some(2), || {
+        let registry = after_a_burst();
+        is_seen(&registry.slots);
+        (0..GROUP).for_each(|_| assert!(registry.slots.claim(pin(100)).unwrap().0 < 2 * GROUP));
+        let there = Arc::clone(&registry);
+        let opens = thread::spawn(move || there.slots.claim(pin(8)).is_ok());
+        let there = Arc::clone(&registry);
+        let comes_back = thread::spawn(move || {
+            LAST.with(|last| last.set(3 * GROUP - 1));
+            let claimed = there.slots.claim(pin(7)).is_ok();
+            there.pinned.store(true, Release);
+            claimed
+        });
+        let pinned = registry.pinned.load(Acquire);
+        let seen = is_seen(&registry.slots);
+        assert!(seen || !pinned, "it was pinned before the look");
+        assert!(opens.join().unwrap() && comes_back.join().unwrap(), "there is room");
+        assert!(is_seen(&registry.slots));
+    });
+}
+
 /// Two looks close at the same time as a slot is given up: nothing is lost by it.
 #[test]
 fn loom_what_was_closed_can_be_claimed_again() {
@@ -98,5 +122,34 @@ fn loom_what_was_closed_can_be_claimed_again() {
             registry.slots.claim(pin(8)).expect("as many as before the burst");
         }
         assert!(registry.slots.claim(pin(8)).is_err());
+    });
+}
+
+/// A group is opened while views are swept out of the slots: what it kept goes all the same, whoever comes first.
+#[test]
+fn loom_a_sweep_takes_the_views_of_a_group_that_is_opened_beside_it() {
+    check_index(|| {
+        let slots = Slots::new(3 * GROUP);
+        let claimed: Vec<_> = (0..3 * GROUP).map(|_| slots.claim(pin(100)).unwrap()).collect();
+        for (index, slot) in claimed {
+            if index >= 2 * GROUP {
+                slot.put_view(Arc::new(()));
+            }
+            if index >= GROUP {
+                slot.release();
+            }
+        }
+        slots.each_pin(|_| {});
+        assert_eq!(open(&slots), 1);
+        (0..GROUP).for_each(|_| assert!(slots.claim(pin(100)).unwrap().0 < 2 * GROUP));
+        let slots = Arc::new(slots);
+        let there = Arc::clone(&slots);
+        let sweeps = thread::spawn(move || {
+            let mut taken = 0;
+            there.sweep(&|_| true, &mut |_| taken += 1);
+            taken
+        });
+        slots.claim(pin(7)).unwrap();
+        assert_eq!(sweeps.join().unwrap(), GROUP);
     });
 }
