@@ -1,19 +1,19 @@
 //! What transactions lost, against the report of those who lost.
 //!
-//! Of a transaction that is tried once its owner knows all: whether it lost, and over what. Of one that a runner tries again
-//! the closure sees the attempts; how the lost ones were lost only the last tells. Calls of one statement, and those that
-//! change the catalog or a consumer, are runs that nobody sees into: *hidden* ones.
+//! Of a transaction that is tried once its owner knows all: whether it lost, and over what. Of one that a runner tries
+//! again the closure sees the attempts; how the lost ones were lost only the last tells. Calls of one statement, and
+//! those that change the catalog or a consumer, are runs that nobody sees into: *hidden* ones.
 //!
-//! 1. Each lost attempt but a run's last is followed by another one, and each other loss is told to somebody. So there are
-//!    exactly as many losses as retries and told losses together.
-//! 2. Each loss has one kind and one name: both add up to that; those over rows and tables have a table, those over rows a
-//!    key. A name has the losses of those who bear it.
-//! 3. What a run lost that won is absorbed, all else escaped. Retries that no known run made are the hidden ones', and so
-//!    are their attempts, and turns that were taken for having lost often.
+//! 1. Each lost attempt but a run's last is followed by another one, and each other loss is told to somebody. So there
+//!    are exactly as many losses as retries and told losses together.
+//! 2. Each loss has one kind and one name: both add up to that; those over rows and tables have a table, those over rows
+//!    a key. A name has the losses of those who bear it.
+//! 3. What a run lost that won is absorbed, all else escaped. Retries that no known run made are the hidden ones', and
+//!    so are their attempts, and turns that were taken for having lost often.
 //! 4. Each kind, table and key has the losses that were told; none has more than what nobody was told of allows. Only
 //!    `Serializable` transactions lose over what they read.
-//! 5. A hot key's count is not too low, and too high by its error at most. Where there is room for more keys, none is missing
-//!    and there is no error.
+//! 5. A hot key's count is not too low, and too high by its error at most. Where there is room for more keys, none is
+//!    missing and there is no error.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -496,7 +496,8 @@ mod tests {
         }
     }
 
-    /// What the last attempt of a run that failed had come to may be unknown, and what calls of one statement went through is.
+    /// What the last attempt of a run that failed had come to may be unknown, and what calls of one statement went
+    /// through is.
     #[test]
     fn what_nobody_saw_has_bounds() {
         let (mut losses, stats) = lost();

@@ -1,9 +1,10 @@
 //! What the file tells of the conflicts of earlier lives: [`Stats::past_conflicts`].
 //!
 //! 1. A life without conflicts leaves what it found.
-//! 2. One that had some, and has folded a commit after the last, has left all of its report, as far as the lists have room.
-//! 3. Of any other one the file tells what it found, or a report from the life itself: none of its figures is larger than at
-//!    the end.
+//! 2. One that had some, and has folded a commit after the last, has left all of its report, as far as the lists have
+//!    room.
+//! 3. Of any other one the file tells what it found, or a report from the life itself: none of its figures is larger
+//!    than at the end.
 
 use std::time::Duration;
 
