@@ -228,12 +228,13 @@ impl Database {
         schema::drop_table(&self.handle, name)
     }
 
-    /// Gives a table another name, in a transaction of its own: see [`Transaction::rename_table`].
+    /// Gives a table another name, in a transaction of its own: see [`Transaction::rename_table`]. Snapshots from its timestamp
+    /// on find it by the new name.
     ///
     /// # Errors
     /// [`Error::NoSuchTable`]; [`Error::TableExists`]; [`Error::Limit`] for a name longer than 120 bytes or empty; and as
     /// for a commit.
-    pub fn rename_table(&self, from: &str, to: &str) -> Result<()> {
+    pub fn rename_table(&self, from: &str, to: &str) -> Result<Commit> {
         self.writable()?;
         schema::rename_table(&self.handle, from, to)
     }

@@ -2,6 +2,7 @@
 
 use braid_vfs::sync::Arc;
 
+use crate::core::Commit;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::limits::MAX_TABLE_NAME_BYTES;
@@ -40,6 +41,6 @@ pub(crate) fn drop_table(handle: &Arc<Handle>, name: &str) -> Result<bool> {
 }
 
 /// Gives a table another name.
-pub(crate) fn rename_table(handle: &Arc<Handle>, from: &str, to: &str) -> Result<()> {
-    transact(handle, &RetryPolicy::default(), |tx| tx.rename_table(from, to)).map(drop)
+pub(crate) fn rename_table(handle: &Arc<Handle>, from: &str, to: &str) -> Result<Commit> {
+    transact(handle, &RetryPolicy::default(), |tx| tx.rename_table(from, to)).map(|renamed| renamed.commit)
 }

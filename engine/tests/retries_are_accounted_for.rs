@@ -56,6 +56,7 @@ fn an_outcome_tells_attempts_and_time_lost() {
         .unwrap();
     assert_eq!((outcome.value, outcome.attempts, outcome.exclusive), (3, 3, false));
     assert!(outcome.wasted >= 2 * slow, "{outcome:?}");
+    assert!(outcome.waited > Duration::ZERO, "{outcome:?}");
     assert!(outcome.wasted + outcome.waited + slow <= began.elapsed(), "{outcome:?}");
 }
 
@@ -82,8 +83,104 @@ fn a_report_tells_what_was_absorbed_and_what_escaped() {
     assert_eq!(report.wasted.rows, 14);
     assert!(report.wasted.bytes > 14 * 4);
     let attempts: Vec<_> =
-        report.attempts.iter().map(|bucket| (bucket.from, bucket.transactions)).take(2).collect();
-    assert_eq!(attempts, [(2, 2), (3, 1)], "two and four attempts, and two that were given up");
+        report.attempts.iter().map(|bucket| (bucket.from, bucket.transactions)).take(3).collect();
+    assert_eq!(attempts, [(1, 0), (2, 2), (3, 1)], "two and four attempts, and two that were given up");
+}
+
+/// A database that keeps nothing for old snapshots.
+fn forgetful() -> (Database, Table) {
+    let options = Options { snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+    let db = Database::in_memory_with(options).unwrap();
+    db.set_journal_mode(JournalMode::Mvcc).unwrap();
+    let table = db.table("stock").unwrap();
+    db.put(&table, "apples", "1").unwrap();
+    (db, table)
+}
+
+/// Has every transaction revoked that began before.
+fn revoke(db: &Database, table: &Table) {
+    db.put(table, "apples", "2").unwrap();
+    db.checkpoint().unwrap();
+}
+
+#[test]
+fn a_loss_that_a_statement_tells_is_counted_once() {
+    let (db, table) = forgetful();
+    let policy = |name| RetryPolicy::immediate().exclusive_after(1).named(name);
+    let work = |tx: &mut Transaction| {
+        tx.put(&table, "pears", "2")?;
+        if !tx.is_exclusive() {
+            revoke(&db, &table);
+        }
+        tx.get(&table, "apples")
+    };
+    let outcome = db.transact(policy("runner"), work).unwrap();
+    assert_eq!(outcome.attempts, 2);
+    // What it is told twice, and when it commits again, is one loss.
+    let begin = |name| db.begin_with(TransactionOptions::default().name(name)).unwrap();
+    let mut alone = begin("alone");
+    assert!(matches!(work(&mut alone), Err(Error::BusySnapshot { .. })));
+    alone.get(&table, "apples").unwrap_err();
+    alone.commit().unwrap_err();
+    // One that is not committed any more has lost too; one that ends before it is told has not.
+    let mut told = begin("told");
+    work(&mut told).unwrap_err();
+    drop(told);
+    let untold = begin("untold");
+    revoke(&db, &table);
+    drop(untold);
+    // Nor does the closure's own reason to give up undo what it was told.
+    let given_up = db.transact(policy("given up"), |tx| -> braid::Result<()> {
+        work(tx).unwrap_err();
+        Err(Error::Aborted("enough".to_owned()))
+    });
+    assert!(matches!(given_up, Err(Error::Aborted(_))));
+
+    let report = db.stats().conflicts;
+    assert_eq!((report.kinds.snapshot, report.kinds.total()), (4, 4));
+    assert_eq!((report.absorbed, report.escaped), (1, 3));
+    let names = report.names.iter();
+    let mut names: Vec<_> =
+        names.map(|named| (named.name.as_deref().unwrap(), named.conflicts, named.wasted.rows)).collect();
+    names.sort_unstable();
+    assert_eq!(names, [("alone", 1, 1), ("given up", 1, 1), ("runner", 1, 1), ("told", 1, 1)]);
+}
+
+/// What a closure loses beside its transaction is in the report once, where it was lost.
+#[test]
+fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
+    let (db, table) = database();
+    let mut attempts = 0;
+    let outcome = db
+        .transact(RetryPolicy::immediate().named("outer"), |tx| {
+            attempts += 1;
+            tx.put(&table, "apples", "3")?;
+            if attempts == 1 {
+                let mut other = db.begin_concurrent()?;
+                loser(&db, &table, "pears", 1)(&mut other)?;
+                other.commit()?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(outcome.attempts, 2);
+    let stats = db.stats();
+    let report = &stats.conflicts;
+    assert_eq!((report.kinds.total(), report.absorbed, report.escaped), (1, 0, 1));
+    assert!(report.names.iter().all(|named| named.name.is_none()), "{:?}", report.names);
+    assert_eq!(report.attempts.iter().map(|bucket| bucket.transactions).sum::<u64>(), 0);
+    assert_eq!((stats.retries, stats.max_attempts), (1, 2));
+}
+
+#[test]
+fn one_that_gives_up_at_once_took_one_attempt() {
+    let (db, table) = database();
+    let policy = RetryPolicy::immediate().attempts(1).never_exclusive();
+    db.transact(policy, loser(&db, &table, "apples", 9)).unwrap_err();
+    let report = db.stats().conflicts;
+    let attempts: Vec<_> = report.attempts.iter().filter(|bucket| bucket.transactions > 0).collect();
+    let [once] = *attempts else { panic!("{attempts:?}") };
+    assert_eq!((once.from, once.to, once.transactions), (1, 1, 1));
 }
 
 #[test]

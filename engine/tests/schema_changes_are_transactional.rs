@@ -238,7 +238,8 @@ fn names_that_cannot_be_are_refused_and_change_nothing() -> Result<()> {
     assert_eq!(commit.timestamp, db.snapshot()?.timestamp(), "nothing was written");
     assert_eq!(db.tables()?, ["a", "b"]);
     assert!(matches!(db.rename_table("missing", "x"), Err(Error::NoSuchTable(_))));
-    db.rename_table("a", "c")?;
+    let renamed = db.rename_table("a", "c")?;
+    assert_eq!(renamed.timestamp, db.snapshot()?.timestamp());
     assert_eq!(db.tables()?, ["b", "c"]);
     Ok(())
 }

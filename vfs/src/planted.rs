@@ -317,6 +317,10 @@ mod bugs {
         NeverEscalated,
         /// The losses of a runner that gave up count as absorbed.
         LossCountedAsAbsorbed,
+        /// The time between two attempts of a runner is not told.
+        WaitNotTold,
+        /// A transaction of which a statement was told that it was revoked is not counted as lost, if it is not committed.
+        StatementLossForgotten,
         /// A transaction that a panic ends keeps its snapshot and its turn.
         PanicNotRolledBack,
         /// A conflict over a row that was read is counted for ranges in its table.

@@ -2,10 +2,10 @@
 //!
 //! | part | holds |
 //! | --- | --- |
-//! | version | 1 (one byte); of any other nothing is read |
+//! | version | 2 (one byte); of any other nothing is read |
 //! | place | `until`, commits, updates made, absorbed, remade |
 //! | report | kinds (6), absorbed, escaped; wasted microseconds, rows, bytes |
-//! | attempts | how many buckets (7), then the transactions of each |
+//! | attempts | how many buckets (8), then the transactions of each |
 //! | hot rows, tables, names | how many, then each; as many as have room |
 //!
 //! A number is seven bits to a byte, the lowest first, the eighth bit set in all but the last; none is 2^56 or more, so
@@ -23,14 +23,14 @@ use super::sketch::KEY_BYTES;
 use crate::base::MEMO_BYTES;
 use crate::statistics::{ConflictStats, UpdateStats};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Numbers are below this.
 const MOST: u64 = 1 << 56;
 /// The bytes that hot rows may take; and tables, and names.
 const HOT_KEY_BYTES: usize = 1900;
 const LIST_BYTES: usize = 850;
 /// What is before the lists, at most.
-const HEAD_BYTES: usize = 1 + 24 * 8;
+const HEAD_BYTES: usize = 1 + 25 * 8;
 const _: () = assert!(HEAD_BYTES + HOT_KEY_BYTES + 2 * LIST_BYTES + 3 * 8 <= MEMO_BYTES);
 /// The longest name of a table, or of a transaction, in a report.
 const NAME_BYTES: usize = 128;

@@ -22,8 +22,8 @@ use crate::statistics::ConflictStats;
 const SHARDS: usize = 8;
 /// The hottest keys of a report.
 const HOT_KEYS: usize = 32;
-/// Attempts are told apart by powers of two: 2, up to 4, up to 8, …, more than 64.
-pub(super) const BUCKETS: usize = 7;
+/// Attempts are told apart by powers of two: 1, 2, up to 4, up to 8, …, more than 64.
+pub(super) const BUCKETS: usize = 8;
 
 /// Numbers for threads, given out for as long as the process runs: no schedule turns on them.
 static NEXT_THREAD: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -145,17 +145,16 @@ impl Recorder {
 /// What the bucket at a place counts.
 pub(super) const fn empty_bucket(at: usize) -> AttemptsBucket {
     AttemptsBucket {
-        from: (1 << at) + 1,
-        to: if at + 1 >= BUCKETS { u32::MAX } else { 1 << (at + 1) },
+        from: if at == 0 { 1 } else { (1 << (at - 1)) + 1 },
+        to: if at + 1 >= BUCKETS { u32::MAX } else { 1 << at },
         transactions: 0,
     }
 }
 
 /// Where a number of attempts is counted.
 const fn bucket(attempts: u32) -> usize {
-    let power = attempts.saturating_sub(1).checked_ilog2();
-    let bucket = match power {
-        Some(power) => power as usize,
+    let bucket = match attempts.saturating_sub(1).checked_ilog2() {
+        Some(power) => 1 + power as usize,
         None => 0,
     };
     if bucket < BUCKETS { bucket } else { BUCKETS - 1 }
@@ -187,7 +186,7 @@ mod tests {
     #[test]
     fn attempts_go_where_they_belong() {
         let recorder = Recorder::default();
-        for attempts in [2, 3, 4, 5, 8, 9, 64, 65, u32::MAX] {
+        for attempts in [1, 2, 3, 4, 5, 8, 9, 64, 65, u32::MAX] {
             recorder.runner_done(attempts, 0, true);
         }
         let buckets: Vec<_> = recorder
@@ -198,7 +197,16 @@ mod tests {
             .collect();
         assert_eq!(
             buckets,
-            [(2, 2, 1), (3, 4, 2), (5, 8, 2), (9, 16, 1), (17, 32, 0), (33, 64, 1), (65, u32::MAX, 2)]
+            [
+                (1, 1, 1),
+                (2, 2, 1),
+                (3, 4, 2),
+                (5, 8, 2),
+                (9, 16, 1),
+                (17, 32, 0),
+                (33, 64, 1),
+                (65, u32::MAX, 2)
+            ]
         );
     }
 

@@ -13,7 +13,8 @@ pub struct ConflictReport {
     /// By kind.
     pub kinds: ConflictStats,
     /// Lost attempts that [`Database::transact`](crate::Database::transact) or
-    /// [`transact_async`](crate::Database::transact_async) made up for: the caller saw a commit.
+    /// [`transact_async`](crate::Database::transact_async) made up for: the caller saw a commit. An attempt whose closure passed
+    /// on what another transaction had lost is none of these: that is counted where it was lost.
     pub absorbed: u64,
     /// Lost attempts of which the caller was told, or that led to nothing: those of a runner that gave up too. An
     /// attempt of a runner that is still at it is in neither.
@@ -90,6 +91,6 @@ pub struct AttemptsBucket {
     pub from: u32,
     /// At most so many.
     pub to: u32,
-    /// How many transactions did, those included that gave up.
+    /// How many transactions did, those included that gave up: those of one attempt all have.
     pub transactions: u64,
 }

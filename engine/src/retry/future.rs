@@ -253,7 +253,7 @@ impl<T> Open<T> {
         };
         let exclusive = tx.is_exclusive();
         tx.set_in_closure(true);
-        let value = body(&mut tx).map_err(Failed::Closure)?;
+        let value = body(&mut tx).map_err(|error| Failed::in_closure(error, &tx))?;
         // The commit may be polled by any thread.
         tx.set_in_closure(false);
         self.step = Step::Committing { value, exclusive, commit: tx.commit_async() };

@@ -10,6 +10,7 @@ use super::RetryPolicy;
 use crate::core::{Commit, Core};
 use crate::error::{ConflictKind, Error, Result};
 use crate::options::{Admission, TransactionOptions};
+use crate::transaction::Transaction;
 
 /// What `transact` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,17 @@ pub(super) enum Failed {
     /// It could not begin, or not be committed.
     Itself(Error),
     /// The closure has returned this. It may be of another transaction's: what it says of a wait is not of this one's.
-    Closure(Error),
+    Closure {
+        error: Error,
+        /// Whether the attempt itself has lost, and not only what the closure did beside it.
+        lost: bool,
+    },
+}
+
+impl Failed {
+    pub(super) fn in_closure(error: Error, tx: &Transaction) -> Self {
+        Self::Closure { error, lost: tx.has_lost() }
+    }
 }
 
 impl From<Error> for Failed {
@@ -50,6 +61,9 @@ pub(super) struct Run<C: Deref<Target = Core>> {
     core: C,
     attempts: u32,
     lost: u32,
+    /// Of these, the ones that the conflict report has: not what the closure lost beside its transaction, which is counted
+    /// there.
+    reported: u32,
     won: bool,
     began: Duration,
     /// When the present attempt began, or the last one was lost.
@@ -68,6 +82,7 @@ impl<C: Deref<Target = Core>> Run<C> {
             core,
             attempts: 0,
             lost: 0,
+            reported: 0,
             won: false,
             began,
             since: began,
@@ -130,15 +145,18 @@ impl<C: Deref<Target = Core>> Run<C> {
 
     /// The attempt has failed: how long to wait before the next one, if there is to be one.
     pub(super) fn lost(&mut self, policy: &RetryPolicy, failed: Failed) -> Result<Duration> {
-        let (error, is_own) = match failed {
-            Failed::Itself(error) => (error, true),
-            Failed::Closure(error) => (error, false),
+        let (error, is_own, is_reported) = match failed {
+            Failed::Itself(error) => (error, true, true),
+            Failed::Closure { error, lost } => (error, false, lost),
         };
         if !error.is_retryable() {
             return Err(error);
         }
         self.lost += 1;
-        self.core.conflicts.runner_lost();
+        if is_reported {
+            self.reported += 1;
+            self.core.conflicts.runner_lost();
+        }
         let now = self.core.env.clock.now();
         self.wasted += now.saturating_sub(self.since);
         self.since = now;
@@ -165,7 +183,9 @@ impl<C: Deref<Target = Core>> Run<C> {
     /// The wait before the next attempt is over.
     pub(super) fn waited(&mut self) {
         let now = self.core.env.clock.now();
-        self.waited += now.saturating_sub(self.since);
+        if !planted!(WaitNotTold) {
+            self.waited += now.saturating_sub(self.since);
+        }
         self.since = now;
     }
 
@@ -180,9 +200,9 @@ impl<C: Deref<Target = Core>> Drop for Run<C> {
     fn drop(&mut self) {
         self.core.counters.max_attempts.raise(u64::from(self.attempts));
         // Who lost nothing pays nothing.
-        if self.lost > 0 {
+        if self.reported > 0 {
             let won = self.won || planted!(LossCountedAsAbsorbed);
-            self.core.conflicts.runner_done(self.attempts, self.lost, won);
+            self.core.conflicts.runner_done(self.attempts, self.reported, won);
         }
     }
 }

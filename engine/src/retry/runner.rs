@@ -44,7 +44,7 @@ fn attempt<T>(
         // Until the transaction is over, whatever ends it.
         tx.set_in_closure(true);
     }
-    let value = body(&mut tx).map_err(Failed::Closure)?;
+    let value = body(&mut tx).map_err(|error| Failed::in_closure(error, &tx))?;
     let commit = tx.commit()?;
     Ok((value, commit, exclusive))
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use braid_mvstore::{Rare, Registration, SnapshotKind};
-use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 
 use super::inner::{Hold, Inner, Tracking};
@@ -13,7 +12,7 @@ use crate::core::{Core, Exclusive, LeaseTerms, View};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::{Admission, Isolation, JournalMode, TransactionOptions};
-use crate::tokens::{self, Token};
+use crate::tokens::Token;
 
 /// Begins a read-only snapshot.
 #[inline]
@@ -95,23 +94,22 @@ pub(crate) fn begin_by(
             (Inner::new(handle, hold, Tracking::Nothing), Some(exclusive))
         }
     };
-    let snapshot = Snapshot::new(inner);
-    if let Some(token) = extras.as_ref().and_then(|extras| extras.token.as_ref())
-        && let Some(timestamp) = tokens::find(&snapshot, token.bytes())?
-        && !planted!(TokenTakenAgain)
-    {
-        core.counters.tokens_refused.add(1);
-        return Err(Error::AlreadyCommitted { timestamp });
-    }
-    Ok(Transaction::new(
-        snapshot,
+    let tx = Transaction::new(
+        Snapshot::new(inner),
         Admitted {
             exclusive,
             durability: options.durability.unwrap_or(core.options.durability),
             busy_timeout: timeout,
             extras,
         },
-    ))
+    );
+    if options.token.is_some()
+        && let Err(error) = tx.look_for_token()
+    {
+        tx.never_begun();
+        return Err(error);
+    }
+    Ok(tx)
 }
 
 #[cold]

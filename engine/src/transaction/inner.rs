@@ -49,6 +49,10 @@ mod state {
     pub(super) const SCHEMA: u8 = 2;
     /// It is committed or rolled back.
     pub(super) const OVER: u8 = 4;
+    /// A call was told that it was revoked.
+    pub(super) const REVOKED: u8 = 8;
+    /// It has lost, and that was counted.
+    pub(super) const LOST: u8 = 16;
 }
 
 /// See the module. The last holder lets the snapshot go.
@@ -154,9 +158,31 @@ impl Inner {
     #[cold]
     fn revoked(&self, leased: &LeasedRegistration<View>) -> Error {
         match leased.lease().revoked() {
-            Some(why) => Error::revoked(self.begin_ts, why),
+            Some(why) => {
+                self.state.fetch_or(state::REVOKED, Ordering::AcqRel);
+                Error::revoked(self.begin_ts, why)
+            }
             None => Error::TransactionClosed,
         }
+    }
+
+    /// Whether it has lost, as far as anybody was told.
+    pub(super) fn has_lost(&self) -> bool {
+        self.state.load(Ordering::Acquire) & (state::REVOKED | state::LOST) != 0
+    }
+
+    /// The loss of which somebody was told and which is not counted yet.
+    #[cold]
+    fn uncounted_loss(&self) -> Option<Error> {
+        match &self.hold {
+            Hold::Leased(leased) => leased.lease().revoked().map(|why| Error::revoked(self.begin_ts, why)),
+            Hold::Plain(_) | Hold::Over => None,
+        }
+    }
+
+    /// Its loss is counted from now on.
+    pub(super) fn count_loss(&self) {
+        self.state.fetch_or(state::LOST, Ordering::AcqRel);
     }
 
     /// Refuses use after the end, in a forked process, and of a table that is not of this database or not of this time.
@@ -229,8 +255,13 @@ impl Inner {
         self.state.load(Ordering::Acquire) & state::OVER != 0
     }
 
-    pub(super) fn close(&self) {
-        self.state.fetch_or(state::OVER, Ordering::AcqRel);
+    /// No call is let in any more. A call was told that the transaction was revoked, and that is not counted as a loss: then it
+    /// is passed back, once.
+    #[inline]
+    pub(super) fn close(&self) -> Option<Error> {
+        let before = self.state.fetch_or(state::OVER, Ordering::AcqRel);
+        let uncounted = before & (state::REVOKED | state::LOST | state::OVER) == state::REVOKED;
+        if uncounted { self.uncounted_loss() } else { None }
     }
 
     /// From here on its own rows are asked for tables.

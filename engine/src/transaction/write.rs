@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::options::Durability;
 use crate::table::Table;
-use crate::tokens::Token;
+use crate::tokens::{self, Token};
 
 /// How a transaction was admitted.
 #[derive(Debug)]
@@ -95,6 +95,29 @@ impl Transaction {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.admitted.exclusive.is_some()
+    }
+
+    /// Refuses to begin where another transaction with its token was committed.
+    pub(super) fn look_for_token(&self) -> Result<()> {
+        if let Some(token) = self.admitted.extras.as_ref().and_then(|extras| extras.token.as_ref())
+            && let Some(timestamp) = tokens::find(&self.snapshot, token.bytes())?
+            && !planted!(TokenTakenAgain)
+        {
+            self.core().counters.tokens_refused.add(1);
+            return Err(Error::AlreadyCommitted { timestamp });
+        }
+        Ok(())
+    }
+
+    /// Nobody was given it: its end is no rollback.
+    pub(super) fn never_begun(mut self) {
+        self.let_go();
+        self.over = true;
+    }
+
+    /// Whether it has lost, as far as anybody was told.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.inner().has_lost()
     }
 
     /// It goes into a closure that this thread calls, or has come out of it.
@@ -297,10 +320,14 @@ impl Transaction {
         self.snapshot.inner.check_lease().inspect_err(|error| self.lost(error, writes))
     }
 
-    /// Records that the transaction lost, if it did, with what it has written.
+    /// Records that the transaction lost, if it did, with what it has written. Each transaction loses once: here, or when it
+    /// ends without another try after a statement was told.
     #[cold]
     fn lost(&self, error: &Error, writes: &WriteSet) {
         let inner = &self.snapshot.inner;
+        if error.is_retryable() {
+            inner.count_loss();
+        }
         let core = inner.core();
         let time = between(inner.started_at(), core.now_nanos());
         let wasted =
@@ -392,7 +419,13 @@ impl Transaction {
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
     /// writer shares the sync, and nobody takes a transaction that only waits for an open one.
     fn let_go(&mut self) {
-        self.snapshot.inner.close();
+        // A commit says itself what came of it. It may have passed before a cursor on another thread was told.
+        if let Some(error) = self.snapshot.inner.close()
+            && !self.over
+            && !planted!(StatementLossForgotten)
+        {
+            self.lost(&error, self.snapshot.inner.writes().parts().0);
+        }
         if self.admitted.extras.is_some() {
             self.end_creations();
         }

@@ -603,16 +603,39 @@ const KNOWN: &[(&str, &[&str])] = &[
         "BackupReplaces",
         &["engine/a_backup_takes_no_name_from_anybody a_database_made_meanwhile_keeps_its_name_and_commits"],
     ),
-    ("NeverEscalated", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
+    (
+        "NeverEscalated",
+        &["engine/retries_are_accounted_for reads_and_turns_are_reported_too", "sim run --seeds 0..2000"],
+    ),
     (
         "LossCountedAsAbsorbed",
-        &["engine/retries_are_accounted_for a_report_tells_what_was_absorbed_and_what_escaped"],
+        &[
+            "engine/retries_are_accounted_for a_report_tells_what_was_absorbed_and_what_escaped",
+            "sim run --seeds 0..2000",
+        ],
+    ),
+    (
+        "StatementLossForgotten",
+        &[
+            "engine/retries_are_accounted_for a_loss_that_a_statement_tells_is_counted_once",
+            "sim run --seeds 0..2000",
+        ],
+    ),
+    (
+        "WaitNotTold",
+        &[
+            "engine/retries_are_accounted_for an_outcome_tells_attempts_and_time_lost",
+            "sim run --seeds 0..2000",
+        ],
     ),
     (
         "PanicNotRolledBack",
         &["engine/panics_leave_it_usable a_thread_that_dies_takes_its_transaction_with_it"],
     ),
-    ("KindsMixedUp", &["engine/retries_are_accounted_for reads_and_turns_are_reported_too"]),
+    (
+        "KindsMixedUp",
+        &["engine/retries_are_accounted_for reads_and_turns_are_reported_too", "sim run --seeds 0..2000"],
+    ),
     ("HottestEvicted", &["engine conflicts::sketch::tests::counts_are_within_their_errors"]),
     (
         "TokenToldEarly",
@@ -629,8 +652,14 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
-    ("QuietSessionTells", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
-    ("MemoNotCarried", &["engine/retries_are_accounted_for the_file_tells_the_next_sessions"]),
+    (
+        "QuietSessionTells",
+        &["engine/retries_are_accounted_for the_file_tells_the_next_sessions", "sim run --seeds 0..2000"],
+    ),
+    (
+        "MemoNotCarried",
+        &["engine/retries_are_accounted_for the_file_tells_the_next_sessions", "sim run --seeds 0..2000"],
+    ),
     (
         "MemoTooLong",
         &["engine conflicts::past::tests::it_has_room_for_the_first_lines_however_long_they_are"],

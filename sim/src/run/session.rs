@@ -392,12 +392,10 @@ impl Session {
         has_one.then(|| format!("session {}", self.number).into())
     }
 
-    /// One of these has ended with an error, or none.
-    pub fn lost_alone(&mut self, error: Option<&Error>) {
-        if let Some(name) = self.name() {
-            let lost = error.is_some_and(|error| error.conflict().is_some());
-            *self.history.losses.names.entry(name.to_string()).or_default() += u64::from(lost);
-        }
+    /// One of these is over, with an error perhaps. It had written so many rows, or more.
+    pub fn ended_alone(&mut self, error: Option<&Error>, rows: u64) {
+        let name = self.name();
+        self.history.losses.alone(name.as_deref(), error, rows);
     }
 
     /// Takes note of an error: one that is right goes into the trace, any other is the end of the run.

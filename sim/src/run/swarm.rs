@@ -42,6 +42,7 @@ pub const TRAITS: &[&str] = &[
     "own-cache",
     "named-transactions",
     "deadlines",
+    "delays",
 ];
 
 /// More log than any run writes.

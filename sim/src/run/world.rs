@@ -10,13 +10,13 @@ use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Faults, Operation}
 use braid::vfs::memory::SeededRandom;
 use braid::vfs::sync::thread;
 use braid::vfs::{Clock as _, Env, FileSystem, OpenMode, OpenOptions, ThreadSpawn};
-use braid::{ClockCache, Database, Error, JournalMode, Timestamp};
+use braid::{ClockCache, Database, Error, Isolation, JournalMode, Stats, Timestamp, TransactionOptions};
 use braid_vfs::simulation::{self, Settings, SimulatedClock};
 use fastrand::Rng;
 
 use super::disk::{LyingDisk, Mischief};
 use super::faults::{Weather, befalls, log_uniform};
-use super::oracle::{self, Dump, Ending, History, Start};
+use super::oracle::{self, Dump, Ending, History, Start, What};
 use super::panics;
 use super::report::Figures;
 use super::salvage::{self, Opened, Salvaged};
@@ -75,6 +75,8 @@ struct World {
     figures: Figures,
     /// Tokens whose transactions are there, with their places, and a time before they were committed.
     tokens: BTreeMap<String, (u64, Duration)>,
+    /// What the file may tell of conflicts.
+    memo: oracle::past::Memo,
 }
 
 /// A life that is over: what happened, and how far the next one must reach back at most.
@@ -118,6 +120,7 @@ impl World {
             damaged: false,
             figures: Figures::default(),
             tokens: BTreeMap::new(),
+            memo: oracle::past::Memo::default(),
         }
     }
 
@@ -383,6 +386,8 @@ impl World {
         oracle::judge(&past.model, &found, &promised)?;
         oracle::judge_mode(&self.start, &past.history, found.mode)?;
         self.look_for_tokens(db, past, found.ts)?;
+        let end = Timestamp::new(found.ts).unwrap_or_default();
+        self.memo.found(db.stats().past_conflicts.as_ref(), end, self.damaged)?;
         let written = past.model.written(self.start.ts).into_iter();
         self.settled.extend(written.take_while(|(ts, _)| *ts <= found.ts));
         let report = db.check().map_err(|error| format!("the check fails: {error}"));
@@ -418,7 +423,15 @@ impl World {
                 found => return Err(format!("`{token}` is {found:?} instead of {place:?}")),
             }
         }
-        Ok(())
+        let known = self.tokens.len() as u64;
+        let now = SimulatedClock.now();
+        let kept =
+            self.tokens.values().filter(|(_, since)| !self.plan.may_forget(*since, now)).count() as u64;
+        match db.remembered_tokens() {
+            Ok(remembered) if (kept..=known).contains(&remembered) => Ok(()),
+            _ if self.damaged => Ok(()),
+            found => Err(format!("{found:?} tokens are remembered, of {known}, {kept} of them young")),
+        }
     }
 
     /// One life: sessions under faults, to its end.
@@ -442,7 +455,7 @@ impl World {
             Arc::clone(&self.consumers),
             Arc::clone(&self.ids),
         ));
-        let fired_before = faults.fired();
+        let (fired_before, began_at) = (faults.fired(), env.clock.now());
         let weather = Weather {
             faults: faults.clone(),
             mischief: mischief.clone(),
@@ -480,12 +493,21 @@ impl World {
             self.still_works(&db, &shared)?;
         }
         let stats = db.stats();
-        history.losses.judge(&stats)?;
+        is_at_rest(&stats)?;
+        are_counted(&stats, &history)?;
+        history.losses.judge(&stats, env.clock.now().saturating_sub(began_at))?;
         if stats.commits < history.commits_of_transactions() {
             let counted = stats.commits;
             let told = history.commits_of_transactions();
             return Err(format!("{counted} commits are counted, and {told} were told"));
         }
+        let folded = if !shared.is_damaged() && shared.has_power() {
+            fold_one_more(&db, &shared, &mut history)
+        } else {
+            None
+        };
+        self.memo
+            .leave(oracle::past::Left { stats: db.stats(), folded: folded.filter(|_| shared.has_power()) });
         let closes = dice.bool();
         let began = shared.moment();
         if closes {
@@ -623,6 +645,67 @@ impl World {
         file.sync_data()?;
         Ok(at)
     }
+}
+
+/// Nothing is open any more, and nobody waits.
+fn is_at_rest(stats: &Stats) -> Result<(), String> {
+    let waits = stats.futures.to_commit + stats.futures.for_sync;
+    if stats.open_snapshots + stats.feed.open + waits + stats.pinned_bytes > 0 {
+        return Err(format!("nobody works any more, and something is open: {stats:?}"));
+    }
+    Ok(())
+}
+
+/// Savepoints and refused tokens: each was seen.
+fn are_counted(stats: &Stats, history: &History) -> Result<(), String> {
+    let made = |what: &What| matches!(what, What::Savepoint { .. });
+    let taken_back = |act: &&oracle::Act| matches!(act.what, What::TakenBack { .. });
+    let all = &history.transactions;
+    let transactions = all.iter().filter(|one| one.acts.iter().any(|act| made(&act.what))).count() as u64;
+    let rollbacks = all.iter().flat_map(|one| &one.acts).filter(taken_back).count() as u64;
+    let refused = history.tokens_refused;
+    if (stats.savepoints.transactions, stats.savepoints.rollbacks) != (transactions, rollbacks) {
+        return Err(format!("{:?}, and {transactions} with {rollbacks} were seen", stats.savepoints));
+    }
+    if stats.tokens.refused != refused {
+        return Err(format!("{:?} tokens were refused, and {refused} were seen", stats.tokens));
+    }
+    Ok(())
+}
+
+/// Commits once more, and folds that; where it is folded to.
+fn fold_one_more(db: &Database, shared: &Shared, history: &mut History) -> Option<Timestamp> {
+    let token = shared.token();
+    history.token_times.insert(token.clone(), shared.env.clock.now());
+    let tx = db.begin_with(TransactionOptions::default().token(token.as_bytes())).ok()?;
+    let (begin, exclusive) = (tx.timestamp().get(), tx.is_exclusive());
+    let committed = tx.commit();
+    let stands = shared.has_power();
+    let outcome = match &committed {
+        Ok(commit) => {
+            let acked = shared.moment();
+            if stands {
+                history.alive = acked.time;
+            }
+            oracle::Outcome::Committed { ts: commit.timestamp.get(), acked }
+        }
+        Err(Error::CommitUnknown { commit_ts, .. }) => oracle::Outcome::Unknown { ts: commit_ts.get() },
+        Err(_) => oracle::Outcome::Nothing,
+    };
+    history.transactions.push(oracle::Transaction {
+        session: u32::MAX,
+        begin_ts: Some(begin),
+        read_only: false,
+        exclusive,
+        isolation: Isolation::Snapshot,
+        durability: shared.plan.options.durability,
+        stands,
+        token: Some(token),
+        acts: Vec::new(),
+        outcome,
+    });
+    committed.ok()?;
+    db.checkpoint().ok().map(|folded| folded.timestamp)
 }
 
 /// A database that holds what was found before, if anything was.

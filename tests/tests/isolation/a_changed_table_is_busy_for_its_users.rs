@@ -46,7 +46,7 @@ fn apply(db: &Database, change: Change) -> Result<()> {
             db.drop_table("used")?;
             db.put(&db.table("used")?, "row", "of the new table")?;
         }
-        Change::Rename => db.rename_table("used", "was used")?,
+        Change::Rename => _ = db.rename_table("used", "was used")?,
         Change::Replace => {
             let mut tx = db.begin_with(TransactionOptions::default())?;
             let new = tx.create_table("new")?;

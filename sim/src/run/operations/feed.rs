@@ -45,7 +45,9 @@ pub(super) fn consume(session: &mut Session) {
     let name = format!("session {}", session.number);
     let Some(now) = session.stands() else { return };
     session.shared.may_stand(&name, now);
-    let consumer = match session.db.consumer(&name, timestamp(now)) {
+    let consumer = session.db.consumer(&name, timestamp(now));
+    session.history.losses.hidden(consumer.as_ref().err());
+    let consumer = match consumer {
         Ok(consumer) => consumer,
         Err(error) => {
             quietly_committed(session, now);
@@ -91,11 +93,13 @@ fn acknowledge(session: &mut Session, consumer: &Consumer, to: u64) {
         let mut future = Box::pin(consumer.acknowledge_async(timestamp(to)));
         let Some(acknowledged) = poll_so_often(&mut future, polls) else {
             session.say(format_args!("  {} drops its acknowledgement of {to}", consumer.name()));
+            session.history.losses.hidden_and_dropped();
             // What it has installed may stand at any later time.
             return session.history.own_commits.push(Span { after: before, until: u64::MAX });
         };
         acknowledged
     };
+    session.history.losses.hidden(acknowledged.as_ref().err());
     quietly_committed(session, before);
     match acknowledged {
         Ok(()) => {
@@ -192,6 +196,7 @@ pub(super) fn remove_consumer(session: &mut Session) {
     let Some(before) = session.stands() else { return };
     session.consumed = None;
     let removed = session.db.remove_consumer(&format!("session {}", session.number));
+    session.history.losses.hidden(removed.as_ref().err());
     quietly_committed(session, before);
     if let Err(error) = removed {
         session.met("the end of a consumer", &error);
@@ -263,6 +268,9 @@ impl Reading {
     /// Writes it down; the timestamps that were given, unless there was an error.
     fn end(self, session: &mut Session, feed: &Changes) -> Option<Vec<u64>> {
         let Self { after, sets, outcome } = self;
+        if feed.is_ended() && outcome.is_ok() {
+            session.shared.wrong("a feed ended while its database is open");
+        }
         // One that could not be read to its end was not told.
         let through =
             if outcome.is_ok() { feed.passed().get() } else { sets.last().map_or(after, |(ts, _)| *ts) };

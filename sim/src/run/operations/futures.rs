@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use braid::vfs::sync::{Event, thread};
 use braid::{Admission, Commit, Result};
 
-use super::transactions::{Done, outcome, statements};
+use super::transactions::{Done, outcome, rows, statements};
 use crate::run::oracle::{Outcome, Transaction};
 use crate::run::session::{Pending, Session};
 
@@ -51,6 +51,7 @@ pub(super) fn begin(session: &mut Session) {
     let transaction = record.with(session, Outcome::Nothing);
     if let Err(error) = answer {
         drop(tx);
+        session.ended_alone(Some(&error), rows(&transaction.acts));
         session.met("a statement", &error);
         session.history.transactions.push(transaction);
         return;
@@ -93,7 +94,7 @@ fn finish(session: &mut Session, mut pending: Pending) {
 }
 
 fn end(session: &mut Session, mut transaction: Transaction, committed: Result<Commit>) {
-    session.lost_alone(committed.as_ref().err());
+    session.ended_alone(committed.as_ref().err(), rows(&transaction.acts));
     transaction.outcome = outcome(session, committed);
     transaction.stands = session.shared.has_power();
     session.history.transactions.push(transaction);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use braid::Database;
 
 use crate::run::oracle::Promise;
-use crate::run::session::Session;
+use crate::run::session::{PATH, Session};
 use crate::run::show::dump;
 
 /// A call that makes durable what was acknowledged before it.
@@ -89,6 +89,10 @@ pub(super) fn backup(session: &mut Session) {
 pub(super) fn statistics(session: &mut Session) {
     let stats = session.db.stats();
     session.say(format_args!("  {} commits, {} open", stats.commits, stats.open_snapshots));
+    let path = session.db.path().is_some_and(|path| path.ends_with(PATH.trim_start_matches('/')));
+    if !path || session.db.is_read_only() {
+        session.shared.wrong(format_args!("the database says that it is {:?}", session.db.path()));
+    }
     let listed: u64 = stats.snapshots.iter().map(|one| one.pinned_bytes).sum();
     let all = stats.snapshots.len() as u64 == stats.open_snapshots;
     if listed > stats.pinned_bytes || (all && listed != stats.pinned_bytes) {

@@ -75,6 +75,7 @@ pub const ALL: &[Operation] = &[
     read("find-by-name", 4, schema::find),
     read("list-by-name", 2, schema::list),
     write("make-table", 4, schema::make),
+    write("table-inside", 3, schema::find_or_make),
     write("unmake-table", 2, schema::unmake),
     write("rename-table", 3, schema::rename),
     read("next-id-inside", 3, sequences::draw_inside),
@@ -116,6 +117,7 @@ pub const ALL: &[Operation] = &[
     alone("find-table", 4, tables::find),
     alone("list-tables", 2, tables::list),
     alone("drop-table", 3, tables::drop),
+    alone("rename-alone", 4, schema::rename_alone),
     // Sequences.
     alone("next-id", 6, sequences::draw),
     alone("raise-sequence", 2, sequences::raise),

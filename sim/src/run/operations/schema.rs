@@ -1,17 +1,24 @@
 //! Statements that make, drop, rename and find tables, in snapshots and transactions. Their tables have names of their own,
 //! and the oracle knows of every commit that changed one.
 
-use braid::{Error, Result};
+use braid::{Error, Isolation, Result};
 
 use super::Scope;
-use crate::run::oracle::{Act, What, model::is_exact};
+use super::transactions::outcome;
+use crate::run::oracle::model::{NAMES as NAMES_TABLE, is_exact};
+use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
 use crate::run::rows::Key;
+use crate::run::session::Session;
 
 /// Names that transactions give and take.
 const NAMES: u32 = 4;
 
 fn some_name(scope: &mut Scope<'_>) -> String {
-    format!("x{}", scope.session.rng.u32(0..NAMES))
+    name_for(scope.session)
+}
+
+fn name_for(session: &mut Session) -> String {
+    format!("x{}", session.rng.u32(0..NAMES))
 }
 
 fn key(name: &str) -> Key {
@@ -62,6 +69,20 @@ pub(super) fn make(scope: &mut Scope<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Finds a table, or makes it.
+pub(super) fn find_or_make(scope: &mut Scope<'_>) -> Result<()> {
+    let name = some_name(scope);
+    let found = scope.id_of(&name)?;
+    let table = scope.transaction()?.table(&name)?;
+    match found {
+        Some(id) if table.id() == id => {}
+        Some(id) => scope.session.shared.wrong(format_args!("`{name}` is {id} and opened as {}", table.id())),
+        None => scope.did_to_names(What::Make { name: key(&name), id: table.id() }),
+    }
+    scope.session.knows(table);
+    Ok(())
+}
+
 pub(super) fn unmake(scope: &mut Scope<'_>) -> Result<()> {
     let name = some_name(scope);
     let found = scope.id_of(&name)?;
@@ -93,4 +114,58 @@ pub(super) fn rename(scope: &mut Scope<'_>) -> Result<()> {
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// Outside of a transaction.
+pub(super) fn rename_alone(session: &mut Session) {
+    let (from, to) = (name_for(session), name_for(session));
+    let Some(after) = session.stands() else { return };
+    let renamed = session.db.rename_table(&from, &to);
+    session.history.losses.hidden(renamed.as_ref().err());
+    match &renamed {
+        Ok(commit) if from == to => {
+            if commit.timestamp.get() < after {
+                session.shared.wrong(format_args!("nothing was renamed at {commit:?}, before {after}"));
+            }
+            return;
+        }
+        Ok(_) => session.say(format_args!("  renamed `{from}` to `{to}`")),
+        Err(Error::NoSuchTable(_)) => {
+            // It read what was committed, be it durable or not, as a transaction does that begins now.
+            let until = session.db.begin_concurrent().map_or(u64::MAX, |tx| tx.timestamp().get());
+            let (session_number, at) = (session.number, Span { after, until });
+            let (table, key) = (NAMES_TABLE, key(&from));
+            session.history.glimpses.push(Glimpse {
+                session: session_number,
+                at,
+                table,
+                key,
+                found: Some(None),
+            });
+            return;
+        }
+        // Whose it is it does not say.
+        Err(Error::TableExists(_)) => return session.say(format_args!("  there is a `{to}`")),
+        Err(_) => {}
+    }
+    let outcome = match outcome(session, renamed) {
+        Outcome::Lost(_) => Outcome::Nothing,
+        outcome => outcome,
+    };
+    session.history.transactions.push(Transaction {
+        session: session.number,
+        begin_ts: None,
+        read_only: false,
+        exclusive: false,
+        isolation: Isolation::Snapshot,
+        durability: session.shared.plan.options.durability,
+        stands: session.shared.has_power(),
+        token: None,
+        acts: vec![Act {
+            table: 0,
+            tracked: true,
+            what: What::RenameAlone { from: key(&from), to: key(&to) },
+        }],
+        outcome,
+    });
 }

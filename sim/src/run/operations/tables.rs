@@ -30,7 +30,9 @@ pub(super) fn open(session: &mut Session) {
     if !shared.begin_create(&name) {
         return;
     }
-    match session.db.table(&name) {
+    let made = session.db.table(&name);
+    session.history.losses.hidden(made.as_ref().err());
+    match made {
         Ok(table) => {
             session.say(format_args!("  made `{name}` as {}", table.id()));
             write_down(session, &name, SchemaChange::Create(Some(table.id())), after);
@@ -78,9 +80,11 @@ fn begin_load(session: &mut Session, name: &str) -> braid::Result<Option<(Loader
 fn finish_load(session: &mut Session, name: &str, mut load: Loader, acts: Vec<Act>) {
     let id = load.id();
     let mut finished = load.finish();
+    session.history.losses.hidden(finished.as_ref().err());
     if matches!(finished, Err(Error::NoSpace(_) | Error::Io { .. })) {
         session.say(format_args!("  finishing `{name}` failed, and is tried again"));
         finished = load.finish();
+        session.history.losses.hidden(finished.as_ref().err());
     }
     let (table, committed) = match finished {
         Ok((table, report)) => (Some(table), Ok(report.commit)),
@@ -178,7 +182,9 @@ pub(super) fn drop(session: &mut Session) {
         return;
     }
     if let Some(after) = session.stands() {
-        match session.db.drop_table(&name) {
+        let dropped = session.db.drop_table(&name);
+        session.history.losses.hidden(dropped.as_ref().err());
+        match dropped {
             Ok(true) => {
                 session.say(format_args!("  dropped `{name}`"));
                 write_down(session, &name, SchemaChange::Drop, after);

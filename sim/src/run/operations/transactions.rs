@@ -1,5 +1,6 @@
 //! Transactions: how they are admitted, what they promise, how they end.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use braid::{
 
 use super::Scope;
 use super::futures::poll_so_often;
-use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
+use crate::run::oracle::{self, Act, Between, Glimpse, Outcome, Span, Transaction, What};
 use crate::run::panics::Planned;
 use crate::run::rows::{Datum, Key, any_key};
 use crate::run::session::Session;
@@ -88,6 +89,16 @@ pub(super) struct Record {
     acts: Vec<Act>,
 }
 
+/// How many rows a transaction has written, at least.
+pub(super) fn rows(acts: &[Act]) -> u64 {
+    let writes = oracle::own::Kept::of(acts).writes.into_iter();
+    let written = writes.filter_map(|act| match &act.what {
+        What::Put { key, .. } | What::Delete { key } | What::Update { key, .. } => Some((act.table, key)),
+        _ => None,
+    });
+    written.collect::<BTreeSet<_>>().len() as u64
+}
+
 /// Its commit is about to be asked for.
 fn commits(session: &mut Session, options: &TransactionOptions) {
     if let Some(token) = token(options) {
@@ -124,7 +135,7 @@ pub(super) fn statements(session: &mut Session, admission: Admission) -> Option<
     let mut tx = match session.db.begin_with(options.clone()) {
         Ok(tx) => tx,
         Err(error) => {
-            session.lost_alone(Some(&error));
+            session.ended_alone(Some(&error), 0);
             session.met("begin", &error);
             return None;
         }
@@ -141,6 +152,7 @@ fn one(session: &mut Session, admission: Admission) {
     let outcome = match answer {
         Err(error) => {
             drop(tx);
+            session.ended_alone(Some(&error), rows(&record.acts));
             session.met("a statement", &error);
             Outcome::Nothing
         }
@@ -152,7 +164,7 @@ fn one(session: &mut Session, admission: Admission) {
         Ok(()) => {
             record.commits(session);
             let committed = tx.commit();
-            session.lost_alone(committed.as_ref().err());
+            session.ended_alone(committed.as_ref().err(), rows(&record.acts));
             outcome(session, committed)
         }
     };
@@ -192,7 +204,10 @@ pub(super) fn ask_token(session: &mut Session) {
         Err(error) => session.met("a question for a token", &error),
     }
     let Some(place) = place else { return };
-    match session.db.begin_with(TransactionOptions::default().token(token.as_bytes())) {
+    let begun = session.db.begin_with(TransactionOptions::default().token(token.as_bytes()));
+    session.history.losses.alone(None, begun.as_ref().err(), 0);
+    session.history.tokens_refused += u64::from(matches!(begun, Err(Error::AlreadyCommitted { .. })));
+    match begun {
         Err(Error::AlreadyCommitted { timestamp }) if timestamp.get() == place && !forgotten => {}
         Err(error) => session.met("a token's second transaction", &error),
         Ok(_) if may_forget(session) => {}
@@ -213,7 +228,6 @@ pub(super) fn outcome(session: &mut Session, committed: Result<Commit, Error>) -
         }
         Err(error) => {
             session.met("commit", &error);
-            session.history.losses.note(&error);
             match error {
                 Error::Busy(conflict) => Outcome::Lost(conflict),
                 Error::UpdateRefused { key, .. } => Outcome::Refused { key: Key::from(key) },
@@ -232,12 +246,23 @@ struct Attempt {
     begin: u64,
     exclusive: bool,
     acts: Vec<Act>,
+    /// When the closure was called, and when it returned.
+    called: Duration,
+    returned: Duration,
+    left: Left,
+}
+
+/// How an attempt came out of the closure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    ToCommit,
+    Revoked,
+    Failed,
 }
 
 /// A transaction that is tried until it commits.
 struct Run {
     policy: RetryPolicy,
-    options: TransactionOptions,
     count: u32,
     gives_up: bool,
     began: Duration,
@@ -247,23 +272,34 @@ struct Run {
 impl Run {
     fn drawn(session: &mut Session) -> Self {
         let options = options(session, Admission::ByMode);
-        let options = TransactionOptions { name: None, ..options };
+        let name = session.name().map(|name| format!("runs of {name}").into());
+        let options = TransactionOptions { name, ..options };
+        let usual = RetryPolicy::default();
+        let features = session.shared.plan.features.clone();
+        let rng = &mut session.rng;
         let deadlines =
             [None, Some(0), Some(1), Some(20), Some(1000)].map(|at| at.map(Duration::from_millis));
-        let deadline = Some(deadlines[session.rng.usize(0..deadlines.len())]);
-        let deadline = deadline.filter(|_| session.shared.plan.features.has("deadlines"));
-        let usual = RetryPolicy::default();
+        let deadline = Some(deadlines[rng.usize(0..deadlines.len())]).filter(|_| features.has("deadlines"));
+        let delay = |rng: &mut fastrand::Rng| Duration::from_micros([0, 1, 1000, 40_000][rng.usize(0..4)]);
+        let delays = (delay(rng), delay(rng));
+        let (base_delay, max_delay) =
+            if features.has("delays") { delays } else { (usual.base_delay, usual.max_delay) };
         let policy = RetryPolicy {
-            max_attempts: session.rng.u32(1..20),
-            exclusive_after: session.rng.u32(0..5),
-            transaction: options.clone(),
+            max_attempts: rng.u32(1..20),
+            exclusive_after: rng.u32(0..5),
+            transaction: options,
             deadline: deadline.unwrap_or(usual.deadline),
-            ..usual
+            base_delay,
+            max_delay,
         };
         let count = some(session);
         let gives_up = session.rng.u8(0..12) == 0;
+        Self::new(session, policy, count, gives_up)
+    }
+
+    fn new(session: &Session, policy: RetryPolicy, count: u32, gives_up: bool) -> Self {
         let began = session.shared.env.clock.now();
-        Self { policy, options, count, gives_up, began, attempts: Vec::new() }
+        Self { policy, count, gives_up, began, attempts: Vec::new() }
     }
 
     /// No more attempts than there may be, none later than it may be, and alone once it has lost often enough.
@@ -282,15 +318,134 @@ impl Run {
     }
 
     fn attempt(&mut self, session: &mut Session, tx: &mut braid::Transaction) -> braid::Result<()> {
-        let mut attempt =
-            Attempt { begin: tx.timestamp().get(), exclusive: tx.is_exclusive(), acts: Vec::new() };
+        let now = session.shared.env.clock.now();
+        let mut attempt = Attempt {
+            begin: tx.timestamp().get(),
+            exclusive: tx.is_exclusive(),
+            acts: Vec::new(),
+            called: now,
+            returned: now,
+            // What it is until it has returned, if it does.
+            left: Left::Failed,
+        };
         session.say(format_args!("  begins at {}, exclusive {}", attempt.begin, attempt.exclusive));
         self.judge(session, &attempt);
-        let done = Scope::writing(session, tx, &mut attempt.acts).statements(self.count);
+        let mut done = Scope::writing(session, tx, &mut attempt.acts).statements(self.count);
+        if done.is_ok() {
+            commits(session, &self.policy.transaction);
+            if self.gives_up {
+                done = Err(Error::Aborted("enough".to_owned()));
+            }
+        }
+        attempt.returned = session.shared.env.clock.now();
+        attempt.left = match &done {
+            Ok(()) => Left::ToCommit,
+            Err(error) if error.is_retryable() => Left::Revoked,
+            Err(_) => Left::Failed,
+        };
         self.attempts.push(attempt);
-        done?;
-        commits(session, &self.options);
-        if self.gives_up { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
+        done
+    }
+
+    /// What is known of its losses. One of which nothing was told was dropped, or has panicked.
+    fn losses(&self, done: Option<&braid::Result<braid::Outcome<()>>>) -> oracle::Run {
+        let seen = self.attempts.len() as u64;
+        let before_last = seen.saturating_sub(1);
+        let last = self.attempts.last().map(|attempt| attempt.left);
+        let told = matches!(done, Some(Err(error)) if error.is_retryable());
+        // With a token it can be revoked while it looks for that, before the closure is called.
+        let unseen = u64::from(self.policy.transaction.token.is_some()) * u64::from(self.policy.max_attempts);
+        let (least, most) = match (done, last) {
+            (Some(Ok(outcome)), _) => (u64::from(outcome.attempts) - 1, u64::from(outcome.attempts) - 1),
+            (Some(Err(Error::Busy(conflict))), _) if conflict.kind != ConflictKind::Locked => (seen, seen),
+            // Its turn did not come, for the commit perhaps.
+            (Some(Err(Error::Busy(_))), Some(Left::ToCommit)) => (seen, seen + 1 + unseen),
+            (Some(Err(Error::Busy(_))), _) => (seen + 1, seen + 1 + unseen),
+            (Some(Err(Error::BusySnapshot { .. })), Some(_)) => (seen, seen + unseen),
+            (Some(Err(Error::BusySnapshot { .. })), None) => (1, 1 + unseen),
+            (_, Some(Left::Failed)) => (before_last, before_last + unseen),
+            // The commit failed or was not awaited, or the attempt was lost and there was no other.
+            (_, Some(Left::ToCommit)) => (before_last, seen + unseen),
+            (_, Some(Left::Revoked) | None) => (seen, seen + unseen),
+        };
+        let losses = Between { least, most };
+        let attempts = match done {
+            Some(Ok(_)) => Between { least: least + 1, most: most + 1 },
+            _ if told => losses,
+            _ => Between { least: seen.max(least), most: most + 1 },
+        };
+        let revoked = self.attempts.iter().filter(|attempt| attempt.left == Left::Revoked).count() as u64;
+        let ended_so = last == Some(Left::Revoked) && matches!(done, Some(Err(Error::BusySnapshot { .. })));
+        let after = u64::from(self.policy.exclusive_after);
+        oracle::Run {
+            name: self.policy.transaction.name.as_deref().map(str::to_owned),
+            attempts,
+            losses,
+            told,
+            won: matches!(done, Some(Ok(_))),
+            serializable: self.policy.transaction.isolation == Isolation::Serializable,
+            revoked: revoked - u64::from(ended_so),
+            escalated: Between {
+                least: attempts.least.saturating_sub(after),
+                most: attempts.most.saturating_sub(after),
+            },
+        }
+    }
+
+    /// The time that it was told to have lost is that of the clock.
+    fn judge_times(&self, session: &Session, outcome: &braid::Outcome<()>) {
+        let Some((last, lost)) = self.attempts.split_last() else { return };
+        let braid::Outcome { waited, wasted, .. } = *outcome;
+        let told = waited + wasted;
+        let most = last.called.saturating_sub(self.began);
+        // From the first call to the return of the last one that was lost there was nothing else.
+        let least = match (lost.first(), lost.last()) {
+            (Some(first), Some(last)) => last.returned.saturating_sub(first.called),
+            _ => Duration::ZERO,
+        };
+        let in_closures: Duration = lost.iter().map(|one| one.returned.saturating_sub(one.called)).sum();
+        // Before an attempt that is alone there is no wait but for its turn.
+        let waits = outcome.attempts.min(self.policy.exclusive_after.max(1)) - 1;
+        let limits = (0..waits).map(|wait| {
+            self.policy
+                .base_delay
+                .saturating_mul(1 << wait.min(20))
+                .min(self.policy.max_delay)
+                .saturating_add(LATE)
+        });
+        let longest: Duration = if self.policy.base_delay.min(self.policy.max_delay).is_zero() {
+            Duration::ZERO
+        } else {
+            limits.sum()
+        };
+        let right = told <= most && told >= least && wasted >= in_closures && waited <= longest;
+        if !right || outcome.exclusive != last.exclusive {
+            session.shared.wrong(format_args!(
+                "{outcome:?}: it waited {longest:?} at most, lost {in_closures:?} at least in closures, and both took {least:?} to \
+                 {most:?}; under {:?}",
+                self.policy
+            ));
+        }
+    }
+
+    /// One that gave up did so in time: no later than it may begin an attempt, and that attempt is done.
+    fn judge_end(&self, session: &Session) {
+        let now = session.shared.env.clock.now();
+        let Some(deadline) = self.policy.deadline else { return };
+        let last = self.attempts.last().filter(|last| last.left == Left::ToCommit);
+        let busy_timeout =
+            self.policy.transaction.busy_timeout.unwrap_or(session.shared.plan.options.busy_timeout);
+        // A commit may wait for its turn, too.
+        let due = match last {
+            Some(last) => last.returned.max(self.began + deadline).saturating_add(busy_timeout.min(deadline)),
+            None => self.attempts.last().map_or(self.began, |last| last.returned).max(self.began + deadline),
+        };
+        if now > due.saturating_add(LATE) {
+            session.shared.wrong(format_args!(
+                "it gave up at {now:?} and not at {due:?}, having begun at {:?}, under {:?}",
+                self.began, self.policy
+            ));
+        }
     }
 }
 
@@ -314,6 +469,7 @@ pub(super) fn transact_by_future(session: &mut Session) {
         Some(done) => end(session, run, done),
         None => {
             session.say(format_args!("  is dropped, installed at {installed:?}"));
+            session.history.losses.ran(run.losses(None), None);
             let last = installed.map_or(Outcome::Nothing, |ts| Outcome::Unwatched { ts: ts.get() });
             write_down(session, run, &last);
         }
@@ -321,16 +477,18 @@ pub(super) fn transact_by_future(session: &mut Session) {
 }
 
 fn end(session: &mut Session, run: Run, done: braid::Result<braid::Outcome<()>>) {
-    if let Ok(done) = &done {
-        let losses = u64::from(done.attempts) - 1;
-        session.history.losses.made_up_for += losses;
-        if (run.attempts.len() as u64) > losses + 1 {
-            session.shared.wrong(format_args!(
-                "{} attempts, and {} were told",
-                run.attempts.len(),
-                done.attempts
-            ));
+    session.history.losses.ran(run.losses(Some(&done)), done.as_ref().err());
+    match &done {
+        Ok(done) => {
+            let (seen, told) = (run.attempts.len(), done.attempts as usize);
+            let may_be = if run.policy.transaction.token.is_some() { seen <= told } else { seen == told };
+            if !may_be {
+                session.shared.wrong(format_args!("{seen} attempts, and {told} were told"));
+            }
+            run.judge_times(session, done);
         }
+        Err(error) if error.is_retryable() => run.judge_end(session),
+        Err(_) => {}
     }
     let last = match done {
         Err(Error::Aborted(_)) => Outcome::Nothing,
@@ -341,7 +499,7 @@ fn end(session: &mut Session, run: Run, done: braid::Result<braid::Outcome<()>>)
 
 /// Writes every attempt down, of which the last one may have committed.
 fn write_down(session: &mut Session, run: Run, last: &Outcome) {
-    let Run { options, attempts, .. } = run;
+    let Run { policy: RetryPolicy { transaction: options, .. }, attempts, .. } = run;
     let (count, stands) = (attempts.len(), session.shared.has_power());
     for (at, attempt) in attempts.into_iter().enumerate() {
         let is_last = at + 1 == count;
@@ -374,39 +532,32 @@ fn is_of(conflict: &Conflict, attempt: &Attempt) -> bool {
 pub(super) fn transact_panics(session: &mut Session) {
     let count = some(session);
     let db = session.db.clone();
-    // Each with the handles of tables that it made: no other transaction knows them.
-    let mut attempts: Vec<(u64, Vec<Act>)> = Vec::new();
     let transaction = TransactionOptions { name: None, ..options(session, Admission::ByMode) };
     let policy = RetryPolicy { transaction, ..RetryPolicy::default() };
+    let mut run = Run::new(session, policy.clone(), count, false);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         db.transact(policy, |tx| -> braid::Result<()> {
-            let mut acts = Vec::new();
-            let done = Scope::writing(session, tx, &mut acts).statements(count);
-            attempts.push((tx.timestamp().get(), acts));
-            done?;
+            run.attempt(session, tx)?;
+            if let Some(attempt) = run.attempts.last_mut() {
+                attempt.left = Left::Failed;
+            }
             resume_unwind(Box::new(Planned))
         })
     }));
     match panicked {
-        Ok(Err(error)) => session.met("a statement before a panic", &error),
         Ok(Ok(_)) => session.shared.wrong("a closure that panicked has committed"),
-        Err(panic) if panic.is::<Planned>() => session.say("  panicked as planned"),
+        Ok(Err(error)) => {
+            session.met("a statement before a panic", &error);
+            let losses = run.losses(Some(&Err(error.clone())));
+            session.history.losses.ran(losses, Some(&error));
+        }
+        Err(panic) if panic.is::<Planned>() => {
+            session.say("  panicked as planned");
+            session.history.losses.ran(run.losses(None), None);
+        }
         Err(panic) => resume_unwind(panic),
     }
-    for (begin, acts) in attempts {
-        session.history.transactions.push(Transaction {
-            session: session.number,
-            begin_ts: Some(begin),
-            read_only: false,
-            exclusive: false,
-            isolation: Isolation::Snapshot,
-            durability: Durability::Sync,
-            stands: false,
-            token: None,
-            acts,
-            outcome: Outcome::Nothing,
-        });
-    }
+    write_down(session, run, &Outcome::Nothing);
 }
 
 pub(super) fn put_one(session: &mut Session) {
@@ -435,6 +586,7 @@ pub(super) fn delete_one(session: &mut Session) {
 }
 
 pub(super) fn one_statement(session: &mut Session, table: u32, what: What, committed: Result<Commit, Error>) {
+    session.history.losses.hidden(committed.as_ref().err());
     if let Err(Error::NoSuchTable(_)) = committed {
         return;
     }

@@ -151,6 +151,13 @@ pub enum What {
         /// Its id.
         id: u32,
     },
+    /// A table was renamed by a call that does not say which one it was.
+    RenameAlone {
+        /// Its name before.
+        from: Key,
+        /// Its name since.
+        to: Key,
+    },
     /// A table was renamed.
     Rename {
         /// Its name before.
@@ -397,6 +404,8 @@ pub struct History {
     pub told: Vec<Told>,
     /// What transactions lost.
     pub losses: Losses,
+    /// Transactions that were refused for their token.
+    pub tokens_refused: u64,
     /// For each token: a time at which its transaction had not committed yet.
     pub token_times: BTreeMap<String, Duration>,
     /// When the machine was last seen to run after a commit was acknowledged. An answer alone is no such sign: one that needs no
@@ -417,6 +426,7 @@ impl History {
         self.stood.extend(other.stood);
         self.told.extend(other.told);
         self.losses.merge(other.losses);
+        self.tokens_refused += other.tokens_refused;
         self.token_times.extend(other.token_times);
         self.alive = self.alive.max(other.alive);
     }

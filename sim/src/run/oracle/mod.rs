@@ -14,6 +14,7 @@ pub mod judge;
 pub mod losses;
 pub mod model;
 pub mod own;
+pub mod past;
 pub mod replay;
 pub mod step;
 
@@ -27,7 +28,7 @@ pub use self::{
         ToldChange, Transaction, What,
     },
     judge::{Ending, judge, judge_mode, promise},
-    losses::Losses,
+    losses::{Between, Losses, Run},
     model::{Model, Span, Start, Written},
     replay::replay,
     step::Step,

@@ -151,7 +151,8 @@ impl<'a> Kept<'a> {
                 | What::Update { .. }
                 | What::Make { .. }
                 | What::Unmake { .. }
-                | What::Rename { .. } => kept.writes.push(act),
+                | What::Rename { .. }
+                | What::RenameAlone { .. } => kept.writes.push(act),
                 What::DeleteRange { removed, .. } => {
                     kept.reads.push(act);
                     if removed > 0 {

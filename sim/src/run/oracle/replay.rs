@@ -295,6 +295,14 @@ fn name_answer(model: &Model, ts: u64, act: &Act, own: &mut Own) -> Option<Optio
             write(own, name, *id, false);
             wrong
         }
+        What::RenameAlone { from, to } => {
+            let id = id_of(own, from).and_then(Datum::as_number).and_then(|id| u32::try_from(id).ok());
+            let Some(id) = id else { return Some(Some(format!("refused, as there is no {from:?}"))) };
+            let wrong = unless(id_of(own, to), None);
+            write(own, from, id, false);
+            write(own, to, id, true);
+            wrong
+        }
         What::Rename { from, to, id } => {
             let wrong = unless(id_of(own, from), Some(*id)).or_else(|| unless(id_of(own, to), None));
             write(own, from, *id, false);

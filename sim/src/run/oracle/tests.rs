@@ -259,6 +259,23 @@ fn names_are_held_to_their_snapshot_and_their_transactions() {
     let back = vec![rename("x1", "x3", 20), rename("x3", "x1", 20)];
     assert!(passes(vec![made(), committed(11, 12, back), committed(11, 13, vec![put_in(20)])]));
 
+    let alone = |from: &str, to: &str| {
+        let what = What::RenameAlone { from: key(from), to: key(to) };
+        Transaction { begin_ts: None, ..committed(11, 12, vec![on(0, what)]) }
+    };
+    assert!(passes(vec![
+        made(),
+        alone("x1", "x3"),
+        snapshot(12, vec![named("x3", Some(20)), names(&["x3"])])
+    ]));
+    assert!(passes(vec![made(), alone("x1", "x3"), snapshot(11, vec![named("x1", Some(20))])]));
+    assert!(
+        !passes(vec![made(), alone("x1", "x3"), snapshot(12, vec![named("x1", Some(20))])]),
+        "it was renamed"
+    );
+    assert!(!passes(vec![made(), alone("x2", "x3")]), "there was none of that name");
+    assert!(!passes(vec![made(), alone("x1", "x3"), committed(11, 13, vec![put_in(20)])]), "a row put aside");
+
     let never = || transaction(10, Outcome::Nothing, vec![make("x1", 20), put_in(20)]);
     assert!(passes(vec![never(), snapshot(10, vec![gone(20), names(&[])])]));
     assert!(!passes(vec![never(), committed(10, 11, vec![put_in(20)])]), "it never came to be");
