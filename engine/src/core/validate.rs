@@ -20,7 +20,12 @@ impl Core {
     /// The write set against everything that is sealed. Sealed generations do not change, so this
     /// needs no lock.
     #[inline(always)]
-    pub(super) fn validate_history(&self, view: &View, request: &CommitRequest<'_>) -> Result<()> {
+    pub(super) fn validate_history(
+        &self,
+        view: &View,
+        request: &CommitRequest<'_>,
+        guard: &Guard,
+    ) -> Result<()> {
         if request.exclusive || planted!(HistoryNotValidated) {
             return Ok(());
         }
@@ -30,10 +35,9 @@ impl Core {
                 why: SnapshotLoss::HistoryGivenUp { oldest_ts: view.validation_floor },
             });
         }
-        let guard = pin();
         for generation in view.history_after(request.begin_ts) {
             for row in request.writes.iter() {
-                if let Some(winner_ts) = generation.newest(row.table, row.key, &guard)
+                if let Some(winner_ts) = generation.newest(row.table, row.key, guard)
                     && winner_ts > request.begin_ts
                 {
                     return Err(self.conflict(

@@ -105,9 +105,18 @@ impl Inner {
 
     /// The view of one without a lease, which is there until the snapshot is let go.
     pub(super) fn plain_view(&self) -> Result<&Arc<View>> {
+        // An error made ahead, by `ok_or`, would have to be dropped by everybody who has no use for it.
+        match self.held_view() {
+            Some(view) => Ok(view),
+            None => Err(Error::TransactionClosed),
+        }
+    }
+
+    /// The same; `None` for one with a lease.
+    pub(super) fn held_view(&self) -> Option<&Arc<View>> {
         match &self.hold {
-            Hold::Plain(registration) => Ok(registration.view()),
-            Hold::Leased(_) | Hold::Over => Err(Error::TransactionClosed),
+            Hold::Plain(registration) => Some(registration.view()),
+            Hold::Leased(_) | Hold::Over => None,
         }
     }
 

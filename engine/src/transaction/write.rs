@@ -369,6 +369,7 @@ impl Transaction {
             inner.core(),
             &mut CommitRequest {
                 begin_ts: inner.begin_ts,
+                view: inner.held_view().map(|view| &**view),
                 exclusive: self.admitted.exclusive.is_some(),
                 durability: self.admitted.durability,
                 busy_timeout: self.admitted.busy_timeout,
