@@ -64,9 +64,17 @@ pub(crate) fn of_kind(kind: RecordKind, payload: &[u8]) -> EncodedRecord {
 
 /// Appends one change to a commit's payload.
 pub(crate) fn encode_change(out: &mut EncodedRecord, change: Change<'_>) {
-    put_varint(out, u64::from(change.table.0));
-    put_varint(out, change.key.len() as u64);
-    put_varint(out, change.value.map_or(0, |value| value.len() as u64 + 1));
+    let table = u64::from(change.table.0);
+    let key_len = change.key.len() as u64;
+    let value_len = change.value.map_or(0, |value| value.len() as u64 + 1);
+    if table | key_len | value_len < 0x80 {
+        // Mostly: at once, with one look whether there is room.
+        out.extend_from_slice(&[(table & 0x7f) as u8, (key_len & 0x7f) as u8, (value_len & 0x7f) as u8]);
+    } else {
+        put_varint(out, table);
+        put_varint(out, key_len);
+        put_varint(out, value_len);
+    }
     out.extend_from_slice(change.key);
     out.extend_from_slice(change.value.unwrap_or_default());
 }

@@ -21,7 +21,9 @@
 //! A version is a header and its value in one allocation, behind a thin pointer: that is what [`Pointable`] is for.
 #![expect(unsafe_code, reason = "versions are freed through the epoch and allocated with their values")]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+mod memory;
+
+use std::alloc::Layout;
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -54,7 +56,7 @@ const ALLOCATION_OVERHEAD: usize = 8;
 
 /// One value of a row, or its absence, and when that was committed.
 ///
-/// Layout obligation: every `Version` lies in an allocation of `layout(value length)`, made by `Pointable::init`.
+/// Layout obligation: every `Version` lies in memory for `layout(value length)`, taken by `Pointable::init`.
 #[repr(C)]
 pub(crate) struct Version {
     commit_ts: Timestamp,
@@ -99,11 +101,7 @@ impl Pointable for Version {
 
     unsafe fn init(source: Source) -> usize {
         let Some(layout) = layout(source.len) else { capacity_overflow() };
-        // SAFETY: the layout is not empty, it holds a header.
-        let address = unsafe { alloc(layout) };
-        if address.is_null() {
-            handle_alloc_error(layout);
-        }
+        let address = memory::take(layout);
         let header = Header { commit_ts: source.stamp, prev: Atomic::null(), len: source.len };
         // SAFETY: the allocation is large enough for and aligned as the header, and nobody else knows it.
         unsafe { address.cast::<Header>().write(header) };
@@ -134,9 +132,9 @@ impl Pointable for Version {
         // SAFETY: the caller has it from `init` and to itself.
         let len = unsafe { (&raw const (*address.cast::<Header>()).len).read() };
         if let Some(layout) = layout(len) {
-            // SAFETY: `init` allocated it with the layout for this `len`. No field needs to be dropped: `prev` does
-            // not own what it points to.
-            unsafe { dealloc(address, layout) };
+            // SAFETY: `init` took it with the layout for this `len`, and it is not used any more. No field needs to be
+            // dropped: `prev` does not own what it points to.
+            unsafe { memory::give_back(address, layout) };
         }
     }
 }
@@ -200,16 +198,31 @@ impl Pending {
         unsafe { self.0.load(Relaxed, unprotected()).as_ref() }
     }
 
+    #[inline]
     fn take(&mut self) -> Option<Owned<Version>> {
+        // Not a swap: that would lock the bus, for a pointer which nobody else knows.
+        // SAFETY: the pointer is not followed.
+        let taken = self.0.load(Relaxed, unsafe { unprotected() });
+        self.0.store(Shared::null(), Relaxed);
         // SAFETY: 1. `&mut self`: nobody else uses the pointer. 2. It is taken out, so it is owned once.
-        unsafe { self.0.swap(Shared::null(), Relaxed, unprotected()).try_into_owned() }
+        unsafe { taken.try_into_owned() }
     }
 }
 
 impl Drop for Pending {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.take());
+        if let Some(version) = self.take() {
+            drop_version(version);
+        }
     }
+}
+
+/// Of a write that was not committed, or not the last one of its row. Apart, so that the end of a write set whose versions
+/// were all taken stays small.
+#[inline(never)]
+fn drop_version(version: Owned<Version>) {
+    drop(version);
 }
 
 impl fmt::Debug for Pending {

@@ -70,10 +70,7 @@ impl RowKey {
     /// The key of a row. Allocates when `key` is longer than 24 bytes.
     #[must_use]
     pub fn new(table: TableId, key: &[u8]) -> Self {
-        Self(match inline(table, key) {
-            Some(short) => short,
-            None => Probe::Heap { table, prefix: prefix(key), bytes: key.into() },
-        })
+        Probe::new(table, key).into()
     }
 
     /// Its table.
@@ -105,6 +102,17 @@ impl RowKey {
             Probe::Heap { bytes, .. } => bytes.len(),
             Probe::Inline { .. } | Probe::Borrowed { .. } => 0,
         }
+    }
+}
+
+impl From<Probe<'_>> for RowKey {
+    #[inline]
+    fn from(probe: Probe<'_>) -> Self {
+        Self(match probe {
+            Probe::Inline { len, table, bytes } => Probe::Inline { len, table, bytes },
+            Probe::Heap { table, prefix, bytes } => Probe::Heap { table, prefix, bytes },
+            Probe::Borrowed { table, prefix, bytes } => Probe::Heap { table, prefix, bytes: bytes.into() },
+        })
     }
 }
 

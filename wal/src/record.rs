@@ -195,6 +195,8 @@ pub struct EncodedRecord {
     payload_crc: u32,
     finished: bool,
     held: Held,
+    /// Without input. Kept, as each one that is made asks anew what the processor can do.
+    hasher: Hasher,
 }
 
 /// The first part of a payload, which is there to stay: see [`EncodedRecord::hold`].
@@ -221,6 +223,7 @@ impl EncodedRecord {
             payload_crc: 0,
             finished: false,
             held: Held::default(),
+            hasher: Hasher::new(),
         };
         record.begin(RecordKind(0));
         record
@@ -268,10 +271,8 @@ impl EncodedRecord {
     /// Of all that is there.
     #[inline(always)]
     fn checksum(&self) -> u32 {
-        if self.held.len == 0 {
-            return payload_checksum(self.bytes.get(HEADER_BYTES..).unwrap_or_default());
-        }
-        let mut hasher = Hasher::new_with_initial(self.held.crc);
+        let mut hasher =
+            if self.held.len == 0 { self.hasher.clone() } else { Hasher::new_with_initial(self.held.crc) };
         hasher.update(self.bytes.get(HEADER_BYTES + self.held.len..).unwrap_or_default());
         hasher.finalize()
     }

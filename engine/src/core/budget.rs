@@ -164,8 +164,14 @@ impl Budget {
 
 impl Core {
     /// Lets a commit of `bytes` through when there is room for it, and waits for that.
-    pub(super) fn admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {
-        match self.try_admit(writer, bytes)? {
+    /// `held` is the view of its snapshot, if that is at hand.
+    pub(super) fn admit<'a>(
+        &self,
+        writer: &'a Writer,
+        bytes: usize,
+        held: Option<&View>,
+    ) -> Result<Reservation<'a>> {
+        match self.try_admit(writer, bytes, held)? {
             Some(reservation) => Ok(reservation),
             None => self.stall(writer, bytes),
         }
@@ -180,7 +186,7 @@ impl Core {
         waker: &Waker,
     ) -> Result<Option<Reservation<'a>>> {
         let budget = &writer.budget;
-        if let Some(reservation) = self.try_admit(writer, bytes)? {
+        if let Some(reservation) = self.try_admit(writer, bytes, None)? {
             return Ok(Some(reservation));
         }
         if bytes > budget.bytes {
@@ -218,14 +224,19 @@ impl Core {
 
     /// Lets a commit of `bytes` through if there is room for it; starts a checkpoint before there is none.
     #[inline]
-    fn try_admit<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Option<Reservation<'a>>> {
+    fn try_admit<'a>(
+        &self,
+        writer: &'a Writer,
+        bytes: usize,
+        held: Option<&View>,
+    ) -> Result<Option<Reservation<'a>>> {
         let limit = self.options.max_transaction_bytes;
         if bytes > limit {
             return Err(Error::TransactionTooLarge { bytes: bytes as u64, limit: limit as u64 });
         }
         let budget = &writer.budget;
         let look = || {
-            self.unfolded(|view, bytes| {
+            self.unfolded(held, |view, bytes| {
                 let log_bytes = unfolded_log(writer, view);
                 if view.active.bytes() >= budget.seal_bytes() || log_bytes > self.options.log_bytes {
                     writer.background.request_checkpoint();
@@ -243,20 +254,32 @@ impl Core {
 
     /// Bytes of rows that are not in the base yet.
     pub(crate) fn unfolded_bytes(&self) -> usize {
-        self.unfolded(|_, bytes| bytes)
+        self.unfolded(None, |_, bytes| bytes)
     }
 
-    /// Passes on the current view, and the bytes of rows in it that are not in the base yet.
-    fn unfolded<R>(&self, then: impl FnOnce(&View, usize) -> R) -> R {
+    /// Passes on the current view, and the bytes of rows in it that are not in the base yet. It is `held`, if that is
+    /// current.
+    fn unfolded<R>(&self, held: Option<&View>, then: impl FnOnce(&View, usize) -> R) -> R {
+        if let Some(view) = held
+            && let Some(bytes) = self.unfolded_in(view)
+        {
+            return then(view, bytes);
+        }
         loop {
             let view = self.view.load();
-            let bytes = view.unfolded_bytes();
-            // Else a fold may have ended meanwhile, and what was let through for it been counted beside it. The id is
-            // published after the view: where it is behind, nothing has been let through yet, and nobody is waited for.
-            if self.view_id.load(Ordering::SeqCst) <= view.id {
+            if let Some(bytes) = self.unfolded_in(&view) {
                 return then(&view, bytes);
             }
         }
+    }
+
+    /// The bytes of rows that are not in the base yet; `None` where the view is not current any more.
+    fn unfolded_in(&self, view: &View) -> Option<usize> {
+        let bytes = view.unfolded_bytes();
+        // Looked at afterwards: else a fold may have ended meanwhile, and what was let through for it been counted beside
+        // it. The id is published after the view: where it is behind, nothing has been let through yet, and nobody is
+        // waited for.
+        self.is_current(view).then_some(bytes)
     }
 
     fn stall<'a>(&self, writer: &'a Writer, bytes: usize) -> Result<Reservation<'a>> {

@@ -47,6 +47,7 @@ use super::reads::ReadsLook;
 use super::schema::SchemaChanges;
 use super::shared::{Core, Writer};
 use super::updates::{self, Made};
+use super::view::View;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::record::{self, Change, kind};
@@ -65,6 +66,8 @@ pub struct Commit {
 #[derive(Debug)]
 pub(crate) struct CommitRequest<'a> {
     pub(crate) begin_ts: Timestamp,
+    /// The view of the snapshot, where nobody can take that away: mostly the current one still.
+    pub(crate) view: Option<&'a View>,
     /// The transaction holds the gate, or may pass it: then nothing is to be validated either.
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
@@ -154,7 +157,7 @@ impl Core {
         let writer = self.writer()?;
         writer.check()?;
         request.reserved = request.writes.bytes();
-        let reservation = self.admit(writer, request.reserved)?;
+        let reservation = self.admit(writer, request.reserved, request.view)?;
         with_record(request, |request, record| self.install_record(writer, request, record, reservation))
     }
 
@@ -256,12 +259,12 @@ impl Core {
                     // One at a time: the old pass must be back before the next holder can leave.
                     drop(pass.take());
                     pass = Some(self.wait_for_pass(writer, request)?);
-                    reservation = Some(self.admit(writer, request.reserved)?);
+                    reservation = Some(self.admit(writer, request.reserved, request.view)?);
                 }
                 Left::RoomNeeded(bytes) => {
                     drop(reservation.take());
                     request.reserved = self.room_for(bytes);
-                    reservation = Some(self.admit(writer, request.reserved)?);
+                    reservation = Some(self.admit(writer, request.reserved, request.view)?);
                 }
                 Left::SegmentNeeded(bytes) => self.prepare_log(writer, bytes)?,
                 Left::ClockNeedsSync(lsn) => {
@@ -319,13 +322,20 @@ impl Core {
         reads: &mut ReadsLook<'_>,
     ) -> Result<Installed, Left> {
         let horizon = self.reads_horizon(request, reads);
-        let view = self.view.load();
-        let mut updates = if UPDATES { Some(self.fetch_updates(&view, request)?) } else { None };
+        let loaded;
+        let view = match request.view {
+            Some(view) if self.is_current(view) => view,
+            _ => {
+                loaded = self.view.load();
+                &loaded
+            }
+        };
+        let mut updates = if UPDATES { Some(self.fetch_updates(view, request)?) } else { None };
         let guard = pin();
-        self.validate_history(&view, request)?;
+        self.validate_history(view, request, &guard)?;
         let prepared = view.active.prepare(request.writes, &guard);
         if let Some(horizon) = horizon {
-            self.validate_reads_outside(&view, &prepared, request, reads, horizon)?;
+            self.validate_reads_outside(view, &prepared, request, reads, horizon)?;
         }
         if let Some(updates) = &mut updates {
             updates.guess(self, request, record, &guard)?;
@@ -344,7 +354,7 @@ impl Core {
         }
         self.validate_active(&prepared, request)?;
         if request.reads.is_some() {
-            self.validate_reads_inside(section, &view, request, reads)?;
+            self.validate_reads_inside(section, view, request, reads)?;
         }
         if let Some(updates) = &mut updates {
             updates.catch_up(self, request, record, &guard)?;

@@ -27,6 +27,12 @@ impl SnapshotSource<View> for Core {
 }
 
 impl Core {
+    /// Whether no view after this one is known to everybody. The next one may be stored already, and is published in full
+    /// before anything is installed in it.
+    pub(super) fn is_current(&self, view: &View) -> bool {
+        self.view_id.load(Ordering::SeqCst) <= view.id
+    }
+
     /// Makes `view` the current one. In the commit section, so that no commit is installed into a generation that the
     /// current view does not hold, and none is validated against half of the history.
     pub(super) fn publish(&self, section: &mut Section, view: View) -> Arc<View> {

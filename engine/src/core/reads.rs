@@ -215,6 +215,7 @@ mod tests {
         writes.put(TableId(9999), b"result", b"");
         let request = CommitRequest {
             begin_ts: core.installed_ts(),
+            view: None,
             exclusive: false,
             durability: Durability::Deferred,
             busy_timeout: Duration::ZERO,

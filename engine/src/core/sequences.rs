@@ -230,6 +230,7 @@ impl Core {
         self.install(&mut CommitRequest {
             // Every commit of the row up to now is: its lock is held.
             begin_ts: self.installed_ts(),
+            view: None,
             exclusive: true,
             durability,
             busy_timeout: self.options.busy_timeout,

@@ -20,17 +20,21 @@ impl Core {
     /// The write set against everything that is sealed. Sealed generations do not change, so this
     /// needs no lock.
     #[inline(always)]
-    pub(super) fn validate_history(&self, view: &View, request: &CommitRequest<'_>) -> Result<()> {
+    pub(super) fn validate_history(
+        &self,
+        view: &View,
+        request: &CommitRequest<'_>,
+        guard: &Guard,
+    ) -> Result<()> {
         if request.exclusive || planted!(HistoryNotValidated) {
             return Ok(());
         }
         if request.begin_ts < view.validation_floor && !request.is_blind() {
             return Err(history_given_up(view, request));
         }
-        let guard = pin();
         for generation in view.history_after(request.begin_ts) {
             for row in request.writes.iter() {
-                if let Some(winner_ts) = generation.newest(row.table, row.key, &guard)
+                if let Some(winner_ts) = generation.newest(row.table, row.key, guard)
                     && winner_ts > request.begin_ts
                 {
                     return Err(self.conflict(

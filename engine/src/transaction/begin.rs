@@ -5,7 +5,8 @@ use std::time::Duration;
 use braid_mvstore::{Rare, Registration, SnapshotKind};
 use braid_vfs::sync::Arc;
 
-use super::inner::{Hold, Inner, Tracking};
+use super::inner::{Hold, Tracking};
+use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::write::{Admitted, Extras, Transaction};
 use crate::core::{Core, Exclusive, LeaseTerms, View};
@@ -28,7 +29,7 @@ pub(crate) fn begin_snapshot(
     } else {
         dress(core, registration, name, core.lease_terms(max_age))
     };
-    Ok(Snapshot::untracked_in(Inner::new(handle, hold, Tracking::Nothing)))
+    Ok(Snapshot::untracked_in(Shared::begin(handle, hold, Tracking::Nothing)))
 }
 
 /// Begins a snapshot for a call that ends with its work, a backup say: it is never revoked.
@@ -40,7 +41,7 @@ pub(crate) fn begin_own_snapshot(handle: &Arc<Handle>, name: Option<&str>) -> Re
         None => Hold::Plain(registration),
         name => dress(core, registration, name, None),
     };
-    Ok(Snapshot::untracked_in(Inner::new(handle, hold, Tracking::Nothing)))
+    Ok(Snapshot::untracked_in(Shared::begin(handle, hold, Tracking::Nothing)))
 }
 
 /// Begins a write transaction.
@@ -84,14 +85,14 @@ pub(crate) fn begin_by(
         }),
     };
     let (inner, exclusive) = match (concurrent, options.admission) {
-        (Some(hold), _) => (Inner::new(handle, hold, tracking), None),
+        (Some(hold), _) => (Shared::begin(handle, hold, tracking), None),
         (None, Admission::Concurrent) => return Err(Error::JournalMode),
         (None, Admission::Immediate | Admission::ByMode) => {
             let exclusive = enter(core, timeout, name)?;
             // Nobody commits beside it, so it keeps nothing from being freed, and it cannot lose: it has no lease.
             let registration = register(core, SnapshotKind::ReadWrite)?;
             let hold = dress(core, registration, name, None);
-            (Inner::new(handle, hold, Tracking::Nothing), Some(exclusive))
+            (Shared::begin(handle, hold, Tracking::Nothing), Some(exclusive))
         }
     };
     let tx = Transaction::new(

@@ -80,7 +80,7 @@ const ALL_DIRECTIONS: u8 = bit(Direction::Forward) | bit(Direction::Backward);
 
 impl Cursor {
     pub(super) fn new(snapshot: &Snapshot, table: &Table) -> Result<Self> {
-        let inner = Arc::clone(&snapshot.inner);
+        let inner = snapshot.inner.for_cursor();
         inner.check(table.info())?;
         let (store, id) = (&inner.core().base, table.info().id);
         let layers = inner.in_view(|view| Ok(Layers::over(store, view, id, inner.begin_ts)))?;

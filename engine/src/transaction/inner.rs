@@ -57,7 +57,8 @@ mod state {
 
 /// See the module. The last holder lets the snapshot go.
 pub(crate) struct Inner {
-    pub(super) handle: Arc<Handle>,
+    /// `None` once nobody has it any more, and its memory waits for the next one.
+    handle: Option<Arc<Handle>>,
     pub(super) begin_ts: Timestamp,
     /// Given back at the end.
     pub(super) hold: Hold,
@@ -80,38 +81,66 @@ impl fmt::Debug for Inner {
 }
 
 impl Inner {
+    /// One that is over: memory for a snapshot.
+    pub(super) fn over() -> Self {
+        Self {
+            handle: None,
+            begin_ts: Timestamp::ZERO,
+            hold: Hold::Over,
+            writes: OwnWrites::new(),
+            writes_version: AtomicU64::new(0),
+            tracking: Tracking::Nothing,
+            reads: Rare::default(),
+            state: AtomicU8::new(state::OVER),
+        }
+    }
+
+    /// Begins in the memory of one that is over.
     #[inline]
-    pub(super) fn new(handle: &Arc<Handle>, hold: Hold, tracking: Tracking) -> Arc<Self> {
+    pub(super) fn begin(&mut self, handle: &Arc<Handle>, hold: Hold, tracking: Tracking) {
         let (begin_ts, state) = match &hold {
             Hold::Plain(registration) => (registration.begin_ts(), state::OPEN),
             Hold::Leased(leased) => (leased.begin_ts(), state::LEASED),
             Hold::Over => (Timestamp::ZERO, state::OVER),
         };
-        let mut reads = Rare::default();
+        self.handle = Some(Arc::clone(handle));
+        self.begin_ts = begin_ts;
+        self.hold = hold;
+        self.writes_version.store(0, Ordering::Relaxed);
+        self.tracking = tracking;
         if tracking == Tracking::Reads {
-            *reads = Some(Box::default());
+            *self.reads = Some(Box::default());
         }
-        Arc::new(Self {
-            handle: Arc::clone(handle),
-            begin_ts,
-            hold,
-            writes: OwnWrites::new(),
-            writes_version: AtomicU64::new(0),
-            tracking,
-            reads,
-            state: AtomicU8::new(state),
-        })
+        self.state.store(state, Ordering::Relaxed);
     }
 
+    #[inline]
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        match &self.handle {
+            Some(handle) => handle,
+            None => unreachable!("it goes when nobody has this any more"),
+        }
+    }
+
+    #[inline]
     pub(super) fn core(&self) -> &Arc<Core> {
-        self.handle.core()
+        self.handle().core()
     }
 
     /// The view of one without a lease, which is there until the snapshot is let go.
     pub(super) fn plain_view(&self) -> Result<&Arc<View>> {
+        // An error made ahead, by `ok_or`, would have to be dropped by everybody who has no use for it.
+        match self.held_view() {
+            Some(view) => Ok(view),
+            None => Err(Error::TransactionClosed),
+        }
+    }
+
+    /// The same; `None` for one with a lease.
+    pub(super) fn held_view(&self) -> Option<&Arc<View>> {
         match &self.hold {
-            Hold::Plain(registration) => Ok(registration.view()),
-            Hold::Leased(_) | Hold::Over => Err(Error::TransactionClosed),
+            Hold::Plain(registration) => Some(registration.view()),
+            Hold::Leased(_) | Hold::Over => None,
         }
     }
 
@@ -291,15 +320,24 @@ impl Inner {
             Hold::Over => return,
         }
         if let Hold::Plain(registration) = std::mem::replace(&mut self.hold, Hold::Over) {
-            let core = self.handle.core();
+            let core = self.core();
             drop(core.registry.end(registration, &**core));
         }
+    }
+
+    /// The same, and forgets everything: it is [`over`](Self::over) again.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.end();
+        self.writes.leave();
+        self.reads.clear();
+        self.handle = None;
     }
 
     #[cold]
     fn end_leased(&mut self) {
         if let Hold::Leased(leased) = std::mem::replace(&mut self.hold, Hold::Over) {
-            let core = self.handle.core();
+            let core = self.core();
             drop(core.registry.end_leased(leased, &**core));
         }
     }

@@ -11,9 +11,6 @@ impl Inner {
     /// What the transaction itself wrote to a row, `None` within standing for deleted. A copy, as the caller's code must not
     /// run under the lock: it may well read on in the same transaction.
     fn own(&self, table: TableId, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
-        if self.writes_version() == 0 {
-            return Ok(None);
-        }
         let copy = |found: Found<'_>| found.value().map(<[u8]>::to_vec);
         let writes = self.writes();
         let own = writes.get(table, key).map(copy);
@@ -32,7 +29,8 @@ impl Inner {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(own) = self.own(table, key)?
+        if self.writes_version() != 0
+            && let Some(own) = self.own(table, key)?
             && !(planted!(OwnTombstoneOverlooked) && own.is_none())
         {
             return Ok(own.as_deref().map(read));

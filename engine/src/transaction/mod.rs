@@ -15,6 +15,7 @@ mod prefix;
 mod range;
 mod read_set;
 mod savepoint;
+mod shared;
 mod snapshot;
 mod update;
 mod write;

@@ -6,9 +6,10 @@ use braid_mvstore::{TableId, Timestamp};
 use braid_vfs::sync::Arc;
 
 use super::cursor::Cursor;
-use super::inner::{Inner, Tracking};
+use super::inner::Tracking;
 use super::range::Range;
 use super::read_set::LastSpan;
+use super::shared::Shared;
 use crate::core::View;
 use crate::error::Result;
 use crate::table::Table;
@@ -34,24 +35,24 @@ use crate::table::Table;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Shared,
     /// What is kept for the commit of what is read through it.
     pub(super) tracking: Tracking,
 }
 
 impl Snapshot {
-    pub(super) fn new(inner: Arc<Inner>) -> Self {
+    pub(super) fn new(inner: Shared) -> Self {
         let tracking = inner.tracking;
         Self { inner, tracking }
     }
 
-    pub(super) fn untracked_in(inner: Arc<Inner>) -> Self {
+    pub(super) fn untracked_in(inner: Shared) -> Self {
         Self { inner, tracking: Tracking::Nothing }
     }
 
     /// The same reads without their being noted.
     pub(super) fn untracked(&self) -> Self {
-        Self::untracked_in(Arc::clone(&self.inner))
+        Self::untracked_in(self.inner.clone())
     }
 
     /// The view of a snapshot of the engine's own, which has no lease.

@@ -338,7 +338,7 @@ impl Transaction {
 
     /// The end of the transaction, after its last attempt.
     pub(super) fn end(&mut self) -> Arc<Handle> {
-        let handle = Arc::clone(&self.snapshot.inner.handle);
+        let handle = Arc::clone(self.snapshot.inner.handle());
         self.over = true;
         self.snapshot.inner.writes().leave();
         self.let_go();
@@ -395,6 +395,7 @@ impl Transaction {
         let schema = SchemaChanges::of(writes);
         let mut request = CommitRequest {
             begin_ts: inner.begin_ts,
+            view: inner.held_view().map(|view| &**view),
             exclusive: self.admitted.exclusive.is_some(),
             durability: self.admitted.durability,
             busy_timeout: self.admitted.busy_timeout,
@@ -429,7 +430,7 @@ impl Transaction {
         if self.admitted.extras.is_some() {
             self.end_creations();
         }
-        match Arc::get_mut(&mut self.snapshot.inner) {
+        match self.snapshot.inner.get_mut() {
             Some(inner) => inner.end(),
             None => self.snapshot.inner.stop_writing(),
         }
@@ -464,7 +465,7 @@ impl Drop for Transaction {
             self.snapshot.inner.core().counters.rollbacks.add(1);
         }
         if planted!(PanicNotRolledBack) && std::thread::panicking() {
-            std::mem::forget((Arc::clone(&self.snapshot.inner), self.admitted.exclusive.take()));
+            std::mem::forget((self.snapshot.inner.clone(), self.admitted.exclusive.take()));
         }
         // Also after a commit that ended in a panic.
         if !self.snapshot.inner.is_closed() {

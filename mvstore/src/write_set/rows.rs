@@ -79,7 +79,7 @@ impl<V> Rows<V> {
                 Err(place) => place,
             };
             if place == rows.len() || rows.len() < ARRAY_MAX {
-                rows.insert(place, (RowKey::new(table, key), value));
+                rows.insert(place, (probe.into(), value));
                 return None;
             }
             *self = Self::Tree(mem::take(rows).into_iter().collect());
@@ -88,7 +88,7 @@ impl<V> Rows<V> {
         if let Some(old) = rows.get_mut(&probe) {
             return Some(mem::replace(old, value));
         }
-        rows.insert(RowKey::new(table, key), value)
+        rows.insert(probe.into(), value)
     }
 
     /// Takes a row out, and gives back its value.

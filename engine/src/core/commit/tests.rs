@@ -30,6 +30,7 @@ fn in_doubt(commit_what_was_read: impl FnOnce(&Database, Transaction) -> Result<
     let installed = core
         .install(&mut CommitRequest {
             begin_ts: core.installed_ts(),
+            view: None,
             exclusive: false,
             durability: Durability::Deferred,
             busy_timeout: Duration::ZERO,
