@@ -21,9 +21,7 @@
 //! A version is a header and its value in one allocation, behind a thin pointer: that is what [`Pointable`] is for.
 #![expect(unsafe_code, reason = "versions are freed through the epoch and allocated with their values")]
 
-mod memory;
-
-use std::alloc::Layout;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -56,7 +54,7 @@ const ALLOCATION_OVERHEAD: usize = 8;
 
 /// One value of a row, or its absence, and when that was committed.
 ///
-/// Layout obligation: every `Version` lies in memory for `layout(value length)`, taken by `Pointable::init`.
+/// Layout obligation: every `Version` lies in an allocation of `layout(value length)`, made by `Pointable::init`.
 #[repr(C)]
 pub(crate) struct Version {
     commit_ts: Timestamp,
@@ -101,7 +99,11 @@ impl Pointable for Version {
 
     unsafe fn init(source: Source) -> usize {
         let Some(layout) = layout(source.len) else { capacity_overflow() };
-        let address = memory::take(layout);
+        // SAFETY: the layout is not empty, it holds a header.
+        let address = unsafe { alloc(layout) };
+        if address.is_null() {
+            handle_alloc_error(layout);
+        }
         let header = Header { commit_ts: source.stamp, prev: Atomic::null(), len: source.len };
         // SAFETY: the allocation is large enough for and aligned as the header, and nobody else knows it.
         unsafe { address.cast::<Header>().write(header) };
@@ -132,9 +134,9 @@ impl Pointable for Version {
         // SAFETY: the caller has it from `init` and to itself.
         let len = unsafe { (&raw const (*address.cast::<Header>()).len).read() };
         if let Some(layout) = layout(len) {
-            // SAFETY: `init` took it with the layout for this `len`, and it is not used any more. No field needs to be
-            // dropped: `prev` does not own what it points to.
-            unsafe { memory::give_back(address, layout) };
+            // SAFETY: `init` allocated it with the layout for this `len`. No field needs to be dropped: `prev` does
+            // not own what it points to.
+            unsafe { dealloc(address, layout) };
         }
     }
 }
