@@ -286,6 +286,7 @@ impl Chain {
         let version = address_of(self.head.load(Relaxed, guard));
         prefetch(version);
         prefetch(version.wrapping_add(CACHE_LINE));
+        prefetch(version.wrapping_add(2 * CACHE_LINE));
     }
 
     #[cfg(loom)]

@@ -8,11 +8,10 @@ use std::borrow::Borrow as _;
 use std::ops::Bound;
 
 use braid_vfs::planted;
-use smallvec::SmallVec;
 
 use crate::chain::Version;
 use crate::epoch::Guard;
-use crate::index::{Near, Row};
+use crate::index::{Backward, Forward, Rest, Row};
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};
@@ -81,8 +80,8 @@ pub struct ScanBatch {
     stop_key: Vec<u8>,
     /// Where the call before stopped: memory for the next such key.
     last_key: Vec<u8>,
-    /// The node of an index that the call stopped at.
-    near: Near,
+    /// Where in an index the call stopped, if it is at the key.
+    rest: Rest,
 }
 
 /// Where a row lies in the buffer: its key from `start` to `key_end`, then its value to `end`.
@@ -180,7 +179,8 @@ impl ScanBatch {
         self.stopped_at.take().map(|table| (table, std::mem::take(&mut self.stop_key)))
     }
 
-    /// Adds the rows that a snapshot sees, as long as they are `inside`.
+    /// Adds the rows that a snapshot sees, as long as they are `inside`. Says whether it took no row beyond the one that it
+    /// stopped at.
     fn fill<'g>(
         &mut self,
         rows: &mut impl Iterator<Item = &'g Row>,
@@ -188,14 +188,21 @@ impl ScanBatch {
         at: Timestamp,
         limit: ScanLimit,
         guard: &'g Guard,
-    ) {
+    ) -> bool {
         let mut to_pass = limit.rows.saturating_mul(PASS_PER_ROW).max(PASS_AT_LEAST);
-        let mut rows = rows.take_while(|row| inside(&row.key));
         loop {
             let wanted = limit.rows.saturating_sub(self.rows.len()).clamp(1, AHEAD);
-            let ahead: SmallVec<[&Row; AHEAD]> = rows.by_ref().take(wanted).collect();
-            ahead.iter().for_each(|row| row.chain.prefetch(guard));
-            for row in &ahead {
+            let mut ahead: [Option<&Row>; AHEAD] = [None; AHEAD];
+            let mut taken = 0;
+            for (place, row) in ahead[..wanted].iter_mut().zip(&mut *rows) {
+                if !inside(&row.key) {
+                    break;
+                }
+                row.chain.prefetch(guard);
+                *place = Some(row);
+                taken += 1;
+            }
+            for (place, row) in ahead[..taken].iter().flatten().enumerate() {
                 let full = match row.chain.read(at, guard) {
                     Some(version) => {
                         self.push(&row.key, version);
@@ -209,11 +216,11 @@ impl ScanBatch {
                 if full {
                     self.stopped_at = Some(row.key.table());
                     self.stop_key.extend_from_slice(row.key.bytes());
-                    return;
+                    return place + 1 == taken;
                 }
             }
-            if ahead.len() < wanted {
-                return;
+            if taken < wanted {
+                return false;
             }
         }
     }
@@ -241,13 +248,6 @@ impl Generation {
     /// A call visits at most `limit.rows` + max(4 × `limit.rows`, 256) keys, for it may meet many that the snapshot does
     /// not see; so it may deliver few rows, or none, before the end of the range.
     pub fn scan(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
-        // It may be far from here.
-        batch.near = Near::default();
-        self.scan_near(scan, batch, guard);
-    }
-
-    /// The same from near the place where the batch's last scan stopped.
-    fn scan_near(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
         batch.clear();
         if !self.may_hold(scan.at) {
             return;
@@ -255,23 +255,47 @@ impl Generation {
         let (from, to) = table_bounds(scan.table, scan.from, scan.to);
         match scan.direction {
             Direction::Forward => {
-                let mut rows = self.index.forward_near(&batch.near, from.as_ref());
-                batch.fill(&mut rows, |key| is_below(key, &to), scan.at, scan.limit, guard);
-                batch.near = rows.near();
+                self.fill_forward(self.index.forward(from.as_ref()), scan, &to, batch, guard);
             }
             Direction::Backward => {
-                let mut rows = self.index.backward_near(&batch.near, to.as_ref());
-                batch.fill(&mut rows, |key| is_above(key, &from), scan.at, scan.limit, guard);
-                batch.near = rows.near();
+                self.fill_backward(self.index.backward(to.as_ref()), scan, &from, batch, guard);
             }
         }
     }
 
     /// Replaces the batch by the rows that follow it in the same scan, or says `false`: there are none.
+    ///
+    /// What the scan's snapshot sees was installed before the first call: rows that came since are not looked for.
     pub fn scan_more(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) -> bool {
         if batch.stopped_at.is_none() {
             return false;
         }
+        let rest = std::mem::take(&mut batch.rest);
+        match scan.direction {
+            Direction::Forward => {
+                if let Some(rows) = rest.forward(&self.index) {
+                    batch.clear();
+                    let (_, to) = table_bounds(scan.table, Bound::Unbounded, scan.to);
+                    self.fill_forward(rows, scan, &to, batch, guard);
+                    return true;
+                }
+            }
+            Direction::Backward => {
+                if let Some(rows) = rest.backward(&self.index) {
+                    batch.clear();
+                    let (from, _) = table_bounds(scan.table, scan.from, Bound::Unbounded);
+                    self.fill_backward(rows, scan, &from, batch, guard);
+                    return true;
+                }
+            }
+        }
+        self.scan_behind_stop(scan, batch, guard);
+        true
+    }
+
+    /// Goes on behind the key where the batch stopped.
+    #[inline(never)]
+    fn scan_behind_stop(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
         std::mem::swap(&mut batch.stop_key, &mut batch.last_key);
         let last = std::mem::take(&mut batch.last_key);
         let mut rest = *scan;
@@ -279,9 +303,36 @@ impl Generation {
             Direction::Forward => rest.from = Bound::Excluded(&last),
             Direction::Backward => rest.to = Bound::Excluded(&last),
         }
-        self.scan_near(&rest, batch, guard);
+        self.scan(&rest, batch, guard);
         batch.last_key = last;
-        true
+    }
+
+    fn fill_forward<'g>(
+        &self,
+        mut rows: Forward<'g>,
+        scan: &Scan<'_>,
+        to: &Bound<Probe<'_>>,
+        batch: &mut ScanBatch,
+        guard: &'g Guard,
+    ) {
+        let at_stop = batch.fill(&mut rows, |key| is_below(key, to), scan.at, scan.limit, guard);
+        if at_stop {
+            // Whoever looks at this batch will want the next one, and not wait for it.
+            rows.upcoming(AHEAD).for_each(|row| row.chain.prefetch(guard));
+        }
+        batch.rest = if at_stop { rows.rest() } else { Rest::default() };
+    }
+
+    fn fill_backward<'g>(
+        &self,
+        mut rows: Backward<'g>,
+        scan: &Scan<'_>,
+        from: &Bound<Probe<'_>>,
+        batch: &mut ScanBatch,
+        guard: &'g Guard,
+    ) {
+        let at_stop = batch.fill(&mut rows, |key| is_above(key, from), scan.at, scan.limit, guard);
+        batch.rest = if at_stop { rows.rest() } else { Rest::default() };
     }
 
     /// Replaces the batch by the next rows of the whole generation behind a key, ascending by table and key.
@@ -294,6 +345,7 @@ impl Generation {
         guard: &Guard,
     ) {
         batch.clear();
+        batch.rest = Rest::default();
         batch.fill(&mut self.index.forward(behind), |_| true, at, limit, guard);
     }
 

@@ -290,6 +290,9 @@ impl BaseCursor {
 
     /// From the last row of the run that a fence ends in this leaf, moves to the next row in `direction`, and says whether that
     /// is at the fence, and not beyond. `None` from anywhere else, without a move.
+    ///
+    /// Of a row that is at the fence neither key nor value can be asked for: the layer of the fence has it, and the next
+    /// move leaves it.
     pub(crate) fn step_to_fence(&mut self, direction: Direction) -> Option<bool> {
         let fence = self.run.fence?;
         let is_next = match direction {
@@ -299,7 +302,13 @@ impl BaseCursor {
         if !is_next {
             return None;
         }
-        self.go_to(fence.row);
+        if fence.at_it {
+            self.long_value.take();
+            self.end_run();
+            self.row = fence.row;
+        } else {
+            self.go_to(fence.row);
+        }
         Some(fence.at_it)
     }
 

@@ -33,7 +33,11 @@ use tracing::level_filters::LevelFilter;
 use super::shared::{Core, Writer};
 use super::timers::Timers;
 
-/// How often the checkpointer looks whether the last reader of a folded generation is gone.
+/// How soon the checkpointer looks again whether the last reader of a folded generation is gone: mostly that is who was
+/// under way as it was folded, and writers have the generation's part of the budget again already. Then twice as late each
+/// time.
+const FIRST_REAP_IN: Duration = Duration::from_millis(1);
+/// How often at least.
 const REAP_INTERVAL: Duration = Duration::from_millis(500);
 /// The coarse clock may be a little behind when leases are looked at.
 const LEAST_REST: Duration = Duration::from_millis(1);
@@ -194,14 +198,18 @@ impl Background {
         self.buried.lock().clone()
     }
 
-    /// Frees what nobody holds any more; whether something is left.
+    /// Frees what nobody holds any more; whether something is left. Who looks meanwhile finds all that is held.
     pub(super) fn reap(&self) -> bool {
-        let (free, held): (Vec<_>, Vec<_>) =
-            mem::take(&mut *self.buried.lock()).into_iter().partition(|one| Arc::strong_count(one) == 1);
+        let (free, something_is_left) = {
+            let mut buried = self.buried.lock();
+            let (free, held): (Vec<_>, Vec<_>) =
+                mem::take(&mut *buried).into_iter().partition(|one| Arc::strong_count(one) == 1);
+            *buried = held;
+            (free, !buried.is_empty())
+        };
+        // Takes a while, which nobody is to wait for.
         drop(free);
-        let mut buried = self.buried.lock();
-        buried.extend(held);
-        !buried.is_empty()
+        something_is_left
     }
 
     /// Waits, unless it is time to stop.
@@ -316,12 +324,11 @@ impl Core {
     fn fold_when_asked(&self, writer: &Writer) {
         let background = &writer.background;
         // It may have been left by a panic.
-        let mut something_is_buried = !background.buried.lock().is_empty();
+        let mut reap_in = (!background.buried.lock().is_empty()).then_some(REAP_INTERVAL);
         let mut look_in: Option<Duration> = None;
         loop {
-            let wanted = {
+            let (wanted, buried_anew) = {
                 let mut wishes = background.wishes.lock();
-                let reap_in = something_is_buried.then_some(REAP_INTERVAL);
                 let rest = [reap_in, look_in.map(|rest| rest.max(LEAST_REST))].into_iter().flatten().min();
                 while !wishes.checkpoint && !wishes.stop && !wishes.burial && !wishes.leases {
                     match rest {
@@ -333,8 +340,8 @@ impl Core {
                 if wishes.stop {
                     return;
                 }
-                (wishes.burial, wishes.leases) = (false, false);
-                mem::take(&mut wishes.checkpoint)
+                wishes.leases = false;
+                (mem::take(&mut wishes.checkpoint), mem::take(&mut wishes.burial))
             };
             if wanted {
                 // Before the checkpoint, so that a wish that comes while it runs is not lost.
@@ -345,7 +352,9 @@ impl Core {
             }
             self.let_history_go(writer);
             look_in = self.enforce_leases(writer);
-            something_is_buried = background.reap();
+            let next = if buried_anew { None } else { reap_in };
+            let next = next.map_or(FIRST_REAP_IN, |rest| (2 * rest).min(REAP_INTERVAL));
+            reap_in = background.reap().then_some(next);
         }
     }
 

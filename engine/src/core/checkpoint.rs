@@ -168,7 +168,10 @@ impl Core {
         })
     }
 
+    /// What a fold asks now and then: whether it is to go on. Frees what was folded before and is not held any more: under
+    /// steady load one fold follows the other, and writers have that part of the budget again since the last one.
     pub(super) fn keep_on(&self, writer: &Writer) -> Result<(), BaseError> {
+        writer.background.reap();
         if writer.log.is_poisoned() || writer.is_closing() { Err(BaseError::Aborted) } else { Ok(()) }
     }
 

@@ -234,9 +234,7 @@ impl Cursor {
     /// The same where it takes more, but no look into the view.
     fn step_at_hand(&mut self, direction: Direction) -> bool {
         let (layers, inner) = (&mut self.layers, &*self.inner);
-        self.unnoted & bit(direction) != 0
-            && inner.is_live()
-            && (layers.step_in_run(Some(inner), direction) || layers.step_at_hand(inner, direction))
+        self.unnoted & bit(direction) != 0 && inner.is_live() && layers.step_at_hand(inner, direction)
     }
 
     /// Goes to the first row from `from` on in `direction`, for one to whom rows beyond `limit` mean nothing: whether there

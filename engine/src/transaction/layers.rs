@@ -17,7 +17,8 @@
 //! | --- | --- | --- | --- |
 //! | in the run, between short rows, without a call | `step_quickly` | `step_quickly` | `step_quickly` |
 //! | in the run | `step_at_hand` | `step_in_run` | `step_in_run` |
-//! | from the run to the one generation above, and back | `step_at_hand` | `step_at_hand` | `step_to_fence`, `step_in_leaf` |
+//! | from the run to the one generation above | `step_at_hand` | `step_to_generation` | `step_to_fence` |
+//! | and back | `step_at_hand` | `step_from_generation` | `step_in_leaf` |
 //! | nothing further above the base | `step_out_of_run` | `step_within`, `advance_base_alone` | `next`, `prev` |
 //! | the merge | `step_out_of_run` | `step_within`, `advance` | `next`, `prev` |
 //! | anew, after a turn or a failure | `step_out_of_run` | `step_within`, `seek_within` | `seek_…` |
@@ -202,34 +203,56 @@ impl Layers {
             && self.base.as_mut().is_some_and(|base| base.step_quickly(base_direction(direction)))
     }
 
-    /// Goes one row on where there is one generation above the base, and what is at hand says which row that is: from the end of
-    /// the base's run to the fence, and from there to the base or to a row of the batch. Nothing is read, and nothing can fail;
-    /// wherever it takes more, it stays and says `false`.
+    /// Goes one row on within the base's run, or where there is one generation above the base, and what is at hand says
+    /// which row that is: from the end of the run to the fence, and from there to the base or to a row of the batch. Nothing
+    /// is read, and nothing can fail; wherever it takes more, it stays and says `false`.
     pub(crate) fn step_at_hand(&mut self, own: &Inner, direction: Direction) -> bool {
-        if direction != self.direction || self.own.key().is_some() || self.own.is_stale(Some(own)) {
+        match self.place {
+            Place::Row(Layer::Generation(_)) => self.step_from_generation(own, direction),
+            Place::Row(Layer::Base) => {
+                self.step_in_run(Some(own), direction) || self.step_to_generation(own, direction)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is nothing but generations above the base, in this direction.
+    #[inline(always)]
+    fn has_no_own(&self, own: &Inner, direction: Direction) -> bool {
+        direction == self.direction && self.own.key().is_none() && !self.own.is_stale(Some(own))
+    }
+
+    #[inline(always)]
+    fn step_to_generation(&mut self, own: &Inner, direction: Direction) -> bool {
+        if !self.has_no_own(own, direction) {
+            return false;
+        }
+        let ([generation], Some(base)) = (&*self.generations, &mut self.base) else { return false };
+        if !generation.has_value() {
+            return false;
+        }
+        let Some(tied) = base.step_to_fence(base_direction(direction)) else { return false };
+        self.tied = tied;
+        self.place = Place::Row(Layer::Generation(0));
+        true
+    }
+
+    #[inline(always)]
+    fn step_from_generation(&mut self, own: &Inner, direction: Direction) -> bool {
+        if !self.has_no_own(own, direction) {
             return false;
         }
         let ([generation], Some(base)) = (&mut *self.generations, &mut self.base) else { return false };
         let base_direction = base_direction(direction);
-        match self.place {
-            Place::Row(Layer::Base) if generation.has_value() => {
-                let Some(tied) = base.step_to_fence(base_direction) else { return false };
-                self.tied = tied;
-                self.place = Place::Row(Layer::Generation(0));
-            }
-            Place::Row(Layer::Generation(_)) if generation.goes_on() && base.is_on_row() => {
-                if self.tied && !base.step_in_leaf(base_direction) {
-                    return false;
-                }
-                generation.go_on();
-                let order = base.meet(generation.key(), base_direction);
-                self.tied = order == Ordering::Equal;
-                if order == Ordering::Less {
-                    self.fence = Some(Layer::Generation(0));
-                    self.place = Place::Row(Layer::Base);
-                }
-            }
-            _ => return false,
+        if !generation.goes_on() || !base.is_on_row() || self.tied && !base.step_in_leaf(base_direction) {
+            return false;
+        }
+        generation.go_on();
+        let order = base.meet(generation.key(), base_direction);
+        self.tied = order == Ordering::Equal;
+        if order == Ordering::Less {
+            self.fence = Some(Layer::Generation(0));
+            self.place = Place::Row(Layer::Base);
         }
         true
     }

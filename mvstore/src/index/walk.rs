@@ -24,12 +24,25 @@ pub(super) struct Ordered<'i> {
     end: usize,
 }
 
-/// A node that a walk came to, and the number of its index: where another one may begin without a search.
+/// Where a walk stopped, and the number of its index: another one may go on there without a search, and without a look at
+/// what has come since.
+///
+/// Rows, blocks and nodes stay where they are for as long as the index lives, and so do the rows of a block's first slots.
+/// So the walk that goes on comes to every row that was there when the first one began, whatever was put in and split
+/// meanwhile: what a split moves into a node that it links before `behind` are rows of the block that is remembered.
 #[derive(Debug, Default)]
-pub(crate) struct Near {
+pub(crate) struct Rest {
+    /// 0: nowhere.
     index: u64,
-    /// Atomic for no more than that it may be sent and shared.
+    is_forward: bool,
+    /// What is left of the block's rows; see [`Ordered`].
+    order: u64,
+    start: usize,
+    end: usize,
+    /// Atomic for no more than that they may be sent and shared.
+    block: AtomicPtr<Block>,
     node: AtomicPtr<NodeHeader>,
+    behind: AtomicPtr<NodeHeader>,
 }
 
 /// Rows in ascending order.
@@ -59,8 +72,7 @@ impl<'i> Ordered<'i> {
         let mut rows = Self { index, block: Some(block), order: known, start: 0, end: known.len() };
         if !CHECKED {
             // A search waits for one row after the other, if they are not on their way.
-            let slots = block.slots.iter().map_while(|slot| index.stored(slot));
-            slots.for_each(|(row, _)| prefetch(row.row.as_ptr()));
+            index.prefetch_rows(block);
         }
         for slot in &block.slots[known.len()..] {
             let Some((row, _)) = index.stored(slot) else { break };
@@ -110,37 +122,56 @@ impl<'i> Ordered<'i> {
     }
 }
 
-impl Near {
-    /// A node of an index.
-    fn of(index: &RowIndex, node: Option<Node<'_>>) -> Self {
-        let node = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
-        Self { index: index.number, node: AtomicPtr::new(node) }
+impl Rest {
+    fn of(rows: &Ordered<'_>, node: Option<Node<'_>>, behind: Option<Node<'_>>, is_forward: bool) -> Self {
+        let header = |node: Option<Node<'_>>| node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+        let block = rows.block.map_or(ptr::null_mut(), |block| ptr::from_ref(block).cast_mut());
+        Self {
+            index: rows.index.number,
+            is_forward,
+            order: rows.order.0,
+            start: rows.start,
+            end: rows.end,
+            block: AtomicPtr::new(block),
+            node: AtomicPtr::new(header(node)),
+            behind: AtomicPtr::new(header(behind)),
+        }
     }
 
-    /// The node, if it is one of this index and near a key that it is not behind: blocks may have been split since.
-    fn before<'i>(&self, index: &'i RowIndex, key: &Probe<'_>) -> Option<Node<'i>> {
-        if self.index != index.number {
+    fn rows<'i>(&self, index: &'i RowIndex) -> Ordered<'i> {
+        // SAFETY: it is null or of this index (the callers have looked), so it is whole, and lives as long as `index`.
+        let block = unsafe { self.block.load(Relaxed).as_ref() };
+        Ordered { index, block, order: Order(self.order), start: self.start, end: self.end }
+    }
+
+    /// What is left of a walk forward in this index.
+    pub(crate) fn forward<'i>(&self, index: &'i RowIndex) -> Option<Forward<'i>> {
+        if self.index != index.number || !self.is_forward {
             return None;
         }
-        // SAFETY: it is null or of this index, whose number no other ever has; so it is whole, and lives as long as `index`.
+        // SAFETY: they are null or of this index, whose number no other ever has; so they are whole, and live as long.
+        let [node, behind] = unsafe { [&self.node, &self.behind].map(|node| Node::new(node.load(Relaxed))) };
+        Some(Forward { rows: self.rows(index), node, behind })
+    }
+
+    /// What is left of a walk backward in this index.
+    pub(crate) fn backward<'i>(&self, index: &'i RowIndex) -> Option<Backward<'i>> {
+        if self.index != index.number || self.is_forward {
+            return None;
+        }
+        // SAFETY: as in `forward`.
         let node = unsafe { Node::new(self.node.load(Relaxed)) };
-        node.filter(|node| node.first() <= key && index.is_near(*node, key))
+        Some(Backward { rows: self.rows(index), node })
     }
 }
 
 impl RowIndex {
     /// The rows from a bound on.
     pub(crate) fn forward(&self, from: Bound<&Probe<'_>>) -> Forward<'_> {
-        self.forward_near(&Near::default(), from)
-    }
-
-    /// The same for one who was near there just before.
-    pub(crate) fn forward_near(&self, near: &Near, from: Bound<&Probe<'_>>) -> Forward<'_> {
         let (node, mut rows, behind) = match from {
             Bound::Unbounded => self.settled(None, |_| false),
             Bound::Included(key) | Bound::Excluded(key) => {
-                let node = near.before(self, key).or_else(|| self.node_of(key));
-                self.settled(node, |behind| behind.first() <= key)
+                self.settled(self.node_of(key), |behind| behind.first() <= key)
             }
         };
         match from {
@@ -151,13 +182,12 @@ impl RowIndex {
         Forward { rows, node, behind }
     }
 
-    /// The rows up to a bound, from there on backwards, for one who was near there just before.
-    pub(crate) fn backward_near(&self, near: &Near, to: Bound<&Probe<'_>>) -> Backward<'_> {
+    /// The rows up to a bound, from there on backwards.
+    pub(crate) fn backward(&self, to: Bound<&Probe<'_>>) -> Backward<'_> {
         let (node, mut rows, _) = match to {
             Bound::Unbounded => self.settled(self.last_node(), |_| true),
             Bound::Included(key) | Bound::Excluded(key) => {
-                let node = near.before(self, key).or_else(|| self.node_of(key));
-                self.settled(node, |behind| behind.first() <= key)
+                self.settled(self.node_of(key), |behind| behind.first() <= key)
             }
         };
         match to {
@@ -166,12 +196,6 @@ impl RowIndex {
             Bound::Excluded(key) => rows.end = rows.partition_point(|row| row.key() < key),
         }
         Backward { rows, node }
-    }
-
-    /// The rows up to a bound, from there on backwards.
-    #[cfg(test)]
-    pub(crate) fn backward(&self, to: Bound<&Probe<'_>>) -> Backward<'_> {
-        self.backward_near(&Near::default(), to)
     }
 
     /// A node's rows, and the node behind; goes on to that as long as the caller says so: it may have been linked since the
@@ -212,6 +236,13 @@ impl RowIndex {
         (rows, behind)
     }
 
+    /// Has the processor load the rows of a block.
+    #[inline]
+    fn prefetch_rows(&self, block: &Block) {
+        let slots = block.slots.iter().map_while(|slot| self.stored(slot));
+        slots.for_each(|(row, _)| prefetch(row.row.as_ptr()));
+    }
+
     /// The rows of a block in key order.
     pub(super) fn sorted<'i>(&'i self, block: &'i Block) -> Rows<'i> {
         Ordered::of(self, block).collect()
@@ -229,17 +260,30 @@ impl<'i> Iterator for Ordered<'i> {
     }
 }
 
-impl Forward<'_> {
-    /// Where it is.
-    pub(crate) fn near(&self) -> Near {
-        Near::of(self.rows.index, self.node)
+impl<'i> Forward<'i> {
+    /// The next rows, as many of a few as are in this block. Where none is, has the processor load those of the next one.
+    pub(crate) fn upcoming(&self, rows: usize) -> impl Iterator<Item = &'i Row> {
+        // Nothing for a checker to see.
+        let rows = if CHECKED { 0 } else { rows };
+        let known = self.rows.start..self.rows.end.min(self.rows.start + rows);
+        if known.is_empty()
+            && let Some(block) = self.behind.and_then(|node| self.rows.index.block_of(Some(node)))
+        {
+            self.rows.index.prefetch_rows(block);
+        }
+        known.filter_map(|place| self.rows.at(place)).map(Stored::get)
+    }
+
+    /// What is left of it.
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::of(&self.rows, self.node, self.behind, true)
     }
 }
 
 impl Backward<'_> {
-    /// Where it is.
-    pub(crate) fn near(&self) -> Near {
-        Near::of(self.rows.index, self.node)
+    /// What is left of it.
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::of(&self.rows, self.node, None, false)
     }
 }
 
