@@ -19,7 +19,7 @@ use crate::table::Table;
 ///
 /// It owns what it needs: it borrows nothing from its transaction, can be kept and sent to another thread, and survives
 /// the writes of its own transaction, which it sees as it comes by them. The row it stands on stays as it was when the
-/// cursor came to it. After the transaction's commit or rollback every move is
+/// cursor came to it. From the transaction's commit or rollback on every move is
 /// [`Error::TransactionClosed`](crate::Error::TransactionClosed). As long as it lives it holds its snapshot.
 ///
 /// A new cursor stands nowhere: `next` goes to the first row, `prev` to the last. So does one whose seek has failed. A
@@ -391,7 +391,7 @@ mod tests {
 
     use braid_vfs::sync::thread;
 
-    use crate::{Database, Error, JournalMode, Options};
+    use crate::{Database, Error, Isolation, JournalMode, Options, TransactionOptions};
 
     /// However many ways others make between a seek and the step after it.
     #[test]
@@ -426,27 +426,49 @@ mod tests {
         }
     }
 
-    /// A commit that is held back has its writes locked, and waits for a thread that drops a cursor of that very transaction.
+    /// A commit that is held back has its writes locked, and waits for a thread that uses or drops cursors and snapshots of that
+    /// very transaction. It may be revoked meanwhile, and is committed all the same: nothing that it is validated against is gone.
     #[test]
-    fn to_drop_one_waits_for_no_commit() {
-        let options = Options { busy_timeout: Duration::from_secs(60), ..Options::default() };
-        let db = Database::in_memory_with(options).unwrap();
-        db.set_journal_mode(JournalMode::Mvcc).unwrap();
-        let table = db.table("t").unwrap();
-        db.put(&table, "a", "1").unwrap();
-        let mut tx = db.begin_concurrent().unwrap();
-        let mut cursor = tx.cursor(&table).unwrap();
-        cursor.first().unwrap();
-        cursor.next().unwrap();
-        tx.put(&table, "b", "2").unwrap();
-        let mut holder = db.begin_immediate().unwrap();
-        let held_back = thread::spawn(move || tx.commit());
-        while db.core().commits_held_back() == 0 {
-            thread::yield_now();
+    fn to_use_or_drop_one_waits_for_no_commit() {
+        for (isolation, is_revoked) in [
+            (Isolation::Snapshot, false),
+            (Isolation::Serializable, false),
+            (Isolation::Snapshot, true),
+            (Isolation::Serializable, true),
+        ] {
+            let options = Options {
+                busy_timeout: Duration::from_secs(60),
+                snapshot_max_pinned_bytes: is_revoked.then_some(0),
+                ..Options::default()
+            };
+            let db = Database::in_memory_with(options).unwrap();
+            db.set_journal_mode(JournalMode::Mvcc).unwrap();
+            let (table, other) = (db.table("t").unwrap(), db.table("other").unwrap());
+            db.put(&table, "a", "1").unwrap();
+            let options = TransactionOptions { isolation, ..TransactionOptions::default() };
+            let mut tx = db.begin_with(options).unwrap();
+            let beside = tx.untracked();
+            let mut cursor = tx.cursor(&table).unwrap();
+            cursor.first().unwrap();
+            cursor.next().unwrap();
+            tx.put(&table, "b", "2").unwrap();
+            let mut holder = db.begin_immediate().unwrap();
+            let held_back = thread::spawn(move || tx.commit());
+            while db.core().commits_held_back() == 0 {
+                thread::yield_now();
+            }
+            assert!(matches!(cursor.prev(), Err(Error::TransactionClosed)));
+            assert!(matches!(cursor.seek_ge("b"), Err(Error::TransactionClosed)));
+            assert!(matches!(beside.get(&table, "b"), Err(Error::TransactionClosed)));
+            db.checkpoint().unwrap();
+            assert_eq!(db.stats().revoked_snapshots, u64::from(is_revoked));
+            assert!(matches!(cursor.next(), Err(Error::TransactionClosed)));
+            drop((cursor, beside));
+            holder.put(&other, "c", "3").unwrap();
+            holder.commit().unwrap();
+            held_back.join().unwrap().unwrap();
+            assert_eq!(db.stats().conflicts.kinds.total(), 0);
+            assert_eq!(db.stats().open_snapshots, 0);
         }
-        drop(cursor);
-        holder.put(&table, "c", "3").unwrap();
-        holder.commit().unwrap();
-        held_back.join().unwrap().unwrap();
     }
 }

@@ -53,6 +53,8 @@ mod state {
     pub(super) const REVOKED: u8 = 8;
     /// It has lost, and that was counted.
     pub(super) const LOST: u8 = 16;
+    /// Its thread commits it, and has its writes and reads locked for as long as it waits for its turn.
+    pub(super) const COMMITS: u8 = 32;
 }
 
 /// See the module. The last holder lets the snapshot go.
@@ -280,11 +282,23 @@ impl Inner {
         }
     }
 
+    /// No call is let in from now on: who holds others back may call while the commit waits for just that one.
+    #[cold]
+    pub(super) fn begin_commit(&self) {
+        self.state.fetch_or(state::COMMITS, Ordering::AcqRel);
+    }
+
+    /// Whether no call is let in any more.
     pub(super) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) & (state::OVER | state::COMMITS) != 0
+    }
+
+    /// Whether it was [closed](Self::close).
+    pub(super) fn is_over(&self) -> bool {
         self.state.load(Ordering::Acquire) & state::OVER != 0
     }
 
-    /// No call is let in any more. A call was told that the transaction was revoked, and that is not counted as a loss: then it
+    /// It is over, and no call is let in any more. A call was told that the transaction was revoked, and that is not counted as a loss: then it
     /// is passed back, once.
     #[inline]
     pub(super) fn close(&self) -> Option<Error> {
@@ -481,6 +495,8 @@ impl Drop for Inner {
 
 #[cfg(all(test, not(any(shuttle, loom))))]
 mod tests {
+    use braid_vfs::sync::thread;
+
     use crate::options::{JournalMode, Options};
     use crate::{Database, Error};
 
@@ -501,5 +517,36 @@ mod tests {
             Ok(())
         });
         assert!(matches!(read, Err(Error::BusySnapshot { .. })), "{read:?}");
+    }
+
+    /// A read that was under way as the commit began is told, and the commit passes: that is no loss.
+    #[test]
+    fn a_commit_passes_that_was_revoked_as_it_waited_for_its_turn() {
+        let options = Options { snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        db.set_journal_mode(JournalMode::Mvcc).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "key", "old").unwrap();
+        let mut tx = db.begin_concurrent().unwrap();
+        tx.put(&table, "key", "new").unwrap();
+        let beside = tx.untracked();
+        let holder = db.begin_immediate().unwrap();
+        let mut held_back = None;
+        let read = beside.inner.in_view(|_| {
+            held_back = Some(thread::spawn(move || tx.commit()));
+            while db.core().commits_held_back() == 0 {
+                thread::yield_now();
+            }
+            db.checkpoint()
+        });
+        assert!(matches!(read, Err(Error::BusySnapshot { .. })), "{read:?}");
+        assert!(beside.inner.has_lost(), "as far as it was told");
+        drop(holder);
+        held_back.unwrap().join().unwrap().unwrap();
+        let stats = db.stats();
+        assert_eq!((stats.conflicts.kinds.total(), stats.conflicts.escaped), (0, 0));
+        drop(beside);
+        assert_eq!((db.stats().conflicts.kinds.total(), db.stats().open_snapshots), (0, 0));
+        assert_eq!(db.get(&table, "key").unwrap().unwrap(), b"new");
     }
 }

@@ -42,6 +42,12 @@ impl Shared {
         }
     }
 
+    /// Whether somebody else has it too, who may let go of it at any time. Without this one nobody gets it anew.
+    #[inline]
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| Arc::strong_count(inner) > 1)
+    }
+
     /// Where nobody else has it.
     #[inline]
     pub(super) fn get_mut(&mut self) -> Option<&mut Inner> {

@@ -252,6 +252,9 @@ impl Transaction {
     pub fn commit(mut self) -> Result<Commit> {
         self.over = true;
         self.snapshot.inner.core().check_process()?;
+        if self.snapshot.inner.is_shared() {
+            self.snapshot.inner.begin_commit();
+        }
         let installed = self.install();
         self.let_go();
         tell_kept();
@@ -468,7 +471,7 @@ impl Drop for Transaction {
             std::mem::forget((self.snapshot.inner.clone(), self.admitted.exclusive.take()));
         }
         // Also after a commit that ended in a panic.
-        if !self.snapshot.inner.is_closed() {
+        if !self.snapshot.inner.is_over() {
             self.let_go();
         }
     }
