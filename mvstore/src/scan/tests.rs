@@ -76,6 +76,33 @@ fn a_batch_tells_what_it_holds_and_what_memory_it_keeps() {
     assert!((3000..9000).contains(&batch.memory_bytes()), "{} bytes", batch.memory_bytes());
 }
 
+/// The rows are the same with a search for each batch: only what it remembers tells that there is none.
+#[test]
+fn a_full_batch_remembers_where_the_next_one_begins() {
+    const T: TableId = TableId(1);
+    let (generation, mut rights) = Generation::new(Timestamp::ZERO, 1 << 16);
+    commit(&mut rights, 1, 0, |writes| {
+        (0..200_u64).for_each(|row| writes.put(T, &row.to_be_bytes(), b""));
+    });
+    for (direction, leads) in [(Direction::Forward, (true, false)), (Direction::Backward, (false, true))] {
+        for rows in [1, 3, 8, 9, 64] {
+            let limit = ScanLimit { rows, bytes: 1 << 20 };
+            let scan = Scan { table: T, from: Unbounded, to: Unbounded, direction, at: ts(1), limit };
+            let mut batch = ScanBatch::new();
+            generation.scan(&scan, &mut batch, &pin());
+            let mut batches = 0;
+            while batch.resume_key().is_some() {
+                let (forward, backward) =
+                    (batch.rest.forward(&generation.index), batch.rest.backward(&generation.index));
+                assert_eq!((forward.is_some(), backward.is_some()), leads, "{rows} rows, {direction:?}");
+                assert!(generation.scan_more(&scan, &mut batch, &pin()));
+                batches += 1;
+            }
+            assert_eq!(batches, 200 / rows);
+        }
+    }
+}
+
 /// A batch remembers where in the index it stopped, and may outlive the generation.
 #[test]
 fn a_batch_goes_on_in_another_generation_and_in_one_that_has_grown() {

@@ -217,6 +217,50 @@ fn a_segment_is_as_long_as_there_is_room_for() {
     assert_eq!(made, [64, 32, 8, 2, 0, 64, 0]);
 }
 
+/// A disk that has no room for this much is full: who owns the log is to give something back, not to go on in crumbs.
+#[test]
+fn no_segment_is_shorter_than_is_of_use() {
+    for (room, made) in [(15, None), (16, Some(16))] {
+        let fs = CrashFileSystem::new().under_faults();
+        let options = LogOptions { first_segment_bytes: 128 << 10, max_segment_bytes: 128 << 10, ..plain() };
+        let (log, _appender) = filled(&fs, options, 0, |_| true);
+        fs.faults().set_quota(Some(fs.faults().bytes_used() + room * 4096));
+        let outcome = log.prepare(0);
+        let made_of = outcome.is_ok().then(|| log.stats().spare_bytes / 4096);
+        assert_eq!(made_of, made, "room for {room} blocks: {outcome:?}");
+    }
+}
+
+/// What another failure says of a long segment it says of a short one as well: it is told, and the next segment is as
+/// long as ever.
+#[test]
+fn only_a_full_disk_makes_segments_shorter() {
+    use io::ErrorKind::{FileTooLarge, Other, PermissionDenied, QuotaExceeded, StorageFull};
+    let steps = [Operation::Open, Operation::Write, Operation::SyncAll, Operation::SyncDir];
+    let made = |step, kind| {
+        let fs = CrashFileSystem::new().under_faults();
+        let (log, _appender) = filled(&fs, plain(), 3, |_| true);
+        let before = paths(&fs);
+        fs.faults().inject(Fault::on(step).kind(kind));
+        let outcome = log.prepare(0);
+        assert_eq!(fs.faults().fired(), 1, "{step:?} is a step of making one");
+        if let Err(error) = &outcome {
+            assert!(matches!(error, LogError::Io { action: "prepare", source, .. } if source.kind() == kind));
+            assert_eq!(paths(&fs), before, "nothing is left behind");
+            log.prepare(0).unwrap();
+        }
+        (outcome.is_ok(), log.stats().spare_bytes)
+    };
+    for step in steps {
+        for kind in [Other, PermissionDenied] {
+            assert_eq!(made(step, kind), (false, 16384), "{step:?}, {kind}");
+        }
+        for kind in [StorageFull, QuotaExceeded, FileTooLarge] {
+            assert_eq!(made(step, kind), (true, 8192), "{step:?}, {kind}");
+        }
+    }
+}
+
 /// Whichever of its writes it is that finds the disk, or the user's share of it, full.
 #[test]
 fn a_write_without_room_takes_the_record_back() {
