@@ -59,7 +59,7 @@ impl Search<'_> {
         // Without its header: a record is told from the stale ones of an earlier life by its position, as those were
         // released before the log came to where it is.
         let from = self.lsn;
-        self.walk(&mut reader, BLOCK_BYTES, |_, lsn, _| lsn >= from)
+        self.walk(&mut reader, BLOCK_BYTES, |_, lsn, _| lsn >= from && lsn.is_multiple_of(ALIGNMENT))
     }
 
     /// Goes over a file in steps of eight bytes, and in one step over each record whose header is whole.
@@ -69,9 +69,9 @@ impl Search<'_> {
         mut offset: u64,
         wanted: impl Fn(u64, u64, u64) -> bool,
     ) -> Result<(), RecoveryError> {
-        while !reader.is_past_end(offset) {
-            let header = reader.header(offset, |lsn, salt| wanted(offset, lsn, salt))?;
-            offset = offset.saturating_add(header.map_or(ALIGNMENT, |header| self.note(&header)));
+        while let Some(at) = reader.next_wanted(offset, &wanted)? {
+            let header = reader.header(at, |_, _| true)?;
+            offset = at.saturating_add(header.map_or(ALIGNMENT, |header| self.note(&header)));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
 use super::catalog::read_failed;
 use crate::RecoveryError;
 use crate::record::{
-    HEADER_BYTES, HEADER_SIZE, HeaderKey, RecordHeader, payload_checksum, peek_lsn, peek_salt,
+    ALIGNMENT, HEADER_BYTES, HEADER_SIZE, HeaderKey, RecordHeader, payload_checksum, peek_lsn, peek_salt,
 };
 use crate::segment::BLOCK_BYTES;
 
@@ -48,6 +48,11 @@ impl Window {
 
     /// The `count` bytes at `offset`; `None` where the file ends before.
     pub(super) fn get(&mut self, offset: u64, count: usize) -> io::Result<Option<&[u8]>> {
+        Ok(self.get_more(offset, count)?.and_then(|bytes| bytes.get(..count)))
+    }
+
+    /// The same, and as much of what follows as has been read.
+    fn get_more(&mut self, offset: u64, count: usize) -> io::Result<Option<&[u8]>> {
         let Some(end) = offset.checked_add(count as u64).filter(|end| *end <= self.len) else {
             return Ok(None);
         };
@@ -55,7 +60,7 @@ impl Window {
             self.fill(offset, count)?;
         }
         let from = usize::try_from(offset - self.start).map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(self.buffer.get(from..).and_then(|rest| rest.get(..count)))
+        Ok(self.buffer.get(from..).filter(|rest| rest.len() >= count))
     }
 
     fn fill(&mut self, offset: u64, count: usize) -> io::Result<()> {
@@ -119,6 +124,26 @@ impl<'a> SegmentReader<'a> {
         offset.checked_add(HEADER_SIZE).is_none_or(|end| end > self.window.len())
     }
 
+    /// Where, from `offset` on in steps of the alignment, there is the next header that `wanted` lets through; it sees place,
+    /// position and salt, and nothing else is looked at. A few instructions for each step: a search goes over whole files.
+    pub(super) fn next_wanted(
+        &mut self,
+        mut offset: u64,
+        wanted: impl Fn(u64, u64, u64) -> bool,
+    ) -> Result<Option<u64>, RecoveryError> {
+        loop {
+            let bytes = self.window.get_more(offset, HEADER_BYTES).map_err(read_failed("read", self.path))?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            for header in bytes.windows(HEADER_BYTES).step_by(ALIGNMENT as usize) {
+                let Some(header) = header.first_chunk() else { break };
+                if wanted(offset, peek_lsn(header), peek_salt(header)) {
+                    return Ok(Some(offset));
+                }
+                offset += ALIGNMENT;
+            }
+        }
+    }
+
     /// The header bytes at `offset`; `None` where the file ends before.
     pub(super) fn header_bytes(&mut self, offset: u64) -> Result<Option<&[u8; HEADER_BYTES]>, RecoveryError> {
         let bytes = self.window.get(offset, HEADER_BYTES).map_err(read_failed("read", self.path))?;
@@ -170,4 +195,39 @@ pub(super) fn offset_of(base: u64, lsn: u64) -> Option<u64> {
 /// What position is at `offset` of a segment that starts at `base`.
 pub(super) fn lsn_of(base: u64, offset: u64) -> Option<u64> {
     base.checked_add(offset)?.checked_sub(BLOCK_BYTES)
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use braid_vfs::memory::MemoryFileSystem;
+
+    use super::*;
+
+    #[test]
+    fn a_search_finds_what_lies_across_the_edge_of_what_is_read_at_once() {
+        let files = MemoryFileSystem::new();
+        let path = Path::new("/segment");
+        let file = files.open(path, OpenOptions::new(OpenMode::CreateNew)).unwrap();
+        let chunk = CHUNK as u64;
+        let len = 2 * chunk + 1000;
+        file.set_len(len).unwrap();
+        let last = (len - HEADER_SIZE) / ALIGNMENT * ALIGNMENT;
+        let edge = [chunk - HEADER_SIZE, chunk - 40, chunk - 8, chunk, chunk + 8];
+        let places: Vec<_> = [0, 8].into_iter().chain(edge).chain([2 * chunk - 16, last]).collect();
+        for place in &places {
+            file.write_all_at(&(1 << 40 | place).to_le_bytes(), place + 8).unwrap();
+        }
+        let key = HeaderKey::new(&[0; 16]);
+        let mut reader = SegmentReader::open(&files, path, &key, 0).unwrap();
+        let mut found = Vec::new();
+        let mut from = 0;
+        while let Some(at) = reader.next_wanted(from, |at, lsn, _| lsn == 1 << 40 | at).unwrap() {
+            found.push(at);
+            from = at + ALIGNMENT;
+        }
+        assert_eq!(found, places);
+        assert_eq!(reader.next_wanted(last, |_, _, _| true).unwrap(), Some(last));
+        assert_eq!(reader.next_wanted(last + ALIGNMENT, |_, _, _| true).unwrap(), None);
+    }
 }

@@ -171,9 +171,10 @@ fn infer(
     start: Lsn,
 ) -> Result<Option<SegmentHeader>, RecoveryError> {
     let mut offset = BLOCK_BYTES;
-    while !reader.is_past_end(offset) {
-        if let Some(record) = reader.header(offset, |lsn, _| lsn >= start.get())? {
-            let base = record.lsn.checked_sub(offset).and_then(|base| base.checked_add(BLOCK_BYTES));
+    let wanted = |_, lsn: u64, _| lsn >= start.get() && lsn.is_multiple_of(ALIGNMENT);
+    while let Some(at) = reader.next_wanted(offset, wanted)? {
+        if let Some(record) = reader.header(at, |_, _| true)? {
+            let base = record.lsn.checked_sub(at).and_then(|base| base.checked_add(BLOCK_BYTES));
             return Ok(base.filter(|base| *base != 0).map(|base| SegmentHeader {
                 uuid,
                 sequence,
@@ -185,7 +186,7 @@ fn infer(
                 bytes: 0,
             }));
         }
-        offset += ALIGNMENT;
+        offset = at + ALIGNMENT;
     }
     Ok(None)
 }
