@@ -78,9 +78,9 @@ pub struct Options {
     /// the checkpoint. Default: 64 MiB; at least 64 KiB.
     pub row_store_bytes: usize,
     /// Bytes of log files after which a checkpoint starts even if the row store has room: those that only a checkpoint lets go,
-    /// the one in use by what is in it. An open for writing that finds more checkpoints before it returns. Files that a checkpoint
-    /// lets go are kept for use again, no more bytes than this: see [`LogStats::spare_bytes`](crate::LogStats::spare_bytes).
-    /// Default: 256 MiB.
+    /// the one in use by what is in it. An open for writing that finds more checkpoints before it returns. Files that a
+    /// checkpoint lets go are kept for use again, no more bytes than this: see
+    /// [`LogStats::spare_bytes`](crate::LogStats::spare_bytes). Default: 256 MiB.
     pub log_bytes: u64,
     /// The most bytes of log that are kept for change feeds and named consumers beyond what the next checkpoint needs.
     /// When they are used up the oldest goes, and whoever needed it gets

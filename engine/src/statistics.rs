@@ -194,8 +194,9 @@ pub struct LogStats {
     /// Bytes of the log's files that are in use: what a checkpoint may let go, what is kept for feeds and consumers
     /// ([`FeedStats::retained_bytes`]), and the one that takes the appends.
     pub retained_bytes: u64,
-    /// Bytes of log files that hold nothing and are kept for use again: about as many as were lately filled from one checkpoint to
-    /// the next, at most [`Options::log_bytes`](crate::Options::log_bytes) and a part of a file. A close removes them, and so does a full disk.
+    /// Bytes of log files that hold nothing and are kept for use again: about as many as were lately filled from one
+    /// checkpoint to the next, at most [`Options::log_bytes`](crate::Options::log_bytes) and a part of a file. A close
+    /// removes them, and so does a full disk.
     pub spare_bytes: u64,
     /// Syncs.
     pub syncs: u64,

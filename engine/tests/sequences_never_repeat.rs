@@ -257,6 +257,38 @@ fn raising_lasts_over_reopens_and_power_cuts() {
     }
 }
 
+/// Whatever durability the transactions ask for; and what is made anew begins anew.
+#[test]
+fn a_drop_lasts_over_reopens_and_power_cuts() {
+    let options = Options {
+        durability: Durability::Deferred,
+        deferred_sync_interval: Duration::MAX,
+        ..Options::default()
+    };
+    let open = |machine: &CrashFileSystem| {
+        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options.clone()).unwrap()
+    };
+    for checkpoint in [false, true] {
+        for power_cut in [false, true] {
+            let machine = CrashFileSystem::new();
+            let db = open(&machine);
+            assert_eq!(draw(&db.sequence("ids").unwrap(), 3), [1, 2, 3]);
+            db.checkpoint().unwrap();
+            assert!(db.drop_sequence("ids").unwrap());
+            if checkpoint {
+                db.checkpoint().unwrap();
+            }
+            let after = if power_cut { machine.crash(CrashChoice::KeepNone) } else { machine };
+            drop(db);
+            let db = open(&after);
+            assert!(db.sequences().unwrap().is_empty(), "{checkpoint} {power_cut}");
+            assert_eq!(db.unreserved_id("ids").unwrap(), None);
+            assert!(!db.drop_sequence("ids").unwrap());
+            assert_eq!(draw(&db.sequence("ids").unwrap(), 2), [1, 2]);
+        }
+    }
+}
+
 /// Whatever durability the transactions ask for: an id that was given out may be known outside.
 #[test]
 fn not_after_any_number_of_power_cuts() {

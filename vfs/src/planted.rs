@@ -111,6 +111,8 @@ mod bugs {
         ClosedWithoutSync,
         /// One segment too many is recycled: the one in which replay starts.
         SegmentReleasedEarly,
+        /// A segment that is used again has its old header until it comes into use.
+        SpareKeepsHeader,
         /// A scan reads on in an old segment past the place where the next one took over.
         StaleTailRevived,
         /// Damage before the end of what was synced is cut like a torn tail.
@@ -271,6 +273,8 @@ mod bugs {
         ReadLeavesUpdateBlind,
         /// A row that was looked up and then updated is updated blindly.
         LookForgotten,
+        /// An update that cannot be made of the row as it was looked at is refused, though others have changed the row.
+        UnsettledNotValidated,
         /// A row that a cursor passed, or that was counted, and that was then updated is updated blindly.
         PassedForgotten,
         /// A read of a row that is not tracked makes forgotten that it was looked up before.
@@ -343,6 +347,10 @@ mod bugs {
         RaisedInMemory,
         /// What a handle has left of a block is given out though the sequence was raised beyond it.
         BlocksOutliveRaise,
+        /// A sequence is dropped in memory alone.
+        DroppedInMemory,
+        /// What a handle has left of a block is given out though the sequence was dropped.
+        BlocksOutliveDrop,
         /// Two handles of a sequence may be given one block.
         BlockGivenTwice,
         /// A change feed passes over a commit whose payload it could not read.

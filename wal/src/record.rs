@@ -28,7 +28,7 @@ use crate::{AppendError, Lsn};
 pub(crate) const HEADER_BYTES: usize = 48;
 /// The same, as a distance in the log.
 pub(crate) const HEADER_SIZE: u64 = HEADER_BYTES as u64;
-const ALIGNMENT_BYTES: usize = 8;
+pub(crate) const ALIGNMENT_BYTES: usize = 8;
 /// Every record starts at a multiple of this.
 pub(crate) const ALIGNMENT: u64 = ALIGNMENT_BYTES as u64;
 

@@ -1,5 +1,5 @@
-//! Durable commits of one row, each writer with keys of its own, in turns with the raw sync rate of the same disk, and with threads
-//! that do nothing but wait for one sync together.
+//! Durable commits of one row, each writer with keys of its own, in turns with the raw sync rate of the same disk, and
+//! with threads that do nothing but wait for one sync together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

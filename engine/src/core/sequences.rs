@@ -148,10 +148,13 @@ impl Core {
         };
         // Who reserves at this moment is through, or comes too late.
         let next = info.next.lock();
-        let installed = self.install_aside(name, None, Durability::Sync)?;
+        let row = planted!(DroppedInMemory).then_some(*next);
+        let installed = self.install_aside(name, row, Durability::Sync)?;
         self.sequences.last_change.store(installed.timestamp().get(), Ordering::Release);
         info.dropped.store(true, Ordering::Release);
-        info.floor.store(END, Ordering::Release);
+        if !planted!(BlocksOutliveDrop) {
+            info.floor.store(END, Ordering::Release);
+        }
         map.remove(name);
         drop((next, map));
         self.acknowledge(installed).map(|_| true)

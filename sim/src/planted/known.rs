@@ -145,6 +145,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("SegmentReleasedEarly", &["wal tests::segments::nothing_that_is_not_durable_is_released"]),
     (
+        "SpareKeepsHeader",
+        &["wal tests::segments::released_segments_are_reused_and_their_stale_records_stay_dead"],
+    ),
+    (
         "StaleTailRevived",
         &[
             "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
@@ -462,6 +466,12 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("LookForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
+    (
+        "UnsettledNotValidated",
+        &[
+            "tests/transactions an_update_of_a_row_looked_at_is_a_write::what_cannot_be_made_of_a_row_that_has_moved_on_may_be_tried_again",
+        ],
+    ),
     ("PassedForgotten", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
     ("UntrackedForgets", &["tests/transactions an_update_of_a_row_looked_at_is_a_write::under_snapshot"]),
     (
@@ -679,6 +689,8 @@ const KNOWN: &[(&str, &[&str])] = &[
             "sim histories --transactions 4000",
         ],
     ),
+    ("DroppedInMemory", &["engine/sequences_never_repeat a_drop_lasts_over_reopens_and_power_cuts"]),
+    ("BlocksOutliveDrop", &["engine/sequences_never_repeat a_dropped_sequence_gives_out_nothing_more"]),
     (
         "BlockGivenTwice",
         &[

@@ -7,8 +7,8 @@
 //!
 //! A sync makes each dirty page clean in every page table that has it, and interrupts the processors that run this
 //! process for each: beside a writer that took a quarter of the time of all, on two processors. So pages that are full are taken
-//! out of the page table before, all of them with a few interrupts ([`Mapped::let_go`]): they stay in the page cache, dirty, and a
-//! sync writes them as any others. So a long log takes no memory of the process either.
+//! out of the page table before, all of them with a few interrupts ([`Mapped::let_go`]): they stay in the page cache,
+//! dirty, and a sync writes them as any others. So a long log takes no memory of the process either.
 #![expect(unsafe_code, reason = "a mapping is memory that the file system gives and could take back")]
 
 use std::io;

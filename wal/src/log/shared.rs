@@ -371,9 +371,9 @@ impl Log {
         }
     }
 
-    /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as are likely to
-    /// be needed until the next release are made ready for use again ([`Demand`]), the others removed. Nothing that is not
-    /// durable is given up.
+    /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as
+    /// are likely to be needed until the next release are made ready for use again ([`Demand`]), the others removed.
+    /// Nothing that is not durable is given up.
     ///
     /// # Errors
     /// [`LogError::Io`]; the segments are given up nevertheless, and their files go at the next open.

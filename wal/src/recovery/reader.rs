@@ -10,7 +10,8 @@ use braid_vfs::{File, FileSystem, OpenMode, OpenOptions};
 use super::catalog::read_failed;
 use crate::RecoveryError;
 use crate::record::{
-    ALIGNMENT, HEADER_BYTES, HEADER_SIZE, HeaderKey, RecordHeader, payload_checksum, peek_lsn, peek_salt,
+    ALIGNMENT, ALIGNMENT_BYTES, HEADER_BYTES, HEADER_SIZE, HeaderKey, RecordHeader, payload_checksum,
+    peek_lsn, peek_salt,
 };
 use crate::segment::BLOCK_BYTES;
 
@@ -134,7 +135,7 @@ impl<'a> SegmentReader<'a> {
         loop {
             let bytes = self.window.get_more(offset, HEADER_BYTES).map_err(read_failed("read", self.path))?;
             let Some(bytes) = bytes else { return Ok(None) };
-            for header in bytes.windows(HEADER_BYTES).step_by(ALIGNMENT as usize) {
+            for header in bytes.windows(HEADER_BYTES).step_by(ALIGNMENT_BYTES) {
                 let Some(header) = header.first_chunk() else { break };
                 if wanted(offset, peek_lsn(header), peek_salt(header)) {
                     return Ok(Some(offset));

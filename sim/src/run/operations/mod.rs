@@ -5,6 +5,7 @@ mod futures;
 mod handles;
 mod maintenance;
 mod reads;
+mod runs;
 mod savepoints;
 mod schema;
 mod scope;
@@ -90,9 +91,9 @@ pub const ALL: &[Operation] = &[
     alone("concurrent", 30, transactions::concurrent),
     alone("immediate", 8, transactions::immediate),
     alone("by-mode", 12, transactions::by_mode),
-    alone("transact", 15, transactions::transact),
-    alone("transact-by-future", 12, transactions::transact_by_future),
-    alone("transact-panics", 2, transactions::transact_panics),
+    alone("transact", 15, runs::transact),
+    alone("transact-by-future", 12, runs::transact_by_future),
+    alone("transact-panics", 2, runs::transact_panics),
     alone("commit-by-future", 20, futures::begin),
     alone("await-commit", 12, futures::await_one),
     alone("put-one", 15, transactions::put_one),

@@ -435,65 +435,108 @@ mod tests {
     fn a_report_says_what_was_told_and_seen() {
         let (losses, stats) = lost();
         losses.judge(&stats, LIFE).unwrap();
-        let refused = |change: fn(&mut Losses)| {
+        let refused = |rule: &str, change: fn(&mut Losses)| {
             let mut losses = losses.clone();
             change(&mut losses);
-            losses.judge(&stats, LIFE).unwrap_err();
+            is_refused(losses.judge(&stats, LIFE), rule);
         };
-        refused(|losses| *losses.kinds.get_mut("write-write").unwrap() += 1);
-        refused(|losses| _ = losses.kinds.remove("write-write"));
-        refused(|losses| _ = losses.kinds.insert("range", 1));
-        refused(|losses| _ = losses.tables.insert(("other".to_owned(), "write-write"), 1));
-        refused(|losses| *losses.tables.values_mut().next().unwrap() += 2);
-        refused(|losses| *losses.keys.values_mut().next().unwrap() += 2);
-        refused(|losses| _ = losses.keys.insert(("t".to_owned(), b"other".to_vec()), 1));
-        refused(|losses| _ = losses.names.insert(Some("one".to_owned()), 2));
-        refused(|losses| _ = losses.names.insert(Some("one".to_owned()), 0));
-        refused(|losses| losses.rows += 2);
-        refused(|losses| losses.runs[0] = won_after(2));
-        refused(|losses| losses.runs[0] = won_after(0));
-        refused(|losses| losses.runs[0].won = false);
-        refused(|losses| losses.runs[0].name = None);
-        refused(|losses| losses.runs[0].attempts = Between::exactly(3));
-        refused(|losses| losses.runs[0].escalated = Between::exactly(1));
-        refused(|losses| losses.runs[0].revoked = 1);
+        refused("losses are known", |losses| *losses.kinds.get_mut("write-write").unwrap() += 1);
+        refused("losses are known", |losses| _ = losses.kinds.remove("write-write"));
+        refused("most: 1 } losses are of the kind write-write", |losses| {
+            losses.kinds = BTreeMap::from([("locked", 1)]);
+        });
+        refused("losses of the kind write-write in `other`", |losses| {
+            _ = losses.tables.insert(("other".to_owned(), "write-write"), 1);
+        });
+        refused("losses of the kind write-write in `t`", |losses| {
+            *losses.tables.values_mut().next().unwrap() += 2;
+        });
+        refused("losses over [107] of `t`", |losses| *losses.keys.values_mut().next().unwrap() += 2);
+        refused("losses over [111, 116, 104, 101, 114] of `t`", |losses| {
+            _ = losses.keys.insert(("t".to_owned(), b"other".to_vec()), 1);
+        });
+        refused("\"one\") has lost", |losses| _ = losses.names.insert(Some("one".to_owned()), 2));
+        refused("\"one\") has lost", |losses| _ = losses.names.insert(Some("one".to_owned()), 0));
+        refused("nobody is called Some(\"one\")", |losses| losses.names.clear());
+        refused("rows were written for nothing", |losses| losses.rows += 2);
+        refused("retries were seen", |losses| losses.runs[0] = won_after(2));
+        refused("has lost", |losses| losses.runs[0] = won_after(0));
+        refused("losses were absorbed", |losses| losses.runs[0].won = false);
+        refused("nobody is called Some(\"run\")", |losses| losses.runs[0].name = None);
+        refused("3 to 4 attempts", |losses| losses.runs[0].attempts = Between::exactly(3));
+        refused("attempts were to be alone", |losses| losses.runs[0].escalated = Between::exactly(1));
+        refused("were revoked", |losses| losses.runs[0].revoked = 1);
+    }
+
+    #[track_caller]
+    fn is_refused(judged: Verdict, rule: &str) {
+        let why = judged.expect_err(rule);
+        let why = why.split(" retries, ").next().unwrap_or_default();
+        assert!(why.contains(rule), "refused as `{why}`, not by `{rule}`");
     }
 
     #[test]
     fn a_report_that_does_not_add_up_is_refused() {
         let (losses, stats) = lost();
-        for change in [
-            (|stats: &mut Stats| stats.conflicts.kinds.locked += 1) as fn(&mut Stats),
-            |stats| {
-                stats.conflicts.kinds.write_write -= 1;
-                stats.conflicts.kinds.range += 1;
-                stats.conflicts.tables[0].kinds.write_write -= 1;
-                stats.conflicts.tables[0].kinds.range += 1;
-            },
-            |stats| stats.conflicts.absorbed += 1,
-            |stats| stats.conflicts.escaped -= 1,
-            |stats| {
-                stats.conflicts.absorbed -= 1;
-                stats.conflicts.escaped += 1;
-            },
-            |stats| stats.conflicts.names[0].conflicts += 1,
-            |stats| stats.conflicts.names[0].wasted.rows += 1,
-            |stats| stats.conflicts.wasted.time += LIFE,
-            |stats| stats.conflicts.names.clear(),
-            |stats| stats.conflicts.tables.clear(),
-            |stats| stats.conflicts.hot_keys.clear(),
-            |stats| stats.conflicts.hot_keys[0].count += 1,
-            |stats| stats.conflicts.hot_keys[0].error += 1,
-            |stats| stats.conflicts.attempts[0].transactions += 1,
-            |stats| stats.conflicts.attempts[1].transactions -= 1,
-            |stats| stats.retries += 1,
-            |stats| stats.max_attempts += 1,
-            |stats| stats.escalations += 1,
-        ] {
+        let refused = |rule: &str, change: fn(&mut Stats)| {
             let mut stats = stats.clone();
             change(&mut stats);
-            losses.judge(&stats, LIFE).unwrap_err();
-        }
+            is_refused(losses.judge(&stats, LIFE), rule);
+        };
+        refused("losses are known", |stats| stats.conflicts.kinds.locked += 1);
+        refused("Between { least: 1, most: 2 } losses are of the kind write-write", |stats| {
+            stats.conflicts.kinds.write_write -= 2;
+            stats.conflicts.kinds.locked += 2;
+            stats.conflicts.tables.clear();
+        });
+        refused("lost over reads at most", |stats| {
+            stats.conflicts.kinds.write_write -= 1;
+            stats.conflicts.kinds.range += 1;
+            stats.conflicts.tables[0].kinds.write_write -= 1;
+            stats.conflicts.tables[0].kinds.range += 1;
+        });
+        refused("are neither absorbed nor escaped", |stats| stats.conflicts.absorbed += 1);
+        refused("are neither absorbed nor escaped", |stats| stats.conflicts.escaped -= 1);
+        refused("losses were absorbed", |stats| {
+            stats.conflicts.absorbed -= 1;
+            stats.conflicts.escaped += 1;
+        });
+        refused("losses have names", |stats| stats.conflicts.names[0].conflicts += 1);
+        refused("losses have names", |stats| stats.conflicts.names.clear());
+        refused("has lost", |stats| {
+            stats.conflicts.names[0].conflicts += 1;
+            stats.conflicts.names[1].conflicts -= 1;
+        });
+        refused("the names are out of order", |stats| {
+            let mut first = stats.conflicts.names[0].clone();
+            (first.name, first.conflicts, first.wasted) = (None, 0, WastedWork::default());
+            stats.conflicts.names.insert(0, first);
+        });
+        refused("that was wasted", |stats| stats.conflicts.names[0].wasted.rows += 1);
+        refused("more time was wasted", |stats| {
+            stats.conflicts.wasted.time += 3 * LIFE;
+            stats.conflicts.names[0].wasted.time += 3 * LIFE;
+        });
+        refused("write-write are by table", |stats| stats.conflicts.tables.clear());
+        refused("the tables are out of order", |stats| {
+            let mut first = stats.conflicts.tables[0].clone();
+            (first.table, first.kinds) = ("other".to_owned(), ConflictStats::default());
+            stats.conflicts.tables.insert(0, first);
+        });
+        refused("are listed with room for more", |stats| stats.conflicts.hot_keys.clear());
+        refused("are listed with room for more", |stats| stats.conflicts.hot_keys[0].count -= 1);
+        refused("3 are listed:", |stats| stats.conflicts.hot_keys[0].count += 1);
+        refused("a hot key has not conflicted", |stats| stats.conflicts.hot_keys[0].error += 2);
+        refused("the hot keys are out of order", |stats| {
+            let mut first = stats.conflicts.hot_keys[0].clone();
+            first.count = 1;
+            stats.conflicts.hot_keys.insert(0, first);
+        });
+        refused("runs that nobody saw", |stats| stats.conflicts.attempts[0].transactions += 1);
+        refused("took 2 to 2 attempts", |stats| stats.conflicts.attempts[1].transactions -= 1);
+        refused("losses are known", |stats| stats.retries += 1);
+        refused("one took", |stats| stats.max_attempts += 1);
+        refused("attempts were to be alone", |stats| stats.escalations += 1);
     }
 
     /// What the last attempt of a run that failed had come to may be unknown, and what calls of one statement went

@@ -182,6 +182,14 @@ mod tests {
         less.report.kinds.write_write -= 1;
         judged(None, &unfolded, Some(&less)).unwrap();
         judged(None, &first, Some(&less)).unwrap_err();
+        let misplaced = |until: u64| {
+            let mut told = told.clone().unwrap();
+            told.until = Timestamp::new(until).unwrap();
+            let why = judged(None, &first, Some(&told)).unwrap_err();
+            assert!(why.starts_with("the place is wrong"), "{why}");
+        };
+        misplaced(first.folded.unwrap().get() - 1);
+        misplaced(end.get() + 1);
         let mut shorter = told.unwrap();
         shorter.report.hot_keys.clear();
         judged(None, &first, Some(&shorter)).unwrap_err();
