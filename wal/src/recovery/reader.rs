@@ -199,7 +199,6 @@ pub(super) fn lsn_of(base: u64, offset: u64) -> Option<u64> {
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use braid_vfs::memory::MemoryFileSystem;
 
