@@ -372,7 +372,7 @@ impl Log {
     }
 
     /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as
-    /// are likely to be needed until the next release are made ready for use again ([`Demand`]), the others removed.
+    /// are likely to be needed until the next release are made ready for use again, the others removed.
     /// Nothing that is not durable is given up.
     ///
     /// # Errors
