@@ -332,9 +332,7 @@ impl Log {
             self.has_spare.store(ready, Ordering::Relaxed);
             (short, ready)
         };
-        for spare in short {
-            self.remove_segment(spare.sequence)?;
-        }
+        self.remove_spares(short)?;
         if ready {
             return Ok(());
         }
@@ -404,10 +402,7 @@ impl Log {
             outcome = outcome.and(done);
         }
         let surplus = self.segments.lock().take_surplus(keep);
-        for spare in surplus {
-            outcome = outcome.and(self.remove_segment(spare.sequence));
-        }
-        outcome
+        outcome.and(self.remove_spares(surplus))
     }
 
     /// Removes the segments that are kept ready, for one who has found the disk full; whether there were any.
@@ -419,9 +414,7 @@ impl Log {
         let spares = std::mem::take(&mut self.segments.lock().spares);
         self.has_spare.store(false, Ordering::Relaxed);
         let any = !spares.is_empty();
-        for spare in spares {
-            self.remove_segment(spare.sequence)?;
-        }
+        self.remove_spares(spares)?;
         Ok(any)
     }
 
@@ -550,6 +543,15 @@ impl Log {
                 Err(failed("recycle", &path)(error))
             }
         }
+    }
+
+    /// Removes all that can be: what is left goes at the next open.
+    fn remove_spares(&self, spares: impl IntoIterator<Item = SegmentFile>) -> Result<(), LogError> {
+        let mut outcome = Ok(());
+        for spare in spares {
+            outcome = outcome.and(self.remove_segment(spare.sequence));
+        }
+        outcome
     }
 
     fn remove_segment(&self, sequence: u64) -> Result<(), LogError> {

@@ -357,3 +357,17 @@ fn the_log_is_shared_between_threads() {
     shared::<Arc<Log>>();
     sent::<crate::Appender>();
 }
+
+#[test]
+fn one_spare_that_cannot_be_removed_keeps_no_other() {
+    let crash = CrashFileSystem::new();
+    let fs = crash.under_faults();
+    let options = LogOptions { max_spare_bytes: 1 << 20, ..small() };
+    let (log, _appender) = filled(&fs, options, 300, |_| true);
+    log.release_before(log.durable()).unwrap();
+    let (spares, files) = (log.stats().spare_segments, paths(&crash).len());
+    assert!(spares > 3, "{spares}");
+    fs.faults().inject(Fault::on(Operation::Remove));
+    assert!(matches!(log.give_back_spares(), Err(LogError::Io { .. })));
+    assert_eq!((log.stats().spare_segments, paths(&crash).len() as u64), (0, files as u64 - spares + 1));
+}
