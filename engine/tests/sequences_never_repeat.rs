@@ -224,20 +224,22 @@ fn raising_beside_those_who_draw() {
     });
 }
 
-#[test]
-fn raising_lasts_over_reopens_and_power_cuts() {
+/// Nothing of `Deferred` commits is synced by itself.
+fn open_deferred(machine: &CrashFileSystem) -> Database {
     let options = Options {
         durability: Durability::Deferred,
         deferred_sync_interval: Duration::MAX,
         ..Options::default()
     };
-    let open = |machine: &CrashFileSystem| {
-        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options.clone()).unwrap()
-    };
+    Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options).unwrap()
+}
+
+#[test]
+fn raising_lasts_over_reopens_and_power_cuts() {
     for checkpoint in [false, true] {
         let mut machine = CrashFileSystem::new();
         for first in [500, 5000, 200] {
-            let db = open(&machine);
+            let db = open_deferred(&machine);
             let ids = db.sequence_with("ids", blocks_of(4)).unwrap();
             ids.raise_to(first).unwrap();
             if checkpoint {
@@ -245,7 +247,7 @@ fn raising_lasts_over_reopens_and_power_cuts() {
             }
             drop((ids, db));
             machine = machine.crash(CrashChoice::KeepNone);
-            let db = open(&machine);
+            let db = open_deferred(&machine);
             let newest = db.unreserved_id("ids").unwrap().unwrap();
             assert!(newest >= first && newest < first.max(5000) + 100, "{newest} after {first}");
             assert_eq!(draw(&db.sequence_with("ids", blocks_of(4)).unwrap(), 1), [newest]);
@@ -260,18 +262,10 @@ fn raising_lasts_over_reopens_and_power_cuts() {
 /// Whatever durability the transactions ask for; and what is made anew begins anew.
 #[test]
 fn a_drop_lasts_over_reopens_and_power_cuts() {
-    let options = Options {
-        durability: Durability::Deferred,
-        deferred_sync_interval: Duration::MAX,
-        ..Options::default()
-    };
-    let open = |machine: &CrashFileSystem| {
-        Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options.clone()).unwrap()
-    };
     for checkpoint in [false, true] {
         for power_cut in [false, true] {
             let machine = CrashFileSystem::new();
-            let db = open(&machine);
+            let db = open_deferred(&machine);
             assert_eq!(draw(&db.sequence("ids").unwrap(), 3), [1, 2, 3]);
             db.checkpoint().unwrap();
             assert!(db.drop_sequence("ids").unwrap());
@@ -280,7 +274,7 @@ fn a_drop_lasts_over_reopens_and_power_cuts() {
             }
             let after = if power_cut { machine.crash(CrashChoice::KeepNone) } else { machine };
             drop(db);
-            let db = open(&after);
+            let db = open_deferred(&after);
             assert!(db.sequences().unwrap().is_empty(), "{checkpoint} {power_cut}");
             assert_eq!(db.unreserved_id("ids").unwrap(), None);
             assert!(!db.drop_sequence("ids").unwrap());

@@ -1,12 +1,12 @@
 //! Statements that make, drop, rename and find tables, in snapshots and transactions. Their tables have names of their own,
 //! and the oracle knows of every commit that changed one.
 
-use braid::{Error, Isolation, Result};
+use braid::{Error, Result};
 
 use super::Scope;
-use super::transactions::outcome;
+use super::transactions::made_alone;
 use crate::run::oracle::model::{NAMES as NAMES_TABLE, is_exact};
-use crate::run::oracle::{Act, Glimpse, Outcome, Span, Transaction, What};
+use crate::run::oracle::{Act, Glimpse, Span, What};
 use crate::run::rows::Key;
 use crate::run::session::Session;
 
@@ -148,24 +148,5 @@ pub(super) fn rename_alone(session: &mut Session) {
         Err(Error::TableExists(_)) => return session.say(format_args!("  there is a `{to}`")),
         Err(_) => {}
     }
-    let outcome = match outcome(session, renamed) {
-        Outcome::Lost(_) => Outcome::Nothing,
-        outcome => outcome,
-    };
-    session.history.transactions.push(Transaction {
-        session: session.number,
-        begin_ts: None,
-        read_only: false,
-        exclusive: false,
-        isolation: Isolation::Snapshot,
-        durability: session.shared.plan.options.durability,
-        stands: session.shared.has_power(),
-        token: None,
-        acts: vec![Act {
-            table: 0,
-            tracked: true,
-            what: What::RenameAlone { from: key(&from), to: key(&to) },
-        }],
-        outcome,
-    });
+    made_alone(session, 0, What::RenameAlone { from: key(&from), to: key(&to) }, renamed);
 }

@@ -262,6 +262,11 @@ pub(super) fn one_statement(session: &mut Session, table: u32, what: What, commi
     if let Err(Error::NoSuchTable(_)) = committed {
         return;
     }
+    made_alone(session, table, what, committed);
+}
+
+/// Tells the history of a change that was a transaction of its own.
+pub(super) fn made_alone(session: &mut Session, table: u32, what: What, committed: Result<Commit, Error>) {
     let outcome = match outcome(session, committed) {
         // Which attempt it was that lost, and to whom, a call of one statement does not say.
         Outcome::Lost(_) => Outcome::Nothing,
