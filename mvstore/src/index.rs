@@ -47,6 +47,7 @@ mod node;
 mod order;
 mod recent;
 mod search;
+mod together;
 mod walk;
 mod whole;
 
@@ -68,8 +69,10 @@ pub(crate) use self::node::Row;
 use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
+pub(crate) use self::together::LANES;
 pub(crate) use self::walk::{Backward, Forward, Rest};
 use self::whole::Whole;
+use crate::TableId;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -128,6 +131,12 @@ const _: () = {
     assert!(align_of::<Row>() == arena::LINE && align_of::<Block>() <= arena::LINE);
     assert!(align_of::<NodeHeader>() <= arena::LINE);
 };
+
+/// Which of its places a thread remembers for a table.
+#[inline]
+fn place_of(table: TableId) -> usize {
+    table.0 as usize % TABLES
+}
 
 /// What a look through a block for a key found.
 enum Found<'i> {
@@ -193,21 +202,25 @@ impl RowIndex {
         if let Some(row) = self.recent(key.borrow(), hash) {
             return row;
         }
-        self.search_or_insert(key, hash)
+        self.search_or_insert(None, key, hash)
     }
 
-    fn search_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
-        PLACES.with(|places| {
-            let place = &places[key.table().0 as usize % TABLES];
-            let near = place.get();
-            // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
-            let near = if near.index == self.number { unsafe { Node::new(near.node) } } else { None };
-            let (row, node) = self.get_or_insert_from(near, key, hash);
-            let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
-            place.set(Place { index: self.number, node: header });
-            self.remember(row, hash);
-            row.get()
-        })
+    /// The same with a node at or before the key where one is known.
+    fn search_or_insert<'i>(&'i self, near: Option<Node<'i>>, key: &RowKey, hash: u64) -> &'i Row {
+        let near = near.or_else(|| self.last_place(key.table()));
+        let (row, node) = self.get_or_insert_from(near, key, hash);
+        let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+        PLACES.with(|places| places[place_of(key.table())].set(Place { index: self.number, node: header }));
+        self.remember(row, hash);
+        row.get()
+    }
+
+    /// The node that the thread was last at, of those that it remembers for the table.
+    #[inline]
+    fn last_place(&self, table: TableId) -> Option<Node<'_>> {
+        let place = PLACES.with(|places| places[place_of(table)].get());
+        // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
+        if place.index == self.number { unsafe { Node::new(place.node) } } else { None }
     }
 
     /// Also says in which node the row is.
