@@ -5,8 +5,8 @@
 //!
 //! # Why relaxed accesses are enough
 //!
-//! A committer sets a key's bits, or finds them set, before it looks the key up in the index; its timestamp is published
-//! after that, and a reader learns that timestamp before it looks here. So what the committer wrote or read happens before
+//! A committer sets a key's bits, or finds them set, before it installs a version; its timestamp is published after
+//! that, and a reader learns that timestamp before it looks here. So what the committer wrote or read happens before
 //! what the reader reads, and coherence of one atomic word lets the reader see nothing older.
 
 use std::fmt;

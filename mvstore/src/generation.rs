@@ -257,8 +257,11 @@ impl Generation {
     /// The row of a key.
     pub(crate) fn find_or_create(&self, key: &RowKey) -> &Row {
         let hash = key.hash();
+        // On its way while the index is searched.
+        self.filter.prefetch(hash);
+        let row = self.index.get_or_insert(key, hash);
         self.filter.insert(hash);
-        self.index.get_or_insert(key, hash)
+        row
     }
 
     /// The rows of keys in ascending order, one after the other.
@@ -278,8 +281,8 @@ impl Generation {
                     (key, hash)
                 })
                 .collect();
-            some.iter().for_each(|(_, hash)| self.filter.insert(*hash));
             self.index.get_or_insert_all(&some, &mut each);
+            some.iter().for_each(|(_, hash)| self.filter.insert(*hash));
         }
     }
 

@@ -98,7 +98,10 @@ pub(crate) struct RowIndex {
     /// No node is on this level or above; a hint of where a search may start.
     height: AtomicUsize,
     growth: CachePadded<Growth>,
+    /// Of rows and blocks.
     arena: CachePadded<Arena>,
+    /// Of the nodes alone: a search goes along many of them, and so finds them in few pages.
+    nodes: CachePadded<Arena>,
 }
 
 /// What those who put in change: not beside what every search reads.
@@ -155,12 +158,13 @@ impl RowIndex {
             height: AtomicUsize::new(1),
             growth: CachePadded::default(),
             arena: CachePadded::new(Arena::new()),
+            nodes: CachePadded::new(Arena::new()),
         }
     }
 
     /// Bytes that its rows and nodes occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.bytes() + self.growth.key_bytes.load(Relaxed)
+        self.arena.bytes() + self.nodes.bytes() + self.growth.key_bytes.load(Relaxed)
     }
 
     /// How many rows there are.
@@ -461,7 +465,7 @@ impl RowIndex {
     fn make_node(&self, first: &RowKey, rows: &[Stored<'_>], height: usize) -> Node<'_> {
         let block = self.make_block(rows);
         let size = size_of::<NodeHeader>() + size_of::<AtomicPtr<NodeHeader>>() * height;
-        let header = self.arena.alloc(size).cast::<NodeHeader>();
+        let header = self.nodes.alloc(size).cast::<NodeHeader>();
         // SAFETY: 1. the memory is large enough for the header and its tower, and aligned (a line is more than either asks).
         // 2. It is ours alone. 3. Afterwards it is a whole node with a pointer for each level.
         unsafe {
