@@ -68,7 +68,7 @@ pub(crate) use self::node::Row;
 use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
-pub(crate) use self::walk::{Backward, Forward, Rest};
+pub(crate) use self::walk::{Backward, Forward, Rest, Start};
 use self::whole::Whole;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
