@@ -70,7 +70,7 @@ use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
 pub(crate) use self::together::LANES;
-pub(crate) use self::walk::{Backward, Forward, Rest};
+pub(crate) use self::walk::{Backward, Forward, Rest, Start};
 use self::whole::Whole;
 use crate::TableId;
 use crate::chain::Chain;

@@ -45,7 +45,7 @@ pub use registry::{
 };
 pub use replay::ReplayBatch;
 pub use resolve::{Older, Resolved, Unresolved};
-pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow};
+pub use scan::{Direction, Scan, ScanBatch, ScanLimit, ScanRow, ScanStart};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use update::{Refusal, Update};
 pub use write_set::{NoSuchSavepoint, NotUpdated, SavepointId, UpdateLimits, WriteRow, WriteSet};

@@ -11,7 +11,7 @@ use braid_vfs::planted;
 
 use crate::chain::Version;
 use crate::epoch::Guard;
-use crate::index::{Backward, Forward, Rest, Row};
+use crate::index::{Backward, Forward, Rest, Row, Start};
 use crate::key::{Probe, RowKey};
 use crate::write_set::table_bounds;
 use crate::{Found, Generation, TableId, Timestamp};
@@ -57,6 +57,11 @@ pub struct Scan<'a> {
     /// How far one call goes.
     pub limit: ScanLimit,
 }
+
+/// Where a scan of a generation begins: found ahead, for whoever has something else to do while the processor loads
+/// what is there.
+#[derive(Debug, Default)]
+pub struct ScanStart(Start);
 
 /// One row of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +253,29 @@ impl Generation {
     /// A call visits at most `limit.rows` + max(4 × `limit.rows`, 256) keys, for it may meet many that the snapshot does
     /// not see; so it may deliver few rows, or none, before the end of the range.
     pub fn scan(&self, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
+        self.scan_from(&self.find_start(scan), scan, batch, guard);
+    }
+
+    /// Finds where a scan begins, without a wait for what is there.
+    #[must_use]
+    pub fn find_start(&self, scan: &Scan<'_>) -> ScanStart {
+        if !self.may_hold(scan.at) {
+            return ScanStart::default();
+        }
+        let (from, to) = table_bounds(scan.table, scan.from, scan.to);
+        ScanStart(match scan.direction {
+            Direction::Forward => self.index.start_forward(from.as_ref()),
+            Direction::Backward => self.index.start_backward(to.as_ref()),
+        })
+    }
+
+    /// Has the processor load the rows where a scan begins.
+    pub fn prefetch_start(&self, start: &ScanStart) {
+        self.index.prefetch_start(&start.0);
+    }
+
+    /// [`scan`](Self::scan) from where [`find_start`](Self::find_start) has found it to begin.
+    pub fn scan_from(&self, start: &ScanStart, scan: &Scan<'_>, batch: &mut ScanBatch, guard: &Guard) {
         batch.clear();
         if !self.may_hold(scan.at) {
             return;
@@ -255,10 +283,12 @@ impl Generation {
         let (from, to) = table_bounds(scan.table, scan.from, scan.to);
         match scan.direction {
             Direction::Forward => {
-                self.fill_forward(self.index.forward(from.as_ref()), scan, &to, batch, guard);
+                let rows = self.index.forward_from(&start.0, from.as_ref());
+                self.fill_forward(rows, scan, &to, batch, guard);
             }
             Direction::Backward => {
-                self.fill_backward(self.index.backward(to.as_ref()), scan, &from, batch, guard);
+                let rows = self.index.backward_from(&start.0, to.as_ref());
+                self.fill_backward(rows, scan, &from, batch, guard);
             }
         }
     }

@@ -42,8 +42,9 @@ struct Run {
 #[derive(Clone, Copy, Debug)]
 struct Fence {
     row: usize,
-    /// Whether the row is at the fence, and not beyond.
-    at_it: bool,
+    /// Whether the row is at the fence, and not beyond. `None`: no row before it is at the fence or beyond; about the
+    /// row itself its key has to be asked, which is on its way into the processor's cache.
+    at_it: Option<bool>,
 }
 
 impl Run {
@@ -183,12 +184,13 @@ impl BaseCursor {
         self.go_to_edge(Direction::Backward)
     }
 
-    /// Moves to the first row whose key is not less than `key`.
+    /// Moves to the first row whose key is not less than `key`. While the leaf is on its way into the processor's cache
+    /// it may do something else; so for all seeks.
     ///
     /// # Errors
     /// See [`first`](Self::first).
-    pub(crate) fn seek_ge(&mut self, key: &[u8]) -> Result<bool> {
-        let Some(Ok(row) | Err(row)) = self.find(key)? else { return Ok(false) };
+    pub(crate) fn seek_ge(&mut self, key: &[u8], meanwhile: impl FnOnce()) -> Result<bool> {
+        let Some(Ok(row) | Err(row)) = self.find(key, meanwhile)? else { return Ok(false) };
         self.settle_forward(row)
     }
 
@@ -196,8 +198,8 @@ impl BaseCursor {
     ///
     /// # Errors
     /// See [`first`](Self::first).
-    pub(crate) fn seek_gt(&mut self, key: &[u8]) -> Result<bool> {
-        let row = match self.find(key)? {
+    pub(crate) fn seek_gt(&mut self, key: &[u8], meanwhile: impl FnOnce()) -> Result<bool> {
+        let row = match self.find(key, meanwhile)? {
             Some(Ok(row)) => row + 1,
             Some(Err(row)) => row,
             None => return Ok(false),
@@ -209,8 +211,8 @@ impl BaseCursor {
     ///
     /// # Errors
     /// See [`first`](Self::first).
-    pub(crate) fn seek_le(&mut self, key: &[u8]) -> Result<bool> {
-        let end = match self.find(key)? {
+    pub(crate) fn seek_le(&mut self, key: &[u8], meanwhile: impl FnOnce()) -> Result<bool> {
+        let end = match self.find(key, meanwhile)? {
             Some(Ok(row)) => row + 1,
             Some(Err(row)) => row,
             None => return Ok(false),
@@ -222,8 +224,8 @@ impl BaseCursor {
     ///
     /// # Errors
     /// See [`first`](Self::first).
-    pub(crate) fn seek_lt(&mut self, key: &[u8]) -> Result<bool> {
-        let Some(Ok(end) | Err(end)) = self.find(key)? else { return Ok(false) };
+    pub(crate) fn seek_lt(&mut self, key: &[u8], meanwhile: impl FnOnce()) -> Result<bool> {
+        let Some(Ok(end) | Err(end)) = self.find(key, meanwhile)? else { return Ok(false) };
         self.settle_backward(end)
     }
 
@@ -266,6 +268,14 @@ impl BaseCursor {
             };
             return Ordering::Less;
         };
+        // The fence's row is mostly some rows ahead: its key is on its way until the run comes there.
+        if direction == Direction::Forward
+            && let Ok(at) = leaf.approach_row(fence)
+            && self.row < at
+        {
+            self.run = Run { last: at - 1, fence: Some(Fence { row: at, at_it: None }), ..Run::NONE };
+            return Ordering::Less;
+        }
         let found = leaf.find_row_again(fence);
         let (Ok(at) | Err(at)) = found;
         let at_it = found.is_ok();
@@ -274,42 +284,61 @@ impl BaseCursor {
         }
         match direction {
             Direction::Forward if self.row < at => {
-                let fence = (at < end).then_some(Fence { row: at, at_it });
+                let fence = (at < end).then_some(Fence { row: at, at_it: Some(at_it) });
                 self.run = Run { last: at - 1, fence, ..Run::NONE };
                 Ordering::Less
             }
             Direction::Backward if self.row >= at => {
                 let first = at + usize::from(at_it && !planted!(RunIntoFence));
                 let row = if at_it { Some(at) } else { at.checked_sub(1) };
-                self.run = Run { first, fence: row.map(|row| Fence { row, at_it }), ..Run::NONE };
+                self.run =
+                    Run { first, fence: row.map(|row| Fence { row, at_it: Some(at_it) }), ..Run::NONE };
                 Ordering::Less
             }
             Direction::Forward | Direction::Backward => Ordering::Greater,
         }
     }
 
-    /// From the last row of the run that a fence ends in this leaf, moves to the next row in `direction`, and says whether that
-    /// is at the fence, and not beyond. `None` from anywhere else, without a move.
+    /// From the last row of the run that `fence` ends in this leaf, moves to the next row in `direction`, and says
+    /// whether that is at the fence, and not beyond. `None` from anywhere else, without a move; the run may go on then.
     ///
     /// Of a row that is at the fence neither key nor value can be asked for: the layer of the fence has it, and the next
     /// move leaves it.
-    pub(crate) fn step_to_fence(&mut self, direction: Direction) -> Option<bool> {
-        let fence = self.run.fence?;
+    pub(crate) fn step_to_fence(&mut self, fence: &[u8], direction: Direction) -> Option<bool> {
+        let Fence { row, at_it } = self.run.fence?;
         let is_next = match direction {
-            Direction::Forward => self.row + 1 == fence.row,
-            Direction::Backward => self.row == fence.row + 1,
+            Direction::Forward => self.row + 1 == row,
+            Direction::Backward => self.row == row + 1,
         };
         if !is_next {
             return None;
         }
-        if fence.at_it {
+        let at_it = match at_it {
+            Some(at_it) => at_it,
+            None => self.look_at_fence(row, fence)?,
+        };
+        if at_it {
             self.long_value.take();
             self.end_run();
-            self.row = fence.row;
+            self.row = row;
         } else {
-            self.go_to(fence.row);
+            self.go_to(row);
         }
-        Some(fence.at_it)
+        Some(at_it)
+    }
+
+    /// Whether a row that a run forward has come to is at the fence, and not beyond. `None`: it is before, and the run
+    /// goes on.
+    fn look_at_fence(&mut self, row: usize, fence: &[u8]) -> Option<bool> {
+        let leaf = self.leaf.as_ref()?;
+        let found = leaf.find_row_from(row, fence);
+        let (Ok(at) | Err(at)) = found;
+        if at == row {
+            return Some(found.is_ok());
+        }
+        let fence = (at < leaf.entries()).then_some(Fence { row: at, at_it: Some(found.is_ok()) });
+        self.run = Run { last: at - 1, fence, ..Run::NONE };
+        None
     }
 
     /// Ends the run.
@@ -436,13 +465,18 @@ impl BaseCursor {
     fn go_to_edge(&mut self, direction: Direction) -> Result<bool> {
         self.leave(Place::BeforeFirst)?;
         match self.top {
-            Some(top) => self.descend_to_edge(top, direction),
+            Some(top) => self.descend_to_edge(top, direction, |_| {}),
             None => Ok(false),
         }
     }
 
-    /// Goes down from a page to its first row, or to its last.
-    fn descend_to_edge(&mut self, mut at: Expected, direction: Direction) -> Result<bool> {
+    /// Goes down from a page to its first row, or to its last; `see` is shown the leaf first.
+    fn descend_to_edge(
+        &mut self,
+        mut at: Expected,
+        direction: Direction,
+        see: impl FnOnce(&Page),
+    ) -> Result<bool> {
         self.store.count_lookups(u64::from(at.level) + 1);
         let pick = |page: &Page| if direction == Direction::Forward { 0 } else { page.entries() - 1 };
         while at.level > 0 {
@@ -454,6 +488,7 @@ impl BaseCursor {
             at = Expected { tree: self.tree, child, level: at.level - 1 };
         }
         let leaf = self.read_leaf(&at)?;
+        see(&leaf);
         let row = pick(&leaf);
         self.leaf = Some(leaf);
         self.stand_on(row)
@@ -474,7 +509,8 @@ impl BaseCursor {
                 self.path.push((at, next));
                 let left = self.leaf.take();
                 let child = Expected { tree: self.tree, child, level: at.level - 1 };
-                self.descend_to_edge(child, direction)?;
+                // Who has walked to the end of a leaf mostly goes on through the next one.
+                self.descend_to_edge(child, direction, Page::prefetch_rows)?;
                 return self.check_order(left, direction);
             }
         }
@@ -502,7 +538,11 @@ impl BaseCursor {
     }
 
     /// Goes to the leaf where a key belongs, and finds its row or its place; `None` when the tree has no rows.
-    fn find(&mut self, key: &[u8]) -> Result<Option<std::result::Result<usize, usize>>> {
+    fn find(
+        &mut self,
+        key: &[u8],
+        meanwhile: impl FnOnce(),
+    ) -> Result<Option<std::result::Result<usize, usize>>> {
         if let Some(leaf) = self.leaf.as_ref().filter(|_| self.is_on_row()) {
             // Between two rows of this leaf there is nothing elsewhere.
             let found = leaf.find_row(key);
@@ -522,6 +562,8 @@ impl BaseCursor {
             at = Expected { tree: self.tree, child, level: at.level - 1 };
         }
         let leaf = self.read_leaf(&at)?;
+        leaf.prefetch_slots();
+        meanwhile();
         let found = leaf.find_row(key);
         self.leaf = Some(leaf);
         Ok(Some(found))

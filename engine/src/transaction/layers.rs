@@ -139,11 +139,15 @@ impl Layers {
         if !std::mem::replace(&mut self.has_generations, true) {
             self.generations = generation_layers(view, self.at);
         }
-        for generation in &mut self.generations {
-            generation.seek(view, self.table, from, direction, self.at);
+        let Self { generations, base, table, at, .. } = self;
+        for generation in &mut *generations {
+            generation.approach(view, *table, from, direction, *at);
         }
-        if let Some(base) = &mut self.base {
-            seek_base(base, from, direction)?;
+        if let Some(base) = base {
+            seek_base(base, from, direction, || generations.iter().for_each(|one| one.draw_near(view)))?;
+        }
+        for generation in generations {
+            generation.seek(view, *table, from, direction, *at);
         }
         self.settle(view, own, limit, None)
     }
@@ -231,7 +235,11 @@ impl Layers {
         if !generation.has_value() {
             return false;
         }
-        let Some(tied) = base.step_to_fence(base_direction(direction)) else { return false };
+        let Some(tied) =
+            generation.key().and_then(|fence| base.step_to_fence(fence, base_direction(direction)))
+        else {
+            return false;
+        };
         self.tied = tied;
         self.place = Place::Row(Layer::Generation(0));
         true
@@ -270,15 +278,20 @@ impl Layers {
             self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
             self.fence = None;
         }
-        let direction = base_direction(self.direction);
         if layer == Layer::Base
             && let Some(fence) = self.fence
-            && let Some(tied) = self.base.as_mut().and_then(|base| base.step_to_fence(direction))
+            && let Some(tied) = self.step_to_fence_of(fence)
         {
             return self.settle(view, own, limit, Some((fence, tied)));
         }
         self.pass(layer, view, own)?;
         self.settle(view, own, limit, None)
+    }
+
+    /// Goes from the last row of the base's run to the fence that `layer` is; see [`BaseCursor::step_to_fence`].
+    fn step_to_fence_of(&mut self, layer: Layer) -> Option<bool> {
+        let fence = key_of(&self.own, &self.generations, None, layer)?;
+        self.base.as_mut()?.step_to_fence(fence, base_direction(self.direction))
     }
 
     /// Whether the layers above the base have nothing further in the direction of travel.
@@ -554,14 +567,19 @@ fn base_direction(direction: Direction) -> BaseDirection {
     }
 }
 
-fn seek_base(base: &mut BaseCursor, from: Bound<&[u8]>, direction: Direction) -> Result<bool> {
+fn seek_base(
+    base: &mut BaseCursor,
+    from: Bound<&[u8]>,
+    direction: Direction,
+    meanwhile: impl FnOnce(),
+) -> Result<bool> {
     let found = match (direction, from) {
         (Direction::Forward, Bound::Unbounded) => base.first(),
-        (Direction::Forward, Bound::Included(key)) => base.seek_ge(key),
-        (Direction::Forward, Bound::Excluded(key)) => base.seek_gt(key),
+        (Direction::Forward, Bound::Included(key)) => base.seek_ge(key, meanwhile),
+        (Direction::Forward, Bound::Excluded(key)) => base.seek_gt(key, meanwhile),
         (Direction::Backward, Bound::Unbounded) => base.last(),
-        (Direction::Backward, Bound::Included(key)) => base.seek_le(key),
-        (Direction::Backward, Bound::Excluded(key)) => base.seek_lt(key),
+        (Direction::Backward, Bound::Included(key)) => base.seek_le(key, meanwhile),
+        (Direction::Backward, Bound::Excluded(key)) => base.seek_lt(key, meanwhile),
     };
     found.map_err(|error| Error::from_base(error, READING))
 }

@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::ops::Bound;
 
-use braid_mvstore::{Direction, Found, Generation, Scan, ScanBatch, ScanLimit, TableId, Timestamp, pin};
+use braid_mvstore::{
+    Direction, Found, Generation, Scan, ScanBatch, ScanLimit, ScanStart, TableId, Timestamp, pin,
+};
 use braid_vfs::planted;
 use braid_vfs::sync::thread_local;
 
@@ -65,6 +67,8 @@ pub(super) fn give_back(layers: Vec<GenerationLayer>) {
 pub(super) struct GenerationLayer {
     /// Which of the view's generations.
     place: usize,
+    /// Where a seek begins to read.
+    start: ScanStart,
     batch: ScanBatch,
     index: usize,
     batch_rows: usize,
@@ -72,7 +76,31 @@ pub(super) struct GenerationLayer {
 
 impl GenerationLayer {
     fn new(place: usize) -> Self {
-        Self { place, batch: ScanBatch::new(), index: 0, batch_rows: FIRST_BATCH_ROWS }
+        let (start, batch) = (ScanStart::default(), ScanBatch::new());
+        Self { place, start, batch, index: 0, batch_rows: FIRST_BATCH_ROWS }
+    }
+
+    /// Finds where a [`seek`](Self::seek) begins to read, which is to follow. What is there is on its way into the
+    /// processor's cache then; whoever has something else to do meanwhile does it, and with
+    /// [`draw_near`](Self::draw_near) in the middle of it.
+    pub(super) fn approach(
+        &mut self,
+        view: &View,
+        table: TableId,
+        from: Bound<&[u8]>,
+        direction: Direction,
+        at: Timestamp,
+    ) {
+        let scan = self.scan(table, from, direction, at);
+        self.start =
+            view.generation(self.place).map(|generation| generation.find_start(&scan)).unwrap_or_default();
+    }
+
+    /// Has the processor load the rows around the place that was approached.
+    pub(super) fn draw_near(&self, view: &View) {
+        if let Some(generation) = view.generation(self.place) {
+            generation.prefetch_start(&self.start);
+        }
     }
 
     /// Goes to the first row from `from` on, in `direction`.
@@ -88,7 +116,7 @@ impl GenerationLayer {
         self.index = 0;
         let scan = self.scan(table, from, direction, at);
         let Some(generation) = view.generation(self.place) else { return };
-        generation.scan(&scan, &mut self.batch, &pin());
+        generation.scan_from(&self.start, &scan, &mut self.batch, &pin());
         self.fill(generation, table, direction, at);
     }
 

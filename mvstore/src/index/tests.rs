@@ -168,6 +168,57 @@ fn walks_agree_with_a_model_both_ways() {
     }
 }
 
+/// A start is a node that a key belonged to once: rows and nodes that came since are found, and one of another index
+/// leads nowhere.
+#[test]
+fn a_walk_from_a_start_comes_to_rows_that_came_after_it() {
+    let keys = if cfg!(miri) { 48 } else { 2000_u64 };
+    let mut rng = Rng::new(12);
+    for order in orders(keys) {
+        let (index, other) = (RowIndex::new(), RowIndex::new());
+        let rows: std::collections::BTreeSet<u64> = order.iter().copied().collect();
+        let (early, late) = order.split_at(order.len() / 4);
+        for number in early {
+            insert(&index, T, &number.to_be_bytes());
+        }
+        for number in early {
+            insert(&other, T, &number.to_be_bytes());
+        }
+        let sought: Vec<u64> = (0..if cfg!(miri) { 3 } else { 40 }).map(|_| rng.below(keys + 1)).collect();
+        let starts = |index: &RowIndex| -> Vec<_> {
+            let start = |key: &u64| {
+                let key = key.to_be_bytes();
+                let probe = Probe::new(T, &key);
+                [Bound::Included(&probe), Bound::Excluded(&probe), Bound::Unbounded]
+                    .map(|bound| (index.start_forward(bound), index.start_backward(bound)))
+            };
+            sought.iter().map(start).collect()
+        };
+        let (ours, others) = (starts(&index), starts(&other));
+        drop(other);
+        for number in late {
+            insert(&index, T, &number.to_be_bytes());
+        }
+        for (key, (ours, others)) in sought.iter().zip(ours.iter().zip(&others)) {
+            let bytes = key.to_be_bytes();
+            let probe = Probe::new(T, &bytes);
+            let bounds = [Bound::Included(&probe), Bound::Excluded(&probe), Bound::Unbounded];
+            let model = [Bound::Included(*key), Bound::Excluded(*key), Bound::Unbounded];
+            let number = |row: &Row| u64::from_be_bytes(row.key.bytes().try_into().unwrap());
+            for starts in [ours, others] {
+                for (place, (forward, backward)) in starts.iter().enumerate() {
+                    let found = index.forward_from(forward, bounds[place]).map(number);
+                    let expected = rows.range((model[place], Bound::Unbounded)).copied();
+                    assert!(found.eq(expected), "from {:?}", bounds[place]);
+                    let found = index.backward_from(backward, bounds[place]).map(number);
+                    let expected = rows.range((Bound::Unbounded, model[place])).rev().copied();
+                    assert!(found.eq(expected), "up to {:?}", bounds[place]);
+                }
+            }
+        }
+    }
+}
+
 /// Invariant 4: whoever takes part in a split late, for whatever key, changes nothing.
 #[test]
 fn a_split_that_comes_late_has_no_effect() {

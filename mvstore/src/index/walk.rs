@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use braid_vfs::prefetch;
 
+use super::arena::LINE;
 use super::node::{Block, Node, NodeHeader, Row, Rows, Stored};
 use super::order::Order;
 use super::{CHECKED, RowIndex};
@@ -43,6 +44,16 @@ pub(crate) struct Rest {
     block: AtomicPtr<Block>,
     node: AtomicPtr<NodeHeader>,
     behind: AtomicPtr<NodeHeader>,
+}
+
+/// The node where a walk is to begin, and the number of its index. As with any node that was searched for, others may
+/// have been linked behind it by the time that the walk begins, which looks for them.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    /// 0: nowhere.
+    index: u64,
+    /// Null for the head. Atomic for no more than that it may be sent and shared.
+    node: AtomicPtr<NodeHeader>,
 }
 
 /// Rows in ascending order.
@@ -122,6 +133,18 @@ impl<'i> Ordered<'i> {
     }
 }
 
+impl Start {
+    /// The node, `None` within for the head, if the start is in this index.
+    #[expect(clippy::option_option, reason = "the head is no node")]
+    fn node_in<'i>(&self, index: &'i RowIndex) -> Option<Option<Node<'i>>> {
+        if self.index != index.number {
+            return None;
+        }
+        // SAFETY: it is null or of this index, whose number no other ever has; so it is whole, and lives as long.
+        Some(unsafe { Node::new(self.node.load(Relaxed)) })
+    }
+}
+
 impl Rest {
     fn of(rows: &Ordered<'_>, node: Option<Node<'_>>, behind: Option<Node<'_>>, is_forward: bool) -> Self {
         let header = |node: Option<Node<'_>>| node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
@@ -168,11 +191,25 @@ impl Rest {
 impl RowIndex {
     /// The rows from a bound on.
     pub(crate) fn forward(&self, from: Bound<&Probe<'_>>) -> Forward<'_> {
-        let (node, mut rows, behind) = match from {
-            Bound::Unbounded => self.settled(None, |_| false),
-            Bound::Included(key) | Bound::Excluded(key) => {
-                self.settled(self.node_of(key), |behind| behind.first() <= key)
+        self.forward_from(&self.start_forward(from), from)
+    }
+
+    /// Where the rows from a bound on begin.
+    pub(crate) fn start_forward(&self, from: Bound<&Probe<'_>>) -> Start {
+        match from {
+            Bound::Unbounded => self.start_in(None),
+            Bound::Included(key) | Bound::Excluded(key) => self.start_in(self.node_of(key)),
+        }
+    }
+
+    /// The rows from a bound on, from where they were found to begin.
+    pub(crate) fn forward_from(&self, start: &Start, from: Bound<&Probe<'_>>) -> Forward<'_> {
+        let (node, mut rows, behind) = match (start.node_in(self), from) {
+            (Some(node), Bound::Unbounded) => self.settled(node, |_| false),
+            (Some(node), Bound::Included(key) | Bound::Excluded(key)) => {
+                self.settled(node, |behind| behind.first() <= key)
             }
+            (None, _) => return self.forward(from),
         };
         match from {
             Bound::Unbounded => {}
@@ -183,12 +220,27 @@ impl RowIndex {
     }
 
     /// The rows up to a bound, from there on backwards.
+    #[cfg(test)]
     pub(crate) fn backward(&self, to: Bound<&Probe<'_>>) -> Backward<'_> {
-        let (node, mut rows, _) = match to {
-            Bound::Unbounded => self.settled(self.last_node(), |_| true),
-            Bound::Included(key) | Bound::Excluded(key) => {
-                self.settled(self.node_of(key), |behind| behind.first() <= key)
+        self.backward_from(&self.start_backward(to), to)
+    }
+
+    /// Where the rows up to a bound begin, from there on backwards.
+    pub(crate) fn start_backward(&self, to: Bound<&Probe<'_>>) -> Start {
+        match to {
+            Bound::Unbounded => self.start_in(self.last_node()),
+            Bound::Included(key) | Bound::Excluded(key) => self.start_in(self.node_of(key)),
+        }
+    }
+
+    /// The rows up to a bound, from where they were found to begin backwards.
+    pub(crate) fn backward_from(&self, start: &Start, to: Bound<&Probe<'_>>) -> Backward<'_> {
+        let (node, mut rows, _) = match (start.node_in(self), to) {
+            (Some(node), Bound::Unbounded) => self.settled(node, |_| true),
+            (Some(node), Bound::Included(key) | Bound::Excluded(key)) => {
+                self.settled(node, |behind| behind.first() <= key)
             }
+            (None, _) => return self.backward_from(&self.start_backward(to), to),
         };
         match to {
             Bound::Unbounded => {}
@@ -196,6 +248,27 @@ impl RowIndex {
             Bound::Excluded(key) => rows.end = rows.partition_point(|row| row.key() < key),
         }
         Backward { rows, node }
+    }
+
+    /// A start in a node, whose block the processor is to load.
+    fn start_in(&self, node: Option<Node<'_>>) -> Start {
+        if !CHECKED {
+            let block = self.block_pointer(node).load(Relaxed);
+            prefetch(block);
+            prefetch(block.map_addr(|address| address + LINE));
+        }
+        let node = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+        Start { index: self.number, node: AtomicPtr::new(node) }
+    }
+
+    /// Has the processor load the rows around a start.
+    pub(crate) fn prefetch_start(&self, start: &Start) {
+        if CHECKED {
+            return;
+        }
+        if let Some(block) = start.node_in(self).and_then(|node| self.block_of(node)) {
+            self.prefetch_rows(block);
+        }
     }
 
     /// A node's rows, and the node behind; goes on to that as long as the caller says so: it may have been linked since the

@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 use std::hint::{black_box, select_unpredictable};
+use std::ops::Range;
+
+use braid_vfs::prefetch;
 
 use super::SLOT_BYTES;
-use super::view::Page;
+use super::view::{Page, decode_slot};
 
 /// The first four bytes as a number that orders as they do; missing ones count as zero.
 pub(super) fn head(suffix: &[u8]) -> u32 {
@@ -43,6 +46,9 @@ fn first_not_below(slots: &[[u8; SLOT_BYTES]], wanted: u32) -> usize {
 
 const CACHE_LINE: usize = 64;
 
+/// Bytes of a page, unless its file was created with larger ones.
+const ORDINARY_BYTES: usize = 4096;
+
 /// Bytes of a key that its head holds.
 const HEAD_BYTES: usize = 4;
 
@@ -61,6 +67,14 @@ impl Page {
     /// The first slot whose key is not less than `key`, and whether it is equal.
     #[inline]
     fn search_slots(&self, key: &[u8]) -> Result<usize, usize> {
+        let (first, suffix) = self.search_heads(key)?;
+        self.search_from(first, suffix)
+    }
+
+    /// The first slot whose head is that of the key, and what the key has behind the prefix. Where no slot has that
+    /// head, the place of the key.
+    #[inline]
+    fn search_heads<'k>(&self, key: &'k [u8]) -> Result<(usize, &'k [u8]), usize> {
         let slots = self.slots();
         let prefix = self.prefix();
         let suffix = match key.split_at_checked(prefix.len()) {
@@ -73,9 +87,15 @@ impl Page {
         if slots.get(first).is_none_or(|slot| head_of(slot) != wanted) {
             return Err(first);
         }
+        Ok((first, suffix))
+    }
+
+    /// Goes on from the first slot that has the head of `suffix`.
+    #[inline]
+    fn search_from(&self, first: usize, suffix: &[u8]) -> Result<usize, usize> {
         // Mostly there is one key with this head.
         match self.compare_beyond_head(first, suffix) {
-            Ordering::Less => self.search_beyond_heads(slots, first + 1, wanted, suffix),
+            Ordering::Less => self.search_beyond_heads(self.slots(), first + 1, head(suffix), suffix),
             Ordering::Greater => Err(first),
             Ordering::Equal => Ok(first),
         }
@@ -123,6 +143,42 @@ impl Page {
     /// The same in a leaf that was searched or walked through just before.
     pub(crate) fn find_row_again(&self, key: &[u8]) -> Result<usize, usize> {
         self.search_slots(key)
+    }
+
+    /// As much of a search as the slots alone tell: `Ok` is the first row that may have this key, or be behind it,
+    /// which [`find_row_from`](Self::find_row_from) looks at; the processor loads it meanwhile, and the one behind.
+    /// `Err` is where the key would be.
+    pub(crate) fn approach_row(&self, key: &[u8]) -> Result<usize, usize> {
+        let (row, _) = self.search_heads(key)?;
+        for slot in self.slots().iter().skip(row).take(2) {
+            let (start, _, _) = decode_slot(slot);
+            prefetch(self.bytes().as_ptr().wrapping_add(start as usize));
+        }
+        Ok(row)
+    }
+
+    /// Goes on from the row that [`approach_row`](Self::approach_row) has come to with the same key.
+    pub(crate) fn find_row_from(&self, row: usize, key: &[u8]) -> Result<usize, usize> {
+        self.search_from(row, key.get(self.prefix_len()..).unwrap_or_default())
+    }
+
+    /// Has the processor load the slots.
+    pub(crate) fn prefetch_slots(&self) {
+        self.prefetch_lines(self.slots_range());
+    }
+
+    /// Has the processor load the slots and the rows, for a walk through all of them, which would wait for one after
+    /// the other else. Of a page that is larger than usual that is too much at once.
+    pub(crate) fn prefetch_rows(&self) {
+        let rows = usize::from(self.description().slots_at)..self.end();
+        if rows.len() <= ORDINARY_BYTES {
+            self.prefetch_lines(rows);
+        }
+    }
+
+    #[inline]
+    fn prefetch_lines(&self, range: Range<usize>) {
+        self.bytes()[range].iter().step_by(CACHE_LINE).for_each(|byte| prefetch(byte));
     }
 
     /// The child of a branch below which this key is, if anywhere.

@@ -181,17 +181,17 @@ fn assert_seeks(cursor: &mut BaseCursor, rows: &Rows, key: &[u8]) {
             assert_eq!((cursor.key(), cursor.value().unwrap()), (key.as_slice(), value.as_slice()));
         }
     };
-    let on_row = cursor.seek_ge(key).unwrap();
+    let on_row = cursor.seek_ge(key, || {}).unwrap();
     expect(cursor, on_row, after(Bound::Included(key)));
     let on_row = cursor.prev().unwrap();
     expect(cursor, on_row, before(Bound::Excluded(key)));
-    let on_row = cursor.seek_gt(key).unwrap();
+    let on_row = cursor.seek_gt(key, || {}).unwrap();
     expect(cursor, on_row, after(Bound::Excluded(key)));
-    let on_row = cursor.seek_le(key).unwrap();
+    let on_row = cursor.seek_le(key, || {}).unwrap();
     expect(cursor, on_row, before(Bound::Included(key)));
     let on_row = cursor.next().unwrap();
     expect(cursor, on_row, after(Bound::Excluded(key)));
-    let on_row = cursor.seek_lt(key).unwrap();
+    let on_row = cursor.seek_lt(key, || {}).unwrap();
     expect(cursor, on_row, before(Bound::Excluded(key)));
 }
 
