@@ -361,6 +361,7 @@ impl BaseCursor {
         if !self.key.go_quickly_to(leaf, &place) {
             return false;
         }
+        leaf.prefetch_ahead(&place, direction);
         (self.row, self.row_place) = (row, place);
         true
     }
@@ -378,7 +379,7 @@ impl BaseCursor {
     /// Stands on a row of the leaf, or on the first row of the next leaf.
     fn settle_forward(&mut self, row: usize) -> Result<bool> {
         match &self.leaf {
-            Some(leaf) if row < leaf.entries() => self.settle_on(row),
+            Some(leaf) if row < leaf.entries() => self.settle_on(row, Direction::Forward),
             _ => self.next_leaf(Direction::Forward),
         }
     }
@@ -386,15 +387,15 @@ impl BaseCursor {
     /// Stands on the row before `end` of the leaf, or on the last row of the leaf before.
     fn settle_backward(&mut self, end: usize) -> Result<bool> {
         match end.checked_sub(1) {
-            Some(row) => self.settle_on(row),
+            Some(row) => self.settle_on(row, Direction::Backward),
             None => self.next_leaf(Direction::Backward),
         }
     }
 
     /// Stands on a row of the leaf.
-    fn settle_on(&mut self, row: usize) -> Result<bool> {
+    fn settle_on(&mut self, row: usize, direction: Direction) -> Result<bool> {
         if self.place != Place::Row {
-            return self.stand_on(row);
+            return self.stand_on(row, direction);
         }
         self.go_to(row);
         Ok(true)
@@ -411,12 +412,13 @@ impl BaseCursor {
         self.row = row;
     }
 
-    /// Stands on a row of a leaf that it has just come to.
-    fn stand_on(&mut self, row: usize) -> Result<bool> {
+    /// Stands on a row of a leaf that it has just come to, in a direction that it may go on in.
+    fn stand_on(&mut self, row: usize, direction: Direction) -> Result<bool> {
         self.long_value.take();
         self.end_run();
         if let Some(leaf) = &self.leaf {
             self.row_place = leaf.row_place(row);
+            leaf.prefetch_rows(&self.row_place, direction);
             self.key.set(leaf, &self.row_place);
         }
         self.row = row;
@@ -456,7 +458,7 @@ impl BaseCursor {
         let leaf = self.read_leaf(&at)?;
         let row = pick(&leaf);
         self.leaf = Some(leaf);
-        self.stand_on(row)
+        self.stand_on(row, direction)
     }
 
     /// Goes to the edge of the leaf after, or before.

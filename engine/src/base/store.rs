@@ -257,10 +257,11 @@ impl BaseStore {
 
     /// A page, from the cache or the file. The caller counts the lookup.
     pub(super) fn page(&self, expected: &Expected) -> Result<CachedPage> {
-        if let Some(page) = self.cache.get(expected.child.page, expected.child.generation)
-            && page.is(expected, self.number)
-        {
-            return Ok(page);
+        if let Some(page) = self.cache.get(expected.child.page, expected.child.generation) {
+            page.prefetch_slots(expected.level);
+            if page.is(expected, self.number) {
+                return Ok(page);
+            }
         }
         self.misses.add(1);
         let page = self.read_page(expected)?;

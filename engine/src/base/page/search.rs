@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::hint::{black_box, select_unpredictable};
 
 use super::SLOT_BYTES;
+use super::prefetch::LINE;
 use super::view::Page;
 
 /// The first four bytes as a number that orders as they do; missing ones count as zero.
@@ -40,8 +41,6 @@ fn first_not_below(slots: &[[u8; SLOT_BYTES]], wanted: u32) -> usize {
     }
     first + usize::from(slots.get(first).is_some_and(|slot| head_of(slot) < wanted))
 }
-
-const CACHE_LINE: usize = 64;
 
 /// Bytes of a key that its head holds.
 const HEAD_BYTES: usize = 4;
@@ -109,8 +108,7 @@ impl Page {
     /// Loads the lines of memory that the slots lie in, all at the same time. A search would wait for one after the other,
     /// and few leaves are in the processor's cache.
     fn touch_slots(&self) {
-        let touched =
-            self.bytes()[self.slots_range()].iter().step_by(CACHE_LINE).fold(0, |all, byte| all ^ byte);
+        let touched = self.bytes()[self.slots_range()].iter().step_by(LINE).fold(0, |all, byte| all ^ byte);
         black_box(touched);
     }
 
