@@ -390,6 +390,7 @@ impl BaseCursor {
         if !self.key.go_quickly_to(leaf, &place) {
             return false;
         }
+        leaf.prefetch_ahead(&place, direction);
         (self.row, self.row_place) = (row, place);
         true
     }
@@ -407,7 +408,7 @@ impl BaseCursor {
     /// Stands on a row of the leaf, or on the first row of the next leaf.
     fn settle_forward(&mut self, row: usize) -> Result<bool> {
         match &self.leaf {
-            Some(leaf) if row < leaf.entries() => self.settle_on(row),
+            Some(leaf) if row < leaf.entries() => self.settle_on(row, Direction::Forward),
             _ => self.next_leaf(Direction::Forward),
         }
     }
@@ -415,15 +416,15 @@ impl BaseCursor {
     /// Stands on the row before `end` of the leaf, or on the last row of the leaf before.
     fn settle_backward(&mut self, end: usize) -> Result<bool> {
         match end.checked_sub(1) {
-            Some(row) => self.settle_on(row),
+            Some(row) => self.settle_on(row, Direction::Backward),
             None => self.next_leaf(Direction::Backward),
         }
     }
 
     /// Stands on a row of the leaf.
-    fn settle_on(&mut self, row: usize) -> Result<bool> {
+    fn settle_on(&mut self, row: usize, direction: Direction) -> Result<bool> {
         if self.place != Place::Row {
-            return self.stand_on(row);
+            return self.stand_on(row, direction);
         }
         self.go_to(row);
         Ok(true)
@@ -440,12 +441,13 @@ impl BaseCursor {
         self.row = row;
     }
 
-    /// Stands on a row of a leaf that it has just come to.
-    fn stand_on(&mut self, row: usize) -> Result<bool> {
+    /// Stands on a row of a leaf that it has just come to, in a direction that it may go on in.
+    fn stand_on(&mut self, row: usize, direction: Direction) -> Result<bool> {
         self.long_value.take();
         self.end_run();
         if let Some(leaf) = &self.leaf {
             self.row_place = leaf.row_place(row);
+            leaf.prefetch_rows(&self.row_place, direction);
             self.key.set(leaf, &self.row_place);
         }
         self.row = row;
@@ -491,7 +493,7 @@ impl BaseCursor {
         see(&leaf);
         let row = pick(&leaf);
         self.leaf = Some(leaf);
-        self.stand_on(row)
+        self.stand_on(row, direction)
     }
 
     /// Goes to the edge of the leaf after, or before.
@@ -510,7 +512,7 @@ impl BaseCursor {
                 let left = self.leaf.take();
                 let child = Expected { tree: self.tree, child, level: at.level - 1 };
                 // Who has walked to the end of a leaf mostly goes on through the next one.
-                self.descend_to_edge(child, direction, Page::prefetch_rows)?;
+                self.descend_to_edge(child, direction, Page::prefetch_all)?;
                 return self.check_order(left, direction);
             }
         }
@@ -562,7 +564,6 @@ impl BaseCursor {
             at = Expected { tree: self.tree, child, level: at.level - 1 };
         }
         let leaf = self.read_leaf(&at)?;
-        leaf.prefetch_slots();
         meanwhile();
         let found = leaf.find_row(key);
         self.leaf = Some(leaf);

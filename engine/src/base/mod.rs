@@ -32,6 +32,7 @@ mod row_key;
 mod salvage;
 mod space;
 mod store;
+mod tops;
 
 #[cfg(test)]
 mod tests;

@@ -162,7 +162,7 @@ impl BaseStore {
                 &mut |loss| losses.push(loss),
             )?;
         }
-        let base = Arc::new(Base { meta: *meta, roots });
+        let base = Arc::new(Base::new(*meta, roots));
         Ok((OpenedBase { store, base, other_damaged }, losses))
     }
 
@@ -200,7 +200,7 @@ impl BaseStore {
                 Ok(())
             })?;
         }
-        let base = Arc::new(Base { meta, roots });
+        let base = Arc::new(Base::new(meta, roots));
         {
             let mut writer = store.writer.lock();
             writer.space = Space::new(free, base.meta.end);

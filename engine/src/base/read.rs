@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::error::Result;
 use super::ids::{PageId, TreeId};
-use super::page::{Expected, Value};
+use super::page::{Expected, Page, Value};
 use super::store::{Base, BaseStore};
 
 /// Receives a row, with the page that it stands in.
@@ -23,8 +23,20 @@ impl BaseStore {
         key: &[u8],
         f: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let Some(mut at) = base.top(tree) else { return Ok(None) };
+        let Some((place, root)) = base.place(tree) else { return Ok(None) };
+        let below =
+            |page: &Page, level: u8| Expected { tree, child: page.child(page.find_child(key)), level };
+        let mut at = Expected { tree, child: root.child, level: root.level };
         self.count_lookups(u64::from(at.level) + 1);
+        if at.level > 0
+            && let Some(top) = base.tops.root(self, place, &at)?
+        {
+            let index = top.page.find_child(key);
+            at = Expected { tree, child: top.page.child(index), level: at.level - 1 };
+            if let Some(page) = base.tops.child(self, top, index, &at)? {
+                at = below(page, at.level - 1);
+            }
+        }
         loop {
             let page = self.page(&at)?;
             if page.is_leaf() {
@@ -37,7 +49,7 @@ impl BaseStore {
                     }
                 };
             }
-            at = Expected { tree, child: page.child(page.find_child(key)), level: at.level - 1 };
+            at = below(&page, at.level - 1);
         }
     }
 

@@ -19,6 +19,7 @@ use super::meta::{EngineState, Meta, PAGES_AT};
 use super::page::{Expected, Page, PageSize};
 use super::refs::Root;
 use super::space::Space;
+use super::tops::Tops;
 
 thread_local! {
     /// What a page is read into before it is checked: kept, so that a miss of the cache does not fill it with zeros first.
@@ -31,9 +32,17 @@ pub(crate) struct Base {
     pub(super) meta: Meta,
     /// Ascending by tree; a tree without rows is not in it.
     pub(super) roots: Vec<(TreeId, Root)>,
+    /// What of them is held in memory.
+    pub(super) tops: Tops,
 }
 
 impl Base {
+    /// The roots ascend by tree.
+    pub(super) fn new(meta: Meta, roots: Vec<(TreeId, Root)>) -> Self {
+        let tops = Tops::new(roots.len());
+        Self { meta, roots, tops }
+    }
+
     /// The checkpoint that wrote it.
     pub(crate) fn generation(&self) -> PageGeneration {
         self.meta.generation
@@ -56,13 +65,19 @@ impl Base {
 
     /// The root of a tree. Ids are nearly dense, so the place to look at first is known.
     pub(crate) fn root(&self, tree: TreeId) -> Option<Root> {
+        self.place(tree).map(|(_, root)| *root)
+    }
+
+    /// A tree's root, and its place among the roots.
+    #[inline]
+    pub(super) fn place(&self, tree: TreeId) -> Option<(usize, &Root)> {
         let first = self.roots.first()?.0;
         let guess = tree.0.checked_sub(first.0)? as usize;
         match self.roots.get(guess) {
-            Some((found, root)) if *found == tree => Some(*root),
+            Some((found, root)) if *found == tree => Some((guess, root)),
             _ => {
                 let at = self.roots.binary_search_by_key(&tree, |(tree, _)| *tree).ok()?;
-                self.roots.get(at).map(|(_, root)| *root)
+                self.roots.get(at).map(|(_, root)| (at, root))
             }
         }
     }
@@ -242,10 +257,11 @@ impl BaseStore {
 
     /// A page, from the cache or the file. The caller counts the lookup.
     pub(super) fn page(&self, expected: &Expected) -> Result<CachedPage> {
-        if let Some(page) = self.cache.get(expected.child.page, expected.child.generation)
-            && page.is(expected, self.number)
-        {
-            return Ok(page);
+        if let Some(page) = self.cache.get(expected.child.page, expected.child.generation) {
+            page.prefetch_slots(expected.level);
+            if page.is(expected, self.number) {
+                return Ok(page);
+            }
         }
         self.misses.add(1);
         let page = self.read_page(expected)?;

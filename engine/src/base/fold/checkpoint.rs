@@ -314,7 +314,7 @@ impl<'w> Checkpoint<'w> {
         let live = self.writer.live();
         let writer = &mut *self.writer;
         writer.current = meta.clone();
-        let base = Arc::new(Base { meta, roots });
+        let base = Arc::new(Base::new(meta, roots));
         writer.slot = slot;
         writer.chain = chain;
         writer.bases.insert(generation, Arc::downgrade(&base));

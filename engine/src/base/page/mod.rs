@@ -36,6 +36,7 @@
 mod build;
 mod counted;
 mod header;
+mod prefetch;
 mod search;
 mod validate;
 mod view;

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 use std::hint::{black_box, select_unpredictable};
-use std::ops::Range;
 
 use braid_vfs::prefetch;
 
 use super::SLOT_BYTES;
+use super::prefetch::LINE;
 use super::view::{Page, decode_slot};
 
 /// The first four bytes as a number that orders as they do; missing ones count as zero.
@@ -43,11 +43,6 @@ fn first_not_below(slots: &[[u8; SLOT_BYTES]], wanted: u32) -> usize {
     }
     first + usize::from(slots.get(first).is_some_and(|slot| head_of(slot) < wanted))
 }
-
-const CACHE_LINE: usize = 64;
-
-/// Bytes of a page, unless its file was created with larger ones.
-const ORDINARY_BYTES: usize = 4096;
 
 /// Bytes of a key that its head holds.
 const HEAD_BYTES: usize = 4;
@@ -129,8 +124,7 @@ impl Page {
     /// Loads the lines of memory that the slots lie in, all at the same time. A search would wait for one after the other,
     /// and few leaves are in the processor's cache.
     fn touch_slots(&self) {
-        let touched =
-            self.bytes()[self.slots_range()].iter().step_by(CACHE_LINE).fold(0, |all, byte| all ^ byte);
+        let touched = self.bytes()[self.slots_range()].iter().step_by(LINE).fold(0, |all, byte| all ^ byte);
         black_box(touched);
     }
 
@@ -160,25 +154,6 @@ impl Page {
     /// Goes on from the row that [`approach_row`](Self::approach_row) has come to with the same key.
     pub(crate) fn find_row_from(&self, row: usize, key: &[u8]) -> Result<usize, usize> {
         self.search_from(row, key.get(self.prefix_len()..).unwrap_or_default())
-    }
-
-    /// Has the processor load the slots.
-    pub(crate) fn prefetch_slots(&self) {
-        self.prefetch_lines(self.slots_range());
-    }
-
-    /// Has the processor load the slots and the rows, for a walk through all of them, which would wait for one after
-    /// the other else. Of a page that is larger than usual that is too much at once.
-    pub(crate) fn prefetch_rows(&self) {
-        let rows = usize::from(self.description().slots_at)..self.end();
-        if rows.len() <= ORDINARY_BYTES {
-            self.prefetch_lines(rows);
-        }
-    }
-
-    #[inline]
-    fn prefetch_lines(&self, range: Range<usize>) {
-        self.bytes()[range].iter().step_by(CACHE_LINE).for_each(|byte| prefetch(byte));
     }
 
     /// The child of a branch below which this key is, if anywhere.

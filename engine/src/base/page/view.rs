@@ -86,6 +86,12 @@ impl RowPlace {
         self.overflow
     }
 
+    /// Where in the page it starts.
+    #[inline(always)]
+    pub(super) fn start(&self) -> usize {
+        self.start as usize
+    }
+
     /// How long the key is behind the prefix.
     #[inline]
     pub(crate) fn suffix_len(&self) -> usize {

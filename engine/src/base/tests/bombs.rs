@@ -45,7 +45,7 @@ impl Bomb {
         let mut meta = opened.base.meta.clone();
         meta.end = self.pages;
         opened.store.end.store(self.pages, std::sync::atomic::Ordering::Release);
-        (opened.store, Arc::new(Base { meta, roots: vec![(TREE, Root { child, level })] }))
+        (opened.store, Arc::new(Base::new(meta, vec![(TREE, Root { child, level })])))
     }
 }
 

@@ -11,3 +11,4 @@ mod model;
 mod readers;
 mod runs;
 mod space;
+mod tops;
