@@ -287,7 +287,7 @@ fn every_byte_of_long_keys_is_counted_and_none_of_those_that_lost_a_race() {
             }
         });
         assert_eq!(index.len() as u64, rows);
-        assert_eq!(index.bytes() - index.arena.bytes(), heap_bytes(&index));
+        assert_eq!(index.bytes() - index.rows.bytes() - index.arena.bytes(), heap_bytes(&index));
     }
 }
 
