@@ -70,7 +70,6 @@ use self::order::Order;
 use self::search::Position;
 pub(crate) use self::walk::{Backward, Forward, Rest};
 use self::whole::Whole;
-use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
 /// A checker's schedules are too short for large blocks and high towers.

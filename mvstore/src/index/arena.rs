@@ -204,7 +204,8 @@ mod tests {
         // A size that divides no chunk; one that divides each.
         for size in [3 * LINE, LINE] {
             let mut arena = Arena::new();
-            let taken: Vec<_> = (0..if cfg!(miri) { 300 } else { 20_000 }).map(|_| arena.alloc(size)).collect();
+            let taken: Vec<_> =
+                (0..if cfg!(miri) { 300 } else { 20_000 }).map(|_| arena.alloc(size)).collect();
             assert!(arena.places(size - 1).eq(taken));
         }
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use braid_vfs::sync::atomic::{AtomicPtr, AtomicU64};
 use smallvec::SmallVec;

@@ -148,8 +148,9 @@ impl ClockCache {
                 continue;
             }
             drop(page);
-            if self.swap(slot, nothing()).is_some() {
+            if let Some(old) = self.swap(slot, nothing()) {
                 self.evictions.fetch_add(1, Ordering::Relaxed);
+                old.reuse();
             }
             set.tags[at % WAYS].store(NO_PAGE, Ordering::Relaxed);
         }
@@ -177,8 +178,11 @@ impl PageCache for ClockCache {
         let way = self.way(set, id);
         let old = self.swap(&set.pages[way], page);
         set.tags[way].store(id.0, Ordering::Relaxed);
-        if old.is_some_and(|old| old.id() != id) {
-            self.evictions.fetch_add(1, Ordering::Relaxed);
+        if let Some(old) = old {
+            if old.id() != id {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
+            old.reuse();
         }
         self.make_room();
     }

@@ -24,7 +24,7 @@ use crate::base::error::{BaseError, Result};
 use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::meta::{EngineState, META_BYTES, Meta, PAGES_AT};
 use crate::base::overflow::{build_run, pages_for};
-use crate::base::page::{Entry, Expected, Page, PageBuilder, PageIdentity, PageSize, Value};
+use crate::base::page::{Entry, Expected, Frame, Page, PageBuilder, PageIdentity, PageSize, Value};
 use crate::base::refs::{ChildRef, OverflowRef, Root};
 use crate::base::space::{Extent, Freed, extents_per_page, write_free_list};
 use crate::base::store::{Base, BaseStore, Writer};
@@ -168,13 +168,14 @@ impl<'w> Checkpoint<'w> {
         if generation != self.generation {
             return self.store.read_page(expected);
         }
-        let mut bytes = vec![0; self.page_size().bytes()];
+        let mut frame = Frame::of(self.page_size());
         match self.buffer.find(page) {
-            Some(buffered) => bytes.copy_from_slice(buffered),
-            None => (self.store.file.read_exact_at(&mut bytes, self.store.offset(page)))
+            Some(buffered) => frame.fill(|bytes| bytes.copy_from_slice(buffered)),
+            None => frame
+                .fill(|bytes| self.store.file.read_exact_at(bytes, self.store.offset(page)))
                 .map_err(|source| BaseError::Io { doing: "reading a page back", source })?,
         }
-        Page::check(&bytes, expected, self.page_size(), self.store.number)
+        Page::check_read(frame, expected, self.page_size(), self.store.number)
     }
 
     /// Writes a page of these entries.

@@ -86,6 +86,8 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
         } else {
             self.merge_branch(&page, level, lower, upper)?;
         }
+        // Where the cache has it not, its memory serves for the next one.
+        page.reuse();
         // The right edge waits for the end, when it is known how the tree grows.
         if upper.is_some() && self.level(level).is_enough() {
             self.flush(level, false)?;

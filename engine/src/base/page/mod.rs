@@ -35,12 +35,14 @@
 
 mod build;
 mod counted;
+mod frame;
 mod header;
 mod search;
 mod validate;
 mod view;
 
 pub(crate) use build::{Entry, Measure, PageBuilder, PageIdentity, put_header};
+pub(crate) use frame::Frame;
 pub(crate) use header::{
     HEADER_BYTES, MAX_LEVEL, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, seal, sealed_checksum,
 };

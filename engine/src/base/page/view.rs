@@ -113,10 +113,6 @@ fn decode_len(len: u16) -> (u32, bool) {
 }
 
 impl Page {
-    pub(super) fn new(description: Description, bytes: &[u8]) -> Self {
-        Self(ThinArc::from_header_and_slice(description, bytes))
-    }
-
     #[inline]
     pub(super) fn description(&self) -> &Description {
         &self.0.header.header
@@ -372,6 +368,6 @@ impl Page {
             children_at: 0,
             end: 0,
         };
-        Self::new(description, bytes)
+        Self(ThinArc::from_header_and_slice(description, bytes))
     }
 }
