@@ -174,7 +174,7 @@ impl Page {
 
     /// Where the used bytes end.
     #[inline]
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         usize::from(self.description().end)
     }
 
@@ -317,6 +317,12 @@ impl Page {
     /// A row's value.
     pub(crate) fn value(&self, row: usize) -> Value<'_> {
         self.value_at(&self.row_place(row))
+    }
+
+    /// Where a row's value starts, if it lies in the leaf and has this length.
+    pub(crate) fn short_value_of(&self, row: usize, len: usize) -> Option<usize> {
+        let (range, overflow) = self.body_range(row);
+        (!overflow && range.len() == len).then_some(range.start)
     }
 
     /// A branch's reference to a child.
