@@ -4,18 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
+use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
+use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem};
-use braid::{Database, Durability, Options};
+use braid::{Database, Durability, JournalMode, Options};
 
 const PATH: &str = "/db";
 const ROWS: u32 = 150;
 
 fn open(machine: &CrashFileSystem, row_store_bytes: usize) -> braid::Result<Database> {
-    let files: Arc<dyn FileSystem> = Arc::new(machine.clone());
+    open_on(Arc::new(machine.clone()), row_store_bytes)
+}
+
+fn open_on(files: Arc<dyn FileSystem>, row_store_bytes: usize) -> braid::Result<Database> {
     let options = Options {
         row_store_bytes,
         log_segment_bytes: 64 << 10,
+        journal_mode: Some(JournalMode::Mvcc),
         durability: Durability::Deferred,
         deferred_sync_interval: Duration::from_secs(3600),
         ..Options::default()
@@ -69,12 +74,60 @@ fn a_power_cut_while_a_recovery_folds_leaves_a_database_that_opens() {
     }
 }
 
+/// What the row store has room for is not written to the database file before somebody may use it: an open takes as long as it
+/// takes to read the log.
+#[test]
+fn an_open_leaves_to_a_checkpoint_what_the_row_store_has_room_for() {
+    for (row_store_bytes, generations, folds) in
+        [(64 << 10, 1, true), (256 << 10, 2, false), (64 << 20, 1, false)]
+    {
+        let machine = killed_with_a_long_log();
+        let files = machine.under_faults();
+        let faults = files.faults();
+        // The first write is that of the meta page that the open makes sure of.
+        faults.inject(Fault::on(Operation::Write).on_paths_ending(PATH).nth(2).sticky());
+        let opened = open_on(Arc::new(files), row_store_bytes);
+        assert_eq!(opened.is_err(), folds, "{row_store_bytes}");
+        let Ok(db) = opened else { continue };
+        // The checkpoint that fails may have sealed one more.
+        assert!(db.stats().row_store.generations >= generations, "{row_store_bytes}");
+        assert_eq!(prefix(&db), ROWS);
+        // What is sealed is validated against, and written over, as what is not.
+        let table = db.table("t").unwrap();
+        let mut one = db.begin_concurrent().unwrap();
+        let mut other = db.begin_concurrent().unwrap();
+        one.put(&table, 0_u32.to_be_bytes(), "one").unwrap();
+        other.put(&table, 0_u32.to_be_bytes(), "other").unwrap();
+        one.commit().unwrap();
+        assert!(other.commit().unwrap_err().is_retryable());
+        db.checkpoint().unwrap_err();
+        faults.clear();
+        db.checkpoint().unwrap();
+        assert_eq!((db.stats().row_store.generations, prefix(&db)), (1, ROWS));
+        drop((db, table));
+        let db = open(&machine.crash(CrashChoice::KeepNone), row_store_bytes).unwrap();
+        let table = db.table("t").unwrap();
+        assert_eq!(db.get(&table, 0_u32.to_be_bytes()).unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(prefix(&db), ROWS);
+        assert!(db.check().unwrap().is_ok());
+    }
+}
+
+/// Nobody need commit anything for it.
+#[test]
+fn what_an_open_has_sealed_is_folded_before_long() {
+    let machine = killed_with_a_long_log();
+    let db = open(&machine, 256 << 10).unwrap();
+    while db.stats().row_store.generations > 1 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(prefix(&db), ROWS);
+}
+
 /// What the open reads of the database file may be in the page cache alone: after a kill in the middle of a checkpoint, and
 /// after a checkpoint whose sync failed, which nothing writes again.
 #[test]
 fn a_meta_page_of_which_only_the_page_cache_knows_is_not_built_upon() {
-    use braid::vfs::faulty::{Fault, Operation};
-
     let options = || Options { log_segment_bytes: 64 << 10, ..Options::default() };
     let open = |machine: &CrashFileSystem| {
         Database::open_in(Env::with_files(Arc::new(machine.clone())), "/db", options()).unwrap()

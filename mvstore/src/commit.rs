@@ -22,6 +22,9 @@ use crate::generation::{InstallRights, Tally};
 use crate::index::Row;
 use crate::{Generation, TableId, Timestamp, WriteSet};
 
+/// From so many keys on their searches take turns.
+const WORTH_TURNS: usize = 4;
+
 /// The chains of a write set's keys in one generation.
 pub struct Prepared<'g> {
     generation: &'g Generation,
@@ -48,7 +51,11 @@ impl Generation {
     /// dropping the result leaves nothing behind but memory that the next writer of the key uses.
     pub fn prepare<'g>(&'g self, writes: &WriteSet, guard: &'g Guard) -> Prepared<'g> {
         let mut rows = SmallVec::with_capacity(writes.written());
-        rows.extend(writes.rows().map(|row| self.find_or_create(row.key)));
+        if writes.written() < WORTH_TURNS {
+            rows.extend(writes.rows().map(|row| self.find_or_create(row.key)));
+        } else {
+            self.find_or_create_all(writes.rows().map(|row| row.key), |row| rows.push(row));
+        }
         Prepared { generation: self, guard, rows, version: writes.version() }
     }
 }

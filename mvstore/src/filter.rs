@@ -5,15 +5,15 @@
 //!
 //! # Why relaxed accesses are enough
 //!
-//! A committer sets a key's bits, or finds them set, before it looks the key up in the index; its timestamp is published
-//! after that, and a reader learns that timestamp before it looks here. So what the committer wrote or read happens before
+//! A committer sets a key's bits, or finds them set, before it installs a version; its timestamp is published after
+//! that, and a reader learns that timestamp before it looks here. So what the committer wrote or read happens before
 //! what the reader reads, and coherence of one atomic word lets the reader see nothing older.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 
-use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicU64;
+use braid_vfs::{planted, prefetch};
 
 /// A generation's memory for each byte of filter: about 16 bits a row for rows of 100 bytes, 8 for tiny ones.
 const GENERATION_BYTES_PER_BYTE: usize = 128;
@@ -37,6 +37,12 @@ impl KeyFilter {
     pub(crate) fn bytes_for(generation_bytes: usize) -> usize {
         let bytes = (generation_bytes / GENERATION_BYTES_PER_BYTE).clamp(MIN_BYTES, MAX_BYTES);
         (bytes / WORD_BYTES).next_power_of_two() * WORD_BYTES
+    }
+
+    /// Has the processor load the word of a key.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch(self.place(hash).0);
     }
 
     /// Lets a key through from now on.

@@ -18,11 +18,12 @@ use braid_vfs::planted;
 use braid_vfs::sync::Arc;
 use braid_vfs::sync::atomic::{AtomicU64, AtomicUsize};
 use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
 
 use crate::chain::{Chain, Pending, Pushed, Version};
 use crate::epoch::Guard;
 use crate::filter::KeyFilter;
-use crate::index::{Row, RowIndex};
+use crate::index::{LANES, Row, RowIndex};
 use crate::key::{Probe, RowKey};
 use crate::{Found, TableId, Timestamp};
 
@@ -256,8 +257,33 @@ impl Generation {
     /// The row of a key.
     pub(crate) fn find_or_create(&self, key: &RowKey) -> &Row {
         let hash = key.hash();
+        // On its way while the index is searched.
+        self.filter.prefetch(hash);
+        let row = self.index.get_or_insert(key, hash);
         self.filter.insert(hash);
-        self.index.get_or_insert(key, hash)
+        row
+    }
+
+    /// The rows of keys in ascending order, one after the other.
+    pub(crate) fn find_or_create_all<'g, 'k>(
+        &'g self,
+        keys: impl Iterator<Item = &'k RowKey>,
+        mut each: impl FnMut(&'g Row),
+    ) {
+        let mut keys = keys.peekable();
+        while keys.peek().is_some() {
+            let some: SmallVec<[_; LANES]> = keys
+                .by_ref()
+                .take(LANES)
+                .map(|key| {
+                    let hash = key.hash();
+                    self.filter.prefetch(hash);
+                    (key, hash)
+                })
+                .collect();
+            self.index.get_or_insert_all(&some, &mut each);
+            some.iter().for_each(|(_, hash)| self.filter.insert(*hash));
+        }
     }
 
     /// Takes the installation of the commits from `first_ts` to `commit_ts` into the counters. Only the holder of the

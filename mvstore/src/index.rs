@@ -47,6 +47,7 @@ mod node;
 mod order;
 mod recent;
 mod search;
+mod together;
 mod walk;
 mod whole;
 
@@ -68,8 +69,10 @@ pub(crate) use self::node::Row;
 use self::node::{Block, Node, NodeHeader, Stored, TAG, tag_of};
 use self::order::Order;
 use self::search::Position;
+pub(crate) use self::together::LANES;
 pub(crate) use self::walk::{Backward, Forward, Rest};
 use self::whole::Whole;
+use crate::TableId;
 use crate::key::{Probe, RowKey};
 
 /// A checker's schedules are too short for large blocks and high towers.
@@ -99,8 +102,10 @@ pub(crate) struct RowIndex {
     growth: CachePadded<Growth>,
     /// Rows and nothing else, so that they can be dropped in the order in which they came.
     rows: CachePadded<Arena>,
-    /// Nodes and blocks.
+    /// Of blocks.
     arena: CachePadded<Arena>,
+    /// Of the nodes alone: a search goes along many of them, and so finds them in few pages.
+    nodes: CachePadded<Arena>,
 }
 
 /// What those who put in change: not beside what every search reads.
@@ -134,6 +139,12 @@ const _: () = {
     assert!(align_of::<NodeHeader>() <= arena::LINE);
 };
 
+/// Which of its places a thread remembers for a table.
+#[inline]
+fn place_of(table: TableId) -> usize {
+    table.0 as usize % TABLES
+}
+
 /// What a look through a block for a key found.
 enum Found<'i> {
     Row(Stored<'i>),
@@ -152,12 +163,14 @@ impl RowIndex {
             growth: CachePadded::default(),
             rows: CachePadded::new(Arena::new()),
             arena: CachePadded::new(Arena::new()),
+            nodes: CachePadded::new(Arena::new()),
         }
     }
 
     /// Bytes that its rows and nodes occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.bytes() + self.arena.bytes() + self.growth.key_bytes.load(Relaxed)
+        let arenas = [&self.rows, &self.arena, &self.nodes];
+        arenas.iter().map(|arena| arena.bytes()).sum::<usize>() + self.growth.key_bytes.load(Relaxed)
     }
 
     /// How many rows there are.
@@ -199,21 +212,25 @@ impl RowIndex {
         if let Some(row) = self.recent(key.borrow(), hash) {
             return row;
         }
-        self.search_or_insert(key, hash)
+        self.search_or_insert(None, key, hash)
     }
 
-    fn search_or_insert(&self, key: &RowKey, hash: u64) -> &Row {
-        PLACES.with(|places| {
-            let place = &places[key.table().0 as usize % TABLES];
-            let near = place.get();
-            // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
-            let near = if near.index == self.number { unsafe { Node::new(near.node) } } else { None };
-            let (row, node) = self.get_or_insert_from(near, key, hash);
-            let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
-            place.set(Place { index: self.number, node: header });
-            self.remember(row, hash);
-            row.get()
-        })
+    /// The same with a node at or before the key where one is known.
+    fn search_or_insert<'i>(&'i self, near: Option<Node<'i>>, key: &RowKey, hash: u64) -> &'i Row {
+        let near = near.or_else(|| self.last_place(key.table()));
+        let (row, node) = self.get_or_insert_from(near, key, hash);
+        let header = node.map_or(ptr::null_mut(), |node| node.header.as_ptr());
+        PLACES.with(|places| places[place_of(key.table())].set(Place { index: self.number, node: header }));
+        self.remember(row, hash);
+        row.get()
+    }
+
+    /// The node that the thread was last at, of those that it remembers for the table.
+    #[inline]
+    fn last_place(&self, table: TableId) -> Option<Node<'_>> {
+        let place = PLACES.with(|places| places[place_of(table)].get());
+        // SAFETY: it is of this index, whose number no other ever has; so it is whole, and lives as long as `self`.
+        if place.index == self.number { unsafe { Node::new(place.node) } } else { None }
     }
 
     /// Also says in which node the row is.
@@ -456,7 +473,7 @@ impl RowIndex {
     fn make_node(&self, first: &RowKey, rows: &[Stored<'_>], height: usize) -> Node<'_> {
         let block = self.make_block(rows);
         let size = size_of::<NodeHeader>() + size_of::<AtomicPtr<NodeHeader>>() * height;
-        let header = self.arena.alloc(size).cast::<NodeHeader>();
+        let header = self.nodes.alloc(size).cast::<NodeHeader>();
         // SAFETY: 1. the memory is large enough for the header and its tower, and aligned (a line is more than either asks).
         // 2. It is ours alone. 3. Afterwards it is a whole node with a pointer for each level.
         unsafe {

@@ -4,15 +4,19 @@
 //! they ascend. So the rows of many log records are gathered, sorted, and put in together. Nobody reads meanwhile, so
 //! only the newest version of each row is kept.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use braid_vfs::planted;
+use smallvec::SmallVec;
 
 use crate::chain::{Pending, Version};
 use crate::epoch::Guard;
 use crate::generation::{InstallRights, Tally};
 use crate::key::RowKey;
 use crate::{TableId, Timestamp};
+
+/// How many rows are looked for before their versions are put in.
+const TOGETHER: usize = 64;
 
 struct Row {
     key: RowKey,
@@ -63,20 +67,27 @@ impl InstallRights {
         if planted!(OldestReplayed) {
             batch.rows.reverse();
         }
-        // Stable: the versions of one row stay in commit order.
+        // Stable: the versions of one row stay in commit order, and the last of them is kept.
         batch.rows.sort_by(|one, other| one.key.cmp(&other.key));
+        batch.rows.dedup_by(|later, kept| {
+            let is_same = later.key == kept.key;
+            if is_same {
+                mem::swap(later, kept);
+            }
+            is_same
+        });
         batch.bytes = 0;
         let generation = &**self.generation();
         let mut tally = Tally::default();
-        let mut rows = batch.rows.drain(..).peekable();
-        while let Some(Row { key, commit_ts, mut value }) = rows.next() {
-            if rows.peek().is_some_and(|next| next.key == key) {
-                continue;
+        for some in batch.rows.chunks_mut(TOGETHER) {
+            let mut rows = SmallVec::<[_; TOGETHER]>::new();
+            generation.find_or_create_all(some.iter().map(|row| &row.key), |row| rows.push(row));
+            for (row, new) in rows.iter().zip(some) {
+                tally.push(&row.chain, &mut new.value, new.commit_ts, guard);
+                tally.freed += row.chain.trim(new.commit_ts, guard).bytes;
             }
-            let row = generation.find_or_create(&key);
-            tally.push(&row.chain, &mut value, commit_ts, guard);
-            tally.freed += row.chain.trim(commit_ts, guard).bytes;
         }
+        batch.rows.clear();
         generation.count(&tally, first_ts, last_ts, guard);
     }
 }

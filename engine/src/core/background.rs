@@ -263,6 +263,10 @@ impl Core {
             }),
         )?;
         writer.background.tasks.lock().push(log_keeper);
+        if !self.current_view().sealed.is_empty() {
+            // What the log had more of than one generation holds.
+            writer.background.request_checkpoint();
+        }
         Ok(())
     }
 

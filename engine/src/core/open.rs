@@ -30,7 +30,7 @@ use braid_wal::{Appender, Log, LogHistory, LogOptions, Lsn, MapPolicy, Recovery,
 use super::append::append_outside_section;
 use super::budget::seal_bytes;
 use super::clock::{CommitClock, RESERVATION, timestamp};
-use super::recovery::{self, Replayed, log_dir};
+use super::recovery::{self, Replayed, Room, log_dir};
 use super::shared::{Core, Parts, Writer, WriterParts};
 use super::tables::{NAMES, Tables, is_users_table};
 use super::view::View;
@@ -287,10 +287,11 @@ fn open_read_only(
     locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
+    let room = Room { generation: generation_bytes, row_store: None };
     let options = log_options(&request.options, 0o600);
     let (replayed, history) = if has_log(&base) {
         let (replayed, recovered) =
-            recovery::replay(&request.env, &store, base, &request.path, &options, generation_bytes, false)?;
+            recovery::replay(&request.env, &store, base, &request.path, &options, room)?;
         (replayed, Some(recovered.into_history(&request.env, &options)))
     } else {
         find_unfinished_log(&request, &store, &options)?;
@@ -310,9 +311,10 @@ fn open_read_write(
     let options = log_options(&request.options, permissions);
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
+    let room = Room { generation: generation_bytes, row_store: Some(request.options.row_store_bytes) };
     let (replayed, (log, appender)) = if has_log(&base) {
         let (replayed, recovered) =
-            recovery::replay(&request.env, &store, base, &request.path, &options, generation_bytes, true)?;
+            recovery::replay(&request.env, &store, base, &request.path, &options, room)?;
         (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
     } else {
         let dir = log_dir(&request.path);
@@ -400,7 +402,7 @@ fn join(
     let view = View {
         id: 1,
         active: replayed.generation,
-        sealed: Vec::new(),
+        sealed: replayed.sealed,
         base: replayed.base,
         retired: Vec::new(),
         validation_floor: Timestamp::ZERO,

@@ -1,15 +1,18 @@
 //! Replay: the log after the base becomes the row store.
 //!
 //! The scan reads and never writes. Rows go, by a [thread of their own](filling), into a generation with the timestamps
-//! they were committed at; when that exceeds the row-store budget it is folded on the way, unless the file is open
-//! read-only. A fold is durable by itself, and what the scan has delivered it has also proven whole, so folding before
-//! the scan ends is safe.
+//! they were committed at. When that is as large as one becomes it is sealed, and the rest goes into another: the row store is
+//! as it was, or as a checkpoint that did not end had left it, and the first checkpoint folds what is sealed while the
+//! database is in use. So an open does not pay for a fold, however the log came about, unless it holds more than the row
+//! store may.
 //!
-//! What the scan reads may be in the page cache alone, so such a fold must not move the place where replay starts: a
-//! power cut right after it may leave a log that ends before that place, or does not even have its segment. The base may
-//! therefore be ahead of the log, and replay passes over commits that the base holds already. The log is let go only by
-//! later checkpoints.
+//! Then all is folded on the way, unless the file is open read-only. A fold is durable by itself, and what the scan has
+//! delivered it has also proven whole, so folding before the scan ends is safe. What the scan reads may be in the page
+//! cache alone, so such a fold must not move the place where replay starts: a power cut right after it may leave a log that
+//! ends before that place, or does not even have its segment. The base may therefore be ahead of the log, and replay passes
+//! over commits that the base holds already. The log is let go only by later checkpoints.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use braid_mvstore::{Generation, InstallRights, TableId, Timestamp};
@@ -40,7 +43,9 @@ pub(crate) fn log_dir(path: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Replayed {
     pub(super) base: Arc<Base>,
-    /// Everything after the base. It takes the commits to come.
+    /// What came after the base, newest first, for a checkpoint to fold.
+    pub(super) sealed: Vec<Arc<Generation>>,
+    /// Everything after that. It takes the commits to come.
     pub(super) generation: Arc<Generation>,
     pub(super) rights: InstallRights,
     pub(super) said: Said,
@@ -58,11 +63,23 @@ pub(super) struct Said {
     pub(super) commits: u64,
 }
 
+/// What the rows of a log may take, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// A generation, before it is sealed.
+    pub(super) generation: usize,
+    /// All of them, before they are folded; `None` for a file that is not written.
+    pub(super) row_store: Option<usize>,
+}
+
 /// A replay that is under way.
 struct Replay<'a> {
     store: &'a BaseStore,
     base: Arc<Base>,
+    /// A generation between the base and `rows`.
+    sealed: Option<Arc<Generation>>,
     rows: Filling,
+    room: Room,
     said: Said,
     /// The newest commit that the scan has delivered.
     last_read: Timestamp,
@@ -76,7 +93,7 @@ impl Replayed {
     pub(super) fn nothing_after(base: Arc<Base>, path: &Path, generation_bytes: usize) -> Result<Self> {
         let said = Said::before_the_log(base.state(), path)?;
         let (generation, rights) = Generation::new(said.last_ts, generation_bytes);
-        Ok(Self { base, generation, rights, said })
+        Ok(Self { base, sealed: Vec::new(), generation, rights, said })
     }
 }
 
@@ -146,6 +163,25 @@ impl Replay<'_> {
         Ok(())
     }
 
+    /// To be called after each record: seals a generation that is as large as one becomes, and folds what there is no room for.
+    fn care(&mut self) -> Result<()> {
+        self.rows.care()?;
+        let Some(row_store_bytes) = self.room.row_store else { return Ok(()) };
+        let bytes = self.rows.bytes();
+        if bytes < self.room.generation {
+            return Ok(());
+        }
+        match &self.sealed {
+            None => {
+                self.sealed = Some(Arc::clone(self.rows.settle()?));
+                self.rows.renew(self.said.last_ts);
+                Ok(())
+            }
+            Some(sealed) if sealed.bytes().saturating_add(bytes) < row_store_bytes => Ok(()),
+            Some(_) => self.fold(),
+        }
+    }
+
     /// Puts what was replayed so far into the base.
     fn fold(&mut self) -> Result<()> {
         let Said { last_ts, clock_floor, mode, next_table_id, .. } = self.said;
@@ -156,7 +192,8 @@ impl Replay<'_> {
             next_table_id,
             ..*self.base.state()
         };
-        let sealed = [Arc::clone(self.rows.settle()?)];
+        let newest = Arc::clone(self.rows.settle()?);
+        let sealed: Vec<_> = iter::once(newest).chain(self.sealed.take()).collect();
         let (base, rows) = super::checkpoint::fold(self.store, &self.base, &sealed, state, &|| Ok(()))
             .map_err(|error| Error::from_base(error, "folding the log into the database file"))?;
         tell(move || tracing::info!(timestamp = %last_ts, rows, "folded a part of the log"));
@@ -166,23 +203,23 @@ impl Replay<'_> {
     }
 }
 
-/// Scans the log of `base` and replays it. Folds when so many bytes have gathered, if it may; otherwise nothing is
-/// written.
+/// Scans the log of `base` and replays it. Folds what there is no room for; otherwise nothing is written.
 pub(super) fn replay(
     env: &Env,
     store: &BaseStore,
     base: Arc<Base>,
     path: &Path,
     options: &LogOptions,
-    generation_bytes: usize,
-    may_fold: bool,
+    room: Room,
 ) -> Result<(Replayed, Recovered)> {
     let (start, durable) = (Lsn::new(base.state().checkpoint_lsn), Lsn::new(base.state().log_durable));
     let said = Said::before_the_log(base.state(), path)?;
     let mut replay = Replay {
         store,
         base,
-        rows: Filling::new(Arc::clone(&env.spawn), said.last_ts, generation_bytes),
+        sealed: None,
+        rows: Filling::new(Arc::clone(&env.spawn), said.last_ts, room.generation),
+        room,
         said,
         last_read: Timestamp::ZERO,
         in_base: said.last_ts,
@@ -193,18 +230,15 @@ pub(super) fn replay(
         replay.take(&record).map_err(|Malformed(what)| {
             Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))
         })?;
-        replay.rows.care()?;
-        if may_fold && replay.rows.bytes() >= generation_bytes {
-            replay.fold()?;
-        }
-        Ok(())
+        replay.care()
     })
     .map_err(|error| match error {
         ScanError::Recovery(error) => Error::from_recovery(error, path),
         ScanError::Stopped(error) => error,
     })?;
-    let Replay { base, rows, mut said, .. } = replay;
+    let Replay { base, sealed, rows, mut said, .. } = replay;
+    let sealed = sealed.into_iter().collect();
     let (generation, rights) = rows.finish()?;
     said.clock_floor = said.clock_floor.max(said.last_ts);
-    Ok((Replayed { base, generation, rights, said }, recovered))
+    Ok((Replayed { base, sealed, generation, rights, said }, recovered))
 }

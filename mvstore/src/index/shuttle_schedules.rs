@@ -72,3 +72,32 @@ fn rows_are_put_in_up_and_down() {
 fn one_key_has_one_row_whoever_comes_first() {
     explore!(|| threads_put_in([b"bac", b"cab", b"dcb"]));
 }
+
+#[test]
+fn pairs_of_keys_are_put_in_together() {
+    explore!(|| {
+        let index = Arc::new(RowIndex::new());
+        let threads = [[b"ab", b"gh"], [b"ae", b"fg"], [b"cd", b"bh"]].map(|pairs| {
+            let index = Arc::clone(&index);
+            thread::spawn(move || {
+                let mut put = Vec::new();
+                for pair in pairs {
+                    let keys = pair.map(|key| RowKey::new(T, &[key]));
+                    let keys = keys.each_ref().map(|key| (key, key.hash()));
+                    index.get_or_insert_all(&keys, |row| {
+                        put.push((row.key.bytes()[0], ptr::from_ref(row).addr()))
+                    });
+                    for (key, row) in &put {
+                        assert_eq!(get(&index, *key), Some(*row), "{}", char::from(*key));
+                    }
+                }
+                put
+            })
+        });
+        let all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        for (key, row) in &all {
+            assert_eq!(get(&index, *key), Some(*row), "{}", char::from(*key));
+        }
+        assert_eq!(keys(index.forward(Bound::Unbounded)), b"abcdefgh");
+    });
+}

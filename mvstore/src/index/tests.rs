@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::*;
@@ -10,7 +10,10 @@ const T: TableId = TableId(1);
 fn insert<'i>(index: &'i RowIndex, table: TableId, key: &[u8]) -> &'i Row {
     let key = RowKey::new(table, key);
     let row = index.get_or_insert(&key, key.hash());
-    assert!(ptr::eq(row, index.search_or_insert(&key, key.hash())), "what is remembered is what is there");
+    assert!(
+        ptr::eq(row, index.search_or_insert(None, &key, key.hash())),
+        "what is remembered is what is there"
+    );
     row
 }
 
@@ -60,6 +63,41 @@ fn it_holds_what_was_put_in_whatever_the_order() {
 }
 
 #[test]
+fn keys_are_put_in_together_as_they_are_alone() {
+    let mut rng = Rng::new(5);
+    for span in [20_u64, 3000, 1 << 40] {
+        let index = RowIndex::new();
+        let mut model = BTreeMap::new();
+        for _ in 0..if cfg!(miri) { 6 } else { 600 } {
+            let beside = rng.below(2) == 0;
+            let first = rng.below(span);
+            let keys: BTreeSet<_> = (0..rng.below(LANES as u64 + 1))
+                .map(|number| {
+                    let number = if beside { first + number } else { rng.below(span) };
+                    // Some are too long to lie in the row.
+                    let key = [&number.to_be_bytes()[..], &[7; 40][..if number % 5 == 0 { 40 } else { 0 }]]
+                        .concat();
+                    RowKey::new(TableId(u32::from(number % 7 == 0)), &key)
+                })
+                .collect();
+            let keys: Vec<_> = keys.iter().map(|key| (key, key.hash())).collect();
+            let mut rows = Vec::new();
+            index.get_or_insert_all(&keys, |row| rows.push(row));
+            assert_eq!(rows.len(), keys.len());
+            for (row, (key, _)) in rows.into_iter().zip(keys) {
+                assert_eq!(row.key, *key);
+                let known: &mut *const Row = model.entry(key.clone()).or_insert(row);
+                assert!(ptr::eq(*known, row), "a row stays where it is");
+            }
+        }
+        assert_eq!(index.len(), model.len());
+        for (key, row) in &model {
+            assert!(get(&index, key.table(), key.bytes()).is_some_and(|found| ptr::eq(found, *row)));
+        }
+    }
+}
+
+#[test]
 fn a_thread_remembers_rows_by_their_index() {
     let key = |number: u64| RowKey::new(T, &number.to_be_bytes());
     let remembered = |index: &RowIndex, number| {
@@ -100,7 +138,7 @@ fn walks_agree_with_a_model_both_ways() {
     let keys = if cfg!(miri) { 24 } else { 2000 };
     for order in orders(keys) {
         let index = RowIndex::new();
-        let mut model = std::collections::BTreeSet::new();
+        let mut model = BTreeSet::new();
         for number in order {
             let (table, key) = (TableId(1 + u32::from(number % 3 == 0)), (number * 2).to_be_bytes());
             insert(&index, table, &key);
@@ -287,7 +325,9 @@ fn every_byte_of_long_keys_is_counted_and_none_of_those_that_lost_a_race() {
             }
         });
         assert_eq!(index.len() as u64, rows);
-        assert_eq!(index.bytes() - index.rows.bytes() - index.arena.bytes(), heap_bytes(&index));
+        let arenas = [&index.rows, &index.arena, &index.nodes];
+        let in_arenas: usize = arenas.iter().map(|arena| arena.bytes()).sum();
+        assert_eq!(index.bytes() - in_arenas, heap_bytes(&index));
     }
 }
 
