@@ -55,7 +55,7 @@ use std::borrow::Borrow;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -73,7 +73,6 @@ pub(crate) use self::together::LANES;
 pub(crate) use self::walk::{Backward, Forward, Rest, Start};
 use self::whole::Whole;
 use crate::TableId;
-use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
 /// A checker's schedules are too short for large blocks and high towers.
@@ -81,6 +80,9 @@ const CHECKED: bool = cfg!(any(shuttle, loom));
 
 /// Rows of a block.
 const SLOTS: usize = if CHECKED { 2 } else { 15 };
+
+/// How many rows before it is dropped a row's version is asked for.
+const DROPPED_AHEAD: usize = 8;
 
 /// Levels at most: enough for 4¹⁰ blocks.
 const LEVELS: usize = if CHECKED { 2 } else { 10 };
@@ -98,7 +100,9 @@ pub(crate) struct RowIndex {
     /// No node is on this level or above; a hint of where a search may start.
     height: AtomicUsize,
     growth: CachePadded<Growth>,
-    /// Of rows and blocks.
+    /// Rows and nothing else, so that they can be dropped in the order in which they came.
+    rows: CachePadded<Arena>,
+    /// Of blocks.
     arena: CachePadded<Arena>,
     /// Of the nodes alone: a search goes along many of them, and so finds them in few pages.
     nodes: CachePadded<Arena>,
@@ -157,6 +161,7 @@ impl RowIndex {
             head: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             height: AtomicUsize::new(1),
             growth: CachePadded::default(),
+            rows: CachePadded::new(Arena::new()),
             arena: CachePadded::new(Arena::new()),
             nodes: CachePadded::new(Arena::new()),
         }
@@ -164,7 +169,8 @@ impl RowIndex {
 
     /// Bytes that its rows and nodes occupy, versions not included.
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.bytes() + self.nodes.bytes() + self.growth.key_bytes.load(Relaxed)
+        let arenas = [&self.rows, &self.arena, &self.nodes];
+        arenas.iter().map(|arena| arena.bytes()).sum::<usize>() + self.growth.key_bytes.load(Relaxed)
     }
 
     /// How many rows there are.
@@ -253,8 +259,8 @@ impl RowIndex {
                 Found::Row(row) => {
                     if let Some(made) = made {
                         self.forget_key(key);
-                        // SAFETY: it was put in no block, and this was its last use. Its memory stays unused.
-                        unsafe { made.drop_row() };
+                        // SAFETY: it was put in no block, and this was its last use.
+                        unsafe { made.vacate() };
                     }
                     return (row, node);
                 }
@@ -428,10 +434,12 @@ impl RowIndex {
 
     /// A row that is in no block yet.
     fn make_row(&self, key: &RowKey) -> Stored<'_> {
-        let row = self.arena.alloc(size_of::<Row>()).cast::<Row>();
+        // Whole before it has a place: the drop relies on there being a row in each.
+        let row = Row::new(self.copy_of(key));
+        let place = self.rows.alloc(size_of::<Row>()).cast::<Row>();
         // SAFETY: the memory is large enough for a row, aligned like one (a line), and ours alone.
-        unsafe { row.write(Row { key: self.copy_of(key), chain: Chain::new(), whole: Whole::new() }) };
-        Stored { row, index: PhantomData }
+        unsafe { place.write(row) };
+        Stored { row: place, index: PhantomData }
     }
 
     /// A key for a row or a node, which [`bytes`](Self::bytes) counts from now on.
@@ -493,22 +501,27 @@ impl RowIndex {
 
 impl Drop for RowIndex {
     fn drop(&mut self) {
-        let mut node = None;
-        loop {
-            let (rows, behind) = self.rows_of(node);
-            for row in rows {
-                // SAFETY: 1. `&mut self`: whoever had found the row has given up its borrow. 2. Each is met once, as
-                // `rows_of` leaves out what belongs to the next node.
-                unsafe { row.drop_row() };
+        // What else is in a node is pointers to what the arenas have.
+        if self.growth.key_bytes.load(Relaxed) > 0 {
+            let mut node = self.behind(None);
+            while let Some(this) = node {
+                node = self.behind(node);
+                // SAFETY: 1. `&mut self`: nobody else uses the node. 2. The walk has gone past it.
+                unsafe { self.forget_node(this) };
             }
-            if let Some(node) = node {
-                // SAFETY: as above, and the walk has gone past it.
-                unsafe { self.forget_node(node) };
+        }
+        // Not in key order: rows lie in the order in which they came, and most versions in that in which they were written. So
+        // memory is walked through, and what the allocator joins lies side by side.
+        let places = self.rows.places(size_of::<Row>());
+        let mut upcoming = places.clone().map(NonNull::cast::<Row>).skip(DROPPED_AHEAD);
+        for place in places {
+            if let Some(row) = upcoming.next().filter(|_| !CHECKED) {
+                // SAFETY: it is whole, and not dropped yet.
+                unsafe { row.as_ref() }.chain.prefetch_to_drop();
             }
-            if behind.is_none() {
-                return;
-            }
-            node = behind;
+            // SAFETY: 1. whoever takes a place puts a row there. 2. Whoever had found it has given up its borrow of the index.
+            // 3. Each place is met once.
+            unsafe { ptr::drop_in_place(place.cast::<Row>().as_ptr()) };
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Readers touch the file, the cache and nothing else. Whoever writes (a fold, a step of compaction) holds the writer
 //! lock from start to end, so there is one at a time; no reader ever takes it.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -16,15 +15,10 @@ use super::cache::{CacheStats, CachedPage, PageCache, Striped};
 use super::error::{BaseError, Result};
 use super::ids::{PageGeneration, PageId, StoreNumber, TreeId};
 use super::meta::{EngineState, Meta, PAGES_AT};
-use super::page::{Expected, Page, PageSize};
+use super::page::{Expected, Frame, Page, PageSize};
 use super::refs::Root;
 use super::space::Space;
 use super::tops::Tops;
-
-thread_local! {
-    /// What a page is read into before it is checked: kept, so that a miss of the cache does not fill it with zeros first.
-    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// Every tree as one checkpoint left it. Immutable; as long as it lives, the pages that it reaches are kept.
 #[derive(Debug)]
@@ -271,14 +265,9 @@ impl BaseStore {
 
     /// A page from the file, checked in full; the cache is left alone.
     pub(super) fn read_page(&self, expected: &Expected) -> Result<Page> {
-        // A thread that ends has none left.
-        let mut bytes = READ.try_with(Cell::take).unwrap_or_default();
-        bytes.resize(self.page_size.bytes(), 0);
-        let page = self
-            .read_bytes(expected.child.page, &mut bytes)
-            .and_then(|()| Page::check(&bytes, expected, self.page_size, self.number));
-        let _ = READ.try_with(|read| read.set(bytes));
-        page
+        let mut frame = Frame::of(self.page_size);
+        frame.fill(|bytes| self.read_bytes(expected.child.page, bytes))?;
+        Page::check_read(frame, expected, self.page_size, self.number)
     }
 
     /// Fills `bytes` from the start of a page.

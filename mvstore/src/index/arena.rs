@@ -72,6 +72,19 @@ impl Arena {
         }
     }
 
+    /// All places that were handed out, where each was asked for with this size: chunk by chunk, as they lie.
+    pub(super) fn places(&mut self, size: usize) -> impl Iterator<Item = NonNull<u8>> + Clone {
+        let size = size.next_multiple_of(LINE);
+        let chunks: &[NonNull<Chunk>] = self.chunks.get_mut();
+        chunks.iter().flat_map(move |chunk| {
+            // SAFETY: `grow` leaked it whole, and it lives until the arena is dropped, which is borrowed.
+            let chunk = unsafe { chunk.as_ref() };
+            let places = chunk.used.load(Relaxed).min(chunk.bytes) / size;
+            // SAFETY: each of them lies within the chunk.
+            (0..places).map(move |place| unsafe { chunk.memory.add(place * size) })
+        })
+    }
+
     /// Puts a new chunk in the place of `full`, unless somebody has.
     #[cold]
     fn grow(&self, full: Option<&Chunk>) {
@@ -184,6 +197,17 @@ mod tests {
         assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
         let bytes: usize = places.iter().map(|(_, size)| size.next_multiple_of(LINE)).sum();
         assert!((bytes..bytes + bytes / 4).contains(&arena.bytes()), "{} for {bytes}", arena.bytes());
+    }
+
+    #[test]
+    fn every_place_is_met_once_in_the_order_in_which_it_came() {
+        // A size that divides no chunk; one that divides each.
+        for size in [3 * LINE, LINE] {
+            let mut arena = Arena::new();
+            let taken: Vec<_> =
+                (0..if cfg!(miri) { 300 } else { 20_000 }).map(|_| arena.alloc(size)).collect();
+            assert!(arena.places(size - 1).eq(taken));
+        }
     }
 
     #[test]

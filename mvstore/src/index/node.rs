@@ -3,7 +3,7 @@
 
 use std::borrow::Borrow;
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use braid_vfs::sync::atomic::{AtomicPtr, AtomicU64};
 use smallvec::SmallVec;
@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::order::Order;
 use super::whole::Whole;
 use super::{RowIndex, SLOTS};
+use crate::TableId;
 use crate::chain::Chain;
 use crate::key::{Probe, RowKey};
 
@@ -23,6 +24,12 @@ pub(crate) struct Row {
     pub(crate) key: RowKey,
     pub(crate) chain: Chain,
     pub(super) whole: Whole,
+}
+
+impl Row {
+    pub(super) fn new(key: RowKey) -> Self {
+        Self { key, chain: Chain::new(), whole: Whole::new() }
+    }
 }
 
 // An `AtomicPtr` may be shared whatever it points to, so the compiler does not ask this of an index.
@@ -104,11 +111,13 @@ impl<'i> Stored<'i> {
         self.row.as_ptr().map_addr(|address| address | tag_of(hash))
     }
 
+    /// Drops what is in the row, which stays as one that nobody ever comes to: a place is not taken twice.
+    ///
     /// # Safety
-    /// Nobody else uses the row, and nobody uses it afterwards.
-    pub(super) unsafe fn drop_row(self) {
-        // SAFETY: the caller's obligation. The memory stays the arena's.
-        unsafe { ptr::drop_in_place(self.row.as_ptr()) };
+    /// Nobody else uses the row, and nobody looks at it afterwards but the drop of the index.
+    pub(super) unsafe fn vacate(self) {
+        // SAFETY: the caller's obligation.
+        unsafe { *self.row.as_ptr() = Row::new(RowKey::new(TableId(0), &[])) };
     }
 }
 

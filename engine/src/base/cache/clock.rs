@@ -2,12 +2,18 @@
 //!
 //! A slot is an [`ArcSwapAny`]: a hit is a scan of eight tags that share a cache line, one load that is protected by a
 //! slot of the reading thread, and a comparison. No lock and no reference count. Nothing here takes a lock: a miss
-//! that brings a page in swaps it into a slot, and eviction swaps an empty page into others, from a hand that all
-//! threads push.
+//! that brings a page in swaps it into a slot. Once the cache is full, that is the slot of a page that goes, where its set
+//! has one to spare. A swap looks at every thread that reads, so one for two is worth a little fairness. Where the set has
+//! none to spare, or there is still too much, eviction swaps an empty page into slots, from a hand that all threads push.
+//! What it asks of a slot, whether there is a page and whether that was used, is in the line of the tags: the pages
+//! themselves are elsewhere in memory, each a wait of its own.
 //!
 //! Invariants:
 //! 1. A slot's page is what counts; its tag is a hint. Every reader compares the page's own id and generation, so a tag
-//!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else.
+//!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else. But a slot
+//!    whose tag says that it is empty, is, at rest: a page's tag is stored after it was swapped in, and a tag is cleared
+//!    before its page is swapped out. So a page whose tag was cleared too late is swapped out with the one that that was for,
+//!    and the hand passes over no page.
 //! 2. `resident` changes by exactly what a swap put in and took out, so it is the sum over all slots at rest.
 //! 3. All empty slots hold one page, the same for all caches, which is never freed. What an empty slot holds of it is not
 //!    given back: dropping an [`ArcSwapAny`] looks at every thread that ever read one, and a cache is mostly empty slots.
@@ -19,7 +25,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use arc_swap::ArcSwapAny;
-use braid_vfs::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use braid_vfs::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 
 use super::{CachedPage, Page, PageCache};
@@ -31,23 +37,57 @@ const WAYS: usize = 8;
 const NEIGHBOURS: usize = 4;
 /// Sets that are made together. Ids of pages are dense from 0 and so are the sets that they go to.
 const GROUP_SETS: usize = 64;
-/// The tag of an empty slot: no page has this id.
+/// The tag of an empty slot: no page has it.
+const NO_TAG: u16 = u16::MAX;
+/// The id of what an empty slot holds: no page has it.
 const NO_PAGE: u32 = u32::MAX;
 /// The page size of a file, unless it was created with another one.
 const ORDINARY_PAGE_BYTES: u32 = 4096;
 
-#[repr(align(64))]
+/// A line of the processor's cache has the tags, the marks, and the first five pointers.
+#[repr(C, align(64))]
 struct Set {
-    tags: [AtomicU32; WAYS],
+    tags: [AtomicU16; WAYS],
+    /// Whether a page was used since the hand last came.
+    used: [AtomicBool; WAYS],
     pages: [ArcSwapAny<Page>; WAYS],
 }
 
 impl Set {
     fn empty() -> Self {
         Self {
-            tags: std::array::from_fn(|_| AtomicU32::new(NO_PAGE)),
+            tags: std::array::from_fn(|_| AtomicU16::new(NO_TAG)),
+            used: std::array::from_fn(|_| AtomicBool::new(false)),
             pages: std::array::from_fn(|_| ArcSwapAny::new(nothing())),
         }
+    }
+
+    fn tag(&self, way: usize) -> u16 {
+        self.tags[way].load(Ordering::Relaxed)
+    }
+
+    fn way_of(&self, tag: u16) -> Option<usize> {
+        (0..WAYS).find(|way| self.tag(*way) == tag)
+    }
+
+    fn is_used(&self, way: usize) -> bool {
+        self.used[way].load(Ordering::Relaxed)
+    }
+
+    /// Writes to memory only when that was not known.
+    fn mark_used(&self, way: usize) {
+        if !self.is_used(way) {
+            self.used[way].store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets that a page was used, and says whether it was.
+    fn take_used(&self, way: usize) -> bool {
+        let was = self.is_used(way);
+        if was {
+            self.used[way].store(false, Ordering::Relaxed);
+        }
+        was
     }
 }
 
@@ -96,6 +136,15 @@ impl ClockCache {
         (page.0 as usize / NEIGHBOURS) & (self.sets - 1)
     }
 
+    /// What tells a page from most others that go to its set: the bits of its id that the set does not follow from. In a file
+    /// of so many pages that this is too short, two may share one, and put each other out.
+    fn tag_of(&self, page: PageId) -> u16 {
+        let id = page.0 as usize;
+        let bits = id % NEIGHBOURS + ((id / NEIGHBOURS) >> self.sets.trailing_zeros()) * NEIGHBOURS;
+        let [low, high, ..] = bits.to_le_bytes();
+        u16::from_le_bytes([low, high]).min(NO_TAG - 1)
+    }
+
     /// A set, if a page ever came for its group.
     fn set_at(&self, index: usize) -> Option<&Set> {
         self.groups.get(index / GROUP_SETS)?.get()?.get(index % GROUP_SETS)
@@ -124,14 +173,21 @@ impl ClockCache {
         Some(old)
     }
 
-    /// Where in its set a page goes: where it is, where nothing is, or where the page longest unused is.
-    fn way(&self, set: &Set, page: PageId) -> usize {
-        let tag_at = |tag: u32| set.tags.iter().position(|at| at.load(Ordering::Relaxed) == tag);
-        tag_at(page.0).or_else(|| tag_at(NO_PAGE)).unwrap_or_else(|| {
-            let start = self.hand.load(Ordering::Relaxed);
-            let ways = (0..WAYS).map(|n| (start + n) % WAYS);
-            ways.clone().find(|way| !set.pages[*way].load().take_used()).unwrap_or(start % WAYS)
-        })
+    /// Where in its set a page goes: where it is; where it takes the place of one that is to go, if it is too much; where
+    /// nothing is; or where the page longest unused is.
+    fn way(&self, set: &Set, tag: u16, bytes: usize) -> usize {
+        if let Some(way) = set.way_of(tag) {
+            return way;
+        }
+        let start = self.hand.load(Ordering::Relaxed);
+        let ways = (0..WAYS).map(|n| (start + n) % WAYS);
+        let is_full = self.resident.load(Ordering::Relaxed) + bytes > self.capacity;
+        let unused = || ways.clone().find(|way| set.tag(*way) != NO_TAG && !set.is_used(*way));
+        is_full
+            .then(unused)
+            .flatten()
+            .or_else(|| set.way_of(NO_TAG))
+            .unwrap_or_else(|| ways.clone().find(|way| !set.take_used(*way)).unwrap_or(start % WAYS))
     }
 
     fn make_room(&self) {
@@ -142,16 +198,16 @@ impl ClockCache {
             }
             let at = self.hand.fetch_add(1, Ordering::Relaxed);
             let Some(set) = self.set_at(at / WAYS % self.sets) else { continue };
-            let slot = &set.pages[at % WAYS];
-            let page = slot.load();
-            if page.id().0 == NO_PAGE || page.take_used() {
+            let way = at % WAYS;
+            if set.tag(way) == NO_TAG || set.take_used(way) {
                 continue;
             }
-            drop(page);
-            if self.swap(slot, nothing()).is_some() {
+            // Before the page goes: invariant 1.
+            set.tags[way].store(NO_TAG, Ordering::Relaxed);
+            if let Some(old) = self.swap(&set.pages[way], nothing()) {
                 self.evictions.fetch_add(1, Ordering::Relaxed);
+                old.reuse();
             }
-            set.tags[at % WAYS].store(NO_PAGE, Ordering::Relaxed);
         }
     }
 }
@@ -159,11 +215,12 @@ impl ClockCache {
 impl PageCache for ClockCache {
     fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage> {
         let set = self.set_at(self.index(page))?;
-        for (tag, slot) in set.tags.iter().zip(&set.pages) {
-            if tag.load(Ordering::Relaxed) == page.0 {
+        let tag = self.tag_of(page);
+        for (way, slot) in set.pages.iter().enumerate() {
+            if set.tag(way) == tag {
                 let found = slot.load();
                 if found.id() == page && found.generation() == generation {
-                    found.mark_used();
+                    set.mark_used(way);
                     return Some(found.into());
                 }
             }
@@ -174,11 +231,17 @@ impl PageCache for ClockCache {
     fn insert(&self, page: Page) {
         let id = page.id();
         let set = self.set_for(id);
-        let way = self.way(set, id);
+        let tag = self.tag_of(id);
+        let way = self.way(set, tag, page.memory_bytes());
         let old = self.swap(&set.pages[way], page);
-        set.tags[way].store(id.0, Ordering::Relaxed);
-        if old.is_some_and(|old| old.id() != id) {
-            self.evictions.fetch_add(1, Ordering::Relaxed);
+        // After the page has come: invariant 1.
+        set.tags[way].store(tag, Ordering::Relaxed);
+        set.mark_used(way);
+        if let Some(old) = old {
+            if old.id() != id {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
+            old.reuse();
         }
         self.make_room();
     }
@@ -213,3 +276,7 @@ impl fmt::Debug for ClockCache {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(any(shuttle, loom)))]
+mod tests;

@@ -24,7 +24,7 @@ use crate::base::error::{BaseError, Result};
 use crate::base::ids::{PageGeneration, PageId, TreeId};
 use crate::base::meta::{EngineState, META_BYTES, Meta, PAGES_AT};
 use crate::base::overflow::{build_run, pages_for};
-use crate::base::page::{Entry, Expected, Page, PageBuilder, PageIdentity, PageSize, Value};
+use crate::base::page::{Entry, Expected, Frame, Page, PageBuilder, PageIdentity, PageSize, Value};
 use crate::base::refs::{ChildRef, OverflowRef, Root};
 use crate::base::space::{Extent, Freed, extents_per_page, write_free_list};
 use crate::base::store::{Base, BaseStore, Writer};
@@ -168,13 +168,14 @@ impl<'w> Checkpoint<'w> {
         if generation != self.generation {
             return self.store.read_page(expected);
         }
-        let mut bytes = vec![0; self.page_size().bytes()];
+        let mut frame = Frame::of(self.page_size());
         match self.buffer.find(page) {
-            Some(buffered) => bytes.copy_from_slice(buffered),
-            None => (self.store.file.read_exact_at(&mut bytes, self.store.offset(page)))
+            Some(buffered) => frame.fill(|bytes| bytes.copy_from_slice(buffered)),
+            None => frame
+                .fill(|bytes| self.store.file.read_exact_at(bytes, self.store.offset(page)))
                 .map_err(|source| BaseError::Io { doing: "reading a page back", source })?,
         }
-        Page::check(&bytes, expected, self.page_size(), self.store.number)
+        Page::check_read(frame, expected, self.page_size(), self.store.number)
     }
 
     /// Writes a page of these entries.
@@ -225,6 +226,31 @@ impl<'w> Checkpoint<'w> {
         let checksum = self.builder.copy(page.bytes(), &identity, patch);
         let old = page.reference();
         self.write_built(&identity, checksum, old.rows, old.overflow).map(Some)
+    }
+
+    /// Begins a copy of a leaf, of which the rows stay where they are.
+    pub(in crate::base) fn start_patched(&mut self, leaf: &Page) {
+        self.builder.start_copy(leaf.bytes());
+    }
+
+    /// Puts a value over one of the same length in the copy.
+    pub(in crate::base) fn patch(&mut self, at: usize, value: &[u8]) {
+        self.builder.patch(at, value);
+    }
+
+    /// The copy as a page that goes on being merged.
+    pub(in crate::base) fn patched(&self, leaf: &Page, tree: TreeId) -> Result<Page> {
+        let expected = Expected { tree, child: leaf.reference(), level: leaf.level() };
+        Page::built(self.builder.bytes(), &expected, self.store.page_size, self.store.number)
+    }
+
+    /// Writes the copy.
+    pub(in crate::base) fn write_patched(&mut self, leaf: &Page, tree: TreeId) -> Result<ChildRef> {
+        let page = self.allocate(1)?;
+        let identity = PageIdentity { page, tree, generation: self.generation, level: leaf.level() };
+        let checksum = self.builder.finish_copy(&identity);
+        let old = leaf.reference();
+        self.write_built(&identity, checksum, old.rows, old.overflow)
     }
 
     /// Writes the page that the builder holds. Branches enter the cache, and leaves while there is room.
@@ -342,13 +368,14 @@ impl<'w> Checkpoint<'w> {
     /// Writes everything up to the meta block: where the file ends for the new base, and its free list.
     fn write_free_list(&mut self) -> Result<(u32, Option<crate::base::space::FreeListRef>, Vec<PageId>)> {
         // Each page taken for the list may split a run in two, so it must have room for one more run than it lists.
-        let runs = self.writer.space.free_with(&self.freed)?.len();
-        let count = runs.div_ceil(extents_per_page(self.page_size()) - 1);
+        let mut free = self.writer.space.free_with(&self.freed)?;
+        let count = free.len().div_ceil(extents_per_page(self.page_size()) - 1);
         let mut chain = Vec::with_capacity(count);
         for _ in 0..count {
-            chain.push(self.allocate(1)?);
+            let page = self.allocate(1)?;
+            free.take_out(page.0);
+            chain.push(page);
         }
-        let mut free = self.writer.space.free_with(&self.freed)?;
         let mut end = self.writer.space.end();
         if let Some(tail) = free.tail_before(end) {
             end = tail.start;

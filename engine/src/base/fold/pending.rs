@@ -37,6 +37,11 @@ fn shortest_separator<'a>(left: &[u8], right: &'a [u8]) -> &'a [u8] {
     right.get(..=common_prefix(left, right)).unwrap_or(right)
 }
 
+/// Whether a page of so many bytes need not be merged with another.
+pub(super) fn is_enough(bytes: usize, usable: usize) -> bool {
+    bytes >= usable * 2 / 5
+}
+
 impl Pending {
     pub(super) fn new(leaf: bool, usable: usize) -> Self {
         Self {
@@ -60,7 +65,7 @@ impl Pending {
 
     /// Whether what is here makes a page that need not be merged with another.
     pub(super) fn is_enough(&self) -> bool {
-        !self.cuts.is_empty() || self.open.bytes() >= self.usable * 2 / 5
+        !self.cuts.is_empty() || is_enough(self.open.bytes(), self.usable)
     }
 
     /// Pages that the entries fill, the last one perhaps not quite.

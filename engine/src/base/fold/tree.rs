@@ -10,13 +10,15 @@
 //! it has no changes, or, at the end of a branch, the child before is taken back. At the right edge of a tree that only
 //! grows there, pages are filled and nothing is absorbed, so that rows that come in order lie dense.
 //!
+//! A leaf that only has other values of the same lengths is not taken apart: it is copied, with the values in their places.
+//!
 //! Invariant: before a reference is put into a level, all levels below are empty, so that entries keep their order.
 
 use braid_vfs::planted;
 
 use super::changes::ChangeReader;
 use super::checkpoint::Checkpoint;
-use super::pending::Pending;
+use super::pending::{Pending, is_enough};
 use crate::base::error::{BaseError, Result};
 use crate::base::ids::TreeId;
 use crate::base::page::{Expected, MAX_LEVEL, Page};
@@ -25,6 +27,16 @@ use crate::base::refs::{ChildRef, Root};
 /// With this many full pages in a level, the first go out. The last ones stay, to be spread evenly with what follows.
 const PAGES_HELD: usize = 6;
 const PAGES_KEPT: usize = 2;
+
+/// How far a leaf could be copied with other values in place.
+enum Patched {
+    /// The copy is written.
+    Written,
+    /// Not at all.
+    Not,
+    /// The changes so far are in this page; the next one is of another kind.
+    UpTo(Page),
+}
 
 pub(super) struct TreeFold<'f, 'w, 'c> {
     checkpoint: &'f mut Checkpoint<'w>,
@@ -82,15 +94,57 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
         let page = self.checkpoint.read(&Expected { tree: self.tree, child, level })?;
         self.checkpoint.free(&child);
         if level == 0 {
-            self.merge_leaf(&page, lower, upper)?;
+            match self.patch_leaf(&page, lower, upper)? {
+                Patched::Written => {}
+                Patched::Not => self.merge_leaf(&page, lower, upper)?,
+                Patched::UpTo(page) => self.merge_leaf(&page, lower, upper)?,
+            }
         } else {
             self.merge_branch(&page, level, lower, upper)?;
         }
+        // Where the cache has it not, its memory serves for the next one.
+        page.reuse();
         // The right edge waits for the end, when it is known how the tree grows.
         if upper.is_some() && self.level(level).is_enough() {
             self.flush(level, false)?;
         }
         Ok(())
+    }
+
+    /// Writes a leaf of which nothing changes but values that are as long as they were, as a copy with these values in
+    /// place: the rows need not be taken apart, measured and laid out again. How many rows change is known only when all
+    /// changes have come; what was done by then is in the copy, and need not be done again.
+    fn patch_leaf(&mut self, leaf: &Page, lower: &[u8], upper: Option<&[u8]>) -> Result<Patched> {
+        // It must be a page by itself: with no rows before it, and enough in it.
+        if self.has_rows([0]) || !is_enough(leaf.end(), self.checkpoint.page_size().usable()) {
+            return Ok(Patched::Not);
+        }
+        let mut patched = false;
+        while self.changes.is_before(self.tree, upper) {
+            let place = self.changes.value().and_then(|value| {
+                let row = leaf.find_row(self.changes.key()).ok()?;
+                Some((leaf.short_value_of(row, value.len())?, value))
+            });
+            match place {
+                Some((at, value)) => {
+                    if !patched {
+                        self.checkpoint.start_patched(leaf);
+                    }
+                    self.checkpoint.patch(at, value);
+                    patched = true;
+                }
+                None if patched => return Ok(Patched::UpTo(self.checkpoint.patched(leaf, self.tree)?)),
+                None => return Ok(Patched::Not),
+            }
+            self.changes.advance()?;
+        }
+        if !patched {
+            return Ok(Patched::Not);
+        }
+        self.appending = false;
+        let child = self.checkpoint.write_patched(leaf, self.tree)?;
+        self.push_child(1, lower, &child)?;
+        Ok(Patched::Written)
     }
 
     fn merge_leaf(&mut self, page: &Page, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {

@@ -135,9 +135,24 @@ impl PageBuilder {
         identity: &PageIdentity,
         patch: impl FnOnce(&mut [u8]),
     ) -> u32 {
-        self.bytes.copy_from_slice(page);
-        put_identity(&mut self.bytes, identity);
+        self.start_copy(page);
         patch(&mut self.bytes);
+        self.finish_copy(identity)
+    }
+
+    /// Begins a copy of a page, to be changed step by step.
+    pub(crate) fn start_copy(&mut self, page: &[u8]) {
+        self.bytes.copy_from_slice(page);
+    }
+
+    /// Puts bytes of the same length over those at a place of the copy.
+    pub(crate) fn patch(&mut self, at: usize, bytes: &[u8]) {
+        put(&mut self.bytes, at, bytes);
+    }
+
+    /// Ends a copy, which has another identity; its checksum.
+    pub(crate) fn finish_copy(&mut self, identity: &PageIdentity) -> u32 {
+        put_identity(&mut self.bytes, identity);
         seal(&mut self.bytes)
     }
 }

@@ -43,8 +43,11 @@ pub(crate) enum PageKind {
 pub(crate) struct PageSize(u32);
 
 impl PageSize {
+    /// The largest.
+    pub(super) const MAX: Self = Self(65536);
+
     pub(crate) fn new(bytes: u32) -> Result<Self> {
-        if bytes.is_power_of_two() && (512..=65536).contains(&bytes) {
+        if bytes.is_power_of_two() && (512..=Self::MAX.0).contains(&bytes) {
             Ok(Self(bytes))
         } else {
             Err(BaseError::InvalidParameter {

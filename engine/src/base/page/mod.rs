@@ -35,6 +35,7 @@
 
 mod build;
 mod counted;
+mod frame;
 mod header;
 mod prefetch;
 mod search;
@@ -42,6 +43,7 @@ mod validate;
 mod view;
 
 pub(crate) use build::{Entry, Measure, PageBuilder, PageIdentity, put_header};
+pub(crate) use frame::Frame;
 pub(crate) use header::{
     HEADER_BYTES, MAX_LEVEL, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, seal, sealed_checksum,
 };

@@ -6,6 +6,7 @@
 use braid_vfs::planted;
 use braid_vfs::sync::atomic::AtomicBool;
 
+use super::frame::Frame;
 use super::header::{HEADER_BYTES, PageKind, PageSize, SLOT_BYTES, at, overflow_pages, stored_checksum};
 use super::search::{head, head_of};
 use super::view::{Description, Page, Value, decode_slot};
@@ -39,7 +40,7 @@ impl Page {
             && this.tree == expected.tree
     }
 
-    /// Checks bytes read from the file of a store against all that is known.
+    /// Checks bytes of the file of a store against all that is known.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -49,6 +50,20 @@ impl Page {
         page_size: PageSize,
         store: StoreNumber,
     ) -> Result<Self> {
+        Self::check_read(Frame::copy_of(bytes), expected, page_size, store)
+    }
+
+    /// The same for bytes that were read into the memory that the page will have.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn check_read(
+        frame: Frame,
+        expected: &Expected,
+        page_size: PageSize,
+        store: StoreNumber,
+    ) -> Result<Self> {
+        let bytes = frame.bytes();
         if bytes.len() != page_size.bytes() {
             return expected.corrupt("its length is not the page size");
         }
@@ -75,7 +90,8 @@ impl Page {
         if bytes[at::LEVEL] != expected.level || expected.level > MAX_LEVEL {
             return expected.corrupt("its level does not follow from its parent's");
         }
-        let page = Self::parse(bytes, expected, page_size, store)?;
+        let description = Self::parse(bytes, expected, page_size, store)?;
+        let page = frame.into_page(description);
         if page.is_leaf() {
             page.check_rows(expected, page_size)?;
         } else {
@@ -92,10 +108,16 @@ impl Page {
         page_size: PageSize,
         store: StoreNumber,
     ) -> Result<Self> {
-        Self::parse(bytes, expected, page_size, store)
+        let description = Self::parse(bytes, expected, page_size, store)?;
+        Ok(Frame::copy_of(bytes).into_page(description))
     }
 
-    fn parse(bytes: &[u8], expected: &Expected, page_size: PageSize, store: StoreNumber) -> Result<Self> {
+    fn parse(
+        bytes: &[u8],
+        expected: &Expected,
+        page_size: PageSize,
+        store: StoreNumber,
+    ) -> Result<Description> {
         let kind = if expected.level == 0 { PageKind::Leaf } else { PageKind::Branch };
         if bytes[at::KIND] != kind as u8 {
             return expected.corrupt("it is of another type");
@@ -126,7 +148,7 @@ impl Page {
             return expected.corrupt("its entries reach beyond its end");
         };
         let ChildRef { page, checksum, generation, rows, overflow } = expected.child;
-        let description = Description {
+        Ok(Description {
             store,
             page,
             checksum,
@@ -140,8 +162,7 @@ impl Page {
             slots_at,
             children_at,
             end,
-        };
-        Ok(Self::new(description, bytes))
+        })
     }
 
     /// Keys lie between `from` and the end one after the other, and ascend.

@@ -119,10 +119,6 @@ fn decode_len(len: u16) -> (u32, bool) {
 }
 
 impl Page {
-    pub(super) fn new(description: Description, bytes: &[u8]) -> Self {
-        Self(ThinArc::from_header_and_slice(description, bytes))
-    }
-
     #[inline]
     pub(super) fn description(&self) -> &Description {
         &self.0.header.header
@@ -184,7 +180,7 @@ impl Page {
 
     /// Where the used bytes end.
     #[inline]
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         usize::from(self.description().end)
     }
 
@@ -329,6 +325,12 @@ impl Page {
         self.value_at(&self.row_place(row))
     }
 
+    /// Where a row's value starts, if it lies in the leaf and has this length.
+    pub(crate) fn short_value_of(&self, row: usize, len: usize) -> Option<usize> {
+        let (range, overflow) = self.body_range(row);
+        (!overflow && range.len() == len).then_some(range.start)
+    }
+
     /// A branch's reference to a child.
     pub(crate) fn child(&self, index: usize) -> ChildRef {
         let at = self.child_at(index);
@@ -378,6 +380,6 @@ impl Page {
             children_at: 0,
             end: 0,
         };
-        Self::new(description, bytes)
+        Self(ThinArc::from_header_and_slice(description, bytes))
     }
 }

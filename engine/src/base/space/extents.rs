@@ -32,6 +32,34 @@ fn class(pages: u32) -> usize {
 }
 
 impl Extents {
+    /// All of these together: sorted and joined at once, which for many is much cheaper than to add one after the other.
+    ///
+    /// # Errors
+    /// A run that is empty, or some page of which is in another one as well.
+    pub(crate) fn joined(extents: impl Iterator<Item = Extent>) -> Result<Self, Extent> {
+        let mut all: Vec<Extent> = extents.collect();
+        all.sort_unstable();
+        let mut pages = 0;
+        let mut kept = 0;
+        for at in 0..all.len() {
+            let extent = all[at];
+            let before = all[..kept].last_mut();
+            if extent.pages == 0 || before.as_ref().is_some_and(|before| before.end() > extent.start) {
+                return Err(extent);
+            }
+            pages += extent.pages;
+            match before {
+                Some(before) if before.end() == extent.start => before.pages += extent.pages,
+                _ => {
+                    all[kept] = extent;
+                    kept += 1;
+                }
+            }
+        }
+        let runs = all[..kept].iter().map(|extent| (extent.start, extent.pages)).collect();
+        Ok(Self { runs, pages, ..Self::default() })
+    }
+
     pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
@@ -79,6 +107,20 @@ impl Extents {
         if self.runs.remove(&extent.start).is_some() {
             self.pages -= extent.pages;
         }
+    }
+
+    /// Takes one page out of the set, if it is there.
+    pub(crate) fn take_out(&mut self, page: u32) {
+        let around = self.runs.range(..=page).next_back().map(|(start, pages)| (*start, *start + *pages));
+        let Some((start, end)) = around.filter(|(_, end)| page < *end) else { return };
+        self.runs.remove(&start);
+        if start < page {
+            self.runs.insert(start, page - start);
+        }
+        if page + 1 < end {
+            self.runs.insert(page + 1, end - page - 1);
+        }
+        self.pages -= 1;
     }
 
     /// Takes the lowest `pages` neighbours.

@@ -98,14 +98,14 @@ impl Space {
     /// # Errors
     /// `Corrupt` when a page would be free twice: then two pages or rows of the file named it as theirs.
     pub(crate) fn free_with(&self, freed: &[Freed]) -> Result<Extents> {
-        let mut all = self.free.clone();
-        for extent in self.limbo.iter().chain(self.withheld.extents()).chain(freed.iter().map(|f| &f.extent))
-        {
-            if extent.end() > self.end || !all.add(*extent) {
-                return Err(BaseError::Corrupt { page: PageId(extent.start), what: "it is freed twice" });
-            }
+        let twice =
+            |extent: Extent| BaseError::Corrupt { page: PageId(extent.start), what: "it is freed twice" };
+        let freed = freed.iter().map(|freed| &freed.extent);
+        let others = self.limbo.iter().chain(self.withheld.extents()).chain(freed).copied();
+        if let Some(beyond) = others.clone().find(|extent| extent.end() > self.end) {
+            return Err(twice(beyond));
         }
-        Ok(all)
+        Extents::joined(self.free.iter().chain(others)).map_err(twice)
     }
 
     /// The meta block of `generation` is durable: what it freed may go as soon as no live base needs it.

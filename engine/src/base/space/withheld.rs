@@ -51,7 +51,7 @@ impl Withheld {
         self.pages
     }
 
-    pub(crate) fn extents(&self) -> impl Iterator<Item = &Extent> + '_ {
+    pub(crate) fn extents(&self) -> impl Iterator<Item = &Extent> + Clone {
         self.by_holder.values().flat_map(|holding| &holding.entries).map(|entry| &entry.freed.extent)
     }
 

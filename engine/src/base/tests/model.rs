@@ -163,3 +163,61 @@ fn a_fold_that_is_called_off_leaves_nothing() {
     assert_sound(&store, &again);
     assert!(store.space_stats().free_pages < 300, "{:?}", store.space_stats());
 }
+
+#[test]
+fn values_of_the_same_length_are_put_in_their_places() {
+    for (seed, page_bytes) in [(60, 512), (61, 4096)] {
+        let mut rng = Rng::new(seed);
+        let file = TestFile::new();
+        let (store, base) = create(&file, page_bytes, 1 << 16);
+        let tree = TreeId(1);
+        // Some values have pages of their own.
+        let len = |n: u64| if n.is_multiple_of(50) { page_bytes as usize } else { 20 + n as usize % 3 };
+        let row = |n: u64, byte: u8, len: usize| ((tree, n.to_be_bytes().to_vec()), Some(vec![byte; len]));
+        let all: Changes = (0..3000).map(|n| row(2 * n, 1, len(n))).collect();
+        let mut base = fold(&store, &base, &all, &[]).unwrap();
+        let mut model = Model::new();
+        apply(&mut model, &all, &[]);
+        for round in 0..30_u8 {
+            let before = leaves(&store, &base, tree);
+            // Each third round other changes come in between: of other lengths, of rows that are new, and deletions.
+            let others = round % 3 == 2;
+            let changes: Changes = (0..rng.below(900))
+                .map(|_| match rng.below(3000) {
+                    n if others && n % 7 == 0 => row(2 * n + 1, round, 20),
+                    n if others && n % 7 == 1 => row(2 * n, round, 30),
+                    n if others && n % 7 == 2 => (row(2 * n, 0, 0).0, None),
+                    n if n % 50 == 0 => row(2 * n + 2, round, len(n + 1)),
+                    n => row(2 * n, round, len(n)),
+                })
+                .collect();
+            base = fold(&store, &base, &changes, &[]).unwrap();
+            apply(&mut model, &changes, &[]);
+            assert_sound(&store, &base);
+            assert!(content(&store, &base).unwrap() == model);
+            if round < 2 {
+                let after = leaves(&store, &base, tree);
+                // The last leaf may have been too small to stay by itself.
+                let kept = before.len() - 2;
+                assert_eq!(before[..kept], after[..kept], "every row is in the leaf where it was");
+            }
+        }
+        assert!(content(&open_ready(file.image()).store, &open_ready(file.image()).base).unwrap() == model);
+    }
+}
+
+/// The rows of each leaf.
+fn leaves(store: &BaseStore, base: &Base, tree: TreeId) -> Vec<u64> {
+    let mut rows = Vec::new();
+    let mut last = None;
+    let mut each = |page, _: &[u8], _: &[u8]| {
+        if last != Some(page) {
+            rows.push(0);
+        }
+        last = Some(page);
+        *rows.last_mut().unwrap() += 1;
+        Ok(())
+    };
+    store.for_each_row(&base.top(tree).unwrap(), &mut each).unwrap();
+    rows
+}

@@ -155,3 +155,37 @@ fn a_memo_is_carried_from_block_to_block() {
     }
     assert_eq!(open_ready(image).base.memo(), b"");
 }
+
+#[test]
+fn extents_that_are_joined_at_once_are_those_that_are_added() {
+    let mut rng = Rng::new(3);
+    for _ in 0..200 {
+        let mut pages: Vec<u32> = (0..rng.below(60)).map(|_| rng.below(100) as u32).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        let mut runs: Vec<_> = pages.iter().map(|page| Extent { start: *page, pages: 1 }).collect();
+        let mut added = Extents::default();
+        assert!(runs.iter().all(|run| added.add(*run)));
+        for at in (1..runs.len()).rev() {
+            runs.swap(at, rng.below(at as u64 + 1) as usize);
+        }
+        let mut joined = Extents::joined(runs.iter().copied()).unwrap();
+        assert!(joined.iter().eq(added.iter()) && joined.pages() == added.pages());
+        let twice = runs.iter().chain(runs.first()).copied();
+        assert_eq!(Extents::joined(twice).is_ok(), runs.is_empty());
+        assert!(Extents::joined(std::iter::once(Extent { start: 1, pages: 0 })).is_err());
+        // What is taken out is gone, and nothing else.
+        for _ in 0..10 {
+            let page = rng.below(110) as u32;
+            joined.take_out(page);
+            pages.retain(|kept| *kept != page);
+            let single = pages.iter().map(|page| Extent { start: *page, pages: 1 });
+            let expected = Extents::joined(single).unwrap();
+            assert!(joined.iter().eq(expected.iter()) && joined.pages() == expected.pages());
+        }
+        // It serves like any other.
+        if let Some(first) = pages.first() {
+            assert_eq!(joined.take(1), Some(*first));
+        }
+    }
+}
