@@ -176,7 +176,7 @@ fn a_walk_from_a_start_comes_to_rows_that_came_after_it() {
     let mut rng = Rng::new(12);
     for order in orders(keys) {
         let (index, other) = (RowIndex::new(), RowIndex::new());
-        let rows: std::collections::BTreeSet<u64> = order.iter().copied().collect();
+        let rows: BTreeSet<u64> = order.iter().copied().collect();
         let (early, late) = order.split_at(order.len() / 4);
         for number in early {
             insert(&index, T, &number.to_be_bytes());
