@@ -113,6 +113,45 @@ fn an_open_leaves_to_a_checkpoint_what_the_row_store_has_room_for() {
     }
 }
 
+/// Also where one transaction is larger than the row store: it is kept beside nothing, and the one after it comes when it is gone.
+#[test]
+fn what_an_open_leaves_is_within_the_budget() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine, 64 << 20).unwrap();
+    let table = db.table("t").unwrap();
+    for first in (0..ROWS).step_by(50) {
+        let mut large = db.begin_immediate().unwrap();
+        for row in first..first + 49 {
+            large.put(&table, row.to_be_bytes(), [7; 3000]).unwrap();
+        }
+        large.commit().unwrap();
+        db.put(&table, (first + 49).to_be_bytes(), "small").unwrap();
+    }
+    let machine = machine.kill();
+    let (mut folded, mut kept) = (0, 0);
+    for row_store_bytes in (64 << 10..=640 << 10).step_by(16 << 10) {
+        let machine = machine.kill();
+        let files = machine.under_faults();
+        // Whatever comes after the meta page that the open makes sure of: what it keeps, no checkpoint takes away.
+        files.faults().inject(Fault::on(Operation::Write).on_paths_ending(PATH).nth(2).sticky());
+        match open_on(Arc::new(files), row_store_bytes) {
+            Err(_) => {
+                folded += 1;
+                let db = open(&machine.kill(), row_store_bytes).unwrap();
+                assert!(db.stats().row_store.bytes < row_store_bytes as u64);
+                assert_eq!(prefix(&db), ROWS);
+            }
+            Ok(db) => {
+                kept += 1;
+                let stats = db.stats().row_store;
+                assert!(stats.bytes < row_store_bytes as u64, "{stats:?}");
+                assert_eq!(prefix(&db), ROWS);
+            }
+        }
+    }
+    assert!(folded > 10 && kept > 5, "{folded} folded, {kept} kept");
+}
+
 /// Nobody need commit anything for it.
 #[test]
 fn what_an_open_has_sealed_is_folded_before_long() {
