@@ -311,7 +311,8 @@ fn open_read_write(
     let options = log_options(&request.options, permissions);
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
-    let room = Room { generation: generation_bytes, row_store: Some(rows_bytes(request.options.row_store_bytes)) };
+    let room =
+        Room { generation: generation_bytes, row_store: Some(rows_bytes(request.options.row_store_bytes)) };
     let (replayed, (log, appender)) = if has_log(&base) {
         let (replayed, recovered) =
             recovery::replay(&request.env, &store, base, &request.path, &options, room)?;

@@ -179,6 +179,12 @@ impl Replay<'_> {
         if sealed.saturating_add(self.rows.bytes()) < most { Ok(()) } else { self.fold() }
     }
 
+    /// To be called after the last record: the rows of a batch may take more in a generation than was counted for them.
+    fn end(&mut self) -> Result<()> {
+        self.rows.settle()?;
+        self.care()
+    }
+
     /// Puts what was replayed so far into the base.
     fn fold(&mut self) -> Result<()> {
         let Said { last_ts, clock_floor, mode, next_table_id, .. } = self.said;
@@ -233,6 +239,7 @@ pub(super) fn replay(
         ScanError::Recovery(error) => Error::from_recovery(error, path),
         ScanError::Stopped(error) => error,
     })?;
+    replay.end()?;
     let Replay { base, sealed, rows, mut said, .. } = replay;
     let sealed = sealed.into_iter().collect();
     let (generation, rights) = rows.finish()?;
