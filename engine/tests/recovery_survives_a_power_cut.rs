@@ -1,6 +1,7 @@
 //! Opening after a kill, and power cuts during that.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,61 @@ fn an_open_leaves_to_a_checkpoint_what_the_row_store_has_room_for() {
         assert_eq!(prefix(&db), ROWS);
         assert!(db.check().unwrap().is_ok());
     }
+}
+
+/// Opens what was killed with all sizes of the row store from the least on; how many of these opens had to fold.
+fn open_with_budgets(killed: &CrashFileSystem, budgets: RangeInclusive<usize>, step: usize) -> usize {
+    let opens = budgets.step_by(step).filter(|row_store_bytes| {
+        let machine = killed.kill();
+        let files = machine.under_faults();
+        // Whatever comes after the meta page that the open makes sure of: what it keeps, no checkpoint takes away.
+        files.faults().inject(Fault::on(Operation::Write).on_paths_ending(PATH).nth(2).sticky());
+        let opened = open_on(Arc::new(files), *row_store_bytes);
+        let folds = opened.is_err();
+        let db = opened.unwrap_or_else(|_| open(&machine.kill(), *row_store_bytes).unwrap());
+        let stats = db.stats().row_store;
+        assert!(stats.bytes < *row_store_bytes as u64, "{stats:?}");
+        assert_eq!(prefix(&db), ROWS);
+        folds
+    });
+    opens.count()
+}
+
+/// Also where one transaction is larger than the row store: it is kept beside nothing, and the one after it comes when it is gone.
+#[test]
+fn what_an_open_leaves_of_large_transactions_is_within_the_budget() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine, 64 << 20).unwrap();
+    let table = db.table("t").unwrap();
+    for first in (0..ROWS).step_by(50) {
+        let mut large = db.begin_immediate().unwrap();
+        for row in first..first + 49 {
+            large.put(&table, row.to_be_bytes(), [7; 3000]).unwrap();
+        }
+        large.commit().unwrap();
+        db.put(&table, (first + 49).to_be_bytes(), "small").unwrap();
+    }
+    let folds = open_with_budgets(&machine.kill(), 64 << 10..=640 << 10, 16 << 10);
+    assert!((10..30).contains(&folds), "{folds}");
+}
+
+/// They take more in the row store than on their way there.
+#[test]
+fn what_an_open_leaves_of_tiny_rows_is_within_the_budget() {
+    let machine = CrashFileSystem::new();
+    let db = open(&machine, 64 << 20).unwrap();
+    let (table, tiny) = (db.table("t").unwrap(), db.table("tiny").unwrap());
+    for row in 0..ROWS {
+        let mut many = db.begin_immediate().unwrap();
+        many.put(&table, row.to_be_bytes(), "").unwrap();
+        for number in 0..20 {
+            let scattered = (row * 20 + number).wrapping_mul(2_654_435_761);
+            many.put(&tiny, scattered.to_be_bytes(), "").unwrap();
+        }
+        many.commit().unwrap();
+    }
+    let folds = open_with_budgets(&machine.kill(), 128 << 10..=640 << 10, 8 << 10);
+    assert!((10..60).contains(&folds), "{folds}");
 }
 
 /// Nobody need commit anything for it.

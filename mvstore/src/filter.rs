@@ -1,7 +1,7 @@
 //! A filter before a generation's index: most keys that are not there cost one cache line instead of a search.
 //!
-//! A key is three bits in one word of 64, chosen by its hash. Where one of them is not set, the key has never been looked
-//! for by a committer, so it has no version. Bits are only ever set.
+//! A key is three bits in one word of 64, chosen by its hash. Where one of them is not set, no committer has a row
+//! for the key yet, so it has no version. Bits are only ever set.
 //!
 //! # Why relaxed accesses are enough
 //!

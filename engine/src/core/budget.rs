@@ -38,6 +38,12 @@ pub(super) const fn seal_bytes(row_store_bytes: usize) -> usize {
     row_store_bytes / 2
 }
 
+/// What rows may take of the budget: the active generation and the one that is being folded have their filters, whatever is
+/// in them.
+pub(super) fn rows_bytes(row_store_bytes: usize) -> usize {
+    row_store_bytes.saturating_sub(2 * UnusedGeneration::bytes(seal_bytes(row_store_bytes)))
+}
+
 #[derive(Debug, Default)]
 struct Checkpoints {
     ended: u64,
@@ -89,12 +95,9 @@ pub(crate) struct RoomWait {
 
 impl Budget {
     pub(super) fn new(bytes: usize, log: Arc<Log>) -> Self {
-        let seal_bytes = seal_bytes(bytes);
-        // The active generation and the one that is being folded have their filters, whatever is in them.
-        let filters = 2 * UnusedGeneration::bytes(seal_bytes);
         Self {
-            bytes: bytes.saturating_sub(filters),
-            seal_bytes,
+            bytes: rows_bytes(bytes),
+            seal_bytes: seal_bytes(bytes),
             reserved: CachePadded::new(AtomicUsize::new(0)),
             waiting: AtomicUsize::new(0),
             large_waiting: AtomicUsize::new(0),

@@ -28,7 +28,7 @@ use braid_vfs::{Env, File, FileIdentity, FileSystem, LockAttempt, LockKind, Open
 use braid_wal::{Appender, Log, LogHistory, LogOptions, Lsn, MapPolicy, Recovery, RecoveryError, ScanError};
 
 use super::append::append_outside_section;
-use super::budget::seal_bytes;
+use super::budget::{rows_bytes, seal_bytes};
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::recovery::{self, Replayed, Room, log_dir};
 use super::shared::{Core, Parts, Writer, WriterParts};
@@ -311,7 +311,8 @@ fn open_read_write(
     let options = log_options(&request.options, permissions);
     let from_log = |error| Error::from_log(error, "starting the log");
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
-    let room = Room { generation: generation_bytes, row_store: Some(request.options.row_store_bytes) };
+    let room =
+        Room { generation: generation_bytes, row_store: Some(rows_bytes(request.options.row_store_bytes)) };
     let (replayed, (log, appender)) = if has_log(&base) {
         let (replayed, recovered) =
             recovery::replay(&request.env, &store, base, &request.path, &options, room)?;

@@ -68,7 +68,7 @@ pub(super) struct Said {
 pub(super) struct Room {
     /// A generation, before it is sealed.
     pub(super) generation: usize,
-    /// All of them, before they are folded; `None` for a file that is not written.
+    /// All of them together, before they are folded; `None` for a file that is not written.
     pub(super) row_store: Option<usize>,
 }
 
@@ -166,20 +166,23 @@ impl Replay<'_> {
     /// To be called after each record: seals a generation that is as large as one becomes, and folds what there is no room for.
     fn care(&mut self) -> Result<()> {
         self.rows.care()?;
-        let Some(row_store_bytes) = self.room.row_store else { return Ok(()) };
-        let bytes = self.rows.bytes();
-        if bytes < self.room.generation {
-            return Ok(());
-        }
-        match &self.sealed {
-            None => {
-                self.sealed = Some(Arc::clone(self.rows.settle()?));
+        let Some(most) = self.room.row_store else { return Ok(()) };
+        if self.sealed.is_none() && self.rows.bytes() >= self.room.generation {
+            let settled = self.rows.settle()?;
+            // One transaction may be larger than all there is room for: nothing is to be kept beside that.
+            if settled.bytes() < most {
+                self.sealed = Some(Arc::clone(settled));
                 self.rows.renew(self.said.last_ts);
-                Ok(())
             }
-            Some(sealed) if sealed.bytes().saturating_add(bytes) < row_store_bytes => Ok(()),
-            Some(_) => self.fold(),
         }
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.bytes());
+        if sealed.saturating_add(self.rows.bytes()) < most { Ok(()) } else { self.fold() }
+    }
+
+    /// To be called after the last record: the rows of a batch may take more in a generation than was counted for them.
+    fn end(&mut self) -> Result<()> {
+        self.rows.settle()?;
+        self.care()
     }
 
     /// Puts what was replayed so far into the base.
@@ -236,6 +239,7 @@ pub(super) fn replay(
         ScanError::Recovery(error) => Error::from_recovery(error, path),
         ScanError::Stopped(error) => error,
     })?;
+    replay.end()?;
     let Replay { base, sealed, rows, mut said, .. } = replay;
     let sealed = sealed.into_iter().collect();
     let (generation, rights) = rows.finish()?;

@@ -72,13 +72,18 @@ impl RowIndex {
         let [(first, _), .., (last, _)] = keys else {
             return keys.iter().for_each(|(key, hash)| each(self.get_or_insert(key, *hash)));
         };
-        let mut nodes = [None; LANES];
-        if !(self.is_around(first) && self.is_around(last)) {
-            self.nodes_of(keys, &mut nodes);
+        // Whoever has read its rows is to search no more.
+        let (mut recent, mut unknown) = ([None; LANES], 0_u32);
+        for (number, ((key, hash), row)) in keys.iter().zip(&mut recent).enumerate() {
+            *row = self.recent((*key).borrow(), *hash);
+            unknown |= u32::from(row.is_none()) << number;
         }
-        for ((key, hash), node) in keys.iter().zip(nodes) {
-            let recent = self.recent((*key).borrow(), *hash);
-            each(recent.unwrap_or_else(|| self.search_or_insert(node, key, *hash)));
+        let mut nodes = [None; LANES];
+        if unknown != 0 && !(self.is_around(first) && self.is_around(last)) {
+            self.nodes_of(keys, unknown, &mut nodes);
+        }
+        for (((key, hash), row), node) in keys.iter().zip(recent).zip(nodes) {
+            each(row.unwrap_or_else(|| self.search_or_insert(node, key, *hash)));
         }
     }
 
@@ -91,12 +96,18 @@ impl RowIndex {
         self.is_near(near, key) || self.behind(Some(near)).is_some_and(|behind| self.is_near(behind, key))
     }
 
-    /// The last node at or before each key, on its way to the processor with the block and the row that the key may have.
-    fn nodes_of<'k, 'i>(&'i self, keys: &[(&'k RowKey, u64)], nodes: &mut [Option<Node<'i>>; LANES]) {
+    /// The last node at or before each key whose bit is set in `unknown`, on its way to the processor with the block and the row
+    /// that the key may have.
+    fn nodes_of<'k, 'i>(
+        &'i self,
+        keys: &[(&'k RowKey, u64)],
+        unknown: u32,
+        nodes: &mut [Option<Node<'i>>; LANES],
+    ) {
         let top = self.height.load(Relaxed) - 1;
         let lane = |(key, _): &(&'k RowKey, u64)| Lane::new((*key).borrow(), top);
         let mut lanes: SmallVec<[_; LANES]> = keys.iter().take(LANES).map(lane).collect();
-        let mut under_way = (1_u32 << lanes.len()) - 1;
+        let mut under_way = unknown;
         while under_way != 0 {
             for (number, lane) in lanes.iter_mut().enumerate() {
                 if under_way & 1 << number != 0 && !lane.step(self) {
@@ -108,10 +119,10 @@ impl RowIndex {
                 }
             }
         }
-        for ((lane, (_, hash)), node) in lanes.iter().zip(keys).zip(nodes) {
+        for (number, ((lane, (_, hash)), node)) in lanes.iter().zip(keys).zip(nodes).enumerate() {
             *node = lane.node;
-            if CHECKED {
-                // Nothing for a checker to see.
+            // Nothing for a checker to see.
+            if CHECKED || unknown & 1 << number == 0 {
                 continue;
             }
             let slots = self.block_of(lane.node).into_iter().flat_map(|block| &block.slots);
