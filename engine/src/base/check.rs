@@ -156,7 +156,7 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        if !in_place(&page, lower, upper) {
+        if !page.lies_within(lower, upper) {
             self.find(Finding::KeysOutOfPlace { tree: at.tree, page: page.id() });
         }
         if page.is_leaf() { self.rows(at, &page) } else { self.children(at, &page, lower, upper) }
@@ -232,17 +232,4 @@ impl Check<'_> {
             }
         }
     }
-}
-
-/// Whether a page's keys lie in `lower..upper`.
-fn in_place(page: &Page, lower: &[u8], upper: Option<&[u8]>) -> bool {
-    let mut key = Vec::new();
-    let keys = if page.is_leaf() { page.entries() } else { page.entries() - 1 };
-    if keys == 0 {
-        return true;
-    }
-    page.copy_key(0, &mut key);
-    let starts_in = key.as_slice() >= lower;
-    page.copy_key(keys - 1, &mut key);
-    starts_in && upper.is_none_or(|upper| key.as_slice() < upper)
 }

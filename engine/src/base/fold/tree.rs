@@ -89,9 +89,23 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
         level + 1..u8::try_from(self.levels.len()).unwrap_or(u8::MAX)
     }
 
+    /// Reads a page whose entries go among others. A made-up tree may have keys elsewhere than its separators say; laid
+    /// out in the order in which they come, they would make pages that nobody can read.
+    fn read(&mut self, child: ChildRef, level: u8, lower: &[u8], upper: Option<&[u8]>) -> Result<Page> {
+        let page = self.checkpoint.read(&Expected { tree: self.tree, child, level })?;
+        if page.lies_within(lower, upper) {
+            Ok(page)
+        } else {
+            Err(BaseError::Corrupt {
+                page: child.page,
+                what: "its keys are not those that its parent has it for",
+            })
+        }
+    }
+
     /// Merges a page with its changes, and frees it. All its keys lie in `lower..upper`.
     fn take_apart(&mut self, child: ChildRef, level: u8, lower: &[u8], upper: Option<&[u8]>) -> Result<()> {
-        let page = self.checkpoint.read(&Expected { tree: self.tree, child, level })?;
+        let page = self.read(child, level, lower, upper)?;
         self.checkpoint.free(&child);
         if level == 0 {
             match self.patch_leaf(&page, lower, upper)? {
@@ -278,7 +292,9 @@ impl<'f, 'w, 'c> TreeFold<'f, 'w, 'c> {
     fn absorb_left(&mut self, level: u8) -> Result<()> {
         let Some((separator, body)) = self.level(level + 1).pop() else { return Ok(()) };
         let child = ChildRef::decode(&body);
-        let page = self.checkpoint.read(&Expected { tree: self.tree, child, level })?;
+        let after = self.level(level);
+        let upper = (!after.is_empty()).then(|| after.entry(0).key.to_vec());
+        let page = self.read(child, level, &separator, upper.as_deref())?;
         self.checkpoint.free(&child);
         let usable = self.checkpoint.page_size().usable();
         let mut merged = Pending::new(level == 0, usable);

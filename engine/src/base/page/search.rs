@@ -163,4 +163,13 @@ impl Page {
             Err(slot) => slot,
         }
     }
+
+    /// Whether all its keys lie in `lower..upper`, which is for the pages above it to say. A branch whose first separator is
+    /// `lower` itself has no place for a row in its first child.
+    pub(crate) fn lies_within(&self, lower: &[u8], upper: Option<&[u8]>) -> bool {
+        let Some(last) = self.slots().len().checked_sub(1) else { return true };
+        let start = self.compare_key(0, lower);
+        (start.is_gt() || start.is_eq() && self.is_leaf())
+            && upper.is_none_or(|upper| self.compare_key(last, upper).is_lt())
+    }
 }

@@ -34,6 +34,8 @@ struct State {
     fail_at: Option<(u64, Fault, bool)>,
     fail_head: Option<Fault>,
     writes_forbidden: bool,
+    /// Decides which reads are bad, and how.
+    bad_reads: Option<Rng>,
     reads: u64,
     /// What is written counts as durable at once, so that nothing is kept twice.
     plain: bool,
@@ -101,8 +103,15 @@ impl TestFile {
         self.state.lock().fail_head = Some(fault);
     }
 
+    /// Lets half of all reads fail, end early, or give wrong bytes, from now on.
+    pub(super) fn read_badly(&self, rng: Rng) {
+        self.state.lock().bad_reads = Some(rng);
+    }
+
     pub(super) fn heal(&self) {
-        self.state.lock().fail_at = None;
+        let mut state = self.state.lock();
+        state.fail_at = None;
+        state.bad_reads = None;
     }
 
     pub(super) fn forbid_writes(&self) {
@@ -140,7 +149,21 @@ impl File for TestFile {
         state.reads += 1;
         let start = usize::try_from(offset).unwrap().min(state.live.len());
         let n = buf.len().min(state.live.len() - start);
-        buf[..n].copy_from_slice(&state.live[start..start + n]);
+        let bad = state.bad_reads.as_mut().map_or(u64::MAX, |rng| rng.below(10));
+        match bad {
+            0 => return Err(io::Error::other("a bad read")),
+            // The rest of the buffer stays what it was.
+            1 => return Ok(0),
+            2 | 3 => {
+                let half = n.div_ceil(2);
+                buf[..half].copy_from_slice(&state.live[start..start + half]);
+                return if bad == 2 { Ok(half) } else { Ok(n) };
+            }
+            _ => buf[..n].copy_from_slice(&state.live[start..start + n]),
+        }
+        if bad == 4 && n > 0 {
+            buf[n / 2] ^= 1;
+        }
         Ok(n)
     }
 

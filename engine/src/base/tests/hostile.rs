@@ -1,9 +1,12 @@
 //! Files made up by somebody: checksums are right, the rest is not.
 
+use std::cmp::Ordering;
+
 use super::file::TestFile;
 use super::kit::*;
 use crate::base::error::Result;
 use crate::base::ids::StoreNumber;
+use crate::base::open::OpenedBase;
 use crate::base::page::{Entry, Expected, Page, PageBuilder, PageIdentity, PageSize, seal};
 use crate::base::refs::ChildRef;
 use crate::base::*;
@@ -35,7 +38,9 @@ fn a_hostile_page_never_panics() {
     let file = TestFile::new();
     let (store, base) = create(&file, 512, 1 << 16);
     let shape = Shape { trees: 1, key_space: 600, max_key: 30, max_value: 900, deletes: 0 };
-    let base = fold(&store, &base, &random_changes(&shape, 500, &mut rng), &[]).unwrap();
+    let all = random_changes(&shape, 500, &mut rng);
+    let base = fold(&store, &base, &all, &[]).unwrap();
+    let keys: Vec<&[u8]> = all.keys().map(|(_, key)| &**key).collect();
     let image = file.image();
     let tree = TreeId(1);
     let root = base.root(tree).unwrap();
@@ -96,13 +101,63 @@ fn a_hostile_page_never_panics() {
         } else {
             accepted += 1;
         }
+        for key in keys.iter().step_by(7) {
+            // The second time through what the base holds.
+            for _ in 0..2 {
+                let read = opened.store.get(&opened.base, tree, key, <[u8]>::len);
+                let is_refused = |error: &BaseError| {
+                    error.is_corruption() || matches!(error, BaseError::OutOfMemory { .. })
+                };
+                assert!(read.as_ref().err().is_none_or(is_refused), "{read:?}");
+            }
+        }
+        for pair in keys.windows(20).step_by(11) {
+            let [from, .., to] = pair else { continue };
+            run_to_fence(&opened, tree, (from, to), BaseDirection::Forward);
+            run_to_fence(&opened, tree, (to, from), BaseDirection::Backward);
+        }
         drop(opened.store.check(&opened.base, &mut |_, _| Ok(())).unwrap());
-        let changes = random_changes(&shape, 10, &mut rng);
-        drop(fold(&opened.store, &opened.base, &changes, &[]));
-        drop(fold(&opened.store, &opened.base, &Changes::new(), &[tree]));
-        drop(opened.store.compact_step(&opened.base, 10, &|| Ok(())));
+        // Other values of the same length in all leaves.
+        let same: Changes =
+            all.iter().map(|(key, value)| (key.clone(), value.as_ref().map(|v| vec![9; v.len()]))).collect();
+        let few = random_changes(&shape, 10, &mut rng);
+        let mut base = opened.base;
+        for (changes, dropped) in [(&few, None), (&same, None), (&Changes::new(), Some(tree))] {
+            if let Ok(folded) = fold(&opened.store, &base, changes, dropped.as_slice()) {
+                base = folded;
+            }
+        }
+        drop(opened.store.compact_step(&base, 10, &|| Ok(())));
     }
     assert!(accepted > 50 && refused > 200, "{accepted} {refused}");
+}
+
+/// Goes from one key to another as a merge does that has a row of another layer there.
+fn run_to_fence(opened: &OpenedBase, tree: TreeId, (from, to): (&[u8], &[u8]), direction: BaseDirection) {
+    let mut cursor = BaseCursor::new(opened.store.clone(), opened.base.clone(), tree);
+    let found = match direction {
+        BaseDirection::Forward => cursor.seek_ge(from, || {}),
+        BaseDirection::Backward => cursor.seek_le(from, || {}),
+    };
+    let mut on_row = found.unwrap_or(false);
+    while on_row && cursor.meet(Some(to), direction) == Ordering::Less {
+        loop {
+            while cursor.step_in_run(direction) {
+                assert!(if direction == BaseDirection::Forward {
+                    cursor.key() < to
+                } else {
+                    cursor.key() > to
+                });
+            }
+            if cursor.step_to_fence(to, direction).is_some() || !cursor.step_in_run(direction) {
+                break;
+            }
+        }
+        on_row = match direction {
+            BaseDirection::Forward => cursor.next().unwrap_or(false),
+            BaseDirection::Backward => cursor.prev().unwrap_or(false),
+        };
+    }
 }
 
 #[test]

@@ -137,3 +137,49 @@ fn a_page_of_another_file_is_none_of_ones_own() {
         }
     }
 }
+
+/// A page is read into the memory of one that went: what is left of that is never taken for the new one's.
+#[test]
+fn reads_that_fail_leave_nothing_behind() {
+    for (seed, cache_bytes) in [(1, 0), (2, 3 * 576), (3, 20 * 576)] {
+        let mut rng = Rng::new(seed);
+        let file = TestFile::new();
+        let (store, base) = create(&file, 512, cache_bytes);
+        let mut base = fold(&store, &base, &rows(1), &[]).unwrap();
+        let (mut good, mut bad) = (0, 0);
+        for value in 2..30 {
+            let old = Arc::clone(&base);
+            file.read_badly(rng.clone());
+            for _ in 0..400 {
+                let key = (rng.below(400) as u32).to_be_bytes();
+                match store.get(&base, TreeId(1), &key, <[u8]>::to_vec) {
+                    Ok(read) => {
+                        assert_eq!(read, Some(vec![value - 1; 30]));
+                        good += 1;
+                    }
+                    Err(error) => {
+                        assert!(error.is_corruption() || matches!(error, BaseError::Io { .. }), "{error}");
+                        bad += 1;
+                    }
+                }
+            }
+            base = loop {
+                match fold(&store, &base, &rows(value), &[]) {
+                    Ok(folded) => break folded,
+                    Err(error) => {
+                        assert!(error.is_corruption() || matches!(error, BaseError::Io { .. }), "{error}");
+                        // Half of all reads are too bad for a fold ever to come to its end.
+                        file.heal();
+                    }
+                }
+            };
+            file.heal();
+            assert_sound(&store, &base);
+            for (base, value) in [(&base, value), (&old, value - 1)] {
+                let read = rows_of(&store, base, TreeId(1)).unwrap();
+                assert!(read.len() == 400 && read.values().all(|row| *row == [value; 30]));
+            }
+        }
+        assert!(good > 1000 && bad > 100, "{good} {bad}");
+    }
+}
