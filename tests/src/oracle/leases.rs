@@ -15,8 +15,12 @@ pub(super) fn revoke(db: &Database, table: &str) -> Result<()> {
         let options =
             TransactionOptions { admission: Admission::Concurrent, max_age, ..TransactionOptions::default() };
         let mut tx = db.begin_with(options)?;
-        tx.put(&table, "revoked", "")?;
-        writer = Some(tx);
+        match tx.put(&table, "revoked", "") {
+            Ok(()) => writer = Some(tx),
+            // Whoever looks at leases in the background was faster, and it was told so.
+            Err(Error::BusySnapshot { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     db.checkpoint()?;
     refused("a snapshot", &snapshot.get(&table, "revoked"))?;
