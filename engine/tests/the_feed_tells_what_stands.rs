@@ -234,6 +234,22 @@ fn a_history_that_is_gone_is_told() {
 }
 
 #[test]
+fn the_log_goes_with_the_next_checkpoint_whatever_that_finds_to_fold() {
+    let machine = CrashFileSystem::new();
+    let db = small(&machine);
+    let table = db.table("t").unwrap();
+    let feed = db.changes(Timestamp::ZERO).unwrap();
+    for row in 0..40_u8 {
+        db.put(&table, [row], [b'x'; 9_000]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    assert!(db.stats().feed.retained_bytes > 0, "the feed wants it");
+    drop(feed);
+    assert_eq!(db.checkpoint().unwrap().rows, 0);
+    assert_eq!(db.stats().feed.retained_bytes, 0, "nobody wants it any more");
+}
+
+#[test]
 fn a_consumer_goes_on_where_it_was_after_closes_and_crashes() {
     let mut machine = CrashFileSystem::new();
     let mut next = 0_u32;

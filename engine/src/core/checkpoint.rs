@@ -118,6 +118,8 @@ impl Core {
         // Nothing is written for statistics alone, which must not be what a checkpoint fails over.
         let nothing_new = view.base.state().checkpoint_lsn == seal.state.checkpoint_lsn;
         if view.sealed.is_empty() && nothing_new {
+            // Somebody may have let go of the log since the last one.
+            self.release_log(writer, None);
             return Ok(0);
         }
         if !planted!(SealNotSynced) {
