@@ -303,7 +303,7 @@ fn an_open() {
     machine.env.spawn = Arc::new(NoReplayers);
     let db = machine.open().unwrap();
     // The open has asked for a checkpoint, and a subscriber may hold the database beyond the handle: neither is to write over
-    // the damage.
+    // the damage, nor is the next open to find the core that they have.
     let machine = machine.killed(db, small());
     // The newest or the one before, the log tells.
     machine.damage(Path::new("/db"), 0);
@@ -313,7 +313,7 @@ fn an_open() {
     let machine = Machine::new(small());
     let db = machine.open().unwrap();
     fill(&db, "t", 10);
-    machine.close(db);
+    let machine = machine.killed(db, small());
     for name in machine.env.files.read_dir(Path::new("/db-wal")).unwrap() {
         machine.damage(&Path::new("/db-wal").join(name), 4096 + 64);
     }
