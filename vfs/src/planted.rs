@@ -69,6 +69,8 @@ mod bugs {
         OneTooManyAwaited,
         /// A leader that leaves futures behind calls nobody to lead for them.
         ServerNotCalled,
+        /// The server that keeps a sync for futures sleeps until the last one comes.
+        KeeperNeverLooks,
         /// The gate waits for a future until it is polled.
         LoanNotTakenBack,
         /// The gate waits for a future that is to be admitted exclusively until it is polled.

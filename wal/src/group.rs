@@ -32,14 +32,15 @@
 //! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Held` while one sleeps in
 //!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting`
 //!    only while it is `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody who will
-//!    wake it.
+//!    wake it. While it is `Called` or `Kept` that is the server: it has been notified, or looks by itself.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
 //! 5. An event is set once, by whoever took it out of `waiting`.
 //! 6. Every sync covers something that none before it did: who is told to lead or takes the lead is not covered yet.
-//! 7. Only a committer is awaited, and only a committer waits for others to come. Whoever else wants something durable leads
-//!    at once unless somebody does.
+//! 7. Only a committer is awaited, and only a committer waits for others to come: threads for threads, futures for
+//!    futures. Whoever else wants something durable leads at once unless somebody does, or has the server do so.
+//! 8. Whoever takes the lead awaits nobody any more.
 //!
 //! Looking for a leader and joining the queue happen under one hold of the mutex, and so do emptying the queue and
 //! giving up the lead. Were the leader to look at the queue in one hold and give up the lead in another:
@@ -66,6 +67,9 @@
 //!   next sync covers all that wait, threads and futures, and no one waits for more than two. A future that comes while a
 //!   sync is held waits for the rest of that as well: it is short, and has a limit (see [`gathering`]).
 //! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
+//! * Futures whose commits a sync of the server's covered, them alone, are awaited as threads are: the first one to come has
+//!   the server *keep* the next sync, the last one has it lead. A thread does not wait for them: the server may be in code of
+//!   the user's, which waits for that thread.
 
 use std::io;
 use std::sync::Arc;
@@ -78,7 +82,7 @@ use braid_vfs::sync::{Condvar, Event, Mutex};
 
 use self::futures::Served;
 use self::gathering::Gathering;
-use self::waiting::{COVERED, FAILED, LEAD, Waiting, Who};
+use self::waiting::{COVERED, FAILED, LEAD, Waiting};
 use self::watchers::Watchers;
 use crate::{Lsn, SyncError};
 
@@ -86,6 +90,8 @@ mod futures;
 mod gathering;
 mod waiting;
 mod watchers;
+
+pub(crate) use self::waiting::Who;
 
 /// What the leader syncs.
 pub(crate) trait SyncTarget {
@@ -117,6 +123,9 @@ enum Lead {
     Free,
     /// Nobody yet: the last one that is awaited, or at a certain time the thread that holds the sync.
     Held,
+    /// Nobody yet: the server, once the futures have come that are awaited, or at a certain time, unless a thread comes
+    /// first.
+    Kept,
     /// Nobody yet: the server, unless a thread comes first.
     Called,
     /// A thread, or one has been told to.
@@ -165,14 +174,8 @@ impl Queue {
         if self.lead == Lead::Taken {
             return Place::Sleeps(self.join(who, lsn));
         }
-        let leads = match (self.lead, who) {
-            (Lead::Called, _) | (_, Who::Visitor) => {
-                self.gathering.cancel();
-                true
-            }
-            _ => self.gathering.come(),
-        };
-        if leads {
+        let leads = matches!(self.lead, Lead::Called | Lead::Kept) || who == Who::Visitor;
+        if leads || self.gathering.come() {
             self.take_lead();
             return Place::Leads;
         }
@@ -205,6 +208,12 @@ impl Queue {
     fn take_lead(&mut self) {
         self.lead = Lead::Taken;
         self.through = None;
+        self.await_nobody();
+    }
+
+    const fn await_nobody(&mut self) {
+        self.gathering.cancel();
+        self.served.gathering.cancel();
     }
 
     /// A place to sleep for one who waits for `lsn` while somebody leads, or will.
@@ -366,6 +375,8 @@ impl GroupCommit {
                 let unseen = usize::from(planted!(OneTooManyAwaited));
                 let committers = covered.committers + leader.awaited() + unseen;
                 queue.gathering.expect(committers, || began..target.now());
+                let futures = if committers == 0 { covered.committing_futures } else { 0 };
+                queue.served.gathering.expect(futures, || began..target.now());
             }
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);

@@ -178,7 +178,7 @@ impl Core {
         let polled = if planted!(ReadyBeforeSync) {
             Poll::Ready(Ok(()))
         } else {
-            writer.log.poll_through(wait.with.must_be_durable(), &mut wait.place, waker)
+            writer.log.poll_commit_through(wait.with.must_be_durable(), &mut wait.place, waker)
         };
         polled.map(|waited| self.acknowledge_waited(writer, installed, waited))
     }

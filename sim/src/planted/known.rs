@@ -51,6 +51,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("HolderNeverLeads", &["wal group::tests::native::who_holds_a_sync_leads_when_the_time_is_up"]),
     ("OneTooManyAwaited", &["wal group::tests::native::who_commits_is_awaited_and_who_does_not_is_not"]),
     ("ServerNotCalled", &["wal group::tests::futures::native::the_last_one_is_not_forgotten"]),
+    (
+        "KeeperNeverLooks",
+        &["wal group::tests::futures::native::the_server_leads_when_the_time_of_those_who_do_not_come_is_up"],
+    ),
     ("ReadyBeforeSync", &["engine/commits_hold_no_thread it_waits_for_the_sync_and_is_woken_by_it"]),
     ("LoanNotTakenBack", &["engine/the_gate_is_fair a_future_that_nobody_polls_holds_nobody_up"]),
     (

@@ -2,10 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use braid_vfs::planted;
-use braid_vfs::sync::{WakerPlace, Wakers, wake_all};
+use braid_vfs::sync::{MutexGuard, WakerPlace, Wakers, wake_all};
 
+use super::gathering::Gathering;
 use super::waiting::{Crowd, Who};
 use super::{GroupCommit, Lead, Queue, SyncTarget};
 use crate::{Lsn, SyncError};
@@ -15,7 +17,23 @@ use crate::{Lsn, SyncError};
 pub(super) struct Served {
     /// Futures that need not wait any longer, whose wakers are to be called.
     pub(super) ready: Vec<Waker>,
+    /// Futures that are awaited.
+    pub(super) gathering: Gathering,
+    /// When the server looks who has come, while it keeps the sync.
+    look_at: Duration,
+    /// It is about to look by itself.
+    looks_soon: bool,
     stop: bool,
+}
+
+/// What the server does when there are no wakers to call.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Leads,
+    /// Until it is notified.
+    Sleeps,
+    /// For so long at most.
+    Dozes(Duration),
 }
 
 impl Queue {
@@ -25,17 +43,67 @@ impl Queue {
         crowds.into_iter().map(|crowd| &mut crowd.futures).find(|futures| futures.has(place))
     }
 
-    /// Keeps the place of a future that waits for `lsn`, or finds it one; returns a waker to drop.
-    fn wait(&mut self, lsn: Lsn, place: &mut Option<WakerPlace>, waker: Waker) -> Option<Waker> {
-        if let Some(kept) = *place
-            && let Some(futures) = self.futures_at(kept)
-        {
-            return futures.replace(kept, waker);
-        }
+    /// Finds a place for a future that waits for `lsn`; whether the server is to be notified.
+    fn come_to_wait(
+        &mut self,
+        who: Who,
+        lsn: Lsn,
+        waker: Waker,
+        target: &impl SyncTarget,
+    ) -> (WakerPlace, bool) {
         let present = self.through.is_none_or(|through| lsn <= through);
         let crowd = if present { &mut self.waiting.present } else { &mut self.waiting.next };
-        *place = Some(crowd.futures.join(waker));
-        None
+        crowd.committing_futures += who.awaited();
+        let place = crowd.futures.join(waker);
+        let is_next = matches!(self.lead, Lead::Free | Lead::Kept);
+        (place, is_next && self.count_in(who, target))
+    }
+
+    /// One more future waits for a sync that the server will lead; whether it is to be notified.
+    fn count_in(&mut self, who: Who, target: &impl SyncTarget) -> bool {
+        let gathering = &mut self.served.gathering;
+        if who == Who::Committer && !gathering.come() {
+            if self.lead == Lead::Kept {
+                return false;
+            }
+            let now = target.now();
+            if let Some(time) = gathering.hold(now) {
+                self.served.look_at = now.saturating_add(time);
+                self.lead = Lead::Kept;
+                return !self.served.looks_soon;
+            }
+        }
+        self.lead = Lead::Called;
+        self.await_nobody();
+        true
+    }
+
+    fn next_of_server(&mut self, target: &impl SyncTarget) -> Next {
+        if matches!(self.lead, Lead::Called | Lead::Kept) && self.waiting.present.futures.is_empty() {
+            // Left by all who waited, it is nobody's.
+            self.lead = Lead::Free;
+        }
+        match self.lead {
+            Lead::Called => Next::Leads,
+            Lead::Kept if planted!(KeeperNeverLooks) => Next::Sleeps,
+            Lead::Kept => {
+                let now = target.now();
+                let left = self.served.look_at.saturating_sub(now);
+                if !left.is_zero() {
+                    return Next::Dozes(left);
+                }
+                match self.served.gathering.hold_on(now) {
+                    Some(longer) => {
+                        self.served.look_at = now.saturating_add(longer);
+                        Next::Dozes(longer)
+                    }
+                    None => Next::Leads,
+                }
+            }
+            // They are expected any moment: the first one need not wake it.
+            Lead::Free => self.served.gathering.first_look().map_or(Next::Sleeps, Next::Dozes),
+            Lead::Held | Lead::Taken => Next::Sleeps,
+        }
     }
 }
 
@@ -47,6 +115,7 @@ impl GroupCommit {
     pub(crate) fn poll_through(
         &self,
         target: &impl SyncTarget,
+        who: Who,
         lsn: Lsn,
         place: &mut Option<WakerPlace>,
         waker: &Waker,
@@ -66,13 +135,17 @@ impl GroupCommit {
             if self.is_poisoned() {
                 return Poll::Ready(Err(if place.is_some() { queue.failed() } else { queue.poisoned() }));
             }
-            let replaced = queue.wait(lsn, place, waker);
-            if queue.lead == Lead::Free {
-                queue.lead = Lead::Called;
-                queue.gathering.cancel();
-                self.server.notify_one();
+            match place.and_then(|kept| queue.futures_at(kept).map(|futures| (kept, futures))) {
+                Some((kept, futures)) => futures.replace(kept, waker),
+                None => {
+                    let (found, notify) = queue.come_to_wait(who, lsn, waker, target);
+                    *place = Some(found);
+                    if notify {
+                        self.server.notify_one();
+                    }
+                    None
+                }
             }
-            replaced
         };
         drop(replaced);
         Poll::Pending
@@ -117,16 +190,15 @@ impl GroupCommit {
                     if queue.served.stop {
                         return;
                     }
-                    if queue.lead == Lead::Called && !self.is_poisoned() {
-                        // Left by all who waited, it is nobody's.
-                        if queue.waiting.present.futures.is_empty() {
-                            queue.lead = Lead::Free;
-                            continue;
+                    let next = if self.is_poisoned() { Next::Sleeps } else { queue.next_of_server(target) };
+                    match next {
+                        Next::Leads => {
+                            queue.take_lead();
+                            break Vec::new();
                         }
-                        queue.take_lead();
-                        break Vec::new();
+                        Next::Sleeps => self.server.wait(&mut queue),
+                        Next::Dozes(time) => self.doze(&mut queue, time),
                     }
-                    self.server.wait(&mut queue);
                 }
             };
             if ready.is_empty() {
@@ -135,6 +207,20 @@ impl GroupCommit {
             } else {
                 wake_all(ready);
             }
+        }
+    }
+
+    /// The server sleeps until it is notified or its time is up; who has not begun to come by then is not awaited.
+    fn doze(&self, queue: &mut MutexGuard<'_, Queue>, time: Duration) {
+        let kept = queue.lead == Lead::Kept;
+        queue.served.looks_soon = true;
+        let is_up = self.server.wait_for(queue, time);
+        queue.served.looks_soon = false;
+        match queue.lead {
+            Lead::Free if is_up => queue.served.gathering.cancel(),
+            // Whatever the clock says, which is the user's.
+            Lead::Kept if is_up && kept => queue.served.look_at = Duration::ZERO,
+            _ => {}
         }
     }
 

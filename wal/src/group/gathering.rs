@@ -96,6 +96,11 @@ impl Gathering {
         Some(left.min(self.step))
     }
 
+    /// After what time to look whether anybody has come, where several are awaited.
+    pub(super) fn first_look(&self) -> Option<Duration> {
+        (self.awaited > 1 && !self.step.is_zero()).then_some(self.step)
+    }
+
     /// Somebody leads without having been waited for.
     pub(super) const fn cancel(&mut self) {
         self.awaited = 0;

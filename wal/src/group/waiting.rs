@@ -11,8 +11,8 @@ pub(super) const FAILED: u32 = 3;
 
 /// Who waits, or leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    /// A thread that commits, and is likely to be back with the next commit.
+pub(crate) enum Who {
+    /// A thread or a future that commits, and is likely to be back with the next commit.
     Committer,
     /// One that comes now and then: the log's keeper, a checkpoint, a reader; and the server.
     Visitor,
@@ -43,12 +43,14 @@ pub(super) struct Waiting {
 pub(super) struct Crowd {
     pub(super) event: Option<Arc<Event>>,
     pub(super) committers: usize,
+    /// All that came, among them those that left.
+    pub(super) committing_futures: usize,
     pub(super) futures: Wakers,
 }
 
 impl Crowd {
     pub(super) const fn of_turn(turn: u64) -> Self {
-        Self { event: None, committers: 0, futures: Wakers::of_turn(turn) }
+        Self { event: None, committers: 0, committing_futures: 0, futures: Wakers::of_turn(turn) }
     }
 
     pub(super) fn join(&mut self, who: Who) -> Arc<Event> {

@@ -22,7 +22,7 @@ use super::segments::{LiveSegment, Segments};
 use super::stats::Counters;
 use super::{Appender, FreshSegment, LogStats};
 use crate::bytes::round_up;
-use crate::group::{GroupCommit, SyncTarget};
+use crate::group::{GroupCommit, SyncTarget, Who};
 use crate::history::LogHistory;
 use crate::record::{HEADER_SIZE, HeaderKey};
 use crate::segment::{
@@ -246,7 +246,20 @@ impl Log {
         place: &mut Option<WakerPlace>,
         waker: &Waker,
     ) -> Poll<Result<(), SyncError>> {
-        self.group.poll_through(self, lsn, place, waker)
+        self.group.poll_through(self, Who::Visitor, lsn, place, waker)
+    }
+
+    /// The same for a commit: the sync may be put off for other futures that commit, and later ones for this one.
+    ///
+    /// # Errors
+    /// As for [`sync_through`](Self::sync_through).
+    pub fn poll_commit_through(
+        &self,
+        lsn: Lsn,
+        place: &mut Option<WakerPlace>,
+        waker: &Waker,
+    ) -> Poll<Result<(), SyncError>> {
+        self.group.poll_through(self, Who::Committer, lsn, place, waker)
     }
 
     /// Gives up the place of a future.

@@ -13,6 +13,13 @@ pub(super) fn shared(fails_at: Option<u64>) -> Shared {
     Arc::new((Numbers { fails_at, ..Numbers::default() }, GroupCommit::new(Lsn::ZERO)))
 }
 
+/// A queue in which so many futures are awaited; the server, when it keeps the sync, looks after so long.
+pub(super) fn awaiting_futures(futures: usize, step: Duration) -> Shared {
+    let shared = shared(None);
+    shared.1.queue.lock().served.gathering.await_for(futures, step);
+    shared
+}
+
 /// Is woken once.
 #[derive(Default)]
 struct Alarm(Event);
@@ -29,7 +36,7 @@ pub(super) fn commit_by_future(shared: &Shared) -> Result<(), SyncError> {
     let (lsn, mut place) = (numbers.append(), None);
     loop {
         let alarm = Arc::new(Alarm::default());
-        match group.poll_through(numbers, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+        match group.poll_through(numbers, Who::Committer, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
             Poll::Ready(outcome) => {
                 if outcome.is_ok() {
                     assert!(numbers.synced() >= lsn.get(), "told too early");
@@ -48,7 +55,7 @@ pub(super) fn commit_by_future(shared: &Shared) -> Result<(), SyncError> {
 pub(super) fn commit_and_forget(shared: &Shared) {
     let (numbers, group) = &**shared;
     let (lsn, mut place) = (numbers.append(), None);
-    let polled = group.poll_through(numbers, lsn, &mut place, Waker::noop());
+    let polled = group.poll_through(numbers, Who::Committer, lsn, &mut place, Waker::noop());
     if let (Poll::Pending, Some(place)) = (polled, place) {
         group.leave(place);
     }
@@ -56,6 +63,11 @@ pub(super) fn commit_and_forget(shared: &Shared) {
 
 /// The server of a group, until it is told to stop.
 pub(super) struct Server(Shared, thread::JoinHandle<()>);
+
+pub(super) fn spawn_future(shared: &Shared) -> thread::JoinHandle<Result<(), SyncError>> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || commit_by_future(&shared))
+}
 
 pub(super) fn serve(shared: &Shared) -> Server {
     let served = Arc::clone(shared);
@@ -127,13 +139,122 @@ mod native {
         let (lsn, mut place) = (shared.0.append(), None);
         for _ in 0..100 {
             let alarm = Waker::from(Arc::new(Alarm::default()));
-            assert!(shared.1.poll_through(&shared.0, lsn, &mut place, &alarm).is_pending());
+            assert!(shared.1.poll_through(&shared.0, Who::Committer, lsn, &mut place, &alarm).is_pending());
         }
         let wakers = shared.1.queue.lock().waiting.present.futures.take();
         assert_eq!(wakers.len(), 1);
         shared.1.wake_soon(wakers);
         let server = serve(&shared);
         commit_by_future(&shared).unwrap();
+        server.stop();
+    }
+
+    #[test]
+    fn a_sync_is_put_off_for_all_futures_that_are_awaited() {
+        let shared = awaiting_futures(5, Duration::from_secs(60));
+        let server = serve(&shared);
+        for future in [(); 5].map(|()| spawn_future(&shared)) {
+            future.join().unwrap().unwrap();
+        }
+        server.stop();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1);
+        assert_eq!(shared.1.durable().get(), 40);
+    }
+
+    #[test]
+    fn the_server_leads_when_the_time_of_those_who_do_not_come_is_up() {
+        let shared = awaiting_futures(5, Duration::from_millis(1));
+        let server = serve(&shared);
+        let (tell, told) = std::sync::mpsc::channel();
+        for future in [spawn_future(&shared), spawn_future(&shared)] {
+            let tell = tell.clone();
+            thread::spawn(move || tell.send(future.join().unwrap()));
+        }
+        for _ in 0..2 {
+            told.recv_timeout(Duration::from_secs(20)).expect("nobody leads").unwrap();
+        }
+        server.stop();
+        assert_eq!(shared.1.durable().get(), 16);
+    }
+
+    #[test]
+    fn futures_that_commit_are_awaited_and_those_that_do_not_are_not() {
+        for (who, lead) in [(Who::Committer, Lead::Kept), (Who::Visitor, Lead::Called)] {
+            let shared = shared(None);
+            let (numbers, group) = &*shared;
+            group.queue.lock().served.gathering.await_for(1, Duration::from_secs(60));
+            let alarms = [(); 2].map(|()| Arc::new(Alarm::default()));
+            for alarm in &alarms {
+                let waker = Waker::from(Arc::clone(alarm));
+                assert!(group.poll_through(numbers, who, numbers.append(), &mut None, &waker).is_pending());
+            }
+            let server = serve(&shared);
+            for alarm in &alarms {
+                alarm.0.wait();
+            }
+            server.stop();
+            let next =
+                group.poll_through(numbers, Who::Committer, numbers.append(), &mut None, Waker::noop());
+            assert!(next.is_pending());
+            assert_eq!(group.queue.lock().lead, lead, "{who:?}");
+        }
+    }
+
+    #[test]
+    fn a_future_that_does_not_commit_waits_for_nobody() {
+        let shared = awaiting_futures(3, Duration::from_secs(60));
+        let server = serve(&shared);
+        let kept = spawn_future(&shared);
+        while shared.1.queue.lock().lead != Lead::Kept {
+            thread::yield_now();
+        }
+        let polled =
+            shared.1.poll_through(&shared.0, Who::Visitor, shared.0.append(), &mut None, Waker::noop());
+        assert!(polled.is_pending());
+        kept.join().unwrap().unwrap();
+        server.stop();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1);
+    }
+
+    /// Nobody serves here: a thread that waited for the server would do so for ever.
+    #[test]
+    fn a_thread_does_not_wait_for_the_futures_that_are_awaited() {
+        let shared = awaiting_futures(3, Duration::from_secs(60));
+        let (numbers, group) = &*shared;
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(Arc::clone(&alarm));
+        assert!(
+            group.poll_through(numbers, Who::Committer, numbers.append(), &mut None, &waker).is_pending()
+        );
+        assert_eq!(group.queue.lock().lead, Lead::Kept);
+        group.commit_through(numbers, numbers.append()).unwrap();
+        assert_eq!(group.durable().get(), 16, "it covers the future");
+        let server = serve(&shared);
+        alarm.0.wait();
+        server.stop();
+        assert_eq!(numbers.syncs.load(Ordering::Acquire), 1);
+    }
+
+    /// Commits where it is called, on the server.
+    struct Commits(Shared);
+
+    impl Wake for Commits {
+        fn wake(self: Arc<Self>) {
+            let (numbers, group) = &*self.0;
+            group.commit_through(numbers, numbers.append()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_waker_may_commit_while_futures_are_awaited() {
+        let shared = awaiting_futures(3, Duration::from_secs(60));
+        let kept = spawn_future(&shared);
+        while shared.1.queue.lock().lead != Lead::Kept {
+            thread::yield_now();
+        }
+        shared.1.wake_soon(vec![Waker::from(Arc::new(Commits(Arc::clone(&shared))))]);
+        let server = serve(&shared);
+        kept.join().unwrap().unwrap();
         server.stop();
     }
 
@@ -144,7 +265,7 @@ mod native {
         let (lsn, mut place) = (shared.0.append(), None);
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(Arc::clone(&alarm));
-        assert!(shared.1.poll_through(&shared.0, lsn, &mut place, &waker).is_pending());
+        assert!(shared.1.poll_through(&shared.0, Who::Committer, lsn, &mut place, &waker).is_pending());
         drop(waker);
         assert_eq!(Arc::strong_count(&alarm), 2);
         shared.1.leave(place.unwrap());
@@ -159,7 +280,7 @@ mod native {
     fn a_future_cannot_wait_for_what_was_not_appended() {
         let shared = shared(None);
         let lsn = shared.0.append();
-        let poll = |lsn| shared.1.poll_through(&shared.0, lsn, &mut None, Waker::noop());
+        let poll = |lsn| shared.1.poll_through(&shared.0, Who::Committer, lsn, &mut None, Waker::noop());
         assert!(matches!(poll(Lsn::new(lsn.get() + 8)), Poll::Ready(Err(SyncError::BeyondEnd { .. }))));
         assert!(poll(lsn).is_pending());
     }
@@ -248,14 +369,14 @@ mod native {
                     tell.send(()).unwrap();
                 }))
             } else {
-                assert!(group.poll_through(&*target, first, &mut None, &waker).is_pending());
+                assert!(group.poll_through(&*target, Who::Committer, first, &mut None, &waker).is_pending());
                 None
             };
             while group.queue.lock().through.is_none() {
                 thread::yield_now();
             }
             let last = target.0.append();
-            assert!(group.poll_through(&*target, last, &mut None, &waker).is_pending());
+            assert!(group.poll_through(&*target, Who::Committer, last, &mut None, &waker).is_pending());
             for _ in 0..2 {
                 told.recv_timeout(Duration::from_secs(20)).expect("a future is forgotten");
             }
@@ -294,7 +415,13 @@ mod native {
             let mut place = None;
             let outcome = loop {
                 let alarm = Arc::new(Alarm::default());
-                match group.poll_through(&*target, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+                match group.poll_through(
+                    &*target,
+                    Who::Committer,
+                    lsn,
+                    &mut place,
+                    &Waker::from(Arc::clone(&alarm)),
+                ) {
                     Poll::Ready(outcome) => break outcome,
                     Poll::Pending => _ = alarm.0.wait(),
                 }
@@ -317,6 +444,22 @@ mod shuttle_schedules {
         explore!(|| {
             let (_, succeeded) = crowd_of_both(None, 2);
             assert_eq!(succeeded, 8);
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_a_future_waiting_for_others() {
+        explore!(|| {
+            // Three come, so that the last one calls the server in some, and in some its time is up.
+            for awaited in [2, 4] {
+                let shared = awaiting_futures(awaited, Duration::from_millis(1));
+                let server = serve(&shared);
+                for future in [(); 3].map(|()| spawn_future(&shared)) {
+                    future.join().unwrap().unwrap();
+                }
+                server.stop();
+                assert_eq!(shared.1.durable().get(), 24);
+            }
         });
     }
 

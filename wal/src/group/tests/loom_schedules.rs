@@ -3,7 +3,9 @@
 
 use std::task::Waker;
 
-use super::futures::{Shared, commit_and_forget, commit_by_future, serve, shared};
+use super::futures::{
+    Shared, awaiting_futures, commit_and_forget, commit_by_future, serve, shared, spawn_future,
+};
 use super::*;
 
 /// Appends and waits; says whether that was made durable.
@@ -125,6 +127,35 @@ fn loom_who_is_awaited_or_not_all_are_covered() {
 fn loom_a_future_comes_while_a_thread_holds_the_sync() {
     check_three(|| {
         let shared = awaiting(2, Duration::ZERO);
+        let server = serve(&shared);
+        let other = spawn_commit(&shared);
+        commit_by_future(&shared).unwrap();
+        other.join().unwrap().unwrap();
+        server.stop();
+        assert_eq!(assert_honest(&shared).get(), 16);
+    });
+}
+
+/// As above: the server that keeps the sync looks at once.
+#[test]
+fn loom_futures_that_are_awaited_or_not_are_all_covered() {
+    for awaited in [2, 3] {
+        check_three(move || {
+            let shared = awaiting_futures(awaited, Duration::ZERO);
+            let server = serve(&shared);
+            let other = spawn_future(&shared);
+            commit_by_future(&shared).unwrap();
+            other.join().unwrap().unwrap();
+            server.stop();
+            assert_eq!(assert_honest(&shared).get(), 16);
+        });
+    }
+}
+
+#[test]
+fn loom_a_thread_comes_while_the_server_keeps_the_sync() {
+    check_three(|| {
+        let shared = awaiting_futures(2, Duration::ZERO);
         let server = serve(&shared);
         let other = spawn_commit(&shared);
         commit_by_future(&shared).unwrap();
