@@ -88,16 +88,13 @@ impl Queue {
             Lead::Kept if planted!(KeeperNeverLooks) => Next::Sleeps,
             Lead::Kept => {
                 let now = target.now();
-                let left = self.served.look_at.saturating_sub(now);
-                if !left.is_zero() {
-                    return Next::Dozes(left);
-                }
-                match self.served.gathering.hold_on(now) {
-                    Some(longer) => {
-                        self.served.look_at = now.saturating_add(longer);
-                        Next::Dozes(longer)
+                loop {
+                    let left = self.served.look_at.saturating_sub(now);
+                    if !left.is_zero() {
+                        return Next::Dozes(left);
                     }
-                    None => Next::Leads,
+                    let Some(longer) = self.served.gathering.hold_on(now) else { return Next::Leads };
+                    self.served.look_at = now.saturating_add(longer);
                 }
             }
             // They are expected any moment: the first one need not wake it.

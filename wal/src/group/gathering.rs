@@ -6,7 +6,7 @@
 //! committers, and behind which nobody waits, as many are *awaited*. The first one to come *holds* the next sync: it
 //! sleeps as the others do, and looks around after as long as the last sync took. If a quarter of those who were
 //! missing have come meanwhile, the others are likely to, and it sleeps on; if not, it leads. The last one to come
-//! leads at once.
+//! leads at once. Threads are awaited by threads, and futures by futures, for which the server sleeps.
 //!
 //! # Invariants
 //!
