@@ -72,6 +72,7 @@
 //!   the user's, which waits for that thread.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ use braid_vfs::sync::{Condvar, Event, Mutex};
 
 use self::futures::Served;
 use self::gathering::Gathering;
-use self::waiting::{COVERED, FAILED, LEAD, Waiting};
+use self::waiting::{COVERED, FAILED, HOLD, LEAD, Successor, Waiting};
 use self::watchers::Watchers;
 use crate::{Lsn, SyncError};
 
@@ -211,6 +212,29 @@ impl Queue {
         self.await_nobody();
     }
 
+    /// Whether the successor holds the next sync for those whom the last one covered, and is one of those who wait then.
+    fn holds_for(
+        &mut self,
+        successor: &Successor,
+        covered: usize,
+        sync: impl FnOnce() -> Range<Duration>,
+    ) -> bool {
+        let present = &mut self.waiting.present;
+        if successor.who == Who::Visitor || !present.only_commits() {
+            return false;
+        }
+        let behind = present.committers + successor.who.awaited();
+        let holds = self.gathering.expect(covered, behind, sync);
+        present.committers = if holds { behind } else { present.committers };
+        holds
+    }
+
+    /// The one that held the sync leads: it is none of those who wait any more.
+    fn lead_for_all(&mut self) {
+        self.take_lead();
+        self.waiting.present.committers -= Who::Committer.awaited();
+    }
+
     const fn await_nobody(&mut self) {
         self.gathering.cancel();
         self.served.gathering.cancel();
@@ -223,7 +247,8 @@ impl Queue {
         } else if self.waiting.successor.is_some() {
             self.waiting.next.join(who)
         } else {
-            Arc::clone(self.waiting.successor.insert(Arc::default()))
+            let event = Arc::default();
+            Arc::clone(&self.waiting.successor.insert(Successor { who, event }).event)
         }
     }
 }
@@ -276,7 +301,10 @@ impl GroupCommit {
         };
         let verdict = match place {
             Place::Leads => LEAD,
-            Place::Sleeps(event) => event.wait(),
+            Place::Sleeps(event) => match event.wait() {
+                HOLD => self.hold_as_successor(target, lsn),
+                verdict => verdict,
+            },
             Place::Holds(event, time) => self.hold(target, &event, time, lsn),
         };
         match verdict {
@@ -302,12 +330,36 @@ impl GroupCommit {
             match queue.gathering.hold_on(target.now()) {
                 Some(longer) => time = longer,
                 None => {
-                    queue.take_lead();
-                    queue.waiting.present.committers -= Who::Committer.awaited();
+                    queue.lead_for_all();
                     return LEAD;
                 }
             }
         }
+    }
+
+    /// The same for the successor, which has a place among the others since it was told to.
+    fn hold_as_successor(&self, target: &impl SyncTarget, lsn: Lsn) -> u32 {
+        let (event, time) = {
+            let mut queue = self.queue.lock();
+            if self.durable() >= lsn {
+                return COVERED;
+            }
+            if self.is_poisoned() {
+                return FAILED;
+            }
+            let event = queue.waiting.present.event();
+            if queue.lead == Lead::Held {
+                let Some(time) = queue.gathering.hold(target.now()) else {
+                    queue.lead_for_all();
+                    return LEAD;
+                };
+                (event, time)
+            } else {
+                drop(queue);
+                return event.wait();
+            }
+        };
+        self.hold(target, &event, time, lsn)
     }
 
     /// Fails once the log is poisoned.
@@ -356,7 +408,7 @@ impl GroupCommit {
         leader: Who,
         began: Duration,
     ) -> Result<(), SyncError> {
-        let (successor, covered) = {
+        let (successor, verdict, covered) = {
             let mut queue = self.queue.lock();
             if self.is_poisoned() {
                 return Err(queue.poisoned());
@@ -364,30 +416,34 @@ impl GroupCommit {
             self.durable.store(through.get(), Ordering::Release);
             let (mut covered, successor) = queue.waiting.advance();
             queue.through = None;
-            queue.lead = if successor.is_some() && !planted!(FollowerWokenEarly) {
-                Lead::Taken
-            } else if queue.waiting.present.futures.is_empty() || planted!(ServerNotCalled) {
-                Lead::Free
-            } else {
-                Lead::Called
+            let unseen = usize::from(planted!(OneTooManyAwaited));
+            let committers = covered.committers + leader.awaited() + unseen;
+            let mut verdict = LEAD;
+            queue.lead = match &successor {
+                Some(_) if planted!(FollowerWokenEarly) => Lead::Free,
+                Some(first) if queue.holds_for(first, committers, || began..target.now()) => {
+                    verdict = HOLD;
+                    Lead::Held
+                }
+                Some(_) => Lead::Taken,
+                None if queue.waiting.present.futures.is_empty() || planted!(ServerNotCalled) => {
+                    queue.gathering.expect(committers, 0, || began..target.now());
+                    let futures = if committers == 0 { covered.committing_futures } else { 0 };
+                    queue.served.gathering.expect(futures, 0, || began..target.now());
+                    Lead::Free
+                }
+                None => Lead::Called,
             };
-            if queue.lead == Lead::Free {
-                let unseen = usize::from(planted!(OneTooManyAwaited));
-                let committers = covered.committers + leader.awaited() + unseen;
-                queue.gathering.expect(committers, || began..target.now());
-                let futures = if committers == 0 { covered.committing_futures } else { 0 };
-                queue.served.gathering.expect(futures, || began..target.now());
-            }
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);
                 queue.waiting.present.event = None;
             }
             queue.dismiss_watchers();
             self.hand_to_server(&mut queue, &mut covered);
-            (successor, covered)
+            (successor, verdict, covered)
         };
         if let Some(successor) = successor {
-            successor.set(if planted!(FollowerWokenEarly) { COVERED } else { LEAD });
+            successor.event.set(if planted!(FollowerWokenEarly) { COVERED } else { verdict });
         }
         covered.wake(COVERED);
         Ok(())
@@ -410,7 +466,7 @@ impl GroupCommit {
         present.wake(FAILED);
         next.wake(FAILED);
         if let Some(successor) = successor {
-            successor.set(FAILED);
+            successor.event.set(FAILED);
         }
         first
     }

@@ -50,26 +50,35 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// After a sync that covered so many committers, all that were there; `sync` says from when till when it went.
-    pub(super) fn expect(&mut self, committers: usize, sync: impl FnOnce() -> Range<Duration>) {
+    /// After a sync that covered so many committers, and behind which so many wait; `sync` says from when till when it went.
+    /// Whether somebody is awaited.
+    pub(super) fn expect(
+        &mut self,
+        covered: usize,
+        behind: usize,
+        sync: impl FnOnce() -> Range<Duration>,
+    ) -> bool {
         self.awaited = 0;
-        if committers < 2 && self.took < CHEAP_SYNC {
+        let several = covered > 0 && covered + behind > 1;
+        if !several && self.took < CHEAP_SYNC {
             // The clock is not looked at for nothing.
-            return;
+            return false;
         }
         let sync = sync();
         let took = sync.end.saturating_sub(sync.start);
         let before = std::mem::replace(&mut self.took, took);
-        if committers < 2 || took.min(before) < CHEAP_SYNC {
-            return;
+        if !several || took.min(before) < CHEAP_SYNC {
+            return false;
         }
-        if self.rest == 0 {
-            (self.awaited, self.missing) = (committers, committers - 1);
-            self.step = took.min(LONGEST_HOLD);
-            self.until = sync.end.saturating_add(self.step * PATIENCE);
-        } else {
+        if self.rest > 0 {
             self.rest -= 1;
+            return false;
         }
+        // Where nobody waits, the first one to come has not been waited for.
+        (self.awaited, self.missing) = (covered, covered - usize::from(behind == 0));
+        self.step = took.min(LONGEST_HOLD);
+        self.until = sync.end.saturating_add(self.step * PATIENCE);
+        true
     }
 
     /// A committer comes. Whether it is to lead.
@@ -149,7 +158,7 @@ mod tests {
     }
 
     fn expect(gathering: &mut Gathering, committers: usize) {
-        gathering.expect(committers, || END - TOOK..END);
+        gathering.expect(committers, 0, || END - TOOK..END);
     }
 
     /// How many come until one leads.
@@ -183,7 +192,7 @@ mod tests {
             (CHEAP_SYNC, CHEAP_SYNC, 8),
         ] {
             let mut gathering = at_rest(before);
-            gathering.expect(8, || END..END + took);
+            gathering.expect(8, 0, || END..END + took);
             assert_eq!(turn(&mut gathering), awaited, "{took:?} after {before:?}");
         }
     }
@@ -195,9 +204,9 @@ mod tests {
         for _ in 0..9 {
             expect(&mut gathering, 8);
             assert_eq!(turn(&mut gathering), 1);
-            gathering.expect(1, || END..END);
+            gathering.expect(1, 0, || END..END);
         }
-        gathering.expect(1, || unreachable!("one more look at the clock"));
+        gathering.expect(1, 0, || unreachable!("one more look at the clock"));
     }
 
     #[test]
@@ -208,7 +217,7 @@ mod tests {
         expect(&mut gathering, 2);
         assert_eq!(turn(&mut gathering), 2);
         let mut gathering = at_rest(CHEAP_SYNC);
-        gathering.expect(1, || END..END);
+        gathering.expect(1, 0, || END..END);
         assert_eq!(gathering.took, Duration::ZERO, "and that it is not");
     }
 
@@ -224,7 +233,7 @@ mod tests {
     fn who_holds_a_sync_looks_after_as_long_as_one_takes() {
         for (took, step) in [(TOOK, TOOK), (Duration::from_secs(1), LONGEST_HOLD)] {
             let mut gathering = at_rest(took);
-            gathering.expect(2, || Duration::ZERO..took);
+            gathering.expect(2, 0, || Duration::ZERO..took);
             assert_eq!(gathering.hold(took), Some(step));
         }
     }

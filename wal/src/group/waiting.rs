@@ -8,6 +8,8 @@ use braid_vfs::sync::{Event, Wakers};
 pub(super) const COVERED: u32 = 1;
 pub(super) const LEAD: u32 = 2;
 pub(super) const FAILED: u32 = 3;
+/// Sleep on, and lead unless somebody else does.
+pub(super) const HOLD: u32 = 4;
 
 /// Who waits, or leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +36,15 @@ pub(super) struct Waiting {
     /// Whom the present sync covers.
     pub(super) present: Crowd,
     /// Who comes after it: the successor, and the others.
-    pub(super) successor: Option<Arc<Event>>,
+    pub(super) successor: Option<Successor>,
     pub(super) next: Crowd,
+}
+
+/// The first one that waits for the next sync.
+#[derive(Debug)]
+pub(super) struct Successor {
+    pub(super) who: Who,
+    pub(super) event: Arc<Event>,
 }
 
 /// Threads and futures that are woken together.
@@ -43,6 +52,8 @@ pub(super) struct Waiting {
 pub(super) struct Crowd {
     pub(super) event: Option<Arc<Event>>,
     pub(super) committers: usize,
+    /// A thread that does not commit.
+    pub(super) has_visitor: bool,
     /// All that came, among them those that left.
     pub(super) committing_futures: usize,
     pub(super) futures: Wakers,
@@ -50,12 +61,29 @@ pub(super) struct Crowd {
 
 impl Crowd {
     pub(super) const fn of_turn(turn: u64) -> Self {
-        Self { event: None, committers: 0, committing_futures: 0, futures: Wakers::of_turn(turn) }
+        Self {
+            event: None,
+            committers: 0,
+            has_visitor: false,
+            committing_futures: 0,
+            futures: Wakers::of_turn(turn),
+        }
     }
 
     pub(super) fn join(&mut self, who: Who) -> Arc<Event> {
         self.committers += who.awaited();
+        self.has_visitor |= who == Who::Visitor;
+        self.event()
+    }
+
+    /// What those who sleep here wait for.
+    pub(super) fn event(&mut self) -> Arc<Event> {
         Arc::clone(self.event.get_or_insert_default())
+    }
+
+    /// Whether all that wait are threads that commit.
+    pub(super) fn only_commits(&self) -> bool {
+        !self.has_visitor && self.futures.is_empty()
     }
 
     /// Wakes the threads.
@@ -73,7 +101,7 @@ impl Waiting {
     }
 
     /// Takes those out whom a sync covered, with the successor: what was next is present now.
-    pub(super) fn advance(&mut self) -> (Crowd, Option<Arc<Event>>) {
+    pub(super) fn advance(&mut self) -> (Crowd, Option<Successor>) {
         let later = Crowd::of_turn(self.next.futures.turn() + 1);
         let next = std::mem::replace(&mut self.next, later);
         (std::mem::replace(&mut self.present, next), self.successor.take())
