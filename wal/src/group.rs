@@ -229,6 +229,31 @@ impl Queue {
         holds
     }
 
+    /// Who leads after a sync that covered so many, behind which no thread waits.
+    fn next_without_successor(
+        &mut self,
+        committers: usize,
+        futures: usize,
+        sync: impl Fn() -> Range<Duration>,
+    ) -> Lead {
+        let present = &self.waiting.present;
+        let nobody_waits = present.futures.is_empty();
+        let behind = if nobody_waits { 0 } else { present.committing_futures };
+        let only_commits = !present.has_visitor;
+        if nobody_waits {
+            self.gathering.expect(committers, 0, &sync);
+        }
+        let awaited = only_commits && self.served.gathering.expect(futures, behind, &sync);
+        match (nobody_waits, awaited) {
+            (true, _) => Lead::Free,
+            (false, true) => {
+                self.served.look_at = self.served.gathering.look_at();
+                Lead::Kept
+            }
+            (false, false) => Lead::Called,
+        }
+    }
+
     /// The one that held the sync leads: it is none of those who wait any more.
     fn lead_for_all(&mut self) {
         self.take_lead();
@@ -426,13 +451,11 @@ impl GroupCommit {
                     Lead::Held
                 }
                 Some(_) => Lead::Taken,
-                None if queue.waiting.present.futures.is_empty() || planted!(ServerNotCalled) => {
-                    queue.gathering.expect(committers, 0, || began..target.now());
+                None if planted!(ServerNotCalled) => Lead::Free,
+                None => {
                     let futures = if committers == 0 { covered.committing_futures } else { 0 };
-                    queue.served.gathering.expect(futures, 0, || began..target.now());
-                    Lead::Free
+                    queue.next_without_successor(committers, futures, || began..target.now())
                 }
-                None => Lead::Called,
             };
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);

@@ -20,7 +20,7 @@ pub(super) struct Served {
     /// Futures that are awaited.
     pub(super) gathering: Gathering,
     /// When the server looks who has come, while it keeps the sync.
-    look_at: Duration,
+    pub(super) look_at: Duration,
     /// It is about to look by itself.
     looks_soon: bool,
     stop: bool,
@@ -54,6 +54,7 @@ impl Queue {
         let present = self.through.is_none_or(|through| lsn <= through);
         let crowd = if present { &mut self.waiting.present } else { &mut self.waiting.next };
         crowd.committing_futures += who.awaited();
+        crowd.has_visitor |= who == Who::Visitor;
         let place = crowd.futures.join(waker);
         let is_next = matches!(self.lead, Lead::Free | Lead::Kept);
         (place, is_next && self.count_in(who, target))

@@ -110,6 +110,11 @@ impl Gathering {
         (self.awaited > 1 && !self.step.is_zero()).then_some(self.step)
     }
 
+    /// When to look for the first time who has come.
+    pub(super) fn look_at(&self) -> Duration {
+        self.until.saturating_sub(self.step * (PATIENCE - 1))
+    }
+
     /// Somebody leads without having been waited for.
     pub(super) const fn cancel(&mut self) {
         self.awaited = 0;

@@ -52,7 +52,7 @@ pub(super) struct Successor {
 pub(super) struct Crowd {
     pub(super) event: Option<Arc<Event>>,
     pub(super) committers: usize,
-    /// A thread that does not commit.
+    /// A thread or a future that does not commit.
     pub(super) has_visitor: bool,
     /// All that came, among them those that left.
     pub(super) committing_futures: usize,
