@@ -15,8 +15,9 @@
 //!     E, F                (wait)        ▐██████
 //! ```
 //!
-//! When nobody waits for the next sync, it is put off for a moment, so that it serves all those who were just woken and are on
-//! their way back; see [`gathering`]. The first of them *holds* it, the last one leads:
+//! That is so among those who come now and then. Where committers come again and again the next sync is put off for a moment,
+//! so that it serves all those who were just woken and are on their way back; see [`gathering`]. The first of them *holds*
+//! it, or the successor where there is one, and the last one leads:
 //!
 //! ```text
 //!           ┌── sync 1 ──┐     ┌── sync 2 ──┐

@@ -3,10 +3,11 @@
 //! Committers that one sync covered are woken together, and mostly they are soon back, each with another commit. Were
 //! the first of them to sync at once, it would sync its own commit alone, and the others would wait for that sync,
 //! which they do not need, and then for theirs: two syncs for what one can do. So after a sync that covered several
-//! committers, and behind which nobody waits, as many are *awaited*. The first one to come *holds* the next sync: it
-//! sleeps as the others do, and looks around after as long as the last sync took. If a quarter of those who were
-//! missing have come meanwhile, the others are likely to, and it sleeps on; if not, it leads. The last one to come
-//! leads at once. Threads are awaited by threads, and futures by futures, for which the server sleeps.
+//! committers, or one behind which another waits, as many are *awaited*. The first one to come, or the first of those
+//! who wait already, *holds* the next sync: it sleeps as the others do, and looks around after as long as the last sync
+//! took. If a quarter of those who were missing have come meanwhile, the others are likely to, and it sleeps on; if not,
+//! it leads. The last one to come leads at once. Threads are awaited by threads, and futures by futures, for which the
+//! server sleeps.
 //!
 //! # Invariants
 //!
@@ -232,6 +233,25 @@ mod tests {
         expect(&mut gathering, 4);
         assert!(!gathering.come());
         assert_eq!(gathering.hold_on(END), None, "none of the three who were missing has come");
+    }
+
+    #[test]
+    fn where_others_wait_behind_a_sync_all_whom_it_covered_are_awaited() {
+        for (covered, behind) in [(1, 1), (8, 1), (3, 5)] {
+            let mut gathering = at_rest(TOOK);
+            assert!(gathering.expect(covered, behind, || END - TOOK..END));
+            assert_eq!(gathering.hold(END), Some(TOOK), "the first of those behind holds");
+            assert_eq!(turn(&mut gathering), covered);
+        }
+        for (covered, behind) in [(0, 1), (0, 8), (1, 0)] {
+            let mut gathering = at_rest(TOOK);
+            assert!(!gathering.expect(covered, behind, || END - TOOK..END), "{covered} and {behind}");
+        }
+        let mut gathering = at_rest(TOOK);
+        gathering.expect(4, 3, || END - TOOK..END);
+        assert!(!gathering.come());
+        assert!(gathering.hold_on(END).is_some(), "one of the four who were missing has come");
+        assert_eq!(gathering.hold_on(END), None, "none of three");
     }
 
     #[test]

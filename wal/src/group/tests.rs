@@ -260,6 +260,83 @@ mod native {
         assert!(matches!(comes_after(GroupCommit::sync_through), Place::Leads));
     }
 
+    type Behind = (Arc<(Gated, GroupCommit)>, thread::JoinHandle<Result<(), SyncError>>);
+
+    /// After the sync of a commit, and another one that waited behind it.
+    fn one_behind() -> Behind {
+        let shared = Arc::new((Gated::default(), GroupCommit::new(Lsn::ZERO)));
+        shared.1.queue.lock().gathering.await_for(1, Duration::from_secs(1));
+        let spawn = || {
+            let shared = Arc::clone(&shared);
+            let lsn = shared.0.numbers.append();
+            thread::spawn(move || shared.1.commit_through(&shared.0, lsn))
+        };
+        let leader = spawn();
+        while shared.1.queue.lock().through.is_none() {
+            thread::yield_now();
+        }
+        let successor = spawn();
+        while shared.1.queue.lock().waiting.successor.is_none() {
+            thread::yield_now();
+        }
+        shared.0.let_go.store(1, Ordering::Release);
+        leader.join().unwrap().unwrap();
+        (shared, successor)
+    }
+
+    /// What the first one that waits behind a commit's sync is told after it, and what one does who comes then.
+    fn told_behind(who: Who) -> (u32, Place) {
+        let (target, group) = (Gated::default(), GroupCommit::new(Lsn::ZERO));
+        let first = target.numbers.append();
+        let successor = {
+            let mut queue = group.queue.lock();
+            queue.gathering.await_for(1, Duration::from_secs(1));
+            assert!(matches!(queue.come(Who::Committer, first, &target), Place::Leads));
+            queue.through = Some(first);
+            match queue.come(who, target.numbers.append(), &target) {
+                Place::Sleeps(event) => event,
+                _ => panic!("there is a leader"),
+            }
+        };
+        target.seconds.store(1, Ordering::Release);
+        group.succeed(&target, first, Who::Committer, Duration::ZERO).unwrap();
+        let place = group.queue.lock().come(Who::Committer, target.numbers.append(), &target);
+        (successor.wait(), place)
+    }
+
+    #[test]
+    fn who_commits_behind_a_sync_holds_the_next_for_those_whom_it_covered() {
+        assert!(
+            matches!(told_behind(Who::Committer), (HOLD, Place::Leads)),
+            "the one that was awaited leads"
+        );
+    }
+
+    #[test]
+    fn who_does_not_commit_leads_behind_a_sync() {
+        assert!(matches!(told_behind(Who::Visitor), (LEAD, Place::Sleeps(_))));
+    }
+
+    #[test]
+    fn who_holds_a_sync_behind_another_leads_when_the_time_is_up() {
+        let (shared, successor) = one_behind();
+        shared.0.let_go.store(2, Ordering::Release);
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || tell.send(successor.join().unwrap()));
+        told.recv_timeout(Duration::from_secs(20)).expect("nobody leads").unwrap();
+        let queue = shared.1.queue.lock();
+        assert!(queue.waiting.is_empty() && queue.lead == Lead::Free);
+    }
+
+    #[test]
+    fn who_is_to_hold_a_sync_hears_of_the_end_of_the_log() {
+        let (shared, successor) = one_behind();
+        shared.1.poison(cause());
+        // Its time may have been up before.
+        shared.0.let_go.store(2, Ordering::Release);
+        assert!(matches!(successor.join().unwrap(), Err(SyncError::Poisoned(_))));
+    }
+
     #[test]
     fn who_does_not_commit_waits_for_nobody() {
         let shared = awaiting(3, Duration::from_secs(60));

@@ -123,6 +123,35 @@ fn loom_who_is_awaited_or_not_all_are_covered() {
     }
 }
 
+/// Who waits behind the first sync holds the second: another comes, or its time is up.
+#[test]
+fn loom_who_holds_a_sync_behind_another_is_covered() {
+    check_three(|| {
+        let shared = awaiting(1, Duration::ZERO);
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        commit(&shared).unwrap();
+        commit(&shared).unwrap();
+        for other in others {
+            other.join().unwrap().unwrap();
+        }
+        assert_eq!(assert_honest(&shared).get(), 32);
+    });
+}
+
+#[test]
+fn loom_a_failure_reaches_who_is_to_hold_a_sync() {
+    check_three(|| {
+        let shared = awaiting(1, Duration::ZERO);
+        let others = [spawn_commit(&shared), spawn_commit(&shared)];
+        let _ = commit(&shared);
+        shared.1.poison(cause());
+        for other in others {
+            let _ = other.join().unwrap();
+        }
+        assert!(shared.1.is_poisoned());
+    });
+}
+
 #[test]
 fn loom_a_future_comes_while_a_thread_holds_the_sync() {
     check_three(|| {
