@@ -84,7 +84,7 @@ use braid_vfs::sync::{Condvar, Event, Mutex};
 
 use self::futures::Served;
 use self::gathering::Gathering;
-use self::waiting::{COVERED, FAILED, HOLD, LEAD, Successor, Waiting};
+use self::waiting::{COVERED, Crowd, FAILED, HOLD, LEAD, Successor, Waiting};
 use self::watchers::Watchers;
 use crate::{Lsn, SyncError};
 
@@ -213,6 +213,31 @@ impl Queue {
         self.await_nobody();
     }
 
+    /// Sees to it that somebody leads after a sync, if anybody waits; what the successor is told.
+    fn hand_on(
+        &mut self,
+        successor: Option<&Successor>,
+        covered: &Crowd,
+        leader: Who,
+        sync: impl Fn() -> Range<Duration>,
+    ) -> u32 {
+        let unseen = usize::from(planted!(OneTooManyAwaited));
+        let committers = covered.committers + leader.awaited() + unseen;
+        let nobody =
+            if successor.is_some() { planted!(FollowerWokenEarly) } else { planted!(ServerNotCalled) };
+        let (lead, verdict) = match successor {
+            _ if nobody => (Lead::Free, LEAD),
+            Some(first) if self.holds_for(first, committers, &sync) => (Lead::Held, HOLD),
+            Some(_) => (Lead::Taken, LEAD),
+            None => {
+                let futures = if committers == 0 { covered.committing_futures } else { 0 };
+                (self.next_without_successor(committers, futures, &sync), LEAD)
+            }
+        };
+        self.lead = lead;
+        verdict
+    }
+
     /// Whether the successor holds the next sync for those whom the last one covered, and is one of those who wait then.
     fn holds_for(
         &mut self,
@@ -230,7 +255,7 @@ impl Queue {
         holds
     }
 
-    /// Who leads after a sync that covered so many, behind which no thread waits.
+    /// Who leads after a sync behind which no thread waits.
     fn next_without_successor(
         &mut self,
         committers: usize,
@@ -238,21 +263,17 @@ impl Queue {
         sync: impl Fn() -> Range<Duration>,
     ) -> Lead {
         let present = &self.waiting.present;
-        let nobody_waits = present.futures.is_empty();
-        let behind = if nobody_waits { 0 } else { present.committing_futures };
-        let only_commits = !present.has_visitor;
-        if nobody_waits {
+        if present.futures.is_empty() {
             self.gathering.expect(committers, 0, &sync);
+            self.served.gathering.expect(futures, 0, &sync);
+            return Lead::Free;
         }
-        let awaited = only_commits && self.served.gathering.expect(futures, behind, &sync);
-        match (nobody_waits, awaited) {
-            (true, _) => Lead::Free,
-            (false, true) => {
-                self.served.look_at = self.served.gathering.look_at();
-                Lead::Kept
-            }
-            (false, false) => Lead::Called,
+        let only_commits = !present.has_visitor;
+        if only_commits && self.served.gathering.expect(futures, present.committing_futures, &sync) {
+            self.served.look_at = self.served.gathering.look_at();
+            return Lead::Kept;
         }
+        Lead::Called
     }
 
     /// The one that held the sync leads: it is none of those who wait any more.
@@ -442,22 +463,7 @@ impl GroupCommit {
             self.durable.store(through.get(), Ordering::Release);
             let (mut covered, successor) = queue.waiting.advance();
             queue.through = None;
-            let unseen = usize::from(planted!(OneTooManyAwaited));
-            let committers = covered.committers + leader.awaited() + unseen;
-            let mut verdict = LEAD;
-            queue.lead = match &successor {
-                Some(_) if planted!(FollowerWokenEarly) => Lead::Free,
-                Some(first) if queue.holds_for(first, committers, || began..target.now()) => {
-                    verdict = HOLD;
-                    Lead::Held
-                }
-                Some(_) => Lead::Taken,
-                None if planted!(ServerNotCalled) => Lead::Free,
-                None => {
-                    let futures = if committers == 0 { covered.committing_futures } else { 0 };
-                    queue.next_without_successor(committers, futures, || began..target.now())
-                }
-            };
+            let verdict = queue.hand_on(successor.as_ref(), &covered, leader, || began..target.now());
             if planted!(FollowerWokenEarly) {
                 queue.waiting.present.wake(COVERED);
                 queue.waiting.present.event = None;
