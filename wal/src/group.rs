@@ -223,10 +223,7 @@ impl Queue {
     ) -> u32 {
         let unseen = usize::from(planted!(OneTooManyAwaited));
         let committers = covered.committers + leader.awaited() + unseen;
-        let nobody =
-            if successor.is_some() { planted!(FollowerWokenEarly) } else { planted!(ServerNotCalled) };
         let (lead, verdict) = match successor {
-            _ if nobody => (Lead::Free, LEAD),
             Some(first) if self.holds_for(first, committers, &sync) => (Lead::Held, HOLD),
             Some(_) => (Lead::Taken, LEAD),
             None => {
@@ -235,6 +232,11 @@ impl Queue {
             }
         };
         self.lead = lead;
+        if (planted!(FollowerWokenEarly) && successor.is_some())
+            || (planted!(ServerNotCalled) && successor.is_none())
+        {
+            self.lead = Lead::Free;
+        }
         verdict
     }
 
