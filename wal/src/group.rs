@@ -224,6 +224,7 @@ impl Queue {
         let unseen = usize::from(planted!(OneTooManyAwaited));
         let committers = covered.committers + leader.awaited() + unseen;
         let (lead, verdict) = match successor {
+            Some(_) if planted!(FollowerWokenEarly) => (Lead::Free, LEAD),
             Some(first) if self.holds_for(first, committers, &sync) => (Lead::Held, HOLD),
             Some(_) => (Lead::Taken, LEAD),
             None => {
@@ -232,11 +233,6 @@ impl Queue {
             }
         };
         self.lead = lead;
-        if (planted!(FollowerWokenEarly) && successor.is_some())
-            || (planted!(ServerNotCalled) && successor.is_none())
-        {
-            self.lead = Lead::Free;
-        }
         verdict
     }
 
@@ -275,7 +271,7 @@ impl Queue {
             self.served.look_at = self.served.gathering.look_at();
             return Lead::Kept;
         }
-        Lead::Called
+        if planted!(ServerNotCalled) { Lead::Free } else { Lead::Called }
     }
 
     /// The one that held the sync leads: it is none of those who wait any more.
