@@ -8,6 +8,7 @@ mod cell;
 mod engine;
 mod engines;
 mod measure;
+mod pattern;
 mod process;
 mod raw;
 mod report;

@@ -1,5 +1,7 @@
 //! The report from top to bottom.
 
+use crate::cell::metrics;
+
 use super::document::{Block, Entry, Look, Table, heading};
 use super::format;
 use super::judge::{Outcome, Verdict, judge};
@@ -68,6 +70,14 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
         "{met} met, {missed} missed, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
          way better is."
     )));
+    blocks.push(Block::List(vec![
+        format!(
+            "Who replays as much at a reopen is measured: \"{}\" is what the files of an engine's log hold when its process is \
+             killed, without blocks of zeros, which are room that it has reserved. A rival counts that has half as much for \
+             each row as Braid, or more.",
+            metrics::LOG_AT_THE_KILL
+        ),
+    ]));
     let head = ["cell", "target", "braid", "against", "ratio", "wanted", "verdict"];
     let rows = verdicts.iter().map(|verdict| {
         let ratio = match verdict.outcome {

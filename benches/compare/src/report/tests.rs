@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::compose::compose;
 use super::document::{Block, Entry, Look, Plot};
-use super::judge::{Outcome, judge};
+use super::judge::{Outcome, Verdict, judge};
 use super::read::Input;
 use super::run::{plots, write};
 use super::sample::{self, Dir, HEAD};
@@ -234,6 +234,62 @@ fn a_target_says_which_rival_was_not_there() {
     assert_eq!(
         (verdicts[1].cell.as_str(), &verdicts[1].outcome),
         ("d-8", &Outcome::NotMeasured("no such cell"))
+    );
+}
+
+/// Times of a cell that opens, of engines in order, and of the log that each had, where that was measured.
+fn reopened(engines: &[(&str, f64, Option<f64>)]) -> Verdict {
+    let dir = Dir::new("reopened");
+    let mut lines = HEAD.to_owned();
+    for (engine, millis, log) in engines {
+        let mut line = |metric: &str, value: f64, unit: &str, better: &str, primary: bool| {
+            lines += &format!(
+                "1,{engine},reopen-1,reopen,1,deferred,{metric},{value},{unit},{better},{primary},0,false,\n"
+            );
+        };
+        line("reopen", *millis, "ms", "less", true);
+        if let Some(log) = log {
+            line("log at the kill", *log, "bytes/row", "neither", false);
+        }
+    }
+    std::fs::write(dir.0.join("results.csv"), lines).unwrap();
+    let mut input = Input::default();
+    input.add(&dir.0).unwrap();
+    let target = TARGETS.iter().find(|target| matches!(target.against, Against::BestWithAsMuch(..))).unwrap();
+    judge(std::slice::from_ref(target), &Summary::of(&input), &[]).remove(0)
+}
+
+#[test]
+fn who_has_less_to_replay_is_no_measure() {
+    let ours = ("braid", 150.0, Some(60.0));
+    let quick = ("sqlite", 2.0, Some(4.14));
+    let verdict = reopened(&[ours, ("rocksdb", 300.0, Some(30.0)), quick, ("lmdb", 0.5, Some(0.0))]);
+    assert_eq!(verdict.outcome, Outcome::Met { ratio: 2.0 });
+    assert_eq!(
+        verdict.against,
+        "rocksdb 300 ms; without lmdb (log at the kill: 0 of our 60 bytes/row), sqlite (log at the kill: 4.14 of our 60 \
+         bytes/row)"
+    );
+    // Who is faster with as much is one.
+    let verdict = reopened(&[ours, ("rocksdb", 75.0, Some(90.0)), quick]);
+    assert_eq!(verdict.outcome, Outcome::Missed { ratio: 0.5 });
+    // And so is anybody where ours has as little.
+    let verdict = reopened(&[("braid", 4.0, Some(8.0)), quick]);
+    assert_eq!((verdict.outcome, verdict.against.as_str()), (Outcome::Missed { ratio: 0.5 }, "sqlite 2 ms"));
+}
+
+#[test]
+fn a_log_that_was_not_measured_is_not_believed() {
+    let nothing = Outcome::NotMeasured("nothing to hold it against");
+    let verdict = reopened(&[("braid", 150.0, None), ("rocksdb", 300.0, Some(30.0))]);
+    assert_eq!(
+        (verdict.outcome, verdict.against.as_str()),
+        (nothing.clone(), "log at the kill: not measured")
+    );
+    let verdict = reopened(&[("braid", 150.0, Some(60.0)), ("rocksdb", 300.0, None)]);
+    assert_eq!(
+        (verdict.outcome, verdict.against.as_str()),
+        (nothing, "without rocksdb (log at the kill: not measured)")
     );
 }
 
