@@ -33,6 +33,8 @@ pub(crate) const MODEST_CACHE: usize = 256 << 20;
 pub(crate) mod metrics {
     /// What there is to replay at most, for each row that was committed.
     pub(crate) const LOG_AT_THE_KILL: &str = "log at the kill";
+    /// What the process used while it was measured; 1 where every core was busy.
+    pub(crate) const PROCESSOR: &str = "processor, share of all cores";
 }
 
 /// How much a cell does.

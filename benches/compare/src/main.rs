@@ -10,6 +10,7 @@ mod engines;
 mod measure;
 mod pattern;
 mod process;
+mod processor;
 mod raw;
 mod report;
 mod rows;

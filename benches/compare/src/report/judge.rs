@@ -3,12 +3,12 @@
 //! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. A rival that
 //! does not sync is no measure in a durable cell. A target that cannot be judged says what was not there.
 
-use crate::cell::Better;
+use crate::cell::{Better, metrics};
 use crate::pattern::fits;
 
 use super::format;
 use super::summary::{Cell, Figure, Line, Summary};
-use super::targets::{Against, Metric, Target};
+use super::targets::{Against, BUSY, Metric, Target};
 
 /// The engine with the number 0.
 const OURS: usize = 0;
@@ -37,6 +37,8 @@ pub(super) enum Outcome {
     Missed {
         ratio: f64,
     },
+    /// The target is not of this cell, as it turned out. And why.
+    DoesNotApply(String),
     /// Ours failed in the cell.
     Failed(String),
     /// And why.
@@ -105,6 +107,12 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
     if !without.is_empty() {
         verdict.against = format!("{}; {without}", verdict.against);
     }
+    if target.with_rest
+        && let Some(outcome) = without_rest(cell)
+    {
+        verdict.outcome = outcome;
+        return verdict;
+    }
     verdict.polluted |= measure.polluted;
     let ratio = match line.better {
         Better::More => ours.spread.median / measure.value,
@@ -115,6 +123,16 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
     let ratio = if ratio.is_nan() { 1.0 } else { ratio };
     verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
     verdict
+}
+
+/// What becomes of a target that is of cells only in which the processor rests, in one where it does not.
+fn without_rest(cell: &Cell) -> Option<Outcome> {
+    let Some(processor) = cell.line(metrics::PROCESSOR).and_then(|line| line.figure(OURS)) else {
+        return Some(Outcome::NotMeasured("whether the processor was the limit"));
+    };
+    let share = processor.spread.median;
+    let busy = || Outcome::DoesNotApply(format!("the processor is the limit: {:.0} % busy", share * 100.0));
+    (share >= BUSY).then(busy)
 }
 
 /// What ours is held against.

@@ -181,7 +181,8 @@ fn what_is_no_result_is_refused_with_its_place() {
 
 fn verdict(readings: &[(usize, &str, f64, bool)], against: Against, wanted: f64) -> Outcome {
     let input = with_syncs(rates(readings), "surrealkv", "does not sync");
-    let target = Target { aim: "", cells: &["c-*"], metric: Metric::Primary, against, wanted };
+    let target =
+        Target { aim: "", cells: &["c-*"], metric: Metric::Primary, against, wanted, with_rest: false };
     let mut verdicts = judge(&[target], &Summary::of(&input), &["cores: 2".to_owned()]);
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0).outcome
@@ -221,14 +222,21 @@ fn a_target_without_its_cell_is_not_measured() {
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::NotMeasured("no such cell")));
     let text = markdown::write(&compose(&input, &Summary::of(&input)));
     let count: usize = TARGETS.iter().map(|target| target.cells.len()).sum();
-    assert!(text.contains(&format!("0 met, 0 missed, {count} not measured.")));
+    assert!(text.contains(&format!("0 met, 0 missed, 0 that do not apply, {count} not measured.")));
 }
 
 #[test]
 fn a_target_says_which_rival_was_not_there() {
     let input = rates(&[(1, "braid", 3.0, false), (1, "fjall", 2.0, false)]);
     let against = Against::BestOf(&["fjall", "rocksdb"]);
-    let target = Target { aim: "", cells: &["c-8", "d-8"], metric: Metric::Primary, against, wanted: 1.0 };
+    let target = Target {
+        aim: "",
+        cells: &["c-8", "d-8"],
+        metric: Metric::Primary,
+        against,
+        wanted: 1.0,
+        with_rest: false,
+    };
     let verdicts = judge(&[target], &Summary::of(&input), &[]);
     assert_eq!(verdicts[0].against, "fjall 2; without rocksdb");
     assert_eq!(
@@ -291,6 +299,46 @@ fn a_log_that_was_not_measured_is_not_believed() {
         (verdict.outcome, verdict.against.as_str()),
         (nothing, "without rocksdb (log at the kill: not measured)")
     );
+}
+
+/// The verdict on durable commits that are half of what the syncs would allow, with this share of the processor, and what the
+/// report counts.
+fn with_processor(share: Option<f64>) -> (Outcome, String) {
+    let dir = Dir::new("processor");
+    let mut lines = HEAD.to_owned();
+    let mut line = |metric: &str, value: f64, unit: &str, better: &str, primary: bool| {
+        lines += &format!(
+            "1,braid,commits-durable-32,c,32,durable,{metric},{value},{unit},{better},{primary},0,false,\n"
+        );
+    };
+    line("commits", 80_000.0, "1/s", "more", true);
+    line("raw syncs", 10_000.0, "1/s", "more", false);
+    if let Some(share) = share {
+        line("\"processor, share of all cores\"", share, "", "neither", false);
+    }
+    std::fs::write(dir.0.join("results.csv"), lines).unwrap();
+    let mut input = Input::default();
+    input.add(&dir.0).unwrap();
+    let summary = Summary::of(&input);
+    let mut verdicts = judge(TARGETS, &summary, &[]);
+    verdicts.retain(|verdict| {
+        verdict.cell == "commits-durable-32" && verdict.aim.ends_with("where the sync is the limit")
+    });
+    assert_eq!((verdicts.len(), verdicts[0].against.as_str()), (1, "160k"));
+    (verdicts.remove(0).outcome, markdown::write(&compose(&input, &summary)))
+}
+
+#[test]
+fn what_the_sync_allows_is_wanted_where_the_processor_rests() {
+    let (outcome, text) = with_processor(Some(0.84));
+    assert_eq!(outcome, Outcome::Missed { ratio: 0.5 });
+    assert!(text.contains("0 met, 1 missed, 0 that do not apply, "), "{text}");
+    let (outcome, text) = with_processor(Some(0.853));
+    assert_eq!(outcome, Outcome::DoesNotApply("the processor is the limit: 85 % busy".into()));
+    assert!(text.contains("0 met, 0 missed, 1 that do not apply, "), "{text}");
+    assert!(text.contains("| does not apply (the processor is the limit: 85 % busy) |"), "{text}");
+    let (outcome, _) = with_processor(None);
+    assert_eq!(outcome, Outcome::NotMeasured("whether the processor was the limit"));
 }
 
 #[test]

@@ -98,6 +98,15 @@ fn braid_reads(name: &str, metric: &str) -> f64 {
 }
 
 #[test]
+fn durable_cells_tell_how_busy_the_processor_was() {
+    for name in ["commits-durable-8", "commits-durable-tasks-8", "bank-cold-durable-2", "counter-durable-16"]
+    {
+        let share = braid_reads(name, metrics::PROCESSOR);
+        assert!(share > 0.0 && share < 1.2, "{name}: {share}");
+    }
+}
+
+#[test]
 fn the_log_at_the_kill_holds_the_rows_and_no_empty_segments() {
     // So few that nothing is folded. A record has some 50 bytes beside the row, and blocks and first segments are not full.
     let log = braid_reads("reopen-1", metrics::LOG_AT_THE_KILL);
