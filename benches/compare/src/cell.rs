@@ -35,6 +35,8 @@ pub(crate) mod metrics {
     pub(crate) const LOG_AT_THE_KILL: &str = "log at the kill";
     /// What the process used while it was measured; 1 where every core was busy.
     pub(crate) const PROCESSOR: &str = "processor, share of all cores";
+    /// The most that was resident, but for pages of the executable and of shared libraries.
+    pub(crate) const MEMORY_WITHOUT_PROGRAM: &str = "memory without the program's own pages, peak";
 }
 
 /// How much a cell does.

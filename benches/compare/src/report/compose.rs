@@ -84,6 +84,11 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
             BUSY * 100.0,
             metrics::PROCESSOR
         ),
+        format!(
+            "\"{}\" is the greatest resident memory less the resident pages of the executable and its shared libraries, which \
+             are of all engines that were linked and of the harness. Pages of a database's mapped files stay in.",
+            metrics::MEMORY_WITHOUT_PROGRAM
+        ),
     ]));
     let head = ["cell", "target", "braid", "against", "ratio", "wanted", "verdict"];
     let rows = verdicts.iter().map(|verdict| {

@@ -342,6 +342,29 @@ fn what_the_sync_allows_is_wanted_where_the_processor_rests() {
 }
 
 #[test]
+fn memory_is_judged_without_the_programs_pages() {
+    let judged = |metrics: &[(&str, f64)]| {
+        let dir = Dir::new("memory");
+        let lines = metrics.iter().map(|(metric, mib)| {
+            format!(
+                "1,braid,larger-than-cache-reads-1,c,1,deferred,\"{metric}\",{mib},MiB,less,false,0,false,\n"
+            )
+        });
+        std::fs::write(dir.0.join("results.csv"), HEAD.to_owned() + &lines.collect::<String>()).unwrap();
+        let mut input = Input::default();
+        input.add(&dir.0).unwrap();
+        let mut verdicts = judge(TARGETS, &Summary::of(&input), &[]);
+        verdicts.retain(|verdict| verdict.aim == "the cache and 20 % of memory");
+        verdicts.remove(0)
+    };
+    let with = judged(&[("memory, peak", 153.6)]);
+    assert_eq!((with.metric.as_str(), with.outcome), ("memory, peak", Outcome::Missed { ratio: 0.5 }));
+    let name = "memory without the program's own pages, peak";
+    let without = judged(&[("memory, peak", 153.6), (name, 76.8)]);
+    assert_eq!((without.metric.as_str(), without.outcome), (name, Outcome::Met { ratio: 1.0 }));
+}
+
+#[test]
 fn everything_is_written() {
     let (from, out) = (Dir::new("from"), Dir::new("out"));
     sample::write(&from.0);

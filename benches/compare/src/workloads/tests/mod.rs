@@ -107,6 +107,13 @@ fn durable_cells_tell_how_busy_the_processor_was() {
 }
 
 #[test]
+fn the_programs_pages_are_a_part_of_the_memory() {
+    let name = "larger-than-cache-reads-1";
+    let without = braid_reads(name, metrics::MEMORY_WITHOUT_PROGRAM);
+    assert!(without > 0.0 && without < braid_reads(name, "memory, peak"), "{without}");
+}
+
+#[test]
 fn the_log_at_the_kill_holds_the_rows_and_no_empty_segments() {
     // So few that nothing is folded. A record has some 50 bytes beside the row, and blocks and first segments are not full.
     let log = braid_reads("reopen-1", metrics::LOG_AT_THE_KILL);
