@@ -33,13 +33,14 @@ mod tests {
     #[test]
     fn threads_that_compute_use_it() {
         let least = Duration::from_millis(20);
-        let (since, began, before) = (Since::now().unwrap(), Instant::now(), processor_time().unwrap());
+        let (began, since, before) = (Instant::now(), Since::now().unwrap(), processor_time().unwrap());
         std::thread::scope(|scope| {
             scope.spawn(|| while processor_time().unwrap() - before < least {});
         });
         let share = since.share().unwrap();
         let cores = std::thread::available_parallelism().unwrap().get() as f64;
         let used = share * cores * began.elapsed().as_secs_f64();
-        assert!(used >= least.as_secs_f64() && share < 1.1, "{share}, {used} s");
+        // The system counts threads that run at ticks, which are a part of so short a time.
+        assert!(used >= least.as_secs_f64() && share < 2.0, "{share}, {used} s");
     }
 }

@@ -102,7 +102,7 @@ fn durable_cells_tell_how_busy_the_processor_was() {
     for name in ["commits-durable-8", "commits-durable-tasks-8", "bank-cold-durable-2", "counter-durable-16"]
     {
         let share = braid_reads(name, metrics::PROCESSOR);
-        assert!(share > 0.0 && share < 1.2, "{name}: {share}");
+        assert!(share > 0.0 && share < 2.0, "{name}: {share}");
     }
 }
 
