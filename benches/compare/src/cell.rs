@@ -29,6 +29,16 @@ pub(crate) const AMPLE_CACHE: usize = 1 << 30;
 /// A usual one: engines that keep recent rows in memory bound what they replay by it.
 pub(crate) const MODEST_CACHE: usize = 256 << 20;
 
+/// Names of metrics that targets are judged by.
+pub(crate) mod metrics {
+    /// What there is to replay at most, for each row that was committed.
+    pub(crate) const LOG_AT_THE_KILL: &str = "log at the kill";
+    /// What the process used while it was measured; 1 where every core was busy.
+    pub(crate) const PROCESSOR: &str = "processor, share of all cores";
+    /// The most that was resident, but for pages of the executable and of shared libraries.
+    pub(crate) const MEMORY_WITHOUT_PROGRAM: &str = "memory without the program's own pages, peak";
+}
+
 /// How much a cell does.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Size {

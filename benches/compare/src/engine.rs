@@ -78,6 +78,9 @@ pub(crate) struct Kind {
     /// Of the crate or the library.
     pub(crate) version: &'static str,
     pub(crate) facts: Facts,
+    /// The files of its log, which it replays when it opens after a kill: paths below its directory, where `*` stands for
+    /// anything. None: nothing is replayed.
+    pub(crate) log: &'static [&'static str],
     /// Opens what is at the directory `dir`, or makes it: several files of the engine may be there, and nothing else.
     pub(crate) open: fn(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>>,
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::cell::{Better, Readings};
-use crate::engine::{Engine, Result, Session};
+use crate::cell::{Better, Readings, metrics};
+use crate::engine::{Durability, Engine, Result, Session};
+use crate::processor::Since;
 
 /// What came of repeating.
 #[derive(Debug)]
@@ -75,11 +76,17 @@ pub(crate) struct Crew {
     pub(crate) hands: Vec<(Tally, Repeated)>,
     /// All they did, from the first one's beginning to the last one's end.
     pub(crate) all: Repeated,
+    /// What the process used meanwhile of all cores.
+    processor: f64,
 }
 
 impl Crew {
-    /// Of what each did, and when it began.
-    pub(crate) fn of(ended: impl IntoIterator<Item = (Tally, Repeated, Instant)>) -> Result<Self> {
+    /// Of what each did and when it began, and of the processor since.
+    pub(crate) fn of(
+        ended: impl IntoIterator<Item = (Tally, Repeated, Instant)>,
+        since: &Since,
+    ) -> Result<Self> {
+        let processor = since.share()?;
         let (mut hands, mut all) = (Vec::new(), Repeated::none()?);
         let mut span: Option<(Instant, Instant)> = None;
         for (tally, repeated, began) in ended {
@@ -89,7 +96,7 @@ impl Crew {
             hands.push((tally, repeated));
         }
         all.elapsed = span.map_or(Duration::ZERO, |(from, to)| to - from);
-        Ok(Self { hands, all })
+        Ok(Self { hands, all, processor })
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -109,6 +116,13 @@ impl Crew {
     pub(crate) fn add_attempts(&self, readings: &mut Readings, commits: u64) {
         let attempts: u64 = self.hands.iter().map(|(tally, _)| tally.attempts).sum();
         readings.add("attempts for each", attempts as f64 / commits.max(1) as f64, "×", Better::Less);
+    }
+
+    /// Adds how busy the cores were where that tells whether they or the syncs were the limit.
+    pub(crate) fn add_processor(&self, readings: &mut Readings, durability: Durability) {
+        if durability == Durability::Durable {
+            readings.add(metrics::PROCESSOR, self.processor, "", Better::Neither);
+        }
     }
 }
 
@@ -145,13 +159,14 @@ where
         let work = &work;
         let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
         start.wait();
+        let since = Since::now();
         // A worker that failed ends early; its error comes with the join.
         std::thread::sleep(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
         // Every worker is joined before the first error is told: the scope would wait for them anyway.
         let ended: Vec<Result<_>> =
             workers.into_iter().map(|worker| worker.join().map_err(|_| "a worker panicked")?).collect();
-        Crew::of(ended.into_iter().collect::<Result<Vec<_>>>()?)
+        Crew::of(ended.into_iter().collect::<Result<Vec<_>>>()?, &since?)
     })
 }
 

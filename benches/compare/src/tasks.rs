@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Result};
 use crate::measure::{Crew, Repeated, Tally, at_once, for_a_time};
+use crate::processor::Since;
 use crate::rows::{KEY_BYTES, VALUE_BYTES};
 
 /// Threads of the executor.
@@ -94,6 +95,7 @@ pub(crate) fn write_for_a_time(
 ) -> Result<(Crew, usize)> {
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = (0..writers).map(|task| Writer::new(task as u64, row, &stop)).collect::<Result<_>>()?;
+    let since = Since::now()?;
     let ended = std::thread::scope(|scope| {
         // Parked, so that it ends with the tasks where those end early.
         let timer = scope.spawn(|| {
@@ -114,7 +116,7 @@ pub(crate) fn write_for_a_time(
             let (began, _) = writer.span?;
             Some((writer.tally, writer.repeated, began))
         });
-        return Ok((Crew::of(hands)?, THREADS));
+        return Ok((Crew::of(hands, &since)?, THREADS));
     }
     let crew = for_a_time(engine, writers, seconds, at_once, |session, tally, repetition| {
         let Row { key, value } = row(tally.thread, repetition)?;

@@ -21,6 +21,7 @@ pub(super) const KIND: Kind = Kind {
         notes: "a quarter of the memory is for the row store; loads past the log (Database::load_table); \
                 tasks commit by commit_async",
     },
+    log: &["compare.braid-wal/*.seg"],
     open,
 };
 

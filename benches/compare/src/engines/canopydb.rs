@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
         notes: "A commit that syncs by itself keeps the others out meanwhile, so durable ones sync after it. Concurrent \
                 write transactions with more than one thread, exclusive ones with one.",
     },
+    log: &["WAL-*"],
     open,
 };
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::ALL;
 use crate::engine::{Durability, Engine, Failure, Kind, Reader, Result, Session, Settings};
 use crate::rows::{Fresh, Order, Rows, key, value};
+use crate::workloads::disk;
 
 /// One engine at one durability, in a directory of its own.
 struct Trial {
@@ -368,6 +369,18 @@ fn everything_is_there_after_a_close() {
         let engine = trial.open();
         assert_eq!(scan(&mut *engine.session().done(), &[], u64::MAX), all);
         engine.sync().done();
+        engine.close().done();
+    });
+}
+
+#[test]
+fn a_commit_is_in_the_log_where_there_is_one() {
+    with_every_engine(|trial| {
+        let dir = trial.dir.path();
+        let engine = trial.open();
+        put(&mut *engine.session().done(), 1, 0);
+        let written = disk::written(dir, trial.kind.log).done();
+        assert_eq!(written > 0, !trial.kind.log.is_empty(), "{written} bytes");
         engine.close().done();
     });
 }

@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
                 write batches; a scan in a write transaction reads the range to the end of the table, as its \
                 range is tracked when it is opened",
     },
+    log: &["fjall/*.jnl"],
     open,
 };
 

@@ -24,6 +24,7 @@ pub(super) const KIND: Kind = Kind {
                 is not set, though it makes deferred commits three times as fast. Rows in the unnamed table; ascending \
                 loads append.",
     },
+    log: &[],
     open,
 };
 

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
         notes: "Deferred commits stay in memory until a durable one follows. A load is one transaction. Settled by a \
                 durable commit, not compacted.",
     },
+    log: &[],
     open,
 };
 

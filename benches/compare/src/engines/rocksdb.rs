@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
                 ingested as a file of the sorted table, others written without the log and flushed. Settled by a \
                 compaction of everything.",
     },
+    log: &["db/*.log"],
     open,
 };
 

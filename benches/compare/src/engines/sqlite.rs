@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
                 harness does after a conflict, since the built-in one's 1 to 100 ms leave the lock idle. Half of the cache is mapped \
                 (mmap_size), half is shared out to the connections.",
     },
+    log: &["compare.sqlite-wal"],
     open,
 };
 

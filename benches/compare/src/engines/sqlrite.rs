@@ -23,6 +23,7 @@ pub(super) const KIND: Kind = Kind {
                 table and compares it at its commit, so loads of more than 50,000 rows are refused; a transaction's rows have \
                 to fit 4096 bytes of its log, which is some twenty; no upsert: a put looks first; writes are not prepared, as a prepared one ignores the open transaction",
     },
+    log: &["compare.sqlrite-wal"],
     open,
 };
 

@@ -24,6 +24,7 @@ pub(super) const KIND: Kind = Kind {
                 loads by write-only transactions; it has no cursor without an \
                 allocation of its bounds, and get copies the value",
     },
+    log: &["surrealkv/wal/*.wal"],
     open,
 };
 

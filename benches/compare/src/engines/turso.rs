@@ -29,6 +29,8 @@ pub(super) const KIND: Kind = Kind {
                 retried with the harness's pauses, not at once as its example does; tasks await its asynchronous \
                 interface, which reads, writes and syncs inside the poll and blocks the executor's thread meanwhile",
     },
+    // Of rows, and of pages.
+    log: &["compare.db-log", "compare.turso-wal"],
     open,
 };
 

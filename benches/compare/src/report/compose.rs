@@ -1,12 +1,14 @@
 //! The report from top to bottom.
 
+use crate::cell::metrics;
+
 use super::document::{Block, Entry, Look, Table, heading};
 use super::format;
 use super::judge::{Outcome, Verdict, judge};
 use super::plots;
 use super::read::Input;
 use super::summary::{Cell, Figure, Group, Line, OURS, Summary};
-use super::targets::TARGETS;
+use super::targets::{BUSY, TARGETS};
 
 pub(super) const TITLE: &str = "Braid beside its rivals";
 
@@ -62,12 +64,32 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
         |wanted: fn(&Outcome) -> bool| verdicts.iter().filter(|verdict| wanted(&verdict.outcome)).count();
     let met = count(|outcome| matches!(outcome, Outcome::Met { .. }));
     let missed = count(|outcome| matches!(outcome, Outcome::Missed { .. } | Outcome::Failed(_)));
-    let unknown = verdicts.len() - met - missed;
+    let elsewhere = count(|outcome| matches!(outcome, Outcome::DoesNotApply(_)));
+    let unknown = verdicts.len() - met - missed - elsewhere;
     blocks.push(heading(2, "Targets"));
     blocks.push(Block::Text(format!(
-        "{met} met, {missed} missed, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
+        "{met} met, {missed} missed, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
          way better is."
     )));
+    blocks.push(Block::List(vec![
+        format!(
+            "Who replays as much at a reopen is measured: \"{}\" is what the files of an engine's log hold when its process is \
+             killed, without blocks of zeros, which are room that it has reserved. A rival counts that has half as much for \
+             each row as Braid, or more.",
+            metrics::LOG_AT_THE_KILL
+        ),
+        format!(
+            "What is wanted where the sync is the limit does not apply where the processor is: where Braid used {:.0} % of all \
+             cores or more (\"{}\").",
+            BUSY * 100.0,
+            metrics::PROCESSOR
+        ),
+        format!(
+            "\"{}\" is the greatest resident memory less the resident pages of the executable and its shared libraries, which \
+             are of all engines that were linked and of the harness. Pages of a database's mapped files stay in.",
+            metrics::MEMORY_WITHOUT_PROGRAM
+        ),
+    ]));
     let head = ["cell", "target", "braid", "against", "ratio", "wanted", "verdict"];
     let rows = verdicts.iter().map(|verdict| {
         let ratio = match verdict.outcome {
@@ -100,6 +122,7 @@ fn outcome(verdict: &Verdict) -> Entry {
         }
         Outcome::Missed { ratio } => Entry::new(format!("missed{warning}"), Look::Missed)
             .with_note(format!("by {:.0} %", (-percent(*ratio)).ceil())),
+        Outcome::DoesNotApply(why) => Entry::new("does not apply", Look::Muted).with_note(why),
         Outcome::Failed(reason) => Entry::new("failed", Look::Missed).with_note(reason),
         Outcome::NotMeasured(why) => Entry::new("not measured", Look::Muted).with_note(*why),
     }

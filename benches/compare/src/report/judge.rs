@@ -3,11 +3,12 @@
 //! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. A rival that
 //! does not sync is no measure in a durable cell. A target that cannot be judged says what was not there.
 
-use crate::cell::Better;
+use crate::cell::{Better, metrics};
+use crate::pattern::fits;
 
 use super::format;
 use super::summary::{Cell, Figure, Line, Summary};
-use super::targets::{Against, Metric, Target};
+use super::targets::{Against, BUSY, Metric, Target};
 
 /// The engine with the number 0.
 const OURS: usize = 0;
@@ -36,6 +37,8 @@ pub(super) enum Outcome {
     Missed {
         ratio: f64,
     },
+    /// The target is not of this cell, as it turned out. And why.
+    DoesNotApply(String),
     /// Ours failed in the cell.
     Failed(String),
     /// And why.
@@ -94,11 +97,22 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
     verdict.metric.clone_from(&line.metric);
     verdict.ours = format::value(ours.spread.median, &line.unit);
     verdict.polluted = ours.polluted;
+    let without = without(target.against, cell, line, summary);
     let Some(measure) = measure(target.against, cell, line, summary, machine) else {
         verdict.outcome = Outcome::NotMeasured("nothing to hold it against");
+        verdict.against = without;
         return verdict;
     };
     verdict.against = measure.shown;
+    if !without.is_empty() {
+        verdict.against = format!("{}; {without}", verdict.against);
+    }
+    if target.with_rest
+        && let Some(outcome) = without_rest(cell)
+    {
+        verdict.outcome = outcome;
+        return verdict;
+    }
     verdict.polluted |= measure.polluted;
     let ratio = match line.better {
         Better::More => ours.spread.median / measure.value,
@@ -109,6 +123,16 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
     let ratio = if ratio.is_nan() { 1.0 } else { ratio };
     verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
     verdict
+}
+
+/// What becomes of a target that is of cells only in which the processor rests, in one where it does not.
+fn without_rest(cell: &Cell) -> Option<Outcome> {
+    let Some(processor) = cell.line(metrics::PROCESSOR).and_then(|line| line.figure(OURS)) else {
+        return Some(Outcome::NotMeasured("whether the processor was the limit"));
+    };
+    let share = processor.spread.median;
+    let busy = || Outcome::DoesNotApply(format!("the processor is the limit: {:.0} % busy", share * 100.0));
+    (share >= BUSY).then(busy)
 }
 
 /// What ours is held against.
@@ -126,8 +150,8 @@ fn measure(
     machine: &[String],
 ) -> Option<Measure> {
     let number = |value: f64| Measure { value, shown: format::value(value, &line.unit), polluted: false };
-    let best = |may: &dyn Fn(&str) -> bool| {
-        let figure = line.best(|figure| figure.engine != OURS && may(summary.name(figure.engine)))?;
+    let best = |may: &dyn Fn(&Figure) -> bool| {
+        let figure = line.best(|figure| figure.engine != OURS && may(figure))?;
         let shown =
             format!("{} {}", summary.name(figure.engine), format::value(figure.spread.median, &line.unit));
         Some(Measure { shown, ..of_figure(figure, 1.0) })
@@ -154,13 +178,11 @@ fn measure(
             let shown = format!("{} {shown} in {}", summary.name(figure.engine), cell.name);
             Some(Measure { shown, ..of_figure(figure, 1.0) })
         }
-        Against::BestOf(names) => {
-            let measure = best(&|name| names.contains(&name))?;
-            let there = |name: &&str| line.figures.iter().any(|figure| summary.name(figure.engine) == *name);
-            let missing: Vec<_> = names.iter().copied().filter(|name| !there(name)).collect();
-            let without =
-                if missing.is_empty() { String::new() } else { format!("; without {}", missing.join(", ")) };
-            Some(Measure { shown: measure.shown + &without, ..measure })
+        Against::BestOf(names) => best(&|figure| names.contains(&summary.name(figure.engine))),
+        Against::BestWithAsMuch(metric, share) => {
+            let other = cell.line(metric)?;
+            let least = share * other.figure(OURS)?.spread.median;
+            best(&|figure| has_as_much(other, figure.engine, least))
         }
         Against::Number(value) => Some(number(value)),
         Against::PerThread(value) => Some(number(value * threads)),
@@ -173,6 +195,43 @@ fn measure(
         Against::OursPerThread(names, factor) => of_ours(names, factor * threads),
         Against::Cores { rows, micros } => Some(number(cores(machine)? * rows / micros * 1e6)),
     }
+}
+
+/// Who was not there to be held against, or was not let in, and why.
+fn without(against: Against, cell: &Cell, line: &Line, summary: &Summary) -> String {
+    let missing: Vec<_> = match against {
+        Against::BestOf(names) => {
+            let there = |name: &&str| line.figures.iter().any(|figure| summary.name(figure.engine) == *name);
+            names.iter().filter(|name| !there(name)).map(|name| (*name).to_owned()).collect()
+        }
+        Against::BestWithAsMuch(metric, share) => {
+            let Some((other, ours)) = cell.line(metric).and_then(|other| Some((other, other.figure(OURS)?)))
+            else {
+                return format!("{metric}: not measured");
+            };
+            let ours = ours.spread.median;
+            let less = line
+                .figures
+                .iter()
+                .filter(|figure| figure.engine != OURS && !has_as_much(other, figure.engine, share * ours));
+            let why = |figure: &Figure| match other.figure(figure.engine) {
+                None => format!("{metric}: not measured"),
+                Some(figure) => {
+                    let [theirs, ours] =
+                        [figure.spread.median, ours].map(|value| format::value(value, &other.unit));
+                    let unit = if format::shows_unit(&other.unit) { "" } else { &other.unit };
+                    format!("{metric}: {theirs} of our {ours} {unit}").trim_end().to_owned()
+                }
+            };
+            less.map(|figure| format!("{} ({})", summary.name(figure.engine), why(figure))).collect()
+        }
+        _ => Vec::new(),
+    };
+    if missing.is_empty() { String::new() } else { format!("without {}", missing.join(", ")) }
+}
+
+fn has_as_much(other: &Line, engine: usize, least: f64) -> bool {
+    other.figure(engine).is_some_and(|figure| figure.spread.median >= least)
 }
 
 fn of_figure(figure: &Figure, factor: f64) -> Measure {
@@ -194,25 +253,9 @@ fn cores(machine: &[String]) -> Option<f64> {
     })
 }
 
-/// `*` stands for any letters, or none.
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, rest)) => name.strip_prefix(before).is_some_and(|name| {
-            (0..=name.len()).filter_map(|start| name.get(start..)).any(|name| fits(rest, name))
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stars_stand_for_anything() {
-        assert!(fits("bank-*", "bank-hot-durable-8") && fits("a*c*-8", "abcd-8") && fits("a*", "a"));
-        assert!(!fits("bank-*", "reopen-1") && !fits("a*-8", "a-80") && !fits("a", "ab"));
-    }
 
     #[test]
     fn cores_are_read_from_words() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::compose::compose;
 use super::document::{Block, Entry, Look, Plot};
-use super::judge::{Outcome, judge};
+use super::judge::{Outcome, Verdict, judge};
 use super::read::Input;
 use super::run::{plots, write};
 use super::sample::{self, Dir, HEAD};
@@ -181,7 +181,8 @@ fn what_is_no_result_is_refused_with_its_place() {
 
 fn verdict(readings: &[(usize, &str, f64, bool)], against: Against, wanted: f64) -> Outcome {
     let input = with_syncs(rates(readings), "surrealkv", "does not sync");
-    let target = Target { aim: "", cells: &["c-*"], metric: Metric::Primary, against, wanted };
+    let target =
+        Target { aim: "", cells: &["c-*"], metric: Metric::Primary, against, wanted, with_rest: false };
     let mut verdicts = judge(&[target], &Summary::of(&input), &["cores: 2".to_owned()]);
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0).outcome
@@ -221,20 +222,146 @@ fn a_target_without_its_cell_is_not_measured() {
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::NotMeasured("no such cell")));
     let text = markdown::write(&compose(&input, &Summary::of(&input)));
     let count: usize = TARGETS.iter().map(|target| target.cells.len()).sum();
-    assert!(text.contains(&format!("0 met, 0 missed, {count} not measured.")));
+    assert!(text.contains(&format!("0 met, 0 missed, 0 that do not apply, {count} not measured.")));
 }
 
 #[test]
 fn a_target_says_which_rival_was_not_there() {
     let input = rates(&[(1, "braid", 3.0, false), (1, "fjall", 2.0, false)]);
     let against = Against::BestOf(&["fjall", "rocksdb"]);
-    let target = Target { aim: "", cells: &["c-8", "d-8"], metric: Metric::Primary, against, wanted: 1.0 };
+    let target = Target {
+        aim: "",
+        cells: &["c-8", "d-8"],
+        metric: Metric::Primary,
+        against,
+        wanted: 1.0,
+        with_rest: false,
+    };
     let verdicts = judge(&[target], &Summary::of(&input), &[]);
     assert_eq!(verdicts[0].against, "fjall 2; without rocksdb");
     assert_eq!(
         (verdicts[1].cell.as_str(), &verdicts[1].outcome),
         ("d-8", &Outcome::NotMeasured("no such cell"))
     );
+}
+
+/// Times of a cell that opens, of engines in order, and of the log that each had, where that was measured.
+fn reopened(engines: &[(&str, f64, Option<f64>)]) -> Verdict {
+    let dir = Dir::new("reopened");
+    let mut lines = HEAD.to_owned();
+    for (engine, millis, log) in engines {
+        let mut line = |metric: &str, value: f64, unit: &str, better: &str, primary: bool| {
+            lines += &format!(
+                "1,{engine},reopen-1,reopen,1,deferred,{metric},{value},{unit},{better},{primary},0,false,\n"
+            );
+        };
+        line("reopen", *millis, "ms", "less", true);
+        if let Some(log) = log {
+            line("log at the kill", *log, "bytes/row", "neither", false);
+        }
+    }
+    std::fs::write(dir.0.join("results.csv"), lines).unwrap();
+    let mut input = Input::default();
+    input.add(&dir.0).unwrap();
+    let target = TARGETS.iter().find(|target| matches!(target.against, Against::BestWithAsMuch(..))).unwrap();
+    judge(std::slice::from_ref(target), &Summary::of(&input), &[]).remove(0)
+}
+
+#[test]
+fn who_has_less_to_replay_is_no_measure() {
+    let ours = ("braid", 150.0, Some(60.0));
+    let quick = ("sqlite", 2.0, Some(4.14));
+    let verdict = reopened(&[ours, ("rocksdb", 300.0, Some(30.0)), quick, ("lmdb", 0.5, Some(0.0))]);
+    assert_eq!(verdict.outcome, Outcome::Met { ratio: 2.0 });
+    assert_eq!(
+        verdict.against,
+        "rocksdb 300 ms; without lmdb (log at the kill: 0 of our 60 bytes/row), sqlite (log at the kill: 4.14 of our 60 \
+         bytes/row)"
+    );
+    // Who is faster with as much is one.
+    let verdict = reopened(&[ours, ("rocksdb", 75.0, Some(90.0)), quick]);
+    assert_eq!(verdict.outcome, Outcome::Missed { ratio: 0.5 });
+    // And so is anybody where ours has as little.
+    let verdict = reopened(&[("braid", 4.0, Some(8.0)), quick]);
+    assert_eq!((verdict.outcome, verdict.against.as_str()), (Outcome::Missed { ratio: 0.5 }, "sqlite 2 ms"));
+}
+
+#[test]
+fn a_log_that_was_not_measured_is_not_believed() {
+    let nothing = Outcome::NotMeasured("nothing to hold it against");
+    let verdict = reopened(&[("braid", 150.0, None), ("rocksdb", 300.0, Some(30.0))]);
+    assert_eq!(
+        (verdict.outcome, verdict.against.as_str()),
+        (nothing.clone(), "log at the kill: not measured")
+    );
+    let verdict = reopened(&[("braid", 150.0, Some(60.0)), ("rocksdb", 300.0, None)]);
+    assert_eq!(
+        (verdict.outcome, verdict.against.as_str()),
+        (nothing, "without rocksdb (log at the kill: not measured)")
+    );
+}
+
+/// The verdict on durable commits that are half of what the syncs would allow, with this share of the processor, and what the
+/// report counts.
+fn with_processor(share: Option<f64>) -> (Outcome, String) {
+    let dir = Dir::new("processor");
+    let mut lines = HEAD.to_owned();
+    let mut line = |metric: &str, value: f64, unit: &str, better: &str, primary: bool| {
+        lines += &format!(
+            "1,braid,commits-durable-32,c,32,durable,{metric},{value},{unit},{better},{primary},0,false,\n"
+        );
+    };
+    line("commits", 80_000.0, "1/s", "more", true);
+    line("raw syncs", 10_000.0, "1/s", "more", false);
+    if let Some(share) = share {
+        line("\"processor, share of all cores\"", share, "", "neither", false);
+    }
+    std::fs::write(dir.0.join("results.csv"), lines).unwrap();
+    let mut input = Input::default();
+    input.add(&dir.0).unwrap();
+    let summary = Summary::of(&input);
+    let mut verdicts = judge(TARGETS, &summary, &[]);
+    verdicts.retain(|verdict| {
+        verdict.cell == "commits-durable-32" && verdict.aim.ends_with("where the sync is the limit")
+    });
+    assert_eq!((verdicts.len(), verdicts[0].against.as_str()), (1, "160k"));
+    (verdicts.remove(0).outcome, markdown::write(&compose(&input, &summary)))
+}
+
+#[test]
+fn what_the_sync_allows_is_wanted_where_the_processor_rests() {
+    let (outcome, text) = with_processor(Some(0.84));
+    assert_eq!(outcome, Outcome::Missed { ratio: 0.5 });
+    assert!(text.contains("0 met, 1 missed, 0 that do not apply, "), "{text}");
+    let (outcome, text) = with_processor(Some(0.853));
+    assert_eq!(outcome, Outcome::DoesNotApply("the processor is the limit: 85 % busy".into()));
+    assert!(text.contains("0 met, 0 missed, 1 that do not apply, "), "{text}");
+    assert!(text.contains("| does not apply (the processor is the limit: 85 % busy) |"), "{text}");
+    let (outcome, _) = with_processor(None);
+    assert_eq!(outcome, Outcome::NotMeasured("whether the processor was the limit"));
+}
+
+#[test]
+fn memory_is_judged_without_the_programs_pages() {
+    let judged = |metrics: &[(&str, f64)]| {
+        let dir = Dir::new("memory");
+        let lines = metrics.iter().map(|(metric, mib)| {
+            format!(
+                "1,braid,larger-than-cache-reads-1,c,1,deferred,\"{metric}\",{mib},MiB,less,false,0,false,\n"
+            )
+        });
+        std::fs::write(dir.0.join("results.csv"), HEAD.to_owned() + &lines.collect::<String>()).unwrap();
+        let mut input = Input::default();
+        input.add(&dir.0).unwrap();
+        let mut verdicts = judge(TARGETS, &Summary::of(&input), &[]);
+        verdicts.retain(|verdict| verdict.aim == "the cache and 20 % of memory");
+        verdicts.remove(0)
+    };
+    let with = judged(&[("memory, peak", 153.6)]);
+    assert_eq!((with.metric.as_str(), with.outcome), ("memory, peak", Outcome::Missed { ratio: 0.5 }));
+    let name = "memory without the program's own pages, peak";
+    let without = judged(&[("memory, peak", 153.6), (name, 76.8)]);
+    assert_eq!((without.metric.as_str(), without.outcome), (name, Outcome::Met { ratio: 1.0 }));
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn run(cx: &Context, bank: Bank, threads: usize) -> Result<Readings> {
     readings.add("transfers", crew.all.per_second(), "1/s", Better::More);
     crew.add_attempts(&mut readings, crew.all.operations);
     crew.all.add_latencies(&mut readings);
+    crew.add_processor(&mut readings, cx.settings.durability);
     Ok(readings)
 }
 

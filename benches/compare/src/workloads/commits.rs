@@ -59,7 +59,7 @@ fn run(cx: &Context, threads: usize) -> Result<Readings> {
     let written = |thread, repetition| own_number(thread, repetition).ok();
     Ledger::of(&crew.repetitions(), written).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
-    Ok(readings(&crew))
+    Ok(readings(&crew, cx.settings.durability))
 }
 
 fn run_tasks(cx: &Context, writers: usize) -> Result<Readings> {
@@ -71,15 +71,16 @@ fn run_tasks(cx: &Context, writers: usize) -> Result<Readings> {
     let written = |writer, repetition| number_of_many(writer, repetition).ok();
     Ledger::of(&crew.repetitions(), written).verify(&*engine, Order::Random, 0)?;
     engine.close()?;
-    let mut readings = readings(&crew);
+    let mut readings = readings(&crew, cx.settings.durability);
     readings.add("threads of the writers", threads as f64, "", Better::Neither);
     Ok(readings)
 }
 
-fn readings(crew: &Crew) -> Readings {
+fn readings(crew: &Crew, durability: Durability) -> Readings {
     let mut readings = Readings::default();
     readings.add("commits", crew.all.per_second(), "1/s", Better::More);
     crew.add_attempts(&mut readings, crew.all.operations);
     crew.all.add_latencies(&mut readings);
+    crew.add_processor(&mut readings, durability);
     readings
 }

@@ -49,5 +49,6 @@ fn run(cx: &Context) -> Result<Readings> {
     readings.add("increments", crew.all.per_second(), "1/s", Better::More);
     crew.add_attempts(&mut readings, crew.all.operations);
     crew.all.add_latencies(&mut readings);
+    crew.add_processor(&mut readings, cx.settings.durability);
     Ok(readings)
 }

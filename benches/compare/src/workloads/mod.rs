@@ -5,7 +5,7 @@ mod bank;
 mod beside;
 mod commits;
 mod counter;
-mod disk;
+pub(crate) mod disk;
 pub(crate) mod helper;
 mod inserts;
 mod larger;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cell::{Better, Cell, Context, MODEST_CACHE, Readings};
+use crate::cell::{Better, Cell, Context, MODEST_CACHE, Readings, metrics};
 use crate::engine::{Durability, Result};
 use crate::rows::Order;
 
@@ -36,6 +36,7 @@ fn run(cx: &Context) -> Result<Readings> {
     let asked = cx.rows(ROWS);
     let committed = Helper::start(&cx, Task::Commit, asked)?.kill_when_committed()?;
     let size = disk::size_of(&cx.dir)?;
+    let log = disk::written(&cx.dir, cx.kind.log)?;
 
     let last = own_number(0, committed.saturating_sub(1))?;
     let began = Instant::now();
@@ -53,6 +54,12 @@ fn run(cx: &Context) -> Result<Readings> {
     readings.add("open and first read as measured", millis(read), "ms", Better::Less);
     readings.add("commits", committed.div_ceil(of_commit) as f64, "", Better::Neither);
     readings.add("rows of a commit", of_commit as f64, "", Better::Neither);
+    readings.add(
+        metrics::LOG_AT_THE_KILL,
+        log as f64 / committed.max(1) as f64,
+        "bytes/row",
+        Better::Neither,
+    );
     size.add_to(&mut readings, committed);
     Ok(readings)
 }

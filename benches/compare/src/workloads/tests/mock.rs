@@ -38,7 +38,7 @@ const fn kind(name: &'static str, open: fn(&Path, Settings) -> Result<Box<dyn En
         deferred_survives_kill: true,
         notes: "",
     };
-    Kind { name, version: "0", facts, open }
+    Kind { name, version: "0", facts, log: &[], open }
 }
 
 fn open(lie: Lie) -> Result<Box<dyn Engine>> {

@@ -3,8 +3,9 @@
 
 mod mock;
 
-use crate::cell::{Cell, Context, Readings, Size};
+use crate::cell::{Cell, Context, Readings, Size, metrics};
 use crate::engine::{Failure, Kind, Result, Settings};
+use crate::rows::{KEY_BYTES, VALUE_BYTES};
 
 use super::all;
 
@@ -86,6 +87,38 @@ fn braid_runs_checkpoints_and_readers_beside_writers() {
 fn braid_runs_what_takes_two_processes() {
     braid_runs("reopen");
     braid_runs("larger-than-cache");
+}
+
+/// What a cell with Braid reads of a metric.
+fn braid_reads(name: &str, metric: &str) -> f64 {
+    let readings =
+        run(&cell(name), crate::engines::ALL[0]).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let reading = readings.0.iter().find(|reading| reading.metric == metric);
+    reading.unwrap_or_else(|| panic!("{name} has no {metric}")).value
+}
+
+#[test]
+fn durable_cells_tell_how_busy_the_processor_was() {
+    for name in ["commits-durable-8", "commits-durable-tasks-8", "bank-cold-durable-2", "counter-durable-16"]
+    {
+        let share = braid_reads(name, metrics::PROCESSOR);
+        assert!(share > 0.0 && share < 2.0, "{name}: {share}");
+    }
+}
+
+#[test]
+fn the_programs_pages_are_a_part_of_the_memory() {
+    let name = "larger-than-cache-reads-1";
+    let without = braid_reads(name, metrics::MEMORY_WITHOUT_PROGRAM);
+    assert!(without > 0.0 && without < braid_reads(name, "memory, peak"), "{without}");
+}
+
+#[test]
+fn the_log_at_the_kill_holds_the_rows_and_no_empty_segments() {
+    // So few that nothing is folded. A record has some 50 bytes beside the row, and blocks and first segments are not full.
+    let log = braid_reads("reopen-1", metrics::LOG_AT_THE_KILL);
+    let row = (KEY_BYTES + VALUE_BYTES) as f64;
+    assert!((row..2.0 * row).contains(&log), "{log} bytes for each row");
 }
 
 #[test]
