@@ -30,13 +30,17 @@ impl Wake for Alarm {
     }
 }
 
-/// Appends, and waits as a future does, on a thread that has nothing better to do.
+/// Appends, and waits as a future that commits does, on a thread that has nothing better to do.
 pub(super) fn commit_by_future(shared: &Shared) -> Result<(), SyncError> {
+    wait_by_future(shared, Who::Committer)
+}
+
+fn wait_by_future(shared: &Shared, who: Who) -> Result<(), SyncError> {
     let (numbers, group) = &**shared;
     let (lsn, mut place) = (numbers.append(), None);
     loop {
         let alarm = Arc::new(Alarm::default());
-        match group.poll_through(numbers, Who::Committer, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+        match group.poll_through(numbers, who, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
             Poll::Ready(outcome) => {
                 if outcome.is_ok() {
                     assert!(numbers.synced() >= lsn.get(), "told too early");
@@ -396,6 +400,39 @@ mod native {
         }
     }
 
+    /// The one that was covered may be awaited though it was dropped, and there is no waker to call then.
+    #[test]
+    fn the_server_is_told_to_keep_a_sync_after_one_that_covers_nobody_but_who_left() {
+        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        let target = Arc::new(Waits(Numbers::default(), Arc::clone(&group)));
+        let (first, mut place) = (target.0.append(), None);
+        assert!(group.poll_through(&*target, Who::Committer, first, &mut place, Waker::noop()).is_pending());
+        group.leave(place.unwrap());
+        let spawn = |work: fn(&GroupCommit, &Waits)| {
+            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+            thread::spawn(move || work(&group, &target))
+        };
+        let visitor = spawn(|group, target| group.sync_through(target, Lsn::new(8)).unwrap());
+        while group.queue.lock().through.is_none() {
+            thread::yield_now();
+        }
+        let server = spawn(|group, target| group.serve(target));
+        let alarm = Arc::new(Alarm::default());
+        group.wake_soon(vec![Waker::from(Arc::clone(&alarm))]);
+        alarm.0.wait();
+        // Long enough for the server to go to sleep: it is not told when it has.
+        thread::sleep(Duration::from_millis(20));
+        let (tell, told) = std::sync::mpsc::channel();
+        let waker = Waker::from(Arc::new(Tells(tell)));
+        let last = target.0.append();
+        assert!(group.poll_through(&*target, Who::Committer, last, &mut None, &waker).is_pending());
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps on");
+        group.stop_serving();
+        server.join().unwrap();
+        visitor.join().unwrap();
+    }
+
     #[test]
     fn a_server_whose_sync_panics_stays_to_tell() {
         struct Panics(Numbers);
@@ -466,6 +503,107 @@ mod shuttle_schedules {
                 }
                 server.stop();
                 assert_eq!(shared.1.durable().get(), 24);
+            }
+        });
+    }
+
+    /// Those who commit, those who do not, and those who are dropped, threads and futures, while either are awaited.
+    fn all_kinds(kinds: &[Kind], threads: usize, futures: usize, fails_at: Option<u64>) {
+        let shared = shared(fails_at);
+        {
+            let mut queue = shared.1.queue.lock();
+            queue.gathering.await_for(threads, Duration::from_millis(1));
+            queue.served.gathering.await_for(futures, Duration::from_millis(1));
+        }
+        let server = serve(&shared);
+        let workers: Vec<_> = kinds
+            .iter()
+            .map(|&kind| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        kind.comes(&shared);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        server.stop();
+        assert_eq!(
+            shared.1.is_poisoned(),
+            fails_at.is_some_and(|at| shared.0.syncs.load(Ordering::Acquire) > at)
+        );
+        assert_eq!(shared.1.durable().get(), shared.0.synced());
+    }
+
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Thread,
+        VisitingThread,
+        Future,
+        VisitingFuture,
+        ForgottenFuture,
+    }
+
+    impl Kind {
+        fn comes(self, shared: &Shared) {
+            let (numbers, group) = &**shared;
+            let outcome = match self {
+                Self::Thread => group.commit_through(numbers, numbers.append()),
+                Self::VisitingThread => group.sync_through(numbers, numbers.append()),
+                Self::Future => commit_by_future(shared),
+                Self::VisitingFuture => wait_by_future(shared, Who::Visitor),
+                Self::ForgottenFuture => {
+                    commit_and_forget(shared);
+                    Ok(())
+                }
+            };
+            assert!(outcome.is_ok() || group.is_poisoned());
+        }
+    }
+
+    use Kind::{ForgottenFuture, Future, Thread, VisitingFuture, VisitingThread};
+
+    #[test]
+    fn no_schedule_leaves_one_of_all_kinds_waiting() {
+        explore!(|| all_kinds(
+            &[Thread, Thread, VisitingThread, Future, Future, VisitingFuture, ForgottenFuture],
+            1,
+            1,
+            None
+        ));
+    }
+
+    #[test]
+    fn no_schedule_leaves_futures_waiting_beside_threads_that_visit() {
+        explore!(|| {
+            for futures in [1, 2, 3] {
+                all_kinds(&[VisitingThread, Future, Future, ForgottenFuture], 1, futures, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_threads_waiting_beside_all_that_visit() {
+        explore!(|| {
+            for threads in [1, 2, 3] {
+                all_kinds(&[Thread, Thread, Thread, VisitingThread, VisitingFuture], threads, 1, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_one_of_all_kinds_waiting_after_a_failure() {
+        explore!(|| {
+            for fails_at in [1, 3] {
+                all_kinds(
+                    &[Thread, Thread, VisitingThread, Future, Future, ForgottenFuture],
+                    2,
+                    2,
+                    Some(fails_at),
+                );
             }
         });
     }
