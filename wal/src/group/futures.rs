@@ -92,7 +92,8 @@ impl Queue {
                 loop {
                     let left = self.served.look_at.saturating_sub(now);
                     if !left.is_zero() {
-                        return Next::Dozes(left);
+                        // Longer only by a clock that went back, which is the user's.
+                        return Next::Dozes(self.served.gathering.at_most_a_step(left));
                     }
                     let Some(longer) = self.served.gathering.hold_on(now) else { return Next::Leads };
                     self.served.look_at = now.saturating_add(longer);

@@ -433,6 +433,51 @@ mod native {
         visitor.join().unwrap();
     }
 
+    /// Its clock shows what the test says.
+    #[derive(Default)]
+    struct Clocked(Numbers, AtomicU64);
+
+    impl SyncTarget for Clocked {
+        fn appended(&self) -> Lsn {
+            self.0.appended()
+        }
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.1.load(Ordering::Acquire))
+        }
+        fn sync(&self, through: Lsn) -> io::Result<()> {
+            self.0.sync(through)
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_leaves_no_future_waiting() {
+        const HOUR: u64 = 3_600_000;
+        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+        let target = Arc::new(Clocked::default());
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        target.1.store(HOUR, Ordering::Release);
+        let poll = |waker: &Waker| {
+            let lsn = target.0.append();
+            assert!(group.poll_through(&*target, Who::Committer, lsn, &mut None, waker).is_pending());
+            lsn
+        };
+        poll(Waker::noop());
+        let through = poll(Waker::noop());
+        assert!(matches!(group.queue.lock().come(Who::Visitor, through, &*target), Place::Leads));
+        group.succeed(&*target, through, Who::Visitor, Duration::from_millis(HOUR - 1)).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        poll(&Waker::from(Arc::new(Tells(tell))));
+        assert_eq!(group.queue.lock().lead, Lead::Kept);
+        target.1.store(0, Ordering::Release);
+        let server = {
+            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+            thread::spawn(move || group.serve(&*target))
+        };
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps for an hour");
+        group.stop_serving();
+        server.join().unwrap();
+    }
+
     #[test]
     fn a_server_whose_sync_panics_stays_to_tell() {
         struct Panics(Numbers);
