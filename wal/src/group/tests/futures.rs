@@ -576,11 +576,11 @@ mod shuttle_schedules {
             worker.join().unwrap();
         }
         server.stop();
-        assert_eq!(
-            shared.1.is_poisoned(),
-            fails_at.is_some_and(|at| shared.0.syncs.load(Ordering::Acquire) > at)
-        );
-        assert_eq!(shared.1.durable().get(), shared.0.synced());
+        let fails = fails_at.is_some_and(|at| shared.0.syncs.load(Ordering::Acquire) > at);
+        let ends = kinds.iter().any(|kind| matches!(kind, Poison));
+        assert_eq!(shared.1.is_poisoned(), fails || ends);
+        let (durable, synced) = (shared.1.durable().get(), shared.0.synced());
+        assert!(durable == synced || (ends && durable < synced), "{durable} of {synced}");
     }
 
     #[derive(Clone, Copy)]
@@ -590,6 +590,22 @@ mod shuttle_schedules {
         Future,
         VisitingFuture,
         ForgottenFuture,
+        /// Its waker, on the server, waits for a commit.
+        CommittingWaker,
+        /// The end of the log.
+        Poison,
+    }
+
+    /// Commits where it is called, and then wakes.
+    struct CommitsFirst(Shared, Event);
+
+    impl Wake for CommitsFirst {
+        fn wake(self: Arc<Self>) {
+            let (numbers, group) = &*self.0;
+            let outcome = group.commit_through(numbers, numbers.append());
+            assert!(outcome.is_ok() || group.is_poisoned());
+            self.1.set(1);
+        }
     }
 
     impl Kind {
@@ -604,12 +620,26 @@ mod shuttle_schedules {
                     commit_and_forget(shared);
                     Ok(())
                 }
+                Self::CommittingWaker => {
+                    let alarm = Arc::new(CommitsFirst(Arc::clone(shared), Event::new()));
+                    let waker = Waker::from(Arc::clone(&alarm));
+                    let polled =
+                        group.poll_through(numbers, Who::Committer, numbers.append(), &mut None, &waker);
+                    if polled.is_pending() {
+                        alarm.1.wait();
+                    }
+                    Ok(())
+                }
+                Self::Poison => {
+                    group.poison(cause());
+                    Ok(())
+                }
             };
             assert!(outcome.is_ok() || group.is_poisoned());
         }
     }
 
-    use Kind::{ForgottenFuture, Future, Thread, VisitingFuture, VisitingThread};
+    use Kind::{CommittingWaker, ForgottenFuture, Future, Poison, Thread, VisitingFuture, VisitingThread};
 
     #[test]
     fn no_schedule_leaves_one_of_all_kinds_waiting() {
@@ -635,6 +665,26 @@ mod shuttle_schedules {
         explore!(|| {
             for threads in [1, 2, 3] {
                 all_kinds(&[Thread, Thread, Thread, VisitingThread, VisitingFuture], threads, 1, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_a_waker_waiting_that_commits() {
+        explore!(|| {
+            for awaited in [1, 2, 3] {
+                let kinds = [CommittingWaker, CommittingWaker, Thread, Future];
+                all_kinds(&kinds, awaited, awaited, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_one_waiting_at_the_end_of_the_log() {
+        explore!(|| {
+            for awaited in [1, 3] {
+                let kinds = [Thread, Thread, Future, Future, CommittingWaker, Poison];
+                all_kinds(&kinds, awaited, awaited, None);
             }
         });
     }
