@@ -418,11 +418,7 @@ mod native {
             thread::yield_now();
         }
         let server = spawn(|group, target| group.serve(target));
-        let alarm = Arc::new(Alarm::default());
-        group.wake_soon(vec![Waker::from(Arc::clone(&alarm))]);
-        alarm.0.wait();
-        // Long enough for the server to go to sleep: it is not told when it has.
-        thread::sleep(Duration::from_millis(20));
+        falls_asleep(&group);
         let (tell, told) = std::sync::mpsc::channel();
         let waker = Waker::from(Arc::new(Tells(tell)));
         let last = target.0.append();
@@ -431,6 +427,90 @@ mod native {
         group.stop_serving();
         server.join().unwrap();
         visitor.join().unwrap();
+    }
+
+    /// Who leads once a future waits for the sync after one that covered two that commit: one that came during that sync, or
+    /// after it.
+    fn lead_after(leader: Who, during: Option<Who>) -> Lead {
+        let shared = shared(None);
+        let (numbers, group) = &*shared;
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        let poll = |who| {
+            let lsn = numbers.append();
+            assert!(group.poll_through(numbers, who, lsn, &mut None, Waker::noop()).is_pending());
+            lsn
+        };
+        poll(Who::Committer);
+        let through = poll(Who::Committer);
+        {
+            let mut queue = group.queue.lock();
+            assert!(matches!(queue.come(leader, through, numbers), Place::Leads));
+            queue.through = Some(through);
+        }
+        during.map(poll);
+        numbers.sync(through).unwrap();
+        group.succeed(numbers, through, leader, Duration::ZERO).unwrap();
+        if during.is_none() {
+            poll(Who::Committer);
+        }
+        group.queue.lock().lead
+    }
+
+    #[test]
+    fn futures_are_awaited_by_futures_that_commit_where_no_thread_committed() {
+        for (leader, during, lead) in [
+            (Who::Visitor, None, Lead::Kept),
+            (Who::Visitor, Some(Who::Committer), Lead::Kept),
+            (Who::Visitor, Some(Who::Visitor), Lead::Called),
+            (Who::Committer, None, Lead::Called),
+            (Who::Committer, Some(Who::Committer), Lead::Called),
+        ] {
+            assert_eq!(lead_after(leader, during), lead, "{leader:?} and {during:?}");
+        }
+    }
+
+    /// The server sleeps already when futures begin to be awaited: there was no waker to call.
+    #[test]
+    fn the_first_one_that_is_awaited_wakes_a_server_that_is_not_about_to_look() {
+        let shared = shared(None);
+        let (numbers, group) = &*shared;
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        for _ in 0..2 {
+            commit_and_forget(&shared);
+        }
+        let through = numbers.appended();
+        assert!(matches!(group.queue.lock().come(Who::Visitor, through, numbers), Place::Leads));
+        let server = serve(&shared);
+        falls_asleep(group);
+        numbers.sync(through).unwrap();
+        group.succeed(numbers, through, Who::Visitor, Duration::ZERO).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let waker = Waker::from(Arc::new(Tells(tell)));
+        let last = numbers.append();
+        assert!(group.poll_through(numbers, Who::Committer, last, &mut None, &waker).is_pending());
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps on");
+        server.stop();
+    }
+
+    /// The server has nothing to do for long enough to go to sleep: it is not told when it has.
+    fn falls_asleep(group: &GroupCommit) {
+        let alarm = Arc::new(Alarm::default());
+        group.wake_soon(vec![Waker::from(Arc::clone(&alarm))]);
+        alarm.0.wait();
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_sync_is_kept_for_nobody_who_has_left() {
+        let shared = awaiting_futures(3, Duration::from_millis(1));
+        commit_and_forget(&shared);
+        assert_eq!(shared.1.queue.lock().lead, Lead::Kept);
+        let server = serve(&shared);
+        falls_asleep(&shared.1);
+        assert_eq!(shared.1.queue.lock().lead, Lead::Free);
+        commit_by_future(&shared).unwrap();
+        server.stop();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1);
     }
 
     /// Its clock shows what the test says.
@@ -554,7 +634,20 @@ mod shuttle_schedules {
 
     /// Those who commit, those who do not, and those who are dropped, threads and futures, while either are awaited.
     fn all_kinds(kinds: &[Kind], threads: usize, futures: usize, fails_at: Option<u64>) {
-        let shared = shared(fails_at);
+        for each_look in [0, 700] {
+            all_kinds_by_clock(kinds, threads, futures, fails_at, each_look);
+        }
+    }
+
+    fn all_kinds_by_clock(
+        kinds: &[Kind],
+        threads: usize,
+        futures: usize,
+        fails_at: Option<u64>,
+        each_look: u64,
+    ) {
+        let numbers = Numbers { fails_at, each_look, ..Numbers::default() };
+        let shared = Arc::new((numbers, GroupCommit::new(Lsn::ZERO)));
         {
             let mut queue = shared.1.queue.lock();
             queue.gathering.await_for(threads, Duration::from_millis(1));
@@ -656,6 +749,7 @@ mod shuttle_schedules {
         explore!(|| {
             for futures in [1, 2, 3] {
                 all_kinds(&[VisitingThread, Future, Future, ForgottenFuture], 1, futures, None);
+                all_kinds(&[VisitingThread, Future, ForgottenFuture, ForgottenFuture], 1, futures, None);
             }
         });
     }
