@@ -417,7 +417,7 @@ mod native {
         while group.queue.lock().through.is_none() {
             thread::yield_now();
         }
-        let server = spawn(|group, target| group.serve(target));
+        let server = spawn(GroupCommit::serve);
         falls_asleep(&group);
         let (tell, told) = std::sync::mpsc::channel();
         let waker = Waker::from(Arc::new(Tells(tell)));
