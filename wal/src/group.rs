@@ -31,16 +31,17 @@
 //!
 //! 1. `durable` only grows, is only stored by a leader after its sync succeeded, and never after a failure.
 //! 2. `lead` is `Taken` exactly while one thread leads or has been told to, and `Held` while one sleeps in
-//!    `waiting.present` that will take the lead at a certain time if nobody does before. A follower is in `waiting`
-//!    only while it is `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody who will
-//!    wake it. While it is `Called` or `Kept` that is the server: it has been notified, or looks by itself.
+//!    `waiting.present`, or has been told to, that will take the lead at a certain time if nobody does before. A follower
+//!    is in `waiting` only while it is `Taken` or `Held`, a waker only while it is not `Free`, so there is always somebody
+//!    who will wake it. While it is `Called` or `Kept` that is the server: it has been notified, or looks by itself.
 //! 3. A leader takes the log's end after it became leader, under the mutex, so it covers its own position and those of all
 //!    that wait in `waiting.present` by then. From then on, only those whose position is covered join there.
 //! 4. A failure is final: `poisoned` is set and `waiting` emptied under the mutex; nothing is ever synced again.
 //! 5. An event is set once, by whoever took it out of `waiting`.
 //! 6. Every sync covers something that none before it did: who is told to lead or takes the lead is not covered yet.
 //! 7. Only a committer is awaited, and only a committer waits for others to come: threads for threads, futures for
-//!    futures. Whoever else wants something durable leads at once unless somebody does, or has the server do so.
+//!    futures. Whoever else wants something durable leads at once unless somebody does, or has the server do so; but no
+//!    future ends the hold of a thread, which would have that thread wait for the server.
 //! 8. Whoever takes the lead awaits nobody any more.
 //!
 //! Looking for a leader and joining the queue happen under one hold of the mutex, and so do emptying the queue and
@@ -52,7 +53,7 @@
 //!                                          join, unlock, sleep   ·  ... for ever
 //! ```
 //!
-//! The wake-ups are made outside the mutex, and whoever is woken takes no lock.
+//! The wake-ups are made outside the mutex, and whoever is covered takes no lock.
 //!
 //! # Futures
 //!
@@ -61,15 +62,15 @@
 //! thread does, and it alone calls wakers, as they are code of the user's that may do anything, drop the last handle of
 //! a database say, and whoever else leads may hold locks of the engine's.
 //!
-//! * `lead` is `Called` from when a future waits and nobody leads until somebody does: the server, or a thread that comes
-//!   first. A thread never waits for the server: it takes a lead that is not `Taken` itself. So the server may call
-//!   code that waits for a sync.
+//! * `lead` is `Called` or `Kept` from when a future waits and nobody leads or holds a sync until somebody leads: the
+//!   server, or a thread that comes first. A thread never waits for the server: it takes a lead itself that no thread has or
+//!   holds. So the server may call code that waits for a sync.
 //! * Whoever ends a turn hands the lead to the successor; if there is none and futures wait, to the server. Either way the
 //!   next sync covers all that wait, threads and futures, and no one waits for more than two. A future that comes while a
 //!   sync is held waits for the rest of that as well: it is short, and has a limit (see [`gathering`]).
 //! * The server calls wakers before it leads: those that are covered do not wait for a sync that they do not need.
-//! * Futures whose commits a sync of the server's covered, them alone, are awaited as threads are: the first one to come has
-//!   the server *keep* the next sync, the last one has it lead. A thread does not wait for them: the server may be in code of
+//! * Futures whose commits a sync covered, and no thread's, are awaited as threads are: the first one to come has the
+//!   server *keep* the next sync, the last one has it lead. A thread does not wait for them: the server may be in code of
 //!   the user's, which waits for that thread.
 
 use std::io;

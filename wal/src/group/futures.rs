@@ -92,7 +92,8 @@ impl Queue {
                 loop {
                     let left = self.served.look_at.saturating_sub(now);
                     if !left.is_zero() {
-                        return Next::Dozes(left);
+                        // Longer only by a clock that went back, which is the user's.
+                        return Next::Dozes(self.served.gathering.at_most_a_step(left));
                     }
                     let Some(longer) = self.served.gathering.hold_on(now) else { return Next::Leads };
                     self.served.look_at = now.saturating_add(longer);
@@ -158,12 +159,12 @@ impl GroupCommit {
         drop(left);
     }
 
-    /// Has the server call the wakers of a crowd, and lead where it was called to. Under the lock.
+    /// Has the server call the wakers of a crowd, and lead or keep the sync where that is its part. Under the lock.
     pub(super) fn hand_to_server(&self, queue: &mut Queue, crowd: &mut Crowd) {
         if !planted!(WakerLost) {
             queue.served.ready.extend(crowd.futures.take());
         }
-        if !queue.served.ready.is_empty() || queue.lead == Lead::Called {
+        if !queue.served.ready.is_empty() || matches!(queue.lead, Lead::Called | Lead::Kept) {
             self.server.notify_one();
         }
     }

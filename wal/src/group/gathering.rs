@@ -103,12 +103,17 @@ impl Gathering {
             self.cancel();
             return None;
         }
-        Some(left.min(self.step))
+        Some(self.at_most_a_step(left))
     }
 
     /// After what time to look whether anybody has come, where several are awaited.
     pub(super) fn first_look(&self) -> Option<Duration> {
         (self.awaited > 1 && !self.step.is_zero()).then_some(self.step)
+    }
+
+    /// Nobody sleeps for longer than that until the next look.
+    pub(super) fn at_most_a_step(&self, time: Duration) -> Duration {
+        time.min(self.step)
     }
 
     /// When to look for the first time who has come.
@@ -127,7 +132,7 @@ impl Gathering {
         let left = self.until.saturating_sub(now);
         if came * 4 >= self.missing && !left.is_zero() {
             self.missing = self.awaited;
-            return Some(left.min(self.step));
+            return Some(self.at_most_a_step(left));
         }
         self.give_up();
         None

@@ -19,6 +19,9 @@ struct Numbers {
     /// The sync of this number fails, and so would every later one.
     fails_at: Option<u64>,
     syncing: AtomicBool,
+    /// Microseconds that pass with each look at the clock.
+    each_look: u64,
+    looks: AtomicU64,
 }
 
 impl Numbers {
@@ -32,9 +35,11 @@ impl Numbers {
 }
 
 impl SyncTarget for Numbers {
-    /// Nothing takes time but syncs, and they are worth to be shared.
+    /// Syncs take time, so that they are worth to be shared, and looks at the clock may.
     fn now(&self) -> Duration {
+        let looks = if self.each_look == 0 { 0 } else { self.looks.fetch_add(1, Ordering::AcqRel) };
         Duration::from_millis(self.syncs.load(Ordering::Acquire))
+            + Duration::from_micros(looks * self.each_look)
     }
 
     fn appended(&self) -> Lsn {
@@ -284,8 +289,9 @@ mod native {
         (shared, successor)
     }
 
-    /// What the first one that waits behind a commit's sync is told after it, and what one does who comes then.
-    fn told_behind(who: Who) -> (u32, Place) {
+    /// What the first one that waits behind a commit's sync is told after it, and what one does who comes then; `beside` has
+    /// others wait with it.
+    fn told_behind(who: Who, beside: fn(&GroupCommit, &Gated)) -> (u32, Place) {
         let (target, group) = (Gated::default(), GroupCommit::new(Lsn::ZERO));
         let first = target.numbers.append();
         let successor = {
@@ -298,6 +304,7 @@ mod native {
                 _ => panic!("there is a leader"),
             }
         };
+        beside(&group, &target);
         target.seconds.store(1, Ordering::Release);
         group.succeed(&target, first, Who::Committer, Duration::ZERO).unwrap();
         let place = group.queue.lock().come(Who::Committer, target.numbers.append(), &target);
@@ -307,14 +314,35 @@ mod native {
     #[test]
     fn who_commits_behind_a_sync_holds_the_next_for_those_whom_it_covered() {
         assert!(
-            matches!(told_behind(Who::Committer), (HOLD, Place::Leads)),
+            matches!(told_behind(Who::Committer, |_, _| {}), (HOLD, Place::Leads)),
             "the one that was awaited leads"
         );
     }
 
     #[test]
     fn who_does_not_commit_leads_behind_a_sync() {
-        assert!(matches!(told_behind(Who::Visitor), (LEAD, Place::Sleeps(_))));
+        for beside in [|_: &_, _: &_| {}, |group: &_, target: &_| comes_beside(group, target, Who::Committer)]
+        {
+            assert!(matches!(told_behind(Who::Visitor, beside), (LEAD, Place::Sleeps(_))));
+        }
+    }
+
+    fn comes_beside(group: &GroupCommit, target: &Gated, who: Who) {
+        let place = group.queue.lock().come(who, target.numbers.append(), target);
+        assert!(matches!(place, Place::Sleeps(_)));
+    }
+
+    #[test]
+    fn who_commits_behind_a_sync_leads_where_others_wait_that_wait_for_nobody() {
+        let visitor = |group: &_, target: &_| comes_beside(group, target, Who::Visitor);
+        let future = |group: &GroupCommit, target: &Gated| {
+            let lsn = target.numbers.append();
+            let waker = std::task::Waker::noop();
+            assert!(group.poll_through(target, Who::Committer, lsn, &mut None, waker).is_pending());
+        };
+        for beside in [visitor, future] {
+            assert!(matches!(told_behind(Who::Committer, beside), (LEAD, Place::Sleeps(_))));
+        }
     }
 
     #[test]

@@ -30,13 +30,17 @@ impl Wake for Alarm {
     }
 }
 
-/// Appends, and waits as a future does, on a thread that has nothing better to do.
+/// Appends, and waits as a future that commits does, on a thread that has nothing better to do.
 pub(super) fn commit_by_future(shared: &Shared) -> Result<(), SyncError> {
+    wait_by_future(shared, Who::Committer)
+}
+
+fn wait_by_future(shared: &Shared, who: Who) -> Result<(), SyncError> {
     let (numbers, group) = &**shared;
     let (lsn, mut place) = (numbers.append(), None);
     loop {
         let alarm = Arc::new(Alarm::default());
-        match group.poll_through(numbers, Who::Committer, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
+        match group.poll_through(numbers, who, lsn, &mut place, &Waker::from(Arc::clone(&alarm))) {
             Poll::Ready(outcome) => {
                 if outcome.is_ok() {
                     assert!(numbers.synced() >= lsn.get(), "told too early");
@@ -396,6 +400,167 @@ mod native {
         }
     }
 
+    /// The one that was covered may be awaited though it was dropped, and there is no waker to call then.
+    #[test]
+    fn the_server_is_told_to_keep_a_sync_after_one_that_covers_nobody_but_who_left() {
+        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        let target = Arc::new(Waits(Numbers::default(), Arc::clone(&group)));
+        let (first, mut place) = (target.0.append(), None);
+        assert!(group.poll_through(&*target, Who::Committer, first, &mut place, Waker::noop()).is_pending());
+        group.leave(place.unwrap());
+        let spawn = |work: fn(&GroupCommit, &Waits)| {
+            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+            thread::spawn(move || work(&group, &target))
+        };
+        let visitor = spawn(|group, target| group.sync_through(target, Lsn::new(8)).unwrap());
+        while group.queue.lock().through.is_none() {
+            thread::yield_now();
+        }
+        let server = spawn(GroupCommit::serve);
+        falls_asleep(&group);
+        let (tell, told) = std::sync::mpsc::channel();
+        let waker = Waker::from(Arc::new(Tells(tell)));
+        let last = target.0.append();
+        assert!(group.poll_through(&*target, Who::Committer, last, &mut None, &waker).is_pending());
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps on");
+        group.stop_serving();
+        server.join().unwrap();
+        visitor.join().unwrap();
+    }
+
+    /// Who leads once a future waits for the sync after one that covered two that commit: one that came during that sync, or
+    /// after it.
+    fn lead_after(leader: Who, during: Option<Who>) -> Lead {
+        let shared = shared(None);
+        let (numbers, group) = &*shared;
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        let poll = |who| {
+            let lsn = numbers.append();
+            assert!(group.poll_through(numbers, who, lsn, &mut None, Waker::noop()).is_pending());
+            lsn
+        };
+        poll(Who::Committer);
+        let through = poll(Who::Committer);
+        {
+            let mut queue = group.queue.lock();
+            assert!(matches!(queue.come(leader, through, numbers), Place::Leads));
+            queue.through = Some(through);
+        }
+        during.map(poll);
+        numbers.sync(through).unwrap();
+        group.succeed(numbers, through, leader, Duration::ZERO).unwrap();
+        if during.is_none() {
+            poll(Who::Committer);
+        }
+        group.queue.lock().lead
+    }
+
+    #[test]
+    fn futures_are_awaited_by_futures_that_commit_where_no_thread_committed() {
+        for (leader, during, lead) in [
+            (Who::Visitor, None, Lead::Kept),
+            (Who::Visitor, Some(Who::Committer), Lead::Kept),
+            (Who::Visitor, Some(Who::Visitor), Lead::Called),
+            (Who::Committer, None, Lead::Called),
+            (Who::Committer, Some(Who::Committer), Lead::Called),
+        ] {
+            assert_eq!(lead_after(leader, during), lead, "{leader:?} and {during:?}");
+        }
+    }
+
+    /// The server sleeps already when futures begin to be awaited: there was no waker to call.
+    #[test]
+    fn the_first_one_that_is_awaited_wakes_a_server_that_is_not_about_to_look() {
+        let shared = shared(None);
+        let (numbers, group) = &*shared;
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        for _ in 0..2 {
+            commit_and_forget(&shared);
+        }
+        let through = numbers.appended();
+        assert!(matches!(group.queue.lock().come(Who::Visitor, through, numbers), Place::Leads));
+        let server = serve(&shared);
+        falls_asleep(group);
+        numbers.sync(through).unwrap();
+        group.succeed(numbers, through, Who::Visitor, Duration::ZERO).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let waker = Waker::from(Arc::new(Tells(tell)));
+        let last = numbers.append();
+        assert!(group.poll_through(numbers, Who::Committer, last, &mut None, &waker).is_pending());
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps on");
+        server.stop();
+    }
+
+    /// The server has nothing to do for long enough to go to sleep: it is not told when it has.
+    fn falls_asleep(group: &GroupCommit) {
+        let alarm = Arc::new(Alarm::default());
+        group.wake_soon(vec![Waker::from(Arc::clone(&alarm))]);
+        alarm.0.wait();
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_sync_is_kept_for_nobody_who_has_left() {
+        let shared = awaiting_futures(3, Duration::from_millis(1));
+        commit_and_forget(&shared);
+        assert_eq!(shared.1.queue.lock().lead, Lead::Kept);
+        let server = serve(&shared);
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while shared.1.queue.lock().lead != Lead::Free {
+            assert!(std::time::Instant::now() < until, "it is kept");
+            thread::yield_now();
+        }
+        commit_by_future(&shared).unwrap();
+        server.stop();
+        assert_eq!(shared.0.syncs.load(Ordering::Acquire), 1);
+    }
+
+    /// Its clock shows what the test says.
+    #[derive(Default)]
+    struct Clocked(Numbers, AtomicU64);
+
+    impl SyncTarget for Clocked {
+        fn appended(&self) -> Lsn {
+            self.0.appended()
+        }
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.1.load(Ordering::Acquire))
+        }
+        fn sync(&self, through: Lsn) -> io::Result<()> {
+            self.0.sync(through)
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_leaves_no_future_waiting() {
+        const HOUR: u64 = 3_600_000;
+        let group = Arc::new(GroupCommit::new(Lsn::ZERO));
+        let target = Arc::new(Clocked::default());
+        group.queue.lock().served.gathering.await_for(1, Duration::from_millis(1));
+        target.1.store(HOUR, Ordering::Release);
+        let poll = |waker: &Waker| {
+            let lsn = target.0.append();
+            assert!(group.poll_through(&*target, Who::Committer, lsn, &mut None, waker).is_pending());
+            lsn
+        };
+        poll(Waker::noop());
+        let through = poll(Waker::noop());
+        assert!(matches!(group.queue.lock().come(Who::Visitor, through, &*target), Place::Leads));
+        group.succeed(&*target, through, Who::Visitor, Duration::from_millis(HOUR - 1)).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        poll(&Waker::from(Arc::new(Tells(tell))));
+        assert_eq!(group.queue.lock().lead, Lead::Kept);
+        target.1.store(0, Ordering::Release);
+        let server = {
+            let (group, target) = (Arc::clone(&group), Arc::clone(&target));
+            thread::spawn(move || group.serve(&*target))
+        };
+        told.recv_timeout(Duration::from_secs(20)).expect("the server sleeps for an hour");
+        group.stop_serving();
+        server.join().unwrap();
+    }
+
     #[test]
     fn a_server_whose_sync_panics_stays_to_tell() {
         struct Panics(Numbers);
@@ -466,6 +631,171 @@ mod shuttle_schedules {
                 }
                 server.stop();
                 assert_eq!(shared.1.durable().get(), 24);
+            }
+        });
+    }
+
+    /// Those who commit, those who do not, and those who are dropped, threads and futures, while either are awaited.
+    fn all_kinds(kinds: &[Kind], threads: usize, futures: usize, fails_at: Option<u64>) {
+        for each_look in [0, 700] {
+            all_kinds_by_clock(kinds, threads, futures, fails_at, each_look);
+        }
+    }
+
+    fn all_kinds_by_clock(
+        kinds: &[Kind],
+        threads: usize,
+        futures: usize,
+        fails_at: Option<u64>,
+        each_look: u64,
+    ) {
+        let numbers = Numbers { fails_at, each_look, ..Numbers::default() };
+        let shared = Arc::new((numbers, GroupCommit::new(Lsn::ZERO)));
+        {
+            let mut queue = shared.1.queue.lock();
+            queue.gathering.await_for(threads, Duration::from_millis(1));
+            queue.served.gathering.await_for(futures, Duration::from_millis(1));
+        }
+        let server = serve(&shared);
+        let workers: Vec<_> = kinds
+            .iter()
+            .map(|&kind| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        kind.comes(&shared);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        server.stop();
+        let fails = fails_at.is_some_and(|at| shared.0.syncs.load(Ordering::Acquire) > at);
+        let ends = kinds.iter().any(|kind| matches!(kind, Poison));
+        assert_eq!(shared.1.is_poisoned(), fails || ends);
+        let (durable, synced) = (shared.1.durable().get(), shared.0.synced());
+        assert!(durable == synced || (ends && durable < synced), "{durable} of {synced}");
+    }
+
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Thread,
+        VisitingThread,
+        Future,
+        VisitingFuture,
+        ForgottenFuture,
+        /// Its waker, on the server, waits for a commit.
+        CommittingWaker,
+        /// The end of the log.
+        Poison,
+    }
+
+    /// Commits where it is called, and then wakes.
+    struct CommitsFirst(Shared, Event);
+
+    impl Wake for CommitsFirst {
+        fn wake(self: Arc<Self>) {
+            let (numbers, group) = &*self.0;
+            let outcome = group.commit_through(numbers, numbers.append());
+            assert!(outcome.is_ok() || group.is_poisoned());
+            self.1.set(1);
+        }
+    }
+
+    impl Kind {
+        fn comes(self, shared: &Shared) {
+            let (numbers, group) = &**shared;
+            let outcome = match self {
+                Self::Thread => group.commit_through(numbers, numbers.append()),
+                Self::VisitingThread => group.sync_through(numbers, numbers.append()),
+                Self::Future => commit_by_future(shared),
+                Self::VisitingFuture => wait_by_future(shared, Who::Visitor),
+                Self::ForgottenFuture => {
+                    commit_and_forget(shared);
+                    Ok(())
+                }
+                Self::CommittingWaker => {
+                    let alarm = Arc::new(CommitsFirst(Arc::clone(shared), Event::new()));
+                    let waker = Waker::from(Arc::clone(&alarm));
+                    let polled =
+                        group.poll_through(numbers, Who::Committer, numbers.append(), &mut None, &waker);
+                    if polled.is_pending() {
+                        alarm.1.wait();
+                    }
+                    Ok(())
+                }
+                Self::Poison => {
+                    group.poison(cause());
+                    Ok(())
+                }
+            };
+            assert!(outcome.is_ok() || group.is_poisoned());
+        }
+    }
+
+    use Kind::{CommittingWaker, ForgottenFuture, Future, Poison, Thread, VisitingFuture, VisitingThread};
+
+    #[test]
+    fn no_schedule_leaves_one_of_all_kinds_waiting() {
+        explore!(|| all_kinds(
+            &[Thread, Thread, VisitingThread, Future, Future, VisitingFuture, ForgottenFuture],
+            1,
+            1,
+            None
+        ));
+    }
+
+    #[test]
+    fn no_schedule_leaves_futures_waiting_beside_threads_that_visit() {
+        explore!(|| {
+            for futures in [1, 2, 3] {
+                all_kinds(&[VisitingThread, Future, Future, ForgottenFuture], 1, futures, None);
+                all_kinds(&[VisitingThread, Future, ForgottenFuture, ForgottenFuture], 1, futures, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_threads_waiting_beside_all_that_visit() {
+        explore!(|| {
+            for threads in [1, 2, 3] {
+                all_kinds(&[Thread, Thread, Thread, VisitingThread, VisitingFuture], threads, 1, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_a_waker_waiting_that_commits() {
+        explore!(|| {
+            for awaited in [1, 2, 3] {
+                let kinds = [CommittingWaker, CommittingWaker, Thread, Future];
+                all_kinds(&kinds, awaited, awaited, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_one_waiting_at_the_end_of_the_log() {
+        explore!(|| {
+            for awaited in [1, 3] {
+                let kinds = [Thread, Thread, Future, Future, CommittingWaker, Poison];
+                all_kinds(&kinds, awaited, awaited, None);
+            }
+        });
+    }
+
+    #[test]
+    fn no_schedule_leaves_one_of_all_kinds_waiting_after_a_failure() {
+        explore!(|| {
+            for fails_at in [1, 3] {
+                all_kinds(
+                    &[Thread, Thread, VisitingThread, Future, Future, ForgottenFuture],
+                    2,
+                    2,
+                    Some(fails_at),
+                );
             }
         });
     }
