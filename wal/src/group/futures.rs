@@ -8,8 +8,9 @@ use braid_vfs::planted;
 use braid_vfs::sync::{MutexGuard, WakerPlace, Wakers, wake_all};
 
 use super::gathering::Gathering;
+use super::queue::{Lead, Queue};
 use super::waiting::{Crowd, Who};
-use super::{GroupCommit, Lead, Queue, SyncTarget};
+use super::{GroupCommit, SyncTarget};
 use crate::{Lsn, SyncError};
 
 /// What the server is told.

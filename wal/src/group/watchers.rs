@@ -7,7 +7,8 @@ use std::task::Waker;
 
 use braid_vfs::planted;
 
-use super::{GroupCommit, Queue};
+use super::GroupCommit;
+use super::queue::Queue;
 use crate::Lsn;
 
 /// Wakers by the number of their watcher.
