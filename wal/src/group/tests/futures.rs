@@ -311,7 +311,7 @@ mod native {
     /// Else a future that gives its place up would leave that of another one.
     #[test]
     fn a_place_with_those_who_are_next_is_none_with_those_who_are_covered() {
-        let mut waiting = Waiting::of_turn(0);
+        let mut waiting = waiting::Waiting::of_turn(0);
         for _ in 0..3 {
             let covered = waiting.present.futures.join(Waker::noop().clone());
             let next = waiting.next.futures.join(Waker::noop().clone());
