@@ -147,7 +147,9 @@ impl Queue {
         }
         let behind = present.committers + successor.who.awaited();
         let holds = self.gathering.expect(covered, behind, sync);
-        present.committers = if holds { behind } else { present.committers };
+        if holds {
+            present.committers = behind;
+        }
         holds
     }
 
