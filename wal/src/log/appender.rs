@@ -19,7 +19,7 @@ use braid_vfs::{File, LogMapping};
 use super::FreshSegment;
 use super::{LiveSegment, Log};
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Placement, RecordKind, own_record};
-use crate::segment::{BLOCK_BYTES, SegmentFile, SegmentHeader};
+use crate::segment::{BLOCK, BLOCK_BYTES, SegmentFile, SegmentHeader};
 use crate::{AppendError, EncodedRecord, LogError, Lsn};
 
 /// Adds records to a [`Log`].
@@ -47,6 +47,17 @@ enum Writer {
     Plain(Arc<dyn File>),
 }
 
+impl Writer {
+    /// Bytes that a sync writes back for an append of one byte into a file that was filled by writes of `filled_by` bytes: a plain
+    /// write marks no more dirty than the blocks that it touches.
+    fn folio(&self, filled_by: usize) -> usize {
+        match self {
+            Self::Mapped(_) => filled_by,
+            Self::Plain(_) => BLOCK,
+        }
+    }
+}
+
 /// How a plain write ended that did not succeed.
 enum WriteFailure {
     /// Nothing of it is in the file.
@@ -62,6 +73,7 @@ impl Appender {
         let limit = limit_of(base, segment.bytes).ok_or(LogError::Exhausted)?;
         let (live, writer) = activate(segment, base);
         let sequence = live.sequence;
+        log.fit.begin(writer.folio(live.filled_by));
         log.segments.lock().live.push_back(live);
         log.half_full.store(base.midpoint(limit), Ordering::Relaxed);
         let end = end.get();
@@ -129,11 +141,19 @@ impl Appender {
             self.refuse_if_poisoned()?;
         }
         let end = self.end.checked_add(size).ok_or(AppendError::Exhausted)?;
-        if end <= self.limit {
+        let fits = end <= self.limit;
+        if fits && !self.log.fit.is_to_be_left() {
             return Ok(end);
         }
-        self.rotate(size)?;
-        self.end.checked_add(size).ok_or(AppendError::Exhausted)
+        match self.rotate(size) {
+            Ok(()) => self.end.checked_add(size).ok_or(AppendError::Exhausted),
+            Err(AppendError::SegmentNeeded { .. }) if fits => {
+                // The better one is too short for this record, or was given back to a full disk.
+                self.log.fit.put_up_with();
+                Ok(end)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Goes on in the next segment: says so at the end of this one, then gives that one its header.
@@ -169,6 +189,7 @@ impl Appender {
                 left.mapping = Some(mapping);
             }
         }
+        self.log.fit.begin(self.writer.folio(live.filled_by));
         segments.live.push_back(live);
         drop(segments);
         let salt = if planted!(WrongSalt) { self.salt } else { salt };
@@ -240,9 +261,9 @@ fn limit_of(base: u64, bytes: u64) -> Option<u64> {
 
 /// Splits a segment into what the log keeps of it and what appends go through.
 fn activate(segment: SegmentFile, base: u64) -> (LiveSegment, Writer) {
-    let SegmentFile { sequence, bytes, file, mapping, .. } = segment;
+    let SegmentFile { sequence, bytes, file, mapping, filled_by, .. } = segment;
     let writer = mapping.map_or_else(|| Writer::Plain(Arc::clone(&file)), Writer::Mapped);
-    (LiveSegment { sequence, base, end: u64::MAX, bytes, file: Some(file), mapping: None }, writer)
+    (LiveSegment { sequence, base, end: u64::MAX, bytes, file: Some(file), mapping: None, filled_by }, writer)
 }
 
 /// Puts a record at `offset`, where [`limit_of`] has made sure that it fits.

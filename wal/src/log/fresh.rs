@@ -15,8 +15,8 @@ use super::shared::failed;
 use crate::bytes::round_up;
 use crate::record::{HEADER_SIZE, HeaderKey, RecordHeader, RecordKind, own_record};
 use crate::segment::{
-    BLOCK_BYTES, BlockWriter, SEGMENT_SUFFIX, SegmentFile, SegmentHeader, TEMPORARY_SUFFIX, open_mapping,
-    path_of,
+    BLOCK, BLOCK_BYTES, FillWriter, SEGMENT_SUFFIX, SegmentFile, SegmentHeader, TEMPORARY_SUFFIX,
+    open_mapping, path_of,
 };
 use crate::{LogError, LogOptions, Lsn};
 
@@ -45,7 +45,7 @@ pub(crate) struct Plan<'a> {
 
 /// Puts records into a fresh segment at the positions they have.
 pub(crate) struct Copier<'a> {
-    writer: BlockWriter<'a>,
+    writer: FillWriter<'a>,
     key: &'a HeaderKey,
     salt: u64,
     durable: u64,
@@ -115,7 +115,7 @@ impl FreshSegment {
 
         let create = OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions);
         let file = files.open(temporary, create).map_err(failed("create", temporary))?;
-        let mut writer = BlockWriter::new(&*file);
+        let mut writer = FillWriter::new(&*file, BLOCK);
         writer.write(&header.encode()).map_err(failed("write", temporary))?;
         writer.fill_to(BLOCK_BYTES).map_err(failed("write", temporary))?;
         let mut copier = Copier { writer, key: &key, salt, durable: base, next: base };
@@ -138,7 +138,7 @@ impl FreshSegment {
             files.sync_dir(dir).map_err(failed("sync", dir))?;
         }
         let mapping = open_mapping(&*file, bytes, options).map_err(failed("map", &path))?;
-        let segment = SegmentFile { sequence, bytes, file, mapping, recycled: false };
+        let segment = SegmentFile { sequence, bytes, file, mapping, recycled: false, filled_by: BLOCK };
         Ok(Self { segment, base, salt, end: Lsn::new(end) })
     }
 }

@@ -2,6 +2,7 @@
 
 mod appender;
 mod demand;
+mod folios;
 mod fresh;
 mod segments;
 mod shared;

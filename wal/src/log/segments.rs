@@ -21,6 +21,8 @@ pub(crate) struct LiveSegment {
     pub(crate) file: Option<Arc<dyn File>>,
     /// The mapping, once the appender is done with it.
     pub(crate) mapping: Option<Box<dyn LogMapping>>,
+    /// Length of the writes that filled the file, in bytes.
+    pub(crate) filled_by: usize,
 }
 
 impl LiveSegment {
@@ -64,6 +66,14 @@ impl Segments {
         self.spares.drain(..count).collect()
     }
 
+    /// Takes out the spares that were filled by writes of a length that does not suit.
+    pub(crate) fn take_unfit(&mut self, suits: impl Fn(usize) -> bool) -> Vec<SegmentFile> {
+        let (kept, unfit): (VecDeque<_>, VecDeque<_>) =
+            self.spares.drain(..).partition(|spare| suits(spare.filled_by));
+        self.spares = kept;
+        unfit.into()
+    }
+
     /// Takes out the spares behind the first ones that are at least `keep` bytes together: those that would be used last.
     pub(crate) fn take_surplus(&mut self, keep: u64) -> Vec<SegmentFile> {
         let mut bytes = 0;
@@ -98,7 +108,7 @@ mod tests {
         let files = MemoryFileSystem::new();
         let file = files.open(Path::new("/segment"), OpenOptions::new(OpenMode::CreateNew));
         let file = file.expect("there is no such file yet");
-        SegmentFile { sequence, bytes, file, mapping: None, recycled: false }
+        SegmentFile { sequence, bytes, file, mapping: None, recycled: false, filled_by: 4096 }
     }
 
     #[test]

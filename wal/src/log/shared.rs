@@ -18,6 +18,7 @@ use braid_vfs::sync::{Mutex, WakerPlace};
 use braid_vfs::{Clock, Env, FileSystem, Random};
 
 use super::demand::Demand;
+use super::folios::{FillSize, Fit};
 use super::segments::{LiveSegment, Segments};
 use super::stats::Counters;
 use super::{Appender, FreshSegment, LogStats};
@@ -48,6 +49,7 @@ pub struct Log {
     /// Past this position the current segment is more than half full.
     pub(super) half_full: AtomicU64,
     pub(super) has_spare: AtomicBool,
+    pub(super) fit: Fit,
     pub(crate) segments: Mutex<Segments>,
     /// See [`slack`](Self::slack). Written under the lock of `segments`.
     pub(super) slack: AtomicU64,
@@ -72,12 +74,13 @@ pub struct Span {
 /// Segments that are kept for readers stay ready for use again, up to so many.
 const KEPT_OPEN: usize = 4;
 
-/// The next segment to create, and how many are worth keeping.
+/// The next segment to create, and which are worth keeping.
 #[derive(Debug)]
 struct Making {
     sequence: u64,
     bytes: u64,
     demand: Demand,
+    fill: FillSize,
 }
 
 /// What a log starts with: a fresh segment, and what recovery found before it.
@@ -171,6 +174,7 @@ impl Log {
             sequence: fresh.segment.sequence.checked_add(1).ok_or(LogError::Exhausted)?,
             bytes: options.first_segment_bytes.saturating_mul(2).min(options.max_segment_bytes),
             demand: Demand::default(),
+            fill: FillSize::default(),
         };
         let log = Arc::new(Self {
             files: Arc::clone(&env.files),
@@ -184,6 +188,7 @@ impl Log {
             appended: AtomicU64::new(end.get()),
             half_full: AtomicU64::new(0),
             has_spare: AtomicBool::new(false),
+            fit: Fit::default(),
             segments: Mutex::new(Segments { live: before.into(), ..Segments::default() }),
             slack: AtomicU64::new(0),
             watchers: AtomicU64::new(0),
@@ -318,16 +323,19 @@ impl Log {
     }
 
     /// Whether [`prepare`](Self::prepare) would spare an append the wait: the current segment is more than half full
-    /// and no other is ready. Two loads, cheap enough to ask after every append.
+    /// and no other is ready; or would make syncs shorter, as the current one was made for a log that is synced far less often.
+    /// A few loads, cheap enough to ask after every append.
     #[must_use]
     pub fn wants_preparation(&self) -> bool {
         !self.has_spare.load(Ordering::Relaxed)
             && self.appended.load(Ordering::Relaxed) > self.half_full.load(Ordering::Relaxed)
+            || self.fit.is_bad() && !self.fit.is_to_be_left()
     }
 
     /// Makes sure that a segment is ready that takes a record of `bytes` bytes: what
-    /// [`SegmentNeeded`](crate::AppendError::SegmentNeeded) asks for, or 0 in the background. Not for the commit
-    /// section: it writes and syncs a file.
+    /// [`SegmentNeeded`](crate::AppendError::SegmentNeeded) asks for, or 0 in the background. Where the one that takes the appends
+    /// was made for a log that is synced far less often, the next append goes on in this one. Not for the commit section: it
+    /// writes and syncs a file.
     ///
     /// # Errors
     /// [`LogError::Io`], with nothing left behind; [`LogError::Poisoned`]; [`LogError::Exhausted`].
@@ -338,33 +346,65 @@ impl Log {
             .ok_or(LogError::Exhausted)?;
         let mut making = self.making.lock();
         self.check().map_err(|error| LogError::Poisoned(error.into_cause()))?;
-        let (short, ready) = {
+        let unfit = self.fit.is_bad();
+        if unfit {
+            making.fill.shorten(self.counters.bytes.get(), self.counters.syncs.get());
+            making.bytes = self.options.first_segment_bytes;
+        }
+        let (short, any, ready) = {
             let mut segments = self.segments.lock();
             let short = segments.take_shorter(needed);
-            let ready = !segments.spares.is_empty();
-            self.has_spare.store(ready, Ordering::Relaxed);
-            (short, ready)
+            let any = !segments.spares.is_empty();
+            let ready = segments.spares.iter().any(|spare| !unfit || making.fill.suits(spare.filled_by));
+            self.has_spare.store(any, Ordering::Relaxed);
+            (short, any, ready)
         };
         self.remove_spares(short)?;
-        if ready {
-            return Ok(());
+        if !ready {
+            match self.make_segment(&mut making, needed) {
+                Ok(spare) => {
+                    self.counters.created.add(1);
+                    self.add_spare(spare);
+                }
+                Err(error) if any => {
+                    // What is asked for is there. It makes syncs longer, and that is all.
+                    self.fit.put_up_with();
+                    tell(move || tracing::debug!(%error, "no segment with shorter folios could be made"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let spare = self.make_segment(&mut making, needed)?;
-        self.counters.created.add(1);
-        self.add_spare(spare);
-        Ok(())
+        if unfit { self.leave_unfit(&making) } else { Ok(()) }
+    }
+
+    /// Has the next append go on in a spare segment that suits, and removes those that do not.
+    fn leave_unfit(&self, making: &Making) -> Result<(), LogError> {
+        let unfit = {
+            let mut segments = self.segments.lock();
+            // Appends may have gone on in another one meanwhile.
+            if segments.live.back().is_some_and(|live| !making.fill.suits(live.filled_by)) {
+                self.fit.leave();
+            } else {
+                self.fit.put_up_with();
+            }
+            segments.take_unfit(|filled_by| making.fill.suits(filled_by))
+        };
+        self.remove_spares(unfit)
     }
 
     /// Makes a segment as long as is usual, or, where the disk has no room for that, the longest by halves that it has room
     /// for and that takes `needed` bytes.
     fn make_segment(&self, making: &mut Making, needed: u64) -> Result<SegmentFile, LogError> {
+        making.fill.observe(self.counters.bytes.get(), self.counters.syncs.get());
+        let filled_by = making.fill.get();
         let least = needed.max(LEAST_SEGMENT_BYTES.min(self.options.first_segment_bytes));
         let mut length = making.bytes.max(needed);
         loop {
             let sequence = making.sequence;
             making.sequence = sequence.checked_add(1).ok_or(LogError::Exhausted)?;
             let path = path_of(&self.dir, sequence, SEGMENT_SUFFIX);
-            match prepare(&*self.files, &self.dir, sequence, length, &self.options) {
+            match prepare(&*self.files, &self.dir, sequence, length, filled_by, &self.options) {
                 Ok(spare) => {
                     let usual = making.bytes.min(length).max(self.options.first_segment_bytes);
                     making.bytes = usual.saturating_mul(2).min(self.options.max_segment_bytes);
@@ -383,7 +423,8 @@ impl Log {
     }
 
     /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as
-    /// are likely to be needed until the next release are made ready for use again, the others removed.
+    /// are likely to be needed until the next release are made ready for use again, the others removed, and with them those
+    /// that were made for a log that is synced far more often, or far less.
     /// Nothing that is not durable is given up.
     ///
     /// # Errors
@@ -401,14 +442,17 @@ impl Log {
         // One at least.
         let bytes = released.iter().map(|segment| segment.bytes).sum();
         let keep = making.demand.released(bytes).clamp(1, self.options.max_spare_bytes.max(1));
+        making.fill.observe(self.counters.bytes.get(), self.counters.syncs.get());
         let mut outcome = Ok(());
         for segment in released {
-            let LiveSegment { sequence, bytes, file, mapping, .. } = segment;
+            let LiveSegment { sequence, bytes, file, mapping, filled_by, .. } = segment;
             let fits = (current_bytes..=self.options.max_segment_bytes).contains(&bytes);
+            let fits = fits && making.fill.suits(filled_by);
             let wanted = fits && !self.is_poisoned() && self.segments.lock().spare_bytes() < keep;
             let done = match file {
                 Some(file) if wanted => {
-                    self.reuse(&mut making, SegmentFile { sequence, bytes, file, mapping, recycled: true })
+                    let old = SegmentFile { sequence, bytes, file, mapping, recycled: true, filled_by };
+                    self.reuse(&mut making, old)
                 }
                 _ => self.remove_segment(sequence),
             };
@@ -594,7 +638,9 @@ impl SyncTarget for Log {
         if planted!(LogSyncSkipped) {
             return Ok(());
         }
-        let files = self.segments.lock().files_between(self.durable().get(), through.get());
+        let durable = self.durable().get();
+        let files = self.segments.lock().files_between(durable, through.get());
+        self.fit.synced(through.get().saturating_sub(durable));
         for file in files {
             self.counters.syncs.add(1);
             let mut synced = file.sync_data();

@@ -17,6 +17,7 @@ use super::reader::{Found, Identity, SegmentReader};
 use crate::history::{Extent, LogHistory};
 use crate::log::{Appender, Copier, FreshSegment, LiveSegment, Log, Plan, Start, failed};
 use crate::record::HeaderKey;
+use crate::segment::BLOCK;
 use crate::{LogError, LogOptions, Lsn, RecoveryError};
 
 /// What a scan found.
@@ -112,6 +113,7 @@ impl Recovered {
                 bytes: part.bytes,
                 file: None,
                 mapping: None,
+                filled_by: BLOCK,
             })
             .collect();
         Log::start(env, Start { dir: self.dir, uuid: self.uuid, options, fresh, before })

@@ -1,7 +1,7 @@
 //! A segment file made ready ahead of use: every block written, synced, its name synced, mapped where possible.
 //!
-//! A file is filled by writes of one block each. Filling by large writes leaves large folios in the page cache, and
-//! then every later sync writes back a whole folio for the one block that an append touched.
+//! How large the writes are that fill a file decides how large the folios are in which the page cache holds it, and a sync
+//! writes whole folios back: who makes a file ready says how large they are to be.
 
 use std::io;
 use std::path::Path;
@@ -22,21 +22,25 @@ pub(crate) struct SegmentFile {
     pub(crate) mapping: Option<Box<dyn LogMapping>>,
     /// The file was another segment before and holds its stale bytes.
     pub(crate) recycled: bool,
+    /// Length of the writes that filled it, in bytes.
+    pub(crate) filled_by: usize,
 }
 
-/// Creates segment `sequence`, `bytes` long, a multiple of the block size. Nothing is left behind on failure.
+/// Creates segment `sequence`, `bytes` long, a multiple of the block size, by writes of `filled_by` bytes. Nothing is left
+/// behind on failure.
 pub(crate) fn prepare(
     files: &dyn FileSystem,
     dir: &Path,
     sequence: u64,
     bytes: u64,
+    filled_by: usize,
     options: &LogOptions,
 ) -> io::Result<SegmentFile> {
     let path = path_of(dir, sequence, SEGMENT_SUFFIX);
     let file =
         files.open(&path, OpenOptions::new(OpenMode::CreateNew).with_permissions(options.permissions))?;
     let ready = (|| {
-        let mut writer = BlockWriter::new(&*file);
+        let mut writer = FillWriter::new(&*file, filled_by);
         writer.fill_to(bytes)?;
         writer.finish()?;
         file.sync_all()?;
@@ -46,7 +50,7 @@ pub(crate) fn prepare(
         open_mapping(&*file, bytes, options)
     })();
     match ready {
-        Ok(mapping) => Ok(SegmentFile { sequence, bytes, file, mapping, recycled: false }),
+        Ok(mapping) => Ok(SegmentFile { sequence, bytes, file, mapping, recycled: false, filled_by }),
         Err(error) => {
             // The file is not in use, so the first error is the one to report.
             let _ = files.remove_file(&path);
@@ -88,30 +92,32 @@ pub(crate) fn open_mapping(
     }
 }
 
-/// Writes a file from its start, in order, one block at a time.
-pub(crate) struct BlockWriter<'a> {
+/// Writes a file from its start, in order, by writes of one length.
+pub(crate) struct FillWriter<'a> {
     file: &'a dyn File,
-    block: [u8; BLOCK],
+    /// What the next write takes, of the length that writes have.
+    buffer: Vec<u8>,
     filled: usize,
     offset: u64,
 }
 
-impl<'a> BlockWriter<'a> {
-    pub(crate) fn new(file: &'a dyn File) -> Self {
-        Self { file, block: [0; BLOCK], filled: 0, offset: 0 }
+impl<'a> FillWriter<'a> {
+    /// By writes of `size` bytes, one block at least.
+    pub(crate) fn new(file: &'a dyn File, size: usize) -> Self {
+        Self { file, buffer: vec![0; size.max(BLOCK)], filled: 0, offset: 0 }
     }
 
     /// Adds `bytes`.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let room = self.block.get_mut(self.filled..).unwrap_or_default();
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
             let (now, later) = bytes.split_at(room.len().min(bytes.len()));
             if let Some(place) = room.get_mut(..now.len()) {
                 place.copy_from_slice(now);
             }
             self.filled += now.len();
             bytes = later;
-            if self.filled == BLOCK {
+            if self.filled == self.buffer.len() {
                 self.flush()?;
             }
         }
@@ -122,20 +128,20 @@ impl<'a> BlockWriter<'a> {
     pub(crate) fn fill_to(&mut self, bytes: u64) -> io::Result<()> {
         while self.offset + (self.filled as u64) < bytes {
             let missing = bytes - self.offset - self.filled as u64;
-            let now = missing.min((BLOCK - self.filled) as u64);
-            self.write([0; BLOCK].get(..usize::try_from(now).unwrap_or(BLOCK)).unwrap_or_default())?;
+            let now = usize::try_from(missing).map_or(BLOCK, |missing| missing.min(BLOCK));
+            self.write([0; BLOCK].get(..now).unwrap_or_default())?;
         }
         Ok(())
     }
 
-    /// Writes the last, partial block.
+    /// Writes what is left, less than a write.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let block = self.block.get(..self.filled).unwrap_or_default();
-        self.file.write_all_at(block, self.offset)?;
+        let bytes = self.buffer.get(..self.filled).unwrap_or_default();
+        self.file.write_all_at(bytes, self.offset)?;
         self.offset += self.filled as u64;
         self.filled = 0;
         Ok(())

@@ -23,7 +23,7 @@
 
 use crate::bytes::{put, u32_at, u64_at};
 
-/// Bytes of the header block, and of every write that fills a segment.
+/// Bytes of the header block, and of the shortest writes that fill a segment.
 pub(crate) const BLOCK: usize = 4096;
 /// The same, as a distance in the file: records start after the header block.
 pub(crate) const BLOCK_BYTES: u64 = BLOCK as u64;

@@ -6,7 +6,7 @@ use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
 use braid_vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
-use braid_vfs::{FileSystem as _, OpenMode, OpenOptions};
+use braid_vfs::{FileSystem, OpenMode, OpenOptions};
 
 use super::helpers::*;
 use crate::group::SyncTarget;
@@ -671,6 +671,143 @@ fn what_is_set_aside_holds_no_file_and_no_mapping() {
     assert_eq!(log.spans(), spans, "they are still part of the log");
     let (records, _) = scan(&fs, Lsn::FIRST, log.durable()).unwrap();
     assert_eq!(records.len(), 1000);
+}
+
+/// Appends a megabyte of records, with a sync after each where `synced`.
+fn append_a_megabyte(log: &Log, appender: &mut Appender, synced: bool) {
+    for tag in 0..1024 {
+        let end = append(appender, tag, &[7; 960]).unwrap();
+        if synced {
+            log.sync_through(end).unwrap();
+        }
+    }
+}
+
+#[test]
+fn writes_that_fill_a_segment_are_short_beside_what_a_sync_writes() {
+    for (synced, writes) in [(true, 256), (false, 16)] {
+        let fs = CrashFileSystem::new().under_faults();
+        let options = LogOptions { first_segment_bytes: 1 << 20, max_segment_bytes: 1 << 20, ..small() };
+        let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+        for _ in 0..3 {
+            append_a_megabyte(&log, &mut appender, synced);
+        }
+        let last = log.spans().len();
+        assert!(last > 2, "one of the segments was made with a megabyte behind it");
+        let name = segment(last as u64);
+        let written = fs.faults().counters().calls_on(Operation::Write, name.to_str().unwrap());
+        assert_eq!(written, writes, "synced: {synced}");
+        assert_eq!(read(&fs, &name).len(), 1 << 20);
+    }
+}
+
+#[test]
+fn segments_of_a_log_that_was_synced_far_less_often_are_not_used_again() {
+    let fs = CrashFileSystem::new();
+    let options = LogOptions {
+        first_segment_bytes: 1 << 20,
+        max_segment_bytes: 1 << 20,
+        max_spare_bytes: u64::MAX,
+        ..small()
+    };
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+    let mut release_after = |synced, megabytes| {
+        let before = log.stats();
+        for _ in 0..megabytes {
+            append_a_megabyte(&log, &mut appender, synced);
+        }
+        log.sync_now().unwrap();
+        log.release_before(log.durable()).unwrap();
+        let after = log.stats();
+        (after.recycled - before.recycled, after.removed - before.removed)
+    };
+    let (recycled, removed) = release_after(true, 4);
+    assert!(recycled > 0 && removed == 0, "all have short folios: {recycled}, {removed}");
+    for synced in [false, true] {
+        let (_, removed) = release_after(synced, 4);
+        assert!(removed > 0, "those with folios of the wrong length go; synced: {synced}");
+        // The one that was in use when the wrong ones went.
+        release_after(synced, 4);
+        let (recycled, removed) = release_after(synced, 4);
+        assert!(
+            recycled > 0 && removed == 0,
+            "others are used again: {recycled}, {removed}; synced: {synced}"
+        );
+    }
+}
+
+/// A log that was hardly ever synced for some megabytes.
+fn hardly_synced(files: &(impl FileSystem + Clone + 'static), options: LogOptions) -> (Arc<Log>, Appender) {
+    let options = LogOptions {
+        first_segment_bytes: 1 << 20,
+        max_segment_bytes: 1 << 20,
+        max_spare_bytes: u64::MAX,
+        ..options
+    };
+    let (log, mut appender) = Log::create(&env(files, 1), dir(), UUID, options).unwrap();
+    for _ in 0..4 {
+        append_a_megabyte(&log, &mut appender, false);
+    }
+    let rotations = log.stats().rotations;
+    while log.stats().rotations == rotations {
+        append(&mut appender, 0, &[7; 960]).unwrap();
+    }
+    log.sync_now().unwrap();
+    log.release_before(log.durable()).unwrap();
+    (log, appender)
+}
+
+/// Appends and syncs records, with what the background does, until appends go on in another segment.
+fn sync_each_until_it_rotates(log: &Log, appender: &mut Appender) -> u64 {
+    let rotations = log.stats().rotations;
+    (0..)
+        .find(|&tag| {
+            let end = append(appender, tag, &payload(tag)).unwrap();
+            log.sync_through(end).unwrap();
+            if log.wants_preparation() {
+                log.prepare(0).unwrap();
+                assert!(!log.wants_preparation(), "it is asked for once");
+            }
+            log.stats().rotations > rotations
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_segment_is_left_early_where_its_folios_make_syncs_longer() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    let (start, spares) = (log.appended(), log.stats().spare_segments);
+    assert!(spares > 1, "there are others like it");
+    let records = sync_each_until_it_rotates(&log, &mut appender);
+    assert!((200..300).contains(&records), "after a few hundred syncs: {records}");
+    assert_eq!(log.stats().spare_segments, 0, "those like it are gone");
+    let again = sync_each_until_it_rotates(&log, &mut appender);
+    assert!(again > 3000, "the other one is filled: {again}");
+    let (recovered, _) = scan(&fs.kill(), start, log.durable()).unwrap();
+    assert_eq!(recovered.len() as u64, records + 1 + again + 1);
+}
+
+#[test]
+fn a_segment_without_a_mapping_is_not_left_early() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = hardly_synced(&fs, plain());
+    let records = sync_each_until_it_rotates(&log, &mut appender);
+    assert!(records > 1000, "a plain write marks no more dirty than it writes: {records}");
+}
+
+#[test]
+fn a_segment_with_long_folios_will_do_where_the_disk_is_full() {
+    let fs = CrashFileSystem::new().under_faults();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    let before = log.stats();
+    assert!(before.spare_segments > 1);
+    fs.faults().inject(Fault::on(Operation::Create).kind(io::ErrorKind::StorageFull).sticky());
+    let records = sync_each_until_it_rotates(&log, &mut appender);
+    assert!(records > 1000, "it is filled: {records}");
+    let after = log.stats();
+    assert_eq!(after.created, before.created);
+    assert_eq!(after.spare_segments, before.spare_segments - 1, "and the next like it is used");
 }
 
 #[test]
