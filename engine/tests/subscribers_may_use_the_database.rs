@@ -54,6 +54,7 @@ const NOT_TRIED: &[&str] = &[
     "a stray log segment could not be removed",
     "an open that failed was not closed cleanly",
     "no room for a segment; a shorter one is tried",
+    "no segment with shorter folios could be made",
     "the database file keeps its length",
     "the database file keeps the length that a failed checkpoint gave it",
     "the directory of the log cannot be locked",

@@ -369,7 +369,7 @@ impl Log {
                 Err(error) if any => {
                     // What is asked for is there. It makes syncs longer, and that is all.
                     self.fit.put_up_with();
-                    tell(move || tracing::debug!(%error, "no segment with shorter folios could be made"));
+                    keep(move || tracing::debug!(%error, "no segment with shorter folios could be made"));
                     return Ok(());
                 }
                 Err(error) => return Err(error),
