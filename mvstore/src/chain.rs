@@ -26,6 +26,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use braid_vfs::grow_ahead;
 use braid_vfs::planted;
 #[cfg(not(loom))]
 use braid_vfs::prefetch;
@@ -99,6 +100,7 @@ impl Pointable for Version {
 
     unsafe fn init(source: Source) -> usize {
         let Some(layout) = layout(source.len) else { capacity_overflow() };
+        grow_ahead(layout.size());
         // SAFETY: the layout is not empty, it holds a header.
         let address = unsafe { alloc(layout) };
         if address.is_null() {

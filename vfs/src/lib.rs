@@ -15,6 +15,7 @@ pub mod events;
 pub mod faulty;
 mod file;
 mod filesystem;
+mod heap;
 pub mod memory;
 #[doc(hidden)]
 pub mod planted;
@@ -32,6 +33,7 @@ pub use clock::Clock;
 pub use env::Env;
 pub use file::{File, LockAttempt, LockKind, LogMapping};
 pub use filesystem::{FileIdentity, FileSystem, OpenMode, OpenOptions};
+pub use heap::grow_ahead;
 pub use prefetch::prefetch;
 pub use process::ProcessMark;
 pub use random::Random;

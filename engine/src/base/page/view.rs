@@ -3,6 +3,7 @@
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 
+use braid_vfs::grow_ahead;
 use braid_vfs::sync::atomic::{AtomicBool, Ordering};
 use triomphe::ThinArc;
 
@@ -380,6 +381,7 @@ impl Page {
             children_at: 0,
             end: 0,
         };
+        grow_ahead(bytes.len());
         Self(ThinArc::from_header_and_slice(description, bytes))
     }
 }
