@@ -8,6 +8,10 @@
 //! What it asks of a slot, whether there is a page and whether that was used, is in the line of the tags: the pages
 //! themselves are elsewhere in memory, each a wait of its own.
 //!
+//! A leaf that comes while the cache is full is taken in only if it came before, not long ago ([`Recent`]). Most leaves
+//! of a table that is much larger than the cache are not asked for again in time. Each would put out another one like
+//! it, or a better one, and lie in memory that the processor's cache does not have.
+//!
 //! Invariants:
 //! 1. A slot's page is what counts; its tag is a hint. Every reader compares the page's own id and generation, so a tag
 //!    that lags behind its page, as two threads that fill one slot may leave it, costs a miss and nothing else. But a slot
@@ -28,6 +32,7 @@ use arc_swap::ArcSwapAny;
 use braid_vfs::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 
+use super::recent::Recent;
 use super::{CachedPage, Page, PageCache};
 use crate::base::ids::{PageGeneration, PageId};
 
@@ -104,6 +109,8 @@ pub struct ClockCache {
     /// A power of two.
     sets: usize,
     capacity: usize,
+    /// The leaves that were not taken in.
+    refused: Recent,
     resident: CachePadded<AtomicUsize>,
     hand: CachePadded<AtomicUsize>,
     evictions: CachePadded<AtomicU64>,
@@ -125,6 +132,7 @@ impl ClockCache {
             groups: (0..sets.div_ceil(GROUP_SETS)).map(|_| OnceLock::new()).collect(),
             sets,
             capacity: capacity_bytes,
+            refused: Recent::of(pages),
             resident: CachePadded::new(AtomicUsize::new(0)),
             hand: CachePadded::new(AtomicUsize::new(0)),
             evictions: CachePadded::new(AtomicU64::new(0)),
@@ -173,6 +181,11 @@ impl ClockCache {
         Some(old)
     }
 
+    /// Whether so much more is too much.
+    fn is_full(&self, bytes: usize) -> bool {
+        self.resident.load(Ordering::Relaxed) + bytes > self.capacity
+    }
+
     /// Where in its set a page goes: where it is; where it takes the place of one that is to go, if it is too much; where
     /// nothing is; or where the page longest unused is.
     fn way(&self, set: &Set, tag: u16, bytes: usize) -> usize {
@@ -181,7 +194,7 @@ impl ClockCache {
         }
         let start = self.hand.load(Ordering::Relaxed);
         let ways = (0..WAYS).map(|n| (start + n) % WAYS);
-        let is_full = self.resident.load(Ordering::Relaxed) + bytes > self.capacity;
+        let is_full = self.is_full(bytes);
         let unused = || ways.clone().find(|way| set.tag(*way) != NO_TAG && !set.is_used(*way));
         is_full
             .then(unused)
@@ -232,6 +245,11 @@ impl PageCache for ClockCache {
         let id = page.id();
         let set = self.set_for(id);
         let tag = self.tag_of(id);
+        // What has the slot of the same id is of a generation that nobody asks for any more.
+        let needs_room = self.is_full(page.memory_bytes()) && set.way_of(tag).is_none();
+        if needs_room && page.is_leaf() && !self.refused.had(id) {
+            return;
+        }
         let way = self.way(set, tag, page.memory_bytes());
         let old = self.swap(&set.pages[way], page);
         // After the page has come: invariant 1.

@@ -11,6 +11,7 @@
 mod clock;
 mod counters;
 mod held;
+mod recent;
 
 pub use clock::ClockCache;
 pub(crate) use counters::Striped;
@@ -23,7 +24,7 @@ pub use super::page::Page;
 
 /// A bounded store of checked pages. Any method may be called by any number of threads at once.
 ///
-/// It may forget any page at any time; a page that somebody holds stays alive without it.
+/// It may forget any page at any time, or not take one in; a page that somebody holds stays alive without it.
 ///
 /// A checkpoint calls it with locks held: no method may call the database, or wait for a thread that does. One that panics ends
 /// what it was called for, a checkpoint say, and nothing else.
@@ -31,7 +32,7 @@ pub trait PageCache: Debug + Send + Sync {
     /// The page with this id, if it is here and was written by this generation. It counts as used.
     fn get(&self, page: PageId, generation: PageGeneration) -> Option<CachedPage>;
 
-    /// Takes a page in. A page with the same id is replaced; others may be evicted.
+    /// Takes a page in, if it is worth it. A page with the same id is replaced then; others may be evicted.
     fn insert(&self, page: Page);
 
     /// The limit in bytes.

@@ -7,6 +7,7 @@ mod failing;
 mod file;
 mod hostile;
 mod kit;
+mod last_read;
 mod model;
 mod readers;
 mod runs;

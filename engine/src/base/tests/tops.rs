@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::file::TestFile;
 use super::kit::*;
 use crate::base::meta::PAGES_AT;
+use crate::base::page::Page;
 use crate::base::*;
 
 /// Rows of 34 bytes, so that a page of 512 has ten or so, and a branch fourteen children.
@@ -22,6 +23,7 @@ fn without_cache(changes: &Changes) -> (Arc<TestFile>, Arc<BaseStore>, Arc<Base>
 
 /// The pages that the file is asked for by a read of one row.
 fn pages_of_a_read(file: &TestFile, store: &BaseStore, base: &Base, tree: TreeId, n: u32) -> u64 {
+    Page::forget_last();
     let before = file.reads();
     let value = store.get(base, tree, &n.to_be_bytes(), <[u8]>::to_vec).unwrap();
     assert_eq!(value, Some(vec![n as u8; 30]));

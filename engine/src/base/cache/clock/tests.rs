@@ -9,13 +9,26 @@ const PAGE_BYTES: u32 = 512;
 const GENERATION: PageGeneration = PageGeneration(1);
 
 fn page(id: u32) -> Page {
-    let identity = PageIdentity { page: PageId(id), tree: TreeId(1), generation: GENERATION, level: 0 };
+    page_of(id, GENERATION, 0)
+}
+
+/// A leaf with a row, or a branch with one child.
+fn page_of(id: u32, generation: PageGeneration, level: u8) -> Page {
+    let identity = PageIdentity { page: PageId(id), tree: TreeId(1), generation, level };
     let mut builder = PageBuilder::new(PAGE_BYTES as usize);
-    let checksum =
-        builder.build(&identity, std::iter::once(Entry { key: b"k", body: b"v", overflow: false }));
-    let child = ChildRef { page: PageId(id), checksum, generation: GENERATION, rows: 1, overflow: false };
-    let expected = Expected { tree: TreeId(1), child, level: 0 };
+    let child = ChildRef { page: PageId(id), checksum: 0, generation, rows: 1, overflow: false };
+    let body: &[u8] = if level == 0 { b"v" } else { &child.encode() };
+    let checksum = builder.build(&identity, std::iter::once(Entry { key: b"k", body, overflow: false }));
+    let expected = Expected { tree: TreeId(1), child: ChildRef { checksum, ..child }, level };
     Page::built(builder.bytes(), &expected, PageSize::new(PAGE_BYTES).unwrap(), StoreNumber::NONE).unwrap()
+}
+
+/// As often as a full cache wants it.
+fn take_in(cache: &ClockCache, id: u32) {
+    cache.insert(page(id));
+    if !has(cache, id) {
+        cache.insert(page(id));
+    }
 }
 
 fn cache_for(pages: usize) -> ClockCache {
@@ -45,7 +58,7 @@ fn pages_of(cache: &ClockCache) -> Vec<u32> {
 fn a_page_is_found_until_it_goes_and_the_bytes_are_those_of_the_slots() {
     let cache = cache_for(100);
     for id in 0..3000 {
-        cache.insert(page(id));
+        take_in(&cache, id);
         assert!(has(&cache, id), "{id}");
         let pages = pages_of(&cache);
         assert_eq!(pages.len() * page(0).memory_bytes(), cache.resident_bytes());
@@ -58,15 +71,46 @@ fn a_page_is_found_until_it_goes_and_the_bytes_are_those_of_the_slots() {
 }
 
 #[test]
+fn a_leaf_enters_a_full_cache_when_it_comes_again() {
+    let cache = cache_for(100);
+    (0..100).for_each(|id| cache.insert(page(id)));
+    for cold in 1000..6000 {
+        cache.insert(page(cold));
+    }
+    assert!((0..100).all(|id| has(&cache, id)), "what comes once puts nothing out");
+    assert_eq!((pages_of(&cache).len(), cache.evictions()), (100, 0));
+
+    cache.insert(page(5999));
+    assert!(has(&cache, 5999));
+    // What came long ago is forgotten.
+    cache.insert(page(1000));
+    assert!(!has(&cache, 1000));
+    // All reads pass a branch.
+    cache.insert(page_of(7000, GENERATION, 1));
+    assert!(has(&cache, 7000));
+    assert_eq!((pages_of(&cache).len(), cache.evictions()), (100, 2));
+}
+
+#[test]
+fn a_leaf_takes_the_place_of_an_older_one_with_its_id_at_once() {
+    let cache = cache_for(100);
+    (0..100).for_each(|id| cache.insert(page(id)));
+    let newer = PageGeneration(2);
+    cache.insert(page_of(50, newer, 0));
+    assert!(cache.get(PageId(50), newer).is_some() && !has(&cache, 50));
+    assert_eq!((pages_of(&cache).len(), cache.evictions()), (100, 0));
+}
+
+#[test]
 fn pages_that_are_used_mostly_stay_while_others_come_and_go() {
     let cache = cache_for(200);
     let mut lost = 0;
     for cold in 1000..6000 {
-        cache.insert(page(cold));
+        take_in(&cache, cold);
         let hot = cold % 20 * 20;
         if !has(&cache, hot) {
             lost += 1;
-            cache.insert(page(hot));
+            take_in(&cache, hot);
         }
     }
     // Were it not for the marks, each of the twenty would go once for every 200 pages that come: 500 times.
