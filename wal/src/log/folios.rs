@@ -21,12 +21,12 @@ const FOLIOS_OF_A_SYNC: u64 = 4;
 const EVIDENCE_BYTES: u64 = 256 << 10;
 /// A segment is used again if its folios are up to so many times as long as wanted, or as short.
 const TOLERANCE: usize = 4;
-/// The segment is left for one with shorter folios after so many syncs of less than a folio each. They take a few
-/// milliseconds longer, all of them together, than they would have: about what it takes to make the other one.
+/// The segment is left for one with shorter folios after so many syncs more than they had folios to write. They take a
+/// few milliseconds longer, all of them together, than they would have: about what it takes to make the other one.
 const SHORT_SYNCS: u64 = 256;
 
 /// Length in bytes of the writes that fill the next segment, a power of two.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct FillSize {
     size: usize,
     /// What had been appended, and how many syncs there had been, when that was decided.
@@ -74,7 +74,7 @@ impl FillSize {
 pub(super) struct Fit {
     /// Their length in bytes.
     folio: AtomicU64,
-    /// Syncs of less than that, less those of more.
+    /// Syncs, less what they wrote in such folios.
     short: AtomicU64,
     /// A segment with shorter ones is ready, to go on in.
     leave: AtomicBool,
@@ -95,8 +95,8 @@ impl Fit {
             return;
         }
         let short = self.short.load(Ordering::Relaxed);
-        let short = if bytes < folio { short.saturating_add(1) } else { short.saturating_sub(1) };
-        self.short.store(short, Ordering::Relaxed);
+        // By what they write and not by their number, as `FillSize` has it: what is left here is not to be made again.
+        self.short.store(short.saturating_add(1).saturating_sub(bytes / folio), Ordering::Relaxed);
     }
 
     /// Whether they are too long.
@@ -177,15 +177,35 @@ mod tests {
     }
 
     #[test]
+    fn no_segment_is_left_for_the_load_that_it_was_made_for() {
+        // Commits that are synced one by one, and every so often a large one.
+        for (small, large) in [(0, 1 << 20), (3, 2 << 20), (20, 4 << 20), (50, 10 << 20), (200, 100 << 20)] {
+            let (mut fill, fit) = (FillSize::default(), Fit::default());
+            let (mut bytes, mut syncs) = (0, 0);
+            for _ in 0..100 {
+                (0..small).for_each(|_| fit.synced(200));
+                fit.synced(large);
+                (bytes, syncs) = (bytes + 200 * small + large, syncs + small + 1);
+                fill.observe(bytes, syncs);
+                assert!(!fit.is_bad(), "{small} small ones for each of {large} bytes: {fill:?}");
+                if syncs == small + 1 {
+                    fit.begin(fill.get());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_segment_is_left_after_many_syncs_of_less_than_a_folio() {
         let fit = Fit::default();
         fit.begin(64 << 10);
         for _ in 1..SHORT_SYNCS {
             fit.synced(200);
         }
-        fit.synced(64 << 10);
+        fit.synced((128 << 10) - 1);
+        fit.synced(128 << 10);
         fit.synced(200);
-        assert!(!fit.is_bad(), "a long one makes up for a short one");
+        assert!(!fit.is_bad(), "what one writes more makes up for others");
         fit.synced(200);
         assert!(fit.is_bad());
         fit.begin(BLOCK);

@@ -66,12 +66,16 @@ impl Segments {
         self.spares.drain(..count).collect()
     }
 
-    /// Takes out the spares that were filled by writes of a length that does not suit.
-    pub(crate) fn take_unfit(&mut self, suits: impl Fn(usize) -> bool) -> Vec<SegmentFile> {
-        let (kept, unfit): (VecDeque<_>, VecDeque<_>) =
-            self.spares.drain(..).partition(|spare| suits(spare.filled_by));
+    /// Takes out the spares that will not do.
+    pub(crate) fn take_all_but(&mut self, will_do: impl Fn(&SegmentFile) -> bool) -> Vec<SegmentFile> {
+        let (kept, others): (VecDeque<_>, VecDeque<_>) = self.spares.drain(..).partition(will_do);
         self.spares = kept;
-        unfit.into()
+        others.into()
+    }
+
+    /// Whether the segment that takes the appends was filled by writes of such a length.
+    pub(crate) fn current_is(&self, filled_by: impl Fn(usize) -> bool) -> bool {
+        self.live.back().is_some_and(|segment| filled_by(segment.filled_by))
     }
 
     /// Takes out the spares behind the first ones that are at least `keep` bytes together: those that would be used last.

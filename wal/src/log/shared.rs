@@ -346,60 +346,89 @@ impl Log {
             .ok_or(LogError::Exhausted)?;
         let mut making = self.making.lock();
         self.check().map_err(|error| LogError::Poisoned(error.into_cause()))?;
-        let unfit = self.fit.is_bad();
-        if unfit {
-            making.fill.shorten(self.counters.bytes.get(), self.counters.syncs.get());
-            making.bytes = self.options.first_segment_bytes;
-        }
+        let unfit = self.is_unfit(&mut making);
+        let fill = making.fill;
+        let least_bytes = if unfit { needed.max(self.options.first_segment_bytes) } else { needed };
+        let will_do =
+            |spare: &SegmentFile| spare.bytes >= least_bytes && (!unfit || fill.suits(spare.filled_by));
         let (short, any, ready) = {
             let mut segments = self.segments.lock();
             let short = segments.take_shorter(needed);
             let any = !segments.spares.is_empty();
-            let ready = segments.spares.iter().any(|spare| !unfit || making.fill.suits(spare.filled_by));
             self.has_spare.store(any, Ordering::Relaxed);
-            (short, any, ready)
+            (short, any, segments.spares.iter().any(will_do))
         };
         self.remove_spares(short)?;
         if !ready {
-            match self.make_segment(&mut making, needed) {
+            let usual = if unfit { self.options.first_segment_bytes } else { making.bytes };
+            let length = usual.max(needed);
+            // Where another one takes the record, none is made that is shorter than usual for want of space.
+            let least = if any { length } else { needed.max(self.shortest()) };
+            match self.make_segment(&mut making, length, least) {
                 Ok(spare) => {
                     self.counters.created.add(1);
                     self.add_spare(spare);
                 }
-                Err(error) if any => {
-                    // What is asked for is there. It makes syncs longer, and that is all.
+                Err(error) => {
                     self.fit.put_up_with();
+                    if !any {
+                        return Err(error);
+                    }
+                    // What is asked for is there. It makes syncs longer, and that is all.
                     keep(move || tracing::debug!(%error, "no segment with shorter folios could be made"));
                     return Ok(());
                 }
-                Err(error) => return Err(error),
             }
         }
-        if unfit { self.leave_unfit(&making) } else { Ok(()) }
+        if unfit { self.leave_for(fill, will_do) } else { Ok(()) }
     }
 
-    /// Has the next append go on in a spare segment that suits, and removes those that do not.
-    fn leave_unfit(&self, making: &Making) -> Result<(), LogError> {
-        let unfit = {
+    /// Whether the segment that takes the appends is to be left early. The next ones are filled by short writes then.
+    fn is_unfit(&self, making: &mut Making) -> bool {
+        if !self.fit.is_bad() {
+            return false;
+        }
+        making.fill.shorten(self.counters.bytes.get(), self.counters.syncs.get());
+        let unfit = self.segments.lock().current_is(|filled_by| !making.fill.suits(filled_by));
+        if !unfit {
+            self.fit.put_up_with();
+        }
+        unfit
+    }
+
+    /// Has the next append go on in a spare segment that `will_do`, and removes the others.
+    fn leave_for(&self, fill: FillSize, will_do: impl Fn(&SegmentFile) -> bool) -> Result<(), LogError> {
+        let others = {
             let mut segments = self.segments.lock();
-            // Appends may have gone on in another one meanwhile.
-            if segments.live.back().is_some_and(|live| !making.fill.suits(live.filled_by)) {
+            // Appends may have gone on in another one meanwhile. Where space is short the one that was made may be so
+            // too: there is more room in the segment that takes the appends, and in spares with long folios.
+            if segments.current_is(|filled_by| !fill.suits(filled_by)) && segments.spares.iter().any(&will_do)
+            {
                 self.fit.leave();
+                segments.take_all_but(will_do)
             } else {
                 self.fit.put_up_with();
+                Vec::new()
             }
-            segments.take_unfit(|filled_by| making.fill.suits(filled_by))
         };
-        self.remove_spares(unfit)
+        self.remove_spares(others)
     }
 
-    /// Makes a segment as long as is usual, or, where the disk has no room for that, the longest by halves that it has room
-    /// for and that takes `needed` bytes.
-    fn make_segment(&self, making: &mut Making, needed: u64) -> Result<SegmentFile, LogError> {
+    /// No segment is made shorter than this for want of space.
+    fn shortest(&self) -> u64 {
+        LEAST_SEGMENT_BYTES.min(self.options.first_segment_bytes)
+    }
+
+    /// Makes a segment of `length` bytes, or, where the disk has no room for that, the longest by halves that it has room
+    /// for, of `least` bytes or more.
+    fn make_segment(
+        &self,
+        making: &mut Making,
+        mut length: u64,
+        least: u64,
+    ) -> Result<SegmentFile, LogError> {
         making.fill.observe(self.counters.bytes.get(), self.counters.syncs.get());
         let filled_by = making.fill.get();
-        let least = needed.max(LEAST_SEGMENT_BYTES.min(self.options.first_segment_bytes));
-        let mut length = making.bytes.max(needed);
         loop {
             let sequence = making.sequence;
             making.sequence = sequence.checked_add(1).ok_or(LogError::Exhausted)?;
@@ -447,7 +476,8 @@ impl Log {
         for segment in released {
             let LiveSegment { sequence, bytes, file, mapping, filled_by, .. } = segment;
             let fits = (current_bytes..=self.options.max_segment_bytes).contains(&bytes);
-            let fits = fits && making.fill.suits(filled_by);
+            // A plain write marks no more dirty than what it writes.
+            let fits = fits && (mapping.is_none() || making.fill.suits(filled_by));
             let wanted = fits && !self.is_poisoned() && self.segments.lock().spare_bytes() < keep;
             let done = match file {
                 Some(file) if wanted => {
@@ -578,7 +608,9 @@ impl Log {
     }
 
     fn add_spare(&self, spare: SegmentFile) {
-        self.segments.lock().spares.push_back(spare);
+        let mut segments = self.segments.lock();
+        segments.spares.push_back(spare);
+        // Under the lock: it may be taken at once.
         self.has_spare.store(true, Ordering::Relaxed);
     }
 

@@ -736,16 +736,16 @@ fn segments_of_a_log_that_was_synced_far_less_often_are_not_used_again() {
     }
 }
 
-/// A log that was hardly ever synced for some megabytes.
+/// A log that was hardly ever synced for some megabytes, with segments of two.
 fn hardly_synced(files: &(impl FileSystem + Clone + 'static), options: LogOptions) -> (Arc<Log>, Appender) {
     let options = LogOptions {
         first_segment_bytes: 1 << 20,
-        max_segment_bytes: 1 << 20,
+        max_segment_bytes: 2 << 20,
         max_spare_bytes: u64::MAX,
         ..options
     };
     let (log, mut appender) = Log::create(&env(files, 1), dir(), UUID, options).unwrap();
-    for _ in 0..4 {
+    for _ in 0..8 {
         append_a_megabyte(&log, &mut appender, false);
     }
     let rotations = log.stats().rotations;
@@ -782,6 +782,7 @@ fn a_segment_is_left_early_where_its_folios_make_syncs_longer() {
     let records = sync_each_until_it_rotates(&log, &mut appender);
     assert!((200..300).contains(&records), "after a few hundred syncs: {records}");
     assert_eq!(log.stats().spare_segments, 0, "those like it are gone");
+    assert_eq!(log.spans().last().unwrap().bytes, 1 << 20, "a short one is made sooner");
     let again = sync_each_until_it_rotates(&log, &mut appender);
     assert!(again > 3000, "the other one is filled: {again}");
     let (recovered, _) = scan(&fs.kill(), start, log.durable()).unwrap();
@@ -808,6 +809,123 @@ fn a_segment_with_long_folios_will_do_where_the_disk_is_full() {
     let after = log.stats();
     assert_eq!(after.created, before.created);
     assert_eq!(after.spare_segments, before.spare_segments - 1, "and the next like it is used");
+}
+
+/// Appends and syncs a thousand records, with what the background does; how often it was asked.
+fn sync_each_of_a_thousand(log: &Log, appender: &mut Appender) -> usize {
+    let is_asked = |tag| {
+        let end = append(appender, tag, &payload(tag)).unwrap();
+        log.sync_through(end).unwrap();
+        let asked = log.wants_preparation();
+        if asked {
+            let _ = log.prepare(0);
+        }
+        asked
+    };
+    (0..1000).map(is_asked).filter(|asked| *asked).count()
+}
+
+#[test]
+fn a_long_segment_is_not_left_for_a_short_one_that_takes_the_last_room() {
+    for spares in [false, true] {
+        let fs = CrashFileSystem::new().under_faults();
+        let (log, mut appender) = hardly_synced(&fs, small());
+        if !spares {
+            log.give_back_spares().unwrap();
+        }
+        let before = log.stats();
+        assert_eq!(before.spare_segments > 1, spares);
+        fs.faults().set_quota(Some(fs.faults().bytes_used() + (200 << 10)));
+        let asked = sync_each_of_a_thousand(&log, &mut appender);
+        assert_eq!(asked, 3, "after a few hundred syncs each");
+        let after = log.stats();
+        assert_eq!(after.rotations, before.rotations, "what is ready is used");
+        assert_eq!(after.removed, before.removed);
+        assert_eq!(
+            after.created,
+            before.created + u64::from(!spares),
+            "where nothing is ready, that much is"
+        );
+    }
+}
+
+#[test]
+fn a_segment_is_not_left_for_folios_that_are_little_shorter() {
+    let fs = CrashFileSystem::new();
+    let options = LogOptions {
+        first_segment_bytes: 1 << 20,
+        max_segment_bytes: 2 << 20,
+        max_spare_bytes: u64::MAX,
+        ..small()
+    };
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+    for tag in 0..3200 {
+        let end = append(&mut appender, tag, &[7; 960]).unwrap();
+        if tag % 100 == 0 {
+            log.sync_through(end).unwrap();
+        }
+    }
+    log.sync_now().unwrap();
+    log.release_before(log.durable()).unwrap();
+    let filled_by: Vec<_> = log.segments.lock().live.iter().map(|segment| segment.filled_by).collect();
+    assert_eq!(filled_by, [16 << 10]);
+    let before = log.stats();
+    assert!(before.spare_segments > 0);
+    assert_eq!(sync_each_of_a_thousand(&log, &mut appender), 3, "after a few hundred syncs each");
+    let after = log.stats();
+    assert_eq!((after.rotations, after.created), (before.rotations, before.created));
+    log.give_back_spares().unwrap();
+    log.prepare(0).unwrap();
+    assert_eq!(log.stats().spare_bytes, 2 << 20, "as long as is usual");
+}
+
+#[test]
+fn a_segment_with_shorter_folios_is_not_asked_for_at_every_commit_where_none_can_be_made() {
+    let fs = CrashFileSystem::new().under_faults();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    log.give_back_spares().unwrap();
+    fs.faults().inject(Fault::on(Operation::Create).kind(io::ErrorKind::StorageFull).sticky());
+    let asked = sync_each_of_a_thousand(&log, &mut appender);
+    assert_eq!(asked, 3, "after a few hundred syncs each");
+    assert!(log.prepare(0).is_err(), "nothing is ready");
+}
+
+#[test]
+fn what_is_prepared_takes_the_record_whatever_its_folios() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    while !log.wants_preparation() {
+        let end = append(&mut appender, 0, &[]).unwrap();
+        log.sync_through(end).unwrap();
+    }
+    // Behind those with long folios a short one that suits.
+    let spare = crate::segment::prepare(&fs, dir(), 1000, 64 << 10, 4096, &small()).unwrap();
+    log.segments.lock().spares.push_back(spare);
+    log.prepare(600 << 10).unwrap();
+    let segments = log.segments.lock();
+    let next = segments.spares.front().map(|next| (next.bytes, next.filled_by));
+    assert_eq!(next, Some((1 << 20, 4096)));
+}
+
+#[test]
+fn a_log_of_plain_writes_uses_its_segments_again_whatever_filled_them() {
+    let fs = CrashFileSystem::new();
+    let options = LogOptions {
+        first_segment_bytes: 1 << 20,
+        max_segment_bytes: 1 << 20,
+        max_spare_bytes: u64::MAX,
+        ..plain()
+    };
+    let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
+    for synced in [false, true, false] {
+        for _ in 0..4 {
+            append_a_megabyte(&log, &mut appender, synced);
+        }
+        log.sync_now().unwrap();
+        log.release_before(log.durable()).unwrap();
+    }
+    assert_eq!(log.stats().removed, 0);
+    assert!(log.stats().recycled > 6);
 }
 
 #[test]
