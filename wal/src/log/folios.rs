@@ -21,8 +21,9 @@ const FOLIOS_OF_A_SYNC: u64 = 4;
 const EVIDENCE_BYTES: u64 = 256 << 10;
 /// A segment is used again if its folios are up to so many times as long as wanted, or as short.
 const TOLERANCE: usize = 4;
-/// The segment is left for one with shorter folios after so many syncs more than they had folios to write. They take a
-/// few milliseconds longer, all of them together, than they would have: about what it takes to make the other one.
+/// The segment is left for one with shorter folios after so many syncs that commits waited for more than there were folios
+/// to write. They take a few milliseconds longer, all of them together, than they would have: about what it takes to make
+/// the other one.
 const SHORT_SYNCS: u64 = 256;
 
 /// Length in bytes of the writes that fill the next segment, a power of two.
@@ -74,8 +75,10 @@ impl FillSize {
 pub(super) struct Fit {
     /// Their length in bytes.
     folio: AtomicU64,
-    /// Syncs, less what they wrote in such folios.
+    /// Syncs that commits waited for, less what all of them wrote in such folios.
     short: AtomicU64,
+    /// A commit waits for the next sync.
+    waits: AtomicBool,
     /// A segment with shorter ones is ready, to go on in.
     leave: AtomicBool,
 }
@@ -88,15 +91,26 @@ impl Fit {
         self.leave.store(false, Ordering::Relaxed);
     }
 
-    /// There was a sync of so many bytes. One thread syncs at a time.
+    /// A commit is about to wait for a sync.
+    #[inline]
+    pub(super) fn commit_waits(&self) {
+        // Mostly there is nothing to tell, and no line of memory to take from others.
+        if self.folio.load(Ordering::Relaxed) > BLOCK as u64 && !self.waits.load(Ordering::Relaxed) {
+            self.waits.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// There is a sync of so many bytes. One thread syncs at a time.
     pub(super) fn synced(&self, bytes: u64) {
         let folio = self.folio.load(Ordering::Relaxed);
         if folio <= BLOCK as u64 {
             return;
         }
         let short = self.short.load(Ordering::Relaxed);
+        // One that only bounds what a power cut takes may be long: a trickle of commits that wait for none leaves no segment.
+        let waited = u64::from(self.waits.swap(false, Ordering::Relaxed));
         // By what they write and not by their number, as `FillSize` has it: what is left here is not to be made again.
-        self.short.store(short.saturating_add(1).saturating_sub(bytes / folio), Ordering::Relaxed);
+        self.short.store(short.saturating_add(waited).saturating_sub(bytes / folio), Ordering::Relaxed);
     }
 
     /// Whether they are too long.
@@ -176,6 +190,12 @@ mod tests {
         }
     }
 
+    /// A commit waited for a sync of so many bytes.
+    fn synced(fit: &Fit, bytes: u64) {
+        fit.commit_waits();
+        fit.synced(bytes);
+    }
+
     #[test]
     fn no_segment_is_left_for_the_load_that_it_was_made_for() {
         // Commits that are synced one by one, and every so often a large one.
@@ -183,8 +203,8 @@ mod tests {
             let (mut fill, fit) = (FillSize::default(), Fit::default());
             let (mut bytes, mut syncs) = (0, 0);
             for _ in 0..100 {
-                (0..small).for_each(|_| fit.synced(200));
-                fit.synced(large);
+                (0..small).for_each(|_| synced(&fit, 200));
+                synced(&fit, large);
                 (bytes, syncs) = (bytes + 200 * small + large, syncs + small + 1);
                 fill.observe(bytes, syncs);
                 assert!(!fit.is_bad(), "{small} small ones for each of {large} bytes: {fill:?}");
@@ -200,17 +220,18 @@ mod tests {
         let fit = Fit::default();
         fit.begin(64 << 10);
         for _ in 1..SHORT_SYNCS {
-            fit.synced(200);
+            synced(&fit, 200);
         }
-        fit.synced((128 << 10) - 1);
-        fit.synced(128 << 10);
-        fit.synced(200);
-        assert!(!fit.is_bad(), "what one writes more makes up for others");
-        fit.synced(200);
+        (0..1000).for_each(|_| fit.synced(200));
+        synced(&fit, (128 << 10) - 1);
+        synced(&fit, 128 << 10);
+        synced(&fit, 200);
+        assert!(!fit.is_bad(), "what one writes more makes up for others, and nobody waited for some");
+        synced(&fit, 200);
         assert!(fit.is_bad());
         fit.begin(BLOCK);
         for _ in 0..=SHORT_SYNCS {
-            fit.synced(200);
+            synced(&fit, 200);
         }
         assert!(!fit.is_bad(), "there are no shorter ones");
     }

@@ -228,6 +228,7 @@ impl Log {
     /// # Errors
     /// As for [`sync_through`](Self::sync_through).
     pub fn commit_through(&self, lsn: Lsn) -> Result<(), SyncError> {
+        self.fit.commit_waits();
         self.group.commit_through(self, lsn)
     }
 
@@ -264,6 +265,9 @@ impl Log {
         place: &mut Option<WakerPlace>,
         waker: &Waker,
     ) -> Poll<Result<(), SyncError>> {
+        if lsn > self.durable() {
+            self.fit.commit_waits();
+        }
         self.group.poll_through(self, Who::Committer, lsn, place, waker)
     }
 

@@ -763,7 +763,7 @@ fn sync_each_until_it_rotates(log: &Log, appender: &mut Appender) -> u64 {
     (0..)
         .find(|&tag| {
             let end = append(appender, tag, &payload(tag)).unwrap();
-            log.sync_through(end).unwrap();
+            log.commit_through(end).unwrap();
             if log.wants_preparation() {
                 log.prepare(0).unwrap();
                 assert!(!log.wants_preparation(), "it is asked for once");
@@ -787,6 +787,33 @@ fn a_segment_is_left_early_where_its_folios_make_syncs_longer() {
     assert!(again > 3000, "the other one is filled: {again}");
     let (recovered, _) = scan(&fs.kill(), start, log.durable()).unwrap();
     assert_eq!(recovered.len() as u64, records + 1 + again + 1);
+}
+
+#[test]
+fn a_segment_is_not_left_for_syncs_that_no_commit_waits_for() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    let rotations = log.stats().rotations;
+    for tag in 0..1000 {
+        append(&mut appender, tag, &payload(tag)).unwrap();
+        log.sync_now().unwrap();
+        assert!(!log.wants_preparation());
+    }
+    assert_eq!(log.stats().rotations, rotations);
+}
+
+#[test]
+fn a_segment_is_left_for_syncs_that_futures_wait_for() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = hardly_synced(&fs, small());
+    let asked = (0..1000).find(|&tag| {
+        let end = append(&mut appender, tag, &payload(tag)).unwrap();
+        let mut place = None;
+        assert!(log.poll_commit_through(end, &mut place, Waker::noop()).is_pending());
+        log.sync_through(end).unwrap();
+        log.wants_preparation()
+    });
+    assert_eq!(asked, Some(255));
 }
 
 #[test]
@@ -815,7 +842,7 @@ fn a_segment_with_long_folios_will_do_where_the_disk_is_full() {
 fn sync_each_of_a_thousand(log: &Log, appender: &mut Appender) -> usize {
     let is_asked = |tag| {
         let end = append(appender, tag, &payload(tag)).unwrap();
-        log.sync_through(end).unwrap();
+        log.commit_through(end).unwrap();
         let asked = log.wants_preparation();
         if asked {
             let _ = log.prepare(0);
@@ -896,7 +923,7 @@ fn what_is_prepared_takes_the_record_whatever_its_folios() {
     let (log, mut appender) = hardly_synced(&fs, small());
     while !log.wants_preparation() {
         let end = append(&mut appender, 0, &[]).unwrap();
-        log.sync_through(end).unwrap();
+        log.commit_through(end).unwrap();
     }
     // Behind those with long folios a short one that suits.
     let spare = crate::segment::prepare(&fs, dir(), 1000, 64 << 10, 4096, &small()).unwrap();
