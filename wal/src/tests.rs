@@ -5,6 +5,7 @@
 mod crashes;
 mod damage;
 mod failures;
+mod folios;
 mod helpers;
 mod history;
 mod io_faults;

@@ -4,6 +4,7 @@ mod appender;
 mod demand;
 mod folios;
 mod fresh;
+mod making;
 mod segments;
 mod shared;
 mod stats;
