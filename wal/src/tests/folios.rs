@@ -10,6 +10,16 @@ use braid_vfs::faulty::{CrashFileSystem, Fault, Operation};
 use super::helpers::*;
 use crate::{Appender, Log, LogOptions};
 
+/// With a first segment of a megabyte and longer ones of up to so many, as many of which are used again as may be.
+fn of_megabytes(most: u64, options: LogOptions) -> LogOptions {
+    LogOptions {
+        first_segment_bytes: 1 << 20,
+        max_segment_bytes: most << 20,
+        max_spare_bytes: u64::MAX,
+        ..options
+    }
+}
+
 /// Appends a megabyte of records, with a sync after each where `synced`.
 fn append_a_megabyte(log: &Log, appender: &mut Appender, synced: bool) {
     for tag in 0..1024 {
@@ -24,7 +34,7 @@ fn append_a_megabyte(log: &Log, appender: &mut Appender, synced: bool) {
 fn writes_that_fill_a_segment_are_short_beside_what_a_sync_writes() {
     for (synced, writes) in [(true, 256), (false, 16)] {
         let fs = CrashFileSystem::new().under_faults();
-        let options = LogOptions { first_segment_bytes: 1 << 20, max_segment_bytes: 1 << 20, ..small() };
+        let options = of_megabytes(1, small());
         let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
         for _ in 0..3 {
             append_a_megabyte(&log, &mut appender, synced);
@@ -41,12 +51,7 @@ fn writes_that_fill_a_segment_are_short_beside_what_a_sync_writes() {
 #[test]
 fn segments_of_a_log_that_was_synced_far_less_often_are_not_used_again() {
     let fs = CrashFileSystem::new();
-    let options = LogOptions {
-        first_segment_bytes: 1 << 20,
-        max_segment_bytes: 1 << 20,
-        max_spare_bytes: u64::MAX,
-        ..small()
-    };
+    let options = of_megabytes(1, small());
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
     let mut release_after = |synced, megabytes| {
         let before = log.stats();
@@ -75,12 +80,7 @@ fn segments_of_a_log_that_was_synced_far_less_often_are_not_used_again() {
 
 /// A log that was hardly ever synced for some megabytes, with segments of two.
 fn hardly_synced(files: &(impl FileSystem + Clone + 'static), options: LogOptions) -> (Arc<Log>, Appender) {
-    let options = LogOptions {
-        first_segment_bytes: 1 << 20,
-        max_segment_bytes: 2 << 20,
-        max_spare_bytes: u64::MAX,
-        ..options
-    };
+    let options = of_megabytes(2, options);
     let (log, mut appender) = Log::create(&env(files, 1), dir(), UUID, options).unwrap();
     for _ in 0..8 {
         append_a_megabyte(&log, &mut appender, false);
@@ -216,12 +216,7 @@ fn a_long_segment_is_not_left_for_a_short_one_that_takes_the_last_room() {
 #[test]
 fn a_segment_is_not_left_for_folios_that_are_little_shorter() {
     let fs = CrashFileSystem::new();
-    let options = LogOptions {
-        first_segment_bytes: 1 << 20,
-        max_segment_bytes: 2 << 20,
-        max_spare_bytes: u64::MAX,
-        ..small()
-    };
+    let options = of_megabytes(2, small());
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
     for tag in 0..3200 {
         let end = append(&mut appender, tag, &[7; 960]).unwrap();
@@ -273,12 +268,7 @@ fn what_is_prepared_takes_the_record_whatever_its_folios() {
 #[test]
 fn a_log_of_plain_writes_uses_its_segments_again_whatever_filled_them() {
     let fs = CrashFileSystem::new();
-    let options = LogOptions {
-        first_segment_bytes: 1 << 20,
-        max_segment_bytes: 1 << 20,
-        max_spare_bytes: u64::MAX,
-        ..plain()
-    };
+    let options = of_megabytes(1, plain());
     let (log, mut appender) = Log::create(&env(&fs, 1), dir(), UUID, options).unwrap();
     for synced in [false, true, false] {
         for _ in 0..4 {
