@@ -1,5 +1,6 @@
 //! A process for one cell: what it said, what others did meanwhile, and an end to it when it takes too long.
 
+use std::fmt;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -34,13 +35,44 @@ pub(crate) struct Finished {
     pub(crate) elapsed: Duration,
 }
 
+/// Why there is nothing that a process left: a sentence for people.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It was killed after so long.
+    TooLong(Duration),
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(limit) => write!(f, "killed: not done after {:.0} s", limit.as_secs_f64()),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(reason: &str) -> Self {
+        Self::Other(reason.to_owned())
+    }
+}
+
 /// The last line of a cell's output.
 pub(crate) fn peak_line(bytes: u64) -> String {
     format!("{PEAK}{bytes}")
 }
 
-/// Runs it; the error is a sentence for people.
-pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, String> {
+/// Runs a cell.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, Failure> {
     let (before, began) = (Usage::now(), Instant::now());
     let output = output(command, limit)?;
     let shares = match (before, Usage::now()) {
@@ -51,16 +83,16 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, St
         output.lines().find_map(|line| line.strip_prefix(PEAK)).and_then(|bytes| bytes.parse().ok());
     let readings: Vec<_> = output.lines().filter_map(Reading::from_line).collect();
     if readings.is_empty() {
-        return Err("it printed no reading".to_owned());
+        return Err("it printed no reading".into());
     }
     if let Some(odd) = readings.iter().find(|reading| !reading.value.is_finite()) {
-        return Err(format!("{} is {}", odd.metric, odd.value));
+        return Err(format!("{} is {}", odd.metric, odd.value).into());
     }
     Ok(Finished { readings, peak_memory_bytes, shares, elapsed: began.elapsed() })
 }
 
 /// The standard output of a command that ends well within the limit.
-pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String, Failure> {
     // A session, so that processes which a cell starts end with it, and Ctrl-C comes to us alone.
     process::own_session(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,23 +100,24 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String, S
     let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
     let ended = wait(&mut child, limit);
     process::kill_group(child.id());
-    let status = ended.or_else(|reason| child.wait().map_err(|error| error.to_string()).and(Err(reason)));
+    let status =
+        ended.or_else(|failure| child.wait().map_err(|error| error.to_string().into()).and(Err(failure)));
     let (out, err) = (text(out), text(err));
     let status = status?;
-    if status.success() { Ok(out) } else { Err(format!("{}: {}", ending(status), last_words(&err))) }
+    if status.success() { Ok(out) } else { Err(format!("{}: {}", ending(status), last_words(&err)).into()) }
 }
 
-fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
+fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, Failure> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Ok(status);
         }
         if INTERRUPTED.load(Ordering::Relaxed) {
-            return Err("interrupted".to_owned());
+            return Err("interrupted".into());
         }
         if began.elapsed() > limit {
-            return Err(format!("killed: not done after {:.0} s", limit.as_secs_f64()));
+            return Err(Failure::TooLong(limit));
         }
         std::thread::sleep(LOOK);
     }
@@ -124,8 +157,12 @@ fn last_words(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration) -> Result<Finished, String> {
+    fn shell(script: &str, limit: Duration) -> Result<Finished, Failure> {
         run(Command::new("sh").args(["-c", script]), limit)
+    }
+
+    fn reason(script: &str) -> String {
+        shell(script, AMPLE).unwrap_err().to_string()
     }
 
     const AMPLE: Duration = Duration::from_secs(20);
@@ -141,19 +178,18 @@ mod tests {
 
     #[test]
     fn a_failure_says_why() {
-        let error = shell("echo no room >&2; exit 3", AMPLE).unwrap_err();
-        assert_eq!(error, "exit code 3: no room");
-        assert_eq!(shell("kill -9 $$", AMPLE).unwrap_err(), "signal 9: ");
-        assert_eq!(shell("true", AMPLE).unwrap_err(), "it printed no reading");
-        assert_eq!(shell("printf 'a\\tNaN\\t1/s\\tmore\\n'", AMPLE).unwrap_err(), "a is NaN");
+        assert_eq!(reason("echo no room >&2; exit 3"), "exit code 3: no room");
+        assert_eq!(reason("kill -9 $$"), "signal 9: ");
+        assert_eq!(reason("true"), "it printed no reading");
+        assert_eq!(reason("printf 'a\\tNaN\\t1/s\\tmore\\n'"), "a is NaN");
     }
 
     #[test]
     fn too_long_is_killed_with_all_that_it_started() {
         let began = Instant::now();
         // The inner one would keep the pipes open.
-        let error = shell("sleep 30 & sleep 30", Duration::from_millis(100)).unwrap_err();
-        assert!(error.starts_with("killed"), "{error}");
+        let limit = Duration::from_millis(100);
+        assert_eq!(shell("sleep 30 & sleep 30", limit).unwrap_err(), Failure::TooLong(limit));
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 }

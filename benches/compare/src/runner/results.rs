@@ -7,7 +7,7 @@ use braid_measure::machine::DISTURBED;
 
 use crate::cell::Cell;
 use crate::engine::{Kind, Result};
-use crate::runner::child::Finished;
+use crate::runner::child::{Failure, Finished};
 use crate::runner::csv::{self, Table};
 
 const READINGS: &str = "round,engine,cell,group,threads,durability,metric,value,unit,better,primary,others,polluted,\
@@ -33,6 +33,8 @@ pub(crate) struct Results {
     processes: Table,
     /// Round, engine and cell of what the files held at first.
     done: HashSet<[String; 3]>,
+    /// Cell and engine of what was killed at the limit since.
+    too_long: HashSet<(String, &'static str)>,
 }
 
 impl Results {
@@ -56,6 +58,7 @@ impl Results {
             failures: Table::append(&failures, FAILURES)?,
             processes: Table::append(&out.join("processes.csv"), PROCESSES)?,
             done,
+            too_long: HashSet::new(),
         })
     }
 
@@ -99,9 +102,17 @@ impl Results {
         Ok(self.processes.add([process])?)
     }
 
-    pub(crate) fn fail(&mut self, turn: &Turn<'_>, reason: &str) -> Result<()> {
-        let round = turn.round.to_string();
-        Ok(self.failures.add([vec![round.as_str(), turn.kind.name, &turn.cell.name, reason]])?)
+    pub(crate) fn fail(&mut self, turn: &Turn<'_>, failure: &Failure) -> Result<()> {
+        if let Failure::TooLong(_) = failure {
+            self.too_long.insert((turn.cell.name.clone(), turn.kind.name));
+        }
+        let (round, reason) = (turn.round.to_string(), failure.to_string());
+        Ok(self.failures.add([vec![round.as_str(), turn.kind.name, &turn.cell.name, &reason]])?)
+    }
+
+    /// Whether the engine was killed at the limit in this cell, which another round would only show again.
+    pub(crate) fn is_too_long(&self, turn: &Turn<'_>) -> bool {
+        self.too_long.contains(&(turn.cell.name.clone(), turn.kind.name))
     }
 }
 
@@ -145,7 +156,11 @@ mod tests {
         let mut results = Results::open(&out, false).unwrap();
         assert!(!results.has(&turn));
         results.add(&turn, &finished, 1).unwrap();
-        results.fail(&Turn { round: 3, ..turn }, "no \"room\", none").unwrap();
+        results.fail(&Turn { round: 3, ..turn }, &"no \"room\", none".into()).unwrap();
+        assert!(!results.is_too_long(&turn));
+        let rival = Turn { kind: Kind { name: "slow", ..turn.kind }, ..turn };
+        results.fail(&rival, &Failure::TooLong(Duration::from_secs(40))).unwrap();
+        assert!(results.is_too_long(&Turn { round: 3, ..rival }) && !results.is_too_long(&turn));
         let text = std::fs::read_to_string(out.join("results.csv")).unwrap();
         let failures = std::fs::read_to_string(out.join("failures.csv")).unwrap();
         let again = Results::open(&out, false).is_err();
@@ -160,7 +175,14 @@ mod tests {
                 "2,braid,commits-durable-8,commits-durable,8,durable,\"a, b\",7,1/s,more,false,0.2000,true,4096",
             ]
         );
-        assert!(failures.ends_with("3,braid,commits-durable-8,\"no \"\"room\"\", none\"\n"), "{failures}");
+        let rows: Vec<_> = failures.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "3,braid,commits-durable-8,\"no \"\"room\"\", none\"",
+                "2,slow,commits-durable-8,killed: not done after 40 s",
+            ]
+        );
         assert!(again);
         assert!(resumed.has(&turn) && resumed.has(&Turn { round: 3, ..turn }));
         assert!(!resumed.has(&Turn { round: 1, ..turn }));

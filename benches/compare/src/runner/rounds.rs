@@ -11,7 +11,7 @@ use braid_measure::number;
 use crate::cell::{Cell, Size};
 use crate::engine::{Durability, Kind, Result};
 use crate::process::Priority;
-use crate::runner::child::{self, Finished, INTERRUPTED};
+use crate::runner::child::{self, Failure, Finished, INTERRUPTED};
 use crate::runner::progress::{Progress, words};
 use crate::runner::results::{Results, Turn};
 use crate::runner::{facts, plan};
@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     /// How often a run is tried again during which others used a tenth of the machine; the least disturbed counts
     #[arg(long, default_value_t = 0, value_name = "N")]
     patience: u32,
-    /// After how many seconds a run is killed and counts as failed; 20 times --seconds and two minutes if not given
+    /// After how many seconds a run is killed and counts as failed, and is left out of later rounds; 20 times --seconds
+    /// and two minutes if not given
     #[arg(long, value_name = "S")]
     limit: Option<f64>,
     /// How the scheduler treats the engines' threads, where the system allows it
@@ -101,6 +102,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             turn.cell.name,
             turn.kind.name,
         );
+        if results.is_too_long(turn) {
+            eprintln!("left out, as it was not done within the limit");
+            progress.done(&turn.cell.name, turn.kind.name, Duration::ZERO);
+            continue;
+        }
         let began = progress.elapsed();
         match least_polluted(turn, arguments) {
             Ok((finished, tries)) => {
@@ -109,10 +115,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
             // Its end says nothing about the engine.
             Err(_) if INTERRUPTED.load(Ordering::Relaxed) => eprintln!(),
-            Err(reason) => {
+            Err(failure) => {
                 failed += 1;
-                eprintln!("failed: {reason}");
-                results.fail(turn, &reason)?;
+                eprintln!("failed: {failure}");
+                results.fail(turn, &failure)?;
             }
         }
         progress.done(&turn.cell.name, turn.kind.name, progress.elapsed() - began);
@@ -175,7 +181,7 @@ fn turns<'a>(kinds: &[Kind], cells: &'a [Cell], rounds: u32) -> Vec<Turn<'a>> {
 }
 
 /// The run during which others did least, and how many it is of.
-fn least_polluted(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<(Finished, u32), String> {
+fn least_polluted(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<(Finished, u32), Failure> {
     let (mut best, mut tries) = (once(turn, arguments)?, 1);
     while best.shares.others > DISTURBED
         && tries <= arguments.patience
@@ -193,7 +199,7 @@ fn least_polluted(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result
 }
 
 /// Runs the piece in a process of its own, on an empty directory that is gone afterwards.
-fn once(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<Finished, String> {
+fn once(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<Finished, Failure> {
     let place = arguments.dir.join(format!("run-{}", std::process::id()));
     let dir = place.join("engine");
     // There may be one of an earlier process of this id that was killed.
@@ -206,7 +212,11 @@ fn once(turn: &Turn<'_>, arguments: &Arguments) -> std::result::Result<Finished,
     outcome
 }
 
-fn in_directory(turn: &Turn<'_>, arguments: &Arguments, dir: &Path) -> std::result::Result<Finished, String> {
+fn in_directory(
+    turn: &Turn<'_>,
+    arguments: &Arguments,
+    dir: &Path,
+) -> std::result::Result<Finished, Failure> {
     let size = arguments.size();
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);

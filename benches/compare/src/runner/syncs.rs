@@ -144,7 +144,8 @@ fn traced(
     if let Err(error) = std::fs::remove_dir_all(&place) {
         eprintln!("what it wrote could not be removed: {error}");
     }
-    let nanos = said?.trim().parse().map_err(|_| "it did not say how fast it was")?;
+    let said = said.map_err(|failure| failure.to_string())?;
+    let nanos = said.trim().parse().map_err(|_| "it did not say how fast it was")?;
     Ok((trace::count(&String::from_utf8_lossy(&text)), Duration::from_nanos(nanos)))
 }
 
