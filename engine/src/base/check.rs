@@ -9,7 +9,7 @@ use super::error::{BaseError, Result};
 use super::ids::{PageId, TreeId};
 use super::page::{Expected, Page, Value};
 use super::page_set::PageSet;
-use super::space::{Extent, read_free_list};
+use super::space::{Extent, Freed, read_free_list};
 use super::store::{Base, BaseStore};
 
 /// More findings than this are counted and not kept.
@@ -221,12 +221,13 @@ impl Check<'_> {
         // While the base is the newest one, what is free in memory, and what is withheld, must be what the file says.
         let writer = self.store.writer.lock();
         if writer.current == base.meta && !self.store.read_only {
-            let in_memory = writer.space.free_with(&[]);
+            let in_memory = writer.space.free_with(&Freed::default());
             drop(writer);
             // A checkpoint that failed may have left free pages behind the end that the file knows.
             let within = |extent: Extent| Extent { pages: extent.pages.min(end - extent.start), ..extent };
-            let same = in_memory
-                .is_ok_and(|all| all.iter().filter(|extent| extent.start < end).map(within).eq(free.iter()));
+            let same = in_memory.is_ok_and(|all| {
+                all.into_iter().filter(|extent| extent.start < end).map(within).eq(free.iter())
+            });
             if !same {
                 self.find(Finding::FreeListDiffers);
             }

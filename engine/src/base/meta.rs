@@ -64,7 +64,7 @@ pub(crate) struct EngineState {
     pub(crate) checkpoint_lsn: u64,
     /// Where the log was known durable to.
     pub(crate) log_durable: u64,
-    /// Timestamps below this may have been issued.
+    /// Timestamps up to this one may have been issued.
     pub(crate) clock_reserved: u64,
     /// The next id that a table gets.
     pub(crate) next_table_id: u32,

@@ -26,7 +26,7 @@ use crate::base::meta::{EngineState, META_BYTES, Meta, PAGES_AT};
 use crate::base::overflow::{build_run, pages_for};
 use crate::base::page::{Entry, Expected, Frame, Page, PageBuilder, PageIdentity, PageSize, Value};
 use crate::base::refs::{ChildRef, OverflowRef, Root};
-use crate::base::space::{Extent, Freed, extents_per_page, write_free_list};
+use crate::base::space::{Extent, Freed, extents_per_page, without, write_free_list};
 use crate::base::store::{Base, BaseStore, Writer};
 
 /// A file may be longer than needed by this part before a checkpoint cuts it.
@@ -44,8 +44,7 @@ pub(in crate::base) struct Checkpoint<'w> {
     /// Where the file ended before it; `None` once it is published.
     end_before: Option<u32>,
     allocated: Vec<Extent>,
-    freed: Vec<Freed>,
-    freed_pages: u64,
+    freed: Freed,
 }
 
 impl<'w> Checkpoint<'w> {
@@ -75,8 +74,7 @@ impl<'w> Checkpoint<'w> {
             physical_end: Cell::new(writer.physical_end),
             end_before: Some(writer.space.end()),
             allocated: Vec::new(),
-            freed: Vec::new(),
-            freed_pages: 0,
+            freed: Freed::default(),
             writer,
         })
     }
@@ -87,7 +85,7 @@ impl<'w> Checkpoint<'w> {
 
     /// Pages that this checkpoint frees so far. More than the file has means that some have two parents.
     pub(in crate::base) fn check_freed(&self, page: PageId) -> Result<()> {
-        if self.freed_pages > u64::from(self.writer.space.end()) {
+        if self.freed.pages() > u64::from(self.writer.space.end()) {
             return Err(BaseError::Corrupt { page, what: "some page of its tree has two parents" });
         }
         Ok(())
@@ -131,13 +129,7 @@ impl<'w> Checkpoint<'w> {
         if planted!(PagesReusedAtOnce) {
             return self.writer.space.give_back([extent]);
         }
-        self.freed_pages += u64::from(extent.pages);
-        match self.freed.last_mut() {
-            Some(last) if last.born == born && last.extent.end() == extent.start => {
-                last.extent.pages += extent.pages;
-            }
-            _ => self.freed.push(Freed { born, extent }),
-        }
+        self.freed.add(born, extent);
     }
 
     /// The new base will not reach this page.
@@ -368,18 +360,13 @@ impl<'w> Checkpoint<'w> {
     /// Writes everything up to the meta block: where the file ends for the new base, and its free list.
     fn write_free_list(&mut self) -> Result<(u32, Option<crate::base::space::FreeListRef>, Vec<PageId>)> {
         // Each page taken for the list may split a run in two, so it must have room for one more run than it lists.
-        let mut free = self.writer.space.free_with(&self.freed)?;
+        let free = self.writer.space.free_with(&self.freed)?;
         let count = free.len().div_ceil(extents_per_page(self.page_size()) - 1);
-        let mut chain = Vec::with_capacity(count);
-        for _ in 0..count {
-            let page = self.allocate(1)?;
-            free.take_out(page.0);
-            chain.push(page);
-        }
+        let chain = (0..count).map(|_| self.allocate(1)).collect::<Result<Vec<_>>>()?;
+        let mut free = without(&free, chain.iter().map(|page| page.0).collect());
         let mut end = self.writer.space.end();
-        if let Some(tail) = free.tail_before(end) {
+        if let Some(tail) = free.pop_if(|last| last.end() == end) {
             end = tail.start;
-            free.remove(tail);
         }
         let target = WriteTarget { file: &*self.store.file, physical_end: &self.physical_end };
         let buffer = &mut self.buffer;

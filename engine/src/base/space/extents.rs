@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::joined::joined;
+
 /// Size classes for which a search remembers where it may start: one for each power of two.
 const CLASSES: usize = 32;
 
@@ -32,40 +34,8 @@ fn class(pages: u32) -> usize {
 }
 
 impl Extents {
-    /// All of these together: sorted and joined at once, which for many is much cheaper than to add one after the other.
-    ///
-    /// # Errors
-    /// A run that is empty, or some page of which is in another one as well.
-    pub(crate) fn joined(extents: impl Iterator<Item = Extent>) -> Result<Self, Extent> {
-        let mut all: Vec<Extent> = extents.collect();
-        all.sort_unstable();
-        let mut pages = 0;
-        let mut kept = 0;
-        for at in 0..all.len() {
-            let extent = all[at];
-            let before = all[..kept].last_mut();
-            if extent.pages == 0 || before.as_ref().is_some_and(|before| before.end() > extent.start) {
-                return Err(extent);
-            }
-            pages += extent.pages;
-            match before {
-                Some(before) if before.end() == extent.start => before.pages += extent.pages,
-                _ => {
-                    all[kept] = extent;
-                    kept += 1;
-                }
-            }
-        }
-        let runs = all[..kept].iter().map(|extent| (extent.start, extent.pages)).collect();
-        Ok(Self { runs, pages, ..Self::default() })
-    }
-
     pub(crate) fn pages(&self) -> u32 {
         self.pages
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.runs.len()
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Extent> + '_ {
@@ -102,25 +72,26 @@ impl Extents {
         true
     }
 
+    /// Adds runs; what is in the set already is left out.
+    pub(crate) fn add_all(&mut self, extents: Vec<Extent>) {
+        // Many are merged with what is there at once, few are looked up one by one.
+        if extents.len() > self.runs.len() / 8
+            && let Ok(all) = joined(self.iter().chain(extents.iter().copied()))
+        {
+            self.runs.clear();
+            *self = all.into();
+            return;
+        }
+        for extent in extents {
+            self.add(extent);
+        }
+    }
+
     /// Takes a run out of the set; it must be one of those that [`iter`](Self::iter) gives.
     pub(crate) fn remove(&mut self, extent: Extent) {
         if self.runs.remove(&extent.start).is_some() {
             self.pages -= extent.pages;
         }
-    }
-
-    /// Takes one page out of the set, if it is there.
-    pub(crate) fn take_out(&mut self, page: u32) {
-        let around = self.runs.range(..=page).next_back().map(|(start, pages)| (*start, *start + *pages));
-        let Some((start, end)) = around.filter(|(_, end)| page < *end) else { return };
-        self.runs.remove(&start);
-        if start < page {
-            self.runs.insert(start, page - start);
-        }
-        if page + 1 < end {
-            self.runs.insert(page + 1, end - page - 1);
-        }
-        self.pages -= 1;
     }
 
     /// Takes the lowest `pages` neighbours.
@@ -151,5 +122,14 @@ impl Extents {
     /// The run that ends where the file does.
     pub(crate) fn tail_before(&self, end: u32) -> Option<Extent> {
         self.iter().next_back().filter(|extent| extent.end() == end)
+    }
+}
+
+impl From<Vec<Extent>> for Extents {
+    /// Of runs that ascend, without neighbours.
+    fn from(runs: Vec<Extent>) -> Self {
+        let pages = runs.iter().map(|run| run.pages).sum();
+        let runs = runs.into_iter().map(|run| (run.start, run.pages)).collect();
+        Self { runs, pages, ..Self::default() }
     }
 }

@@ -36,20 +36,19 @@ pub(crate) fn extents_per_page(page_size: PageSize) -> usize {
 
 /// Writes `extents` into the given pages, of which there are enough, from the last to the first.
 pub(crate) fn write_free_list(
-    extents: &Extents,
+    extents: &[Extent],
     pages: &[PageId],
     generation: PageGeneration,
     page_size: PageSize,
     write: &mut dyn FnMut(PageId, &[u8]) -> Result<()>,
 ) -> Result<Option<FreeListRef>> {
-    let all: Vec<Extent> = extents.iter().collect();
     let per_page = extents_per_page(page_size);
     let mut bytes = vec![0; page_size.bytes()];
     let mut next: Option<ChildRef> = None;
     for (index, page) in pages.iter().enumerate().rev() {
         bytes.fill(0);
-        let start = (index * per_page).min(all.len());
-        let here = all.get(start..(start + per_page).min(all.len())).unwrap_or_default();
+        let start = (index * per_page).min(extents.len());
+        let here = extents.get(start..(start + per_page).min(extents.len())).unwrap_or_default();
         let identity = PageIdentity { page: *page, tree: TreeId::DIRECTORY, generation, level: 0 };
         put_header(&mut bytes, PageKind::FreeList, &identity, here.len());
         if let Some(next) = next {

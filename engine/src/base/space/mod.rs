@@ -9,11 +9,17 @@
 
 mod extents;
 mod free_list;
+mod joined;
 mod withheld;
 
 pub(crate) use extents::{Extent, Extents};
 pub(crate) use free_list::{FreeListRef, extents_per_page, read_free_list, write_free_list};
-pub(crate) use withheld::{Freed, Withheld};
+pub(crate) use joined::{joined, without};
+pub(crate) use withheld::Freed;
+
+use std::mem;
+
+use withheld::Withheld;
 
 use super::error::{BaseError, Result};
 use super::ids::{PageGeneration, PageId};
@@ -97,38 +103,26 @@ impl Space {
     ///
     /// # Errors
     /// `Corrupt` when a page would be free twice: then two pages or rows of the file named it as theirs.
-    pub(crate) fn free_with(&self, freed: &[Freed]) -> Result<Extents> {
+    pub(crate) fn free_with(&self, freed: &Freed) -> Result<Vec<Extent>> {
         let twice =
             |extent: Extent| BaseError::Corrupt { page: PageId(extent.start), what: "it is freed twice" };
-        let freed = freed.iter().map(|freed| &freed.extent);
-        let others = self.limbo.iter().chain(self.withheld.extents()).chain(freed).copied();
+        let others = self.limbo.iter().chain(self.withheld.extents()).chain(freed.extents()).copied();
         if let Some(beyond) = others.clone().find(|extent| extent.end() > self.end) {
             return Err(twice(beyond));
         }
-        Extents::joined(self.free.iter().chain(others)).map_err(twice)
+        joined(self.free.iter().chain(others)).map_err(twice)
     }
 
     /// The meta block of `generation` is durable: what it freed may go as soon as no live base needs it.
-    pub(crate) fn published(
-        &mut self,
-        generation: PageGeneration,
-        freed: Vec<Freed>,
-        live: &[PageGeneration],
-    ) {
-        for extent in self.limbo.drain(..) {
-            self.free.add(extent);
-        }
-        for extent in self.withheld.add(generation, freed, live) {
-            self.free.add(extent);
-        }
+    pub(crate) fn published(&mut self, generation: PageGeneration, freed: Freed, live: &[PageGeneration]) {
+        self.free.add_all(mem::take(&mut self.limbo));
+        self.free.add_all(self.withheld.add(generation, freed, live));
         self.release(live);
     }
 
     /// Frees what was withheld only for bases that live no more.
     pub(crate) fn release(&mut self, live: &[PageGeneration]) {
-        for extent in self.withheld.release(live) {
-            self.free.add(extent);
-        }
+        self.free.add_all(self.withheld.release(live));
     }
 
     /// Where the file could end: after the last page that is neither free nor beyond the end.
@@ -149,6 +143,6 @@ impl Space {
         if tail.start < end {
             self.free.add(Extent { start: tail.start, pages: end - tail.start });
         }
-        std::mem::replace(&mut self.end, end) - end
+        mem::replace(&mut self.end, end) - end
     }
 }

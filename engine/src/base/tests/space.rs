@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::file::TestFile;
 use super::kit::*;
+use crate::base::ids::PageGeneration;
 use crate::base::meta::Meta;
-use crate::base::space::{Extent, Extents};
+use crate::base::space::{Extent, Extents, Freed, Space, joined, without};
 use crate::base::*;
 
 #[test]
@@ -166,26 +167,87 @@ fn extents_that_are_joined_at_once_are_those_that_are_added() {
         let mut runs: Vec<_> = pages.iter().map(|page| Extent { start: *page, pages: 1 }).collect();
         let mut added = Extents::default();
         assert!(runs.iter().all(|run| added.add(*run)));
+        // Few by many, or all at once; again they change nothing.
+        let mut in_parts = Extents::default();
+        while !runs.is_empty() && in_parts.pages() < added.pages() {
+            let part = runs.iter().copied().filter(|_| rng.below(4) == 0).collect();
+            in_parts.add_all(part);
+        }
+        assert!(in_parts.iter().eq(added.iter()) && in_parts.pages() == added.pages());
         for at in (1..runs.len()).rev() {
             runs.swap(at, rng.below(at as u64 + 1) as usize);
         }
-        let mut joined = Extents::joined(runs.iter().copied()).unwrap();
-        assert!(joined.iter().eq(added.iter()) && joined.pages() == added.pages());
+        let mut all = joined(runs.iter().copied()).unwrap();
+        assert!(all.iter().copied().eq(added.iter()));
         let twice = runs.iter().chain(runs.first()).copied();
-        assert_eq!(Extents::joined(twice).is_ok(), runs.is_empty());
-        assert!(Extents::joined(std::iter::once(Extent { start: 1, pages: 0 })).is_err());
+        assert_eq!(joined(twice).is_ok(), runs.is_empty());
+        assert!(joined(std::iter::once(Extent { start: 1, pages: 0 })).is_err());
         // What is taken out is gone, and nothing else.
-        for _ in 0..10 {
-            let page = rng.below(110) as u32;
-            joined.take_out(page);
-            pages.retain(|kept| *kept != page);
-            let single = pages.iter().map(|page| Extent { start: *page, pages: 1 });
-            let expected = Extents::joined(single).unwrap();
-            assert!(joined.iter().eq(expected.iter()) && joined.pages() == expected.pages());
-        }
+        let out: Vec<u32> = (0..rng.below(12)).map(|_| rng.below(110) as u32).collect();
+        pages.retain(|page| !out.contains(page));
+        all = without(&all, out);
+        let single = pages.iter().map(|page| Extent { start: *page, pages: 1 });
+        assert_eq!(all, joined(single).unwrap());
+        let mut all = Extents::from(all);
+        assert_eq!(all.pages() as usize, pages.len());
         // It serves like any other.
         if let Some(first) = pages.first() {
-            assert_eq!(joined.take(1), Some(*first));
+            assert_eq!(all.take(1), Some(*first));
         }
+    }
+}
+
+/// A page that was freed is withheld as long as there is a base that reaches it, for the oldest such base, and free afterwards.
+#[test]
+fn freed_pages_are_withheld_for_the_oldest_base_that_reaches_them() {
+    struct Gone {
+        born: u64,
+        freed_at: u64,
+        extent: Extent,
+    }
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let mut space = Space::new(Extents::default(), 0);
+        let (mut used, mut withheld) = (Vec::<(u64, Extent)>::new(), Vec::<Gone>::new());
+        let mut live: Vec<u64> = Vec::new();
+        let generations = |live: &[u64]| live.iter().copied().map(PageGeneration).collect::<Vec<_>>();
+        for generation in 1..=200 {
+            for _ in 0..rng.below(20) {
+                let pages = 1 + rng.below(3) as u32;
+                let start = space.allocate(pages).unwrap().0;
+                used.push((generation, Extent { start, pages }));
+            }
+            let mut freed = Freed::default();
+            let most = rng.below(40);
+            for _ in 0..most.min(used.len() as u64) {
+                let (born, extent) = used.swap_remove(rng.below(used.len() as u64) as usize);
+                freed.add(PageGeneration(born), extent);
+                withheld.push(Gone { born, freed_at: generation, extent });
+            }
+            live.retain(|_| rng.below(8) > 0);
+            live.push(generation);
+            if rng.below(2) == 0 {
+                space.release(&generations(&live[..live.len() - 1]));
+            }
+            space.published(PageGeneration(generation), freed, &generations(&live));
+            let holder =
+                |gone: &Gone| live.iter().copied().find(|base| (gone.born..gone.freed_at).contains(base));
+            withheld.retain(|gone| holder(gone).is_some());
+            let mut by_base = std::collections::BTreeMap::new();
+            for gone in &withheld {
+                *by_base.entry(PageGeneration(holder(gone).unwrap())).or_insert(0) += gone.extent.pages;
+            }
+            assert_eq!(space.withheld_by_base(), by_base.into_iter().collect::<Vec<_>>());
+            let in_use: u32 = used.iter().map(|(_, extent)| extent.pages).sum();
+            assert_eq!(space.free_pages() + space.withheld_pages() + in_use, space.end());
+            // All that is not in use, and each page once.
+            let listed = space.free_with(&Freed::default()).unwrap();
+            assert_eq!(listed.iter().map(|extent| extent.pages).sum::<u32>() + in_use, space.end());
+            assert!(used.iter().all(|(_, extent)| {
+                listed.iter().all(|run| run.end() <= extent.start || extent.end() <= run.start)
+            }));
+        }
+        space.release(&[]);
+        assert_eq!(space.withheld_pages(), 0);
     }
 }
