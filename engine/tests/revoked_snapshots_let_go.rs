@@ -2,9 +2,11 @@
 //! is told, and never shown a wrong row.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use braid::vfs::Env;
+use braid::vfs::{Clock, Env, RealClock};
 use braid::{
     Admission, Cursor, Database, Error, Isolation, JournalMode, Options, RetryPolicy, Snapshot, SnapshotLoss,
     SnapshotOptions, Table, Transaction, TransactionOptions,
@@ -168,6 +170,47 @@ fn a_long_value_that_was_not_read_yet_is_refused() {
     is_lost(cursor.row());
 }
 
+/// A clock that counts how often it is looked at.
+#[derive(Debug, Default)]
+struct CountingClock {
+    clock: RealClock,
+    looks: AtomicU64,
+}
+
+impl Clock for CountingClock {
+    fn now(&self) -> Duration {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.clock.now()
+    }
+
+    fn now_coarse(&self) -> Duration {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.clock.now_coarse()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration);
+    }
+}
+
+/// Whoever looks after leases rests until one may be too old.
+#[test]
+fn an_age_that_is_far_off_is_not_looked_at_again_and_again() {
+    let clock = Arc::new(CountingClock::default());
+    let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::in_memory() };
+    let options = Options { snapshot_max_age: Some(Duration::from_secs(3600)), ..roomy() };
+    let db = Database::open_in(env, "/db", options).unwrap();
+    let table = db.table("t").unwrap();
+    let held = db.snapshot().unwrap();
+    rewrite(&db, &table, 1);
+    db.checkpoint().unwrap();
+    let before = clock.looks.load(Ordering::Relaxed);
+    clock.sleep(Duration::from_millis(300));
+    let looks = clock.looks.load(Ordering::Relaxed) - before;
+    assert!(looks < 1000, "{looks} looks while nobody does anything");
+    held.get(&table, "x").unwrap();
+}
+
 #[test]
 fn age_is_looked_after_by_a_timer() {
     // Long enough for a thread that has to wait for its processor to begin and to write one row.
@@ -326,7 +369,7 @@ fn forgotten_readers_cost_a_bounded_share() {
 fn a_revoked_one_takes_its_place_until_it_ends() {
     let (db, table) = database(Options { max_snapshots: 3, ..strict() });
     let forgotten: Vec<_> = (0..3).map(|_| db.snapshot().unwrap()).collect();
-    assert!(matches!(db.snapshot(), Err(Error::Limit { limit: 3, .. })));
+    assert!(matches!(db.snapshot(), Err(Error::TooManySnapshots { limit: 3 })));
     drop(forgotten);
     let forgotten: Vec<_> = (0..2).map(|_| db.snapshot().unwrap()).collect();
     rewrite(&db, &table, 1);

@@ -188,6 +188,11 @@ impl Background {
         }
     }
 
+    /// The checkpointer has looked at leases, and rests until the next look, which is due at `nanos` on the coarse clock.
+    pub(super) fn looked_at_leases(&self, nanos: u64) {
+        self.next_look.0.fetch_min(nanos, Ordering::SeqCst);
+    }
+
     /// Leases are being looked at: one that is begun from now on is told of anew. Before the look.
     pub(super) fn forget_look_at_leases(&self) {
         self.next_look.0.store(u64::MAX, Ordering::SeqCst);
@@ -355,7 +360,7 @@ impl Core {
                 }
             }
             self.let_history_go(writer);
-            look_in = self.enforce_leases(writer);
+            look_in = self.enforce_leases(writer, true);
             let next = if buried_anew { None } else { reap_in };
             let next = next.map_or(FIRST_REAP_IN, |rest| (2 * rest).min(REAP_INTERVAL));
             reap_in = background.reap().then_some(next);

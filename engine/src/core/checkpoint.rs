@@ -82,7 +82,7 @@ impl Core {
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
-        self.enforce_leases(writer);
+        self.enforce_leases(writer, false);
         result
     }
 

@@ -118,12 +118,12 @@ impl Core {
         }
     }
 
-    /// Revokes what is over its limit; when to look again.
-    pub(super) fn enforce_leases(&self, writer: &Writer) -> Option<Duration> {
-        later(|| self.look_at_leases(writer))
+    /// Revokes what is over its limit; when to look again. `rests`: the caller does so by itself, and is not to be woken for it.
+    pub(super) fn enforce_leases(&self, writer: &Writer, rests: bool) -> Option<Duration> {
+        later(|| self.look_at_leases(writer, rests))
     }
 
-    fn look_at_leases(&self, writer: &Writer) -> Option<Duration> {
+    fn look_at_leases(&self, writer: &Writer, rests: bool) -> Option<Duration> {
         let background = &writer.background;
         // One at a time: what another look has revoked and not freed yet would count for the next oldest.
         let _alone = writer.looks_at_leases.lock();
@@ -155,7 +155,12 @@ impl Core {
             // What a read under way held when its snapshot was revoked.
             self.base.release_withheld();
         }
-        background.look_at_leases_by(next);
+        if rests {
+            background.looked_at_leases(next);
+        } else {
+            // One that was begun meanwhile may have been seen here, and leave it to this look.
+            background.look_at_leases_by(next);
+        }
         (next < u64::MAX).then(|| Duration::from_nanos(next.saturating_sub(now)))
     }
 
