@@ -135,6 +135,13 @@ impl Budget {
         self.wake(self.checkpoints.lock());
     }
 
+    /// A future waits no more. Should it have to again, it is another wait: what failed before that is none of its business.
+    fn waited(&self, wait: &mut Option<RoomWait>) {
+        if let Some(place) = wait.take().and_then(|wait| wait.place) {
+            self.leave(place);
+        }
+    }
+
     /// Gives up the place of a future.
     pub(super) fn leave(&self, place: WakerPlace) {
         let left = self.checkpoints.lock().futures.leave(place);
@@ -190,9 +197,11 @@ impl Core {
     ) -> Result<Option<Reservation<'a>>> {
         let budget = &writer.budget;
         if let Some(reservation) = self.try_admit(writer, bytes, None)? {
+            budget.waited(wait);
             return Ok(Some(reservation));
         }
         if bytes > budget.bytes {
+            budget.waited(wait);
             return self.stall(writer, bytes).map(Some);
         }
         let waker = waker.clone();
@@ -200,12 +209,12 @@ impl Core {
         if wait.is_none() {
             self.counters.stalls.add(1);
         }
-        let wait = wait.get_or_insert(RoomWait { since: checkpoints.ended, place: None });
+        let waiting = wait.get_or_insert(RoomWait { since: checkpoints.ended, place: None });
         if !std::mem::replace(&mut checkpoints.counted, true) {
             budget.waiting.fetch_add(1, Ordering::SeqCst);
         }
         if let Some((when, error)) = &checkpoints.failure
-            && *when > wait.since
+            && *when > waiting.since
         {
             return Err(error.clone());
         }
@@ -213,9 +222,11 @@ impl Core {
         if budget.large_waiting.load(Ordering::Relaxed) == 0
             && let Some(reservation) = budget.reserve(bytes, || self.unfolded_bytes())
         {
+            drop(checkpoints);
+            budget.waited(wait);
             return Ok(Some(reservation));
         }
-        let replaced = checkpoints.futures.wait(&mut wait.place, waker);
+        let replaced = checkpoints.futures.wait(&mut waiting.place, waker);
         drop(checkpoints);
         drop(replaced);
         if self.unfolded_bytes() > 0 {
