@@ -8,7 +8,7 @@ use std::time::Duration;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem, Fault, Operation};
 use braid::vfs::sync::thread;
 use braid::vfs::{Env, FileSystem};
-use braid::{Database, Durability, JournalMode, Options};
+use braid::{Change, Database, Durability, Error, JournalMode, Options};
 
 const PATH: &str = "/db";
 const ROWS: u32 = 150;
@@ -73,6 +73,53 @@ fn a_power_cut_while_a_recovery_folds_leaves_a_database_that_opens() {
             return;
         }
     }
+}
+
+/// What a recovery folds is in the log for good: whoever follows the log misses nothing of it.
+#[test]
+fn a_power_cut_while_a_recovery_folds_leaves_no_hole_in_the_change_feed() {
+    const SYNCED: u32 = 20;
+    let machine = CrashFileSystem::new();
+    let db = open(&machine, 64 << 20).unwrap();
+    let table = db.table("t").unwrap();
+    let put = |row: u32| db.put(&table, row.to_be_bytes(), [7; 1000]).unwrap().timestamp;
+    let followed_to = (0..SYNCED).map(put).max().unwrap();
+    db.sync().unwrap();
+    (SYNCED..ROWS).for_each(|row| _ = put(row));
+    let killed = machine.kill();
+    let mut told_of = 0;
+    for steps in (0..).step_by(3) {
+        let machine = killed.kill();
+        machine.cut_power_after(steps);
+        let opened = open(&machine, 64 << 10);
+        let finished = opened.is_ok();
+        let after = machine.crash(CrashChoice::KeepNone);
+        drop(opened);
+        let db = open(&after, 64 << 20).unwrap();
+        let rows = prefix(&db);
+        let table = db.table("t").unwrap();
+        db.put(&table, rows.to_be_bytes(), "next").unwrap();
+        db.sync().unwrap();
+        match db.changes(followed_to) {
+            Ok(mut feed) => {
+                let mut told = Vec::new();
+                while let Some(set) = feed.try_next().unwrap() {
+                    set.for_each(|change| match change.unwrap() {
+                        Change::Put { key, .. } => told.push(key),
+                        other => panic!("{other:?}"),
+                    });
+                }
+                let expected: Vec<_> = (SYNCED..=rows).map(|row| row.to_be_bytes().to_vec()).collect();
+                assert_eq!(told, expected, "cut after {steps} steps");
+                told_of += 1;
+            }
+            Err(error) => assert!(matches!(error, Error::HistoryGone { .. }), "{error}"),
+        }
+        if finished {
+            break;
+        }
+    }
+    assert!(told_of > 10, "{told_of}");
 }
 
 /// What the row store has room for is not written to the database file before somebody may use it: an open takes as long as it

@@ -260,7 +260,7 @@ fn refuse_orphaned_log(request: &OpenRequest) -> Result<()> {
     let dir = log_dir(&request.path);
     if log_exists(&*request.env.files, &dir)? {
         return Err(Error::Mismatch(format!(
-            "{} is empty but {} holds the log of another database",
+            "{} is empty or new, and {} holds the log of another database; put that database's file back, or remove the directory if the database was deleted",
             request.path.display(),
             dir.display()
         )));
@@ -287,11 +287,10 @@ fn open_read_only(
     locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
     let generation_bytes = seal_bytes(request.options.row_store_bytes);
-    let room = Room { generation: generation_bytes, row_store: None };
     let options = log_options(&request.options, 0o600);
     let (replayed, history) = if has_log(&base) {
         let (replayed, recovered) =
-            recovery::replay(&request.env, &store, base, &request.path, &options, room)?;
+            recovery::replay(&request.env, &store, base, &request.path, &options, generation_bytes)?;
         (replayed, Some(recovered.into_history(&request.env, &options)))
     } else {
         find_unfinished_log(&request, &store, &options)?;
@@ -314,9 +313,7 @@ fn open_read_write(
     let room =
         Room { generation: generation_bytes, row_store: Some(rows_bytes(request.options.row_store_bytes)) };
     let (replayed, (log, appender)) = if has_log(&base) {
-        let (replayed, recovered) =
-            recovery::replay(&request.env, &store, base, &request.path, &options, room)?;
-        (replayed, recovered.into_log(&request.env, options).map_err(from_log)?)
+        recovery::replay_into_log(&request.env, &store, base, &request.path, options, room)?
     } else {
         let dir = log_dir(&request.path);
         if find_unfinished_log(&request, &store, &options)? {
@@ -362,7 +359,7 @@ fn find_unfinished_log(request: &OpenRequest, store: &BaseStore, options: &LogOp
         return Err(Error::from_recovery(error, &request.path));
     }
     if records > 0 || scanned.is_err() {
-        return Err(Error::Mismatch(format!(
+        return Err(Error::parted(format_args!(
             "{} says that it has no log yet, but {} holds one",
             request.path.display(),
             dir.display()

@@ -6,11 +6,13 @@
 //! database is in use. So an open does not pay for a fold, however the log came about, unless it holds more than the row
 //! store may.
 //!
-//! Then all is folded on the way, unless the file is open read-only. A fold is durable by itself, and what the scan has
-//! delivered it has also proven whole, so folding before the scan ends is safe. What the scan reads may be in the page
-//! cache alone, so such a fold must not move the place where replay starts: a power cut right after it may leave a log that
-//! ends before that place, or does not even have its segment. The base may therefore be ahead of the log, and replay passes
-//! over commits that the base holds already. The log is let go only by later checkpoints.
+//! Then the rest of the log is only looked through, unless the file is open read-only. When the log is on the disk and goes on,
+//! what there was no room for is read once more, from where the rows ended, and all is folded on the way. Not earlier: what a scan
+//! reads may be in the page cache alone. After a power cut the base would hold commits that the log has not, and whoever
+//! follows the log would miss them.
+//!
+//! Such a fold does not move the place where replay starts, and replay passes over commits that the base holds already. The
+//! log is let go only by later checkpoints.
 
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use braid_vfs::Env;
 use braid_vfs::events::tell;
 use braid_vfs::planted;
 use braid_vfs::sync::Arc;
-use braid_wal::{LogOptions, Lsn, Recovered, RecoveredRecord, Recovery, ScanError};
+use braid_wal::{Appender, Log, LogOptions, Lsn, ReadError, RecordKind, Recovered, Recovery, ScanError};
 
 use self::filling::Filling;
 use super::clock::timestamp;
@@ -75,6 +77,7 @@ pub(super) struct Room {
 /// A replay that is under way.
 struct Replay<'a> {
     store: &'a BaseStore,
+    path: &'a Path,
     base: Arc<Base>,
     /// A generation between the base and `rows`.
     sealed: Option<Arc<Generation>>,
@@ -85,7 +88,17 @@ struct Replay<'a> {
     last_read: Timestamp,
     /// What the base held before the scan.
     in_base: Timestamp,
+    /// From where on there was no room for rows.
+    rest: Option<Rest>,
     max_key_bytes: usize,
+}
+
+/// Where a replay goes on when what it has is folded, and how it stood there.
+#[derive(Clone, Copy)]
+struct Rest {
+    from: Lsn,
+    said: Said,
+    last_read: Timestamp,
 }
 
 impl Replayed {
@@ -113,16 +126,84 @@ impl Said {
     }
 }
 
-impl Replay<'_> {
-    fn take(&mut self, record: &RecoveredRecord<'_>) -> Result<(), Malformed> {
+impl<'a> Replay<'a> {
+    fn new(env: &Env, store: &'a BaseStore, base: Arc<Base>, path: &'a Path, room: Room) -> Result<Self> {
+        let said = Said::before_the_log(base.state(), path)?;
+        Ok(Self {
+            store,
+            path,
+            base,
+            sealed: None,
+            rows: Filling::new(Arc::clone(&env.spawn), said.last_ts, room.generation),
+            room,
+            said,
+            last_read: Timestamp::ZERO,
+            in_base: said.last_ts,
+            rest: None,
+            max_key_bytes: store.max_key_bytes(),
+        })
+    }
+
+    /// Looks through the whole log, and takes what there is room for.
+    fn scan(&mut self, env: &Env, options: &LogOptions) -> Result<Recovered> {
+        let state = *self.base.state();
+        let (start, durable) = (Lsn::new(state.checkpoint_lsn), Lsn::new(state.log_durable));
+        let (files, dir, uuid) = (&*env.files, log_dir(self.path), self.store.uuid());
+        let recovered = Recovery::scan(files, &dir, uuid, start, durable, options, |record| {
+            self.take(record.lsn, record.kind, record.tag, record.payload)?;
+            self.care(record.end)
+        })
+        .map_err(|error| match error {
+            ScanError::Recovery(error) => Error::from_recovery(error, self.path),
+            ScanError::Stopped(error) => error,
+        })?;
+        self.rows.settle()?;
+        // The rows of a batch may take more in a generation than was counted for them.
+        self.care(recovered.end)?;
+        Ok(recovered)
+    }
+
+    /// Reads what there was no room for once more, now that the log is on the disk, and folds what is too much.
+    fn go_on(&mut self, log: &Arc<Log>) -> Result<()> {
+        while let Some(Rest { from, said, last_read }) = self.rest.take() {
+            (self.said, self.last_read) = (said, last_read);
+            self.fold()?;
+            let mut reader = log.history().reader(from);
+            let failed = |error: ReadError| match error {
+                ReadError::Io { .. } => Error::from_history(error, last_read, last_read),
+                lost => Error::Corrupt(lost.to_string()),
+            };
+            while self.rest.is_none()
+                && let Some(record) = reader.advance().map_err(failed)?
+            {
+                let mut payload = reader.payload().map_err(failed)?;
+                let bytes = usize::try_from(payload.bytes()).unwrap_or(usize::MAX);
+                self.take(record.lsn, record.kind, record.tag, payload.get(0, bytes).map_err(failed)?)?;
+                self.care(record.end)?;
+            }
+            if self.rest.is_none() {
+                self.rows.settle()?;
+                self.care(reader.position())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, lsn: Lsn, kind: RecordKind, tag: u64, payload: &[u8]) -> Result<()> {
+        self.understand(kind, tag, payload).map_err(|Malformed(what)| {
+            Error::Corrupt(format!("the log record at {lsn} of {} holds {what}", self.path.display()))
+        })
+    }
+
+    fn understand(&mut self, kind: RecordKind, tag: u64, payload: &[u8]) -> Result<(), Malformed> {
         let said = &mut self.said;
-        match record.kind {
-            kind::COMMIT => self.commit(record)?,
+        match kind {
+            kind::COMMIT => self.commit(tag, payload)?,
             kind::CLOCK_RESERVE if planted!(ReservationForgotten) => {}
-            kind::CLOCK_RESERVE => said.clock_floor = said.clock_floor.max(decode_timestamp(record.payload)?),
-            kind::CLOCK_EXACT => said.clock_floor = decode_timestamp(record.payload)?,
+            kind::CLOCK_RESERVE => said.clock_floor = said.clock_floor.max(decode_timestamp(payload)?),
+            kind::CLOCK_EXACT => said.clock_floor = decode_timestamp(payload)?,
             kind::JOURNAL_MODE => {
-                let mode = record.payload.first().copied().and_then(decode_mode);
+                let mode = payload.first().copied().and_then(decode_mode);
                 said.mode = mode.ok_or(Malformed("an unknown journal mode"))?;
             }
             _ => return Err(Malformed("a kind of record that this version does not know")),
@@ -130,15 +211,15 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, record: &RecoveredRecord<'_>) -> Result<(), Malformed> {
-        let ts = Timestamp::new(record.tag).filter(|ts| *ts > self.last_read);
+    fn commit(&mut self, tag: u64, payload: &[u8]) -> Result<(), Malformed> {
+        let ts = Timestamp::new(tag).filter(|ts| *ts > self.last_read);
         let ts = ts.ok_or(Malformed("a commit out of order"))?;
         self.last_read = ts;
         if ts <= self.in_base {
             return Ok(());
         }
         let mut last: Option<(TableId, &[u8])> = None;
-        for change in changes(record.payload) {
+        for change in changes(payload) {
             let change = change?;
             // A row is in a record once. So what its rows take in memory has to do with its length.
             if last.replace((change.table, change.key)) >= Some((change.table, change.key)) {
@@ -156,17 +237,20 @@ impl Replay<'_> {
                 let next = u32::from_be_bytes(id).saturating_add(1);
                 self.said.next_table_id = self.said.next_table_id.max(next);
             }
-            self.rows.push(change.table, change.key, change.value, ts);
+            if self.rest.is_none() {
+                self.rows.push(change.table, change.key, change.value, ts);
+            }
         }
         self.said.last_ts = ts;
         self.said.commits += 1;
         Ok(())
     }
 
-    /// To be called after each record: seals a generation that is as large as one becomes, and folds what there is no room for.
-    fn care(&mut self) -> Result<()> {
+    /// To be called after each record, which ends at `end`: seals a generation that is as large as one becomes, and takes no more
+    /// rows when there is no more room.
+    fn care(&mut self, end: Lsn) -> Result<()> {
         self.rows.care()?;
-        let Some(most) = self.room.row_store else { return Ok(()) };
+        let Some(most) = self.room.row_store.filter(|_| self.rest.is_none()) else { return Ok(()) };
         if self.sealed.is_none() && self.rows.bytes() >= self.room.generation {
             let settled = self.rows.settle()?;
             // One transaction may be larger than all there is room for: nothing is to be kept beside that.
@@ -176,13 +260,17 @@ impl Replay<'_> {
             }
         }
         let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.bytes());
-        if sealed.saturating_add(self.rows.bytes()) < most { Ok(()) } else { self.fold() }
+        if sealed.saturating_add(self.rows.bytes()) >= most {
+            self.rest = Some(Rest { from: end, said: self.said, last_read: self.last_read });
+        }
+        Ok(())
     }
 
-    /// To be called after the last record: the rows of a batch may take more in a generation than was counted for them.
-    fn end(&mut self) -> Result<()> {
-        self.rows.settle()?;
-        self.care()
+    fn end(self) -> Result<Replayed> {
+        let Self { base, sealed, rows, mut said, .. } = self;
+        let (generation, rights) = rows.finish()?;
+        said.clock_floor = said.clock_floor.max(said.last_ts);
+        Ok(Replayed { base, sealed: sealed.into_iter().collect(), generation, rights, said })
     }
 
     /// Puts what was replayed so far into the base.
@@ -206,43 +294,34 @@ impl Replay<'_> {
     }
 }
 
-/// Scans the log of `base` and replays it. Folds what there is no room for; otherwise nothing is written.
+/// Scans the log of `base` and replays it, all of it in memory. Writes nothing.
 pub(super) fn replay(
     env: &Env,
     store: &BaseStore,
     base: Arc<Base>,
     path: &Path,
     options: &LogOptions,
-    room: Room,
+    generation_bytes: usize,
 ) -> Result<(Replayed, Recovered)> {
-    let (start, durable) = (Lsn::new(base.state().checkpoint_lsn), Lsn::new(base.state().log_durable));
-    let said = Said::before_the_log(base.state(), path)?;
-    let mut replay = Replay {
-        store,
-        base,
-        sealed: None,
-        rows: Filling::new(Arc::clone(&env.spawn), said.last_ts, room.generation),
-        room,
-        said,
-        last_read: Timestamp::ZERO,
-        in_base: said.last_ts,
-        max_key_bytes: store.max_key_bytes(),
-    };
-    let (files, dir) = (&*env.files, log_dir(path));
-    let recovered = Recovery::scan(files, &dir, store.uuid(), start, durable, options, |record| {
-        replay.take(&record).map_err(|Malformed(what)| {
-            Error::Corrupt(format!("the log record at {} of {} holds {what}", record.lsn, path.display()))
-        })?;
-        replay.care()
-    })
-    .map_err(|error| match error {
-        ScanError::Recovery(error) => Error::from_recovery(error, path),
-        ScanError::Stopped(error) => error,
-    })?;
-    replay.end()?;
-    let Replay { base, sealed, rows, mut said, .. } = replay;
-    let sealed = sealed.into_iter().collect();
-    let (generation, rights) = rows.finish()?;
-    said.clock_floor = said.clock_floor.max(said.last_ts);
-    Ok((Replayed { base, sealed, generation, rights, said }, recovered))
+    let room = Room { generation: generation_bytes, row_store: None };
+    let mut replay = Replay::new(env, store, base, path, room)?;
+    let recovered = replay.scan(env, options)?;
+    Ok((replay.end()?, recovered))
+}
+
+/// The same with the log going on, and what there is no room for folded.
+pub(super) fn replay_into_log(
+    env: &Env,
+    store: &BaseStore,
+    base: Arc<Base>,
+    path: &Path,
+    options: LogOptions,
+    room: Room,
+) -> Result<(Replayed, (Arc<Log>, Appender))> {
+    let mut replay = Replay::new(env, store, base, path, room)?;
+    let recovered = replay.scan(env, &options)?;
+    let (log, appender) =
+        recovered.into_log(env, options).map_err(|error| Error::from_log(error, "starting the log"))?;
+    replay.go_on(&log)?;
+    Ok((replay.end()?, (log, appender)))
 }
