@@ -99,6 +99,14 @@ impl Failure {
         self
     }
 
+    /// The same, with another hint if it ends with this code.
+    pub(crate) fn advise_on(self, code: Code, better: &str) -> Self {
+        match self {
+            Self::Told { code: its, .. } if its == code => self.advise(better),
+            other => other,
+        }
+    }
+
     /// The same, with what had been done before it.
     pub(crate) fn after(mut self, done: impl Display) -> Self {
         if let Self::Told { message, .. } = &mut self {
@@ -134,15 +142,10 @@ impl From<Error> for Failure {
                     "restore a backup, or save what is readable into a new file with `braid salvage PATH OUT`",
                 ),
             ),
-            Error::Mismatch(_) => (
-                Code::Damaged,
-                Some(
-                    "put back the log that belongs to the database (the two move together), or save what the files hold with `braid salvage PATH OUT`",
-                ),
-            ),
+            Error::Mismatch(_) => (Code::Damaged, None),
             Error::NoSpace(_) => (Code::NoSpace, Some("free space on that disk and try again")),
             Error::CommitUnknown { .. } | Error::Poisoned { .. } => {
-                (Code::Other, Some("check the disk, then run `braid check PATH`"))
+                (Code::Other, Some("check the disk, then look with `braid check PATH` and `braid dump PATH`"))
             }
             Error::Limit { .. } | Error::TransactionTooLarge { .. } => {
                 (Code::Usage, Some("see the limits in the README"))
@@ -153,6 +156,7 @@ impl From<Error> for Failure {
                 io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
                     (Code::Foreign, Some("give the path of the database file itself"))
                 }
+                io::ErrorKind::AlreadyExists => (Code::Usage, None),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     (Code::Other, Some("check who may read and write the file and its folder"))
                 }
@@ -163,11 +167,23 @@ impl From<Error> for Failure {
         // What to do is in the hint, and need not be said twice.
         let message = match &error {
             Error::Corrupt(what) => format!("corrupt: {what}"),
-            Error::Mismatch(what) => format!("mismatch: {what}"),
             Error::NoSpace(source) => format!("no space left: {source}"),
+            Error::NotFound(path) => format!("there is no database at {}", path.display()),
+            Error::NotABraidDatabase { path, reason } => {
+                format!("{} is not a Braid database: {reason}", path.display())
+            }
+            Error::NoSuchTable(name) => format!("there is no table `{name}`"),
+            Error::CommitUnknown { commit_ts, source } => {
+                format!("it is not known whether commit {commit_ts} was kept: {source}")
+            }
+            Error::Poisoned { source } => format!("the database could not be written or synced: {source}"),
             _ => error.in_full().to_string(),
         };
-        Self::Told { code, message, hint: hint.map(str::to_owned) }
+        match (hint, message.rsplit_once("; ")) {
+            // Without a hint of the command's own: the engine's sentences end with what to do.
+            (None, Some((what, to_do))) => Self::new(code, what, to_do),
+            (hint, _) => Self::Told { code, message, hint: hint.map(str::to_owned) },
+        }
     }
 }
 

@@ -40,7 +40,8 @@ fn of_every_kind_as_far_as_the_log_reaches_back() {
     braid::Database::open(folder.path("db.braid")).unwrap().close().unwrap();
     let fails = braid(&["changes", &path, "--from", "1"]);
     fails.fails(3, "the changes after 1 are no longer in the log");
-    assert_eq!(lines(&["changes", &path]), [] as [Value; 0]);
+    let late = braid(&["changes", &path]).code(0);
+    assert!(late.stdout.is_empty() && late.stderr.contains("what came before is not printed"), "{late:?}");
     braid(&["changes", &folder.arg("nothing")]).fails(3, "there is no database");
 }
 
@@ -63,6 +64,12 @@ fn to_a_consumer_over_closes() {
     let stat = braid(&["stat", &path]).code(0).stdout;
     assert!(stat.contains("consumer") && stat.contains("index"), "{stat}");
     assert_eq!(braid(&["stat", &path, "--json"]).code(0).json()["consumers"][0]["name"], "index");
+    let forget = ["changes", &path, "--consumer", "index", "--forget"];
+    braid(&forget).code(0);
+    assert!(!braid(&["stat", &path]).code(0).stdout.contains("index"), "its log is let go");
+    braid(&forget).fails(3, "there is no consumer `index`");
+    let alone = braid(&["changes", &path, "--forget"]).code(2);
+    assert!(alone.stderr.contains("--consumer"), "{alone:?}");
     assert!(!folder.path("missing").exists());
     braid(&["changes", &folder.arg("missing"), "--consumer", "c"]).code(3);
     assert!(!folder.path("missing").exists());

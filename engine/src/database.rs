@@ -25,7 +25,8 @@ use crate::{feed, opening, schema};
 /// A handle of an open database. Cheap to clone, and safe to use from any number of threads.
 ///
 /// All handles of one file in a process share one core, however they were opened. The last one to go, together with the
-/// last transaction, snapshot and cursor, closes the file.
+/// last of what was made with them (transactions, snapshots, cursors, ranges, sequences, loads, feeds, futures), closes the
+/// file.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {
@@ -56,11 +57,12 @@ impl Database {
     /// this process under whatever name.
     ///
     /// A new database is in [`JournalMode::Wal`]: one writer at a time. For many at once, see [`Options::journal_mode`] and
-    /// [`set_journal_mode`](Self::set_journal_mode).
+    /// [`set_journal_mode`](Self::set_journal_mode). Its folder must exist.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has it, [`Error::NotABraidDatabase`], [`Error::NewerFormat`],
-    /// [`Error::Corrupt`], [`Error::Mismatch`], or what the system says.
+    /// [`Error::Corrupt`], [`Error::Mismatch`], [`Error::Untrusted`], [`Error::OptionsConflict`] when it is open in this
+    /// process for reading only, or what the system says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         opening::open(Env::real(), path.as_ref(), None)
     }
@@ -132,7 +134,11 @@ impl Database {
     }
 
     /// Gives this handle up. If it is the last, everything committed is folded into the database file first, so that the
-    /// next open has no log to replay, and what goes wrong on the way is reported. Dropping a handle does neither.
+    /// next open has no log to replay, and what goes wrong on the way is reported. Dropping a handle does neither: the
+    /// last one syncs the log, so that `Deferred` commits stand, and what goes wrong is only traced.
+    ///
+    /// While something of the database lives, be it another handle, a transaction, a snapshot, a cursor, a
+    /// [`Sequence`] or a future, this returns at once, folds nothing, and the file stays open and locked.
     ///
     /// # Errors
     /// What the last checkpoint or the close met. Commits that were acknowledged are in the log all the same.
@@ -165,8 +171,8 @@ impl Database {
     /// Changes who may write: at once, for all handles, and kept in the file.
     ///
     /// # Errors
-    /// None if that is the mode already. [`Error::WriteTransactionsOpen`], or [`Error::Busy`] when an exclusive
-    /// transaction does not end within `busy_timeout`.
+    /// [`Error::ReadOnly`] and [`Error::Poisoned`]; and unless that is the mode already, [`Error::WriteTransactionsOpen`],
+    /// or [`Error::Busy`] when an exclusive transaction does not end within `busy_timeout`.
     pub fn set_journal_mode(&self, mode: JournalMode) -> Result<()> {
         self.writable()?.set_journal_mode(mode)
     }
@@ -299,7 +305,8 @@ impl Database {
     /// Begins an optimistic write transaction, beside any number of others.
     ///
     /// # Errors
-    /// [`Error::JournalMode`] unless the mode is [`JournalMode::Mvcc`].
+    /// [`Error::JournalMode`] unless the mode is [`JournalMode::Mvcc`]; [`Error::ReadOnly`], [`Error::Poisoned`], and
+    /// [`Error::TooManySnapshots`] when `Options::max_snapshots` are open.
     pub fn begin_concurrent(&self) -> Result<Transaction> {
         self.begin_with(TransactionOptions {
             admission: crate::Admission::Concurrent,
@@ -311,7 +318,8 @@ impl Database {
     /// [`JournalMode::Mvcc`] concurrent transactions go on beside it, and their commits wait until it has ended.
     ///
     /// # Errors
-    /// [`Error::Busy`] with [`ConflictKind::Locked`](crate::ConflictKind::Locked) when the turn does not come in time.
+    /// [`Error::Busy`] with [`ConflictKind::Locked`](crate::ConflictKind::Locked) when the turn does not come in time;
+    /// [`Error::ReadOnly`], [`Error::Poisoned`], and [`Error::TooManySnapshots`].
     pub fn begin_immediate(&self) -> Result<Transaction> {
         self.begin_with(TransactionOptions {
             admission: crate::Admission::Immediate,
@@ -334,7 +342,7 @@ impl Database {
     /// The database as it stands now: every acknowledged commit and no other. Never waits, never `Busy`.
     ///
     /// # Errors
-    /// [`Error::Limit`] when `Options::max_snapshots` are open.
+    /// [`Error::TooManySnapshots`] when `Options::max_snapshots` are open.
     pub fn snapshot(&self) -> Result<Snapshot> {
         transaction::begin_snapshot(&self.handle, None, None)
     }
@@ -426,6 +434,9 @@ impl Database {
     ///
     /// An error that `body` returns ends it, with a rollback, unless the error
     /// [is retryable](Error::is_retryable). A panic in `body` rolls back and leaves nothing locked.
+    ///
+    /// `body` may run many times, and whatever it does outside of the transaction (a message sent, a variable changed) is done
+    /// as often. After [`Error::CommitUnknown`] it is not run again.
     ///
     /// `body` is to write through the transaction that it is given: the database's own [`put`](Self::put) and the like are
     /// transactions beside it, which wait for it where it is exclusive.
@@ -543,7 +554,8 @@ impl Database {
         self.writable()?.compact()
     }
 
-    /// Walks the whole file: checksums, key order, reachability, free space, no page used twice.
+    /// Walks the whole file: checksums, key order, reachability, free space, no page used twice. It reads every page, of the
+    /// moment when it began; readers and writers go on.
     ///
     /// # Errors
     /// When the file cannot be read at all; damage is in the report.

@@ -158,9 +158,11 @@ pub enum Error {
 
     /// The log could not be synced, or the write of this commit failed half way, so it is not known whether the commit
     /// is there after a power cut or the next open. The core is poisoned: reads go on, writes are refused. Drop every
-    /// handle, reopen, and look whether the commit is there.
+    /// handle of it and everything that was made with them (a snapshot or a cursor keeps the core, too), open the database
+    /// again, and look whether the commit is there: [`Database::was_committed`](crate::Database::was_committed) tells that of
+    /// one with a token.
     #[error(
-        "outcome of commit {commit_ts} unknown; close every handle of this database, reopen it and check"
+        "it is not known whether commit {commit_ts} was kept; drop every handle, transaction, snapshot and cursor of this database, open it again and look"
     )]
     CommitUnknown {
         /// Its place in the history, if it is there. No other commit will ever have it.
@@ -169,8 +171,11 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// A sync failed, or a write of the log did half way; this core takes no more writes. Drop every handle and reopen.
-    #[error("the database takes no more writes after a failed sync; close every handle and reopen it")]
+    /// A sync failed, or a write of the log did half way; this core takes no more writes. Drop every handle of it and
+    /// everything that was made with them, and open the database again.
+    #[error(
+        "the database takes no more writes, as a file of it could not be written or synced; drop every handle, transaction, snapshot and cursor of it, and open it again"
+    )]
     Poisoned {
         /// What the system said then.
         source: Arc<io::Error>,
@@ -214,11 +219,11 @@ pub enum Error {
     ReadOnly,
 
     /// There is no such file, and the call does not create one.
-    #[error("there is no database at {}", .0.display())]
+    #[error("there is no database at {}; check the path, or make one with Database::open", .0.display())]
     NotFound(PathBuf),
 
     /// The file is something else.
-    #[error("{} is not a Braid database: {reason}", path.display())]
+    #[error("{} is not a Braid database: {reason}; nothing was changed: give another path", path.display())]
     NotABraidDatabase {
         /// The file.
         path: PathBuf,
@@ -242,10 +247,9 @@ pub enum Error {
     #[error("corrupt: {0}; restore a backup, or save what is readable with `braid salvage`")]
     Corrupt(String),
 
-    /// The files do not belong together: the log is missing, foreign, or of another age than the database file.
-    #[error(
-        "mismatch: {0}; put back the files that belong together, or save what they hold with `braid salvage`"
-    )]
+    /// The files do not belong together: the log is missing, foreign, or of another age than the database file. The text says
+    /// what to do.
+    #[error("mismatch: {0}")]
     Mismatch(String),
 
     /// The disk, or a quota, is full. Nothing of the failed call was applied.
@@ -281,7 +285,9 @@ pub enum Error {
 
     /// The table was dropped, or never existed, or the transaction that made it was rolled back; or it was loaded after the
     /// snapshot that was to read it.
-    #[error("there is no table `{0}`")]
+    #[error(
+        "there is no table `{0}` here: it was never made, was dropped, or was loaded after this snapshot; make it with Database::table, or begin anew"
+    )]
     NoSuchTable(String),
 
     /// A table is to be made, and there is one of that name.
@@ -319,6 +325,16 @@ pub enum Error {
         actual: u64,
         /// What it may be.
         limit: u64,
+    },
+
+    /// As many transactions and snapshots are open as [`Options::max_snapshots`](crate::Options::max_snapshots) allows. It
+    /// passes when some have ended.
+    #[error(
+        "{limit} transactions and snapshots are open, which is the limit; end some of them, or raise Options::max_snapshots"
+    )]
+    TooManySnapshots {
+        /// The limit.
+        limit: usize,
     },
 
     /// The transaction would not fit. What asked for it changed nothing: the transaction is as it was.
@@ -465,7 +481,7 @@ impl fmt::Display for Holder {
         match self.0 {
             Some(pid) if pid == std::process::id() => f.write_str(" by this process"),
             Some(pid) => write!(f, " by process {pid}"),
-            None => Ok(()),
+            None => f.write_str(" by another process"),
         }
     }
 }
@@ -598,9 +614,7 @@ impl Error {
     pub(crate) fn from_recovery(error: RecoveryError, path: &Path) -> Self {
         match error {
             RecoveryError::Corrupt { .. } => Self::Corrupt(error.to_string()),
-            RecoveryError::Missing { .. } | RecoveryError::Mismatch { .. } => {
-                Self::Mismatch(error.to_string())
-            }
+            RecoveryError::Missing { .. } | RecoveryError::Mismatch { .. } => Self::parted(error),
             RecoveryError::NewerFormat { version, .. } => {
                 Self::NewerFormat { path: path.to_owned(), found: version, supported: LOG_FORMAT_VERSION }
             }
@@ -609,6 +623,13 @@ impl Error {
             }
             other => Self::io("replaying the log", io::Error::other(other)),
         }
+    }
+
+    /// A database file and a log that do not belong together.
+    pub(crate) fn parted(what: impl fmt::Display) -> Self {
+        Self::Mismatch(format!(
+            "{what}; put back the files that belong together, or save what they hold with `braid salvage`"
+        ))
     }
 
     /// The lease of the snapshot was revoked.

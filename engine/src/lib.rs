@@ -93,6 +93,22 @@ pub use statistics::{
 pub use table::Table;
 pub use transaction::{CommitFuture, Cursor, Range, Savepoint, Snapshot, Transaction};
 
+// Handles are for all threads, and what moves along goes to any one.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    const fn sent<T: Send>() {}
+    shared::<Database>();
+    shared::<Snapshot>();
+    shared::<Table>();
+    shared::<Sequence>();
+    shared::<Error>();
+    sent::<Transaction>();
+    sent::<Cursor>();
+    sent::<Range>();
+    sent::<Loader>();
+    sent::<CommitFuture>();
+};
+
 /// The examples of the README are tests too.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

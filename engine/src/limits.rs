@@ -47,7 +47,7 @@ pub(crate) const FIRST_TABLE_ID: u32 = 16;
 pub const ROW_OVERHEAD_BYTES: usize = braid_mvstore::WriteSet::row_bytes(0, 0);
 
 /// The most that [`max_transaction_bytes`](crate::Options::max_transaction_bytes) can be raised to: what one record of the
-/// log can hold, 64 bytes short of 4 GiB.
+/// log can hold, 65 bytes short of 4 GiB.
 pub const MAX_TRANSACTION_BYTES: u64 = u32::MAX as u64 - 64;
 
 /// The most that [`max_snapshots`](crate::Options::max_snapshots) can be raised to.

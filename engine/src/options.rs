@@ -33,7 +33,8 @@ pub enum Durability {
     #[default]
     Sync,
     /// The commit is in the log when it returns: it survives the death of the process. A background sync bounds what a
-    /// power cut can take to [`Options::deferred_sync_interval`]; what it takes is always a suffix of the history.
+    /// power cut can take to [`Options::deferred_sync_interval`]; what it takes is always a suffix of the history. It waits
+    /// for the disk only behind a `Sync` commit that does.
     Deferred,
 }
 
@@ -222,7 +223,7 @@ impl Options {
 }
 
 /// How a write transaction is admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Admission {
     /// Optimistic, beside any number of others; needs [`JournalMode::Mvcc`].
@@ -230,6 +231,7 @@ pub enum Admission {
     /// Exclusive: waits for its turn, then cannot lose.
     Immediate,
     /// `Concurrent` in [`JournalMode::Mvcc`], `Immediate` in [`JournalMode::Wal`].
+    #[default]
     ByMode,
 }
 

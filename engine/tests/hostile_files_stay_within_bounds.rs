@@ -325,7 +325,7 @@ fn records_that_claim_to_be_longer_than_their_segment() {
         segment.resize(16_384, 0);
         std::fs::write(place.segment(1), &segment).unwrap();
         assert_eq!(place.read_everything().is_empty(), is_torn);
-        place.salvage().unwrap();
+        assert!(place.salvage().is_some());
     }
 }
 
@@ -359,7 +359,7 @@ fn many_tiny_segments() {
         std::fs::write(place.segment(sequence), contents).unwrap();
     }
     place.read_everything();
-    place.salvage().unwrap();
+    assert!(place.salvage().is_some());
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn a_record_with_one_row_again_and_again() {
     std::fs::write(place.segment(1), &segment).unwrap();
     let errors = place.read_everything();
     assert!(errors[0].to_string().contains("rows out of order"), "{errors:?}");
-    place.salvage().unwrap();
+    assert!(place.salvage().is_some());
 }
 
 #[test]

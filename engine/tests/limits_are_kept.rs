@@ -167,13 +167,17 @@ fn of_open_transactions() {
     let (db, table) = database(Options { max_snapshots: 3, ..Options::default() });
     let mut open: Vec<_> = (0..2).map(|_| db.snapshot().unwrap()).collect();
     let last = db.begin_concurrent().unwrap();
-    assert_over(db.snapshot(), 3);
-    assert_over(db.begin_concurrent(), 3);
-    assert_over(db.put(&table, "key", ""), 3);
+    assert_full(db.snapshot());
+    assert_full(db.begin_concurrent());
+    assert_full(db.put(&table, "key", ""));
     drop(last);
     db.put(&table, "key", "").unwrap();
     open.push(db.snapshot().unwrap());
-    assert_over(db.snapshot(), 3);
+    assert_full(db.snapshot());
+}
+
+fn assert_full<T: std::fmt::Debug>(refused: braid::Result<T>) {
+    assert!(matches!(refused, Err(Error::TooManySnapshots { limit: 3 })), "{refused:?}");
 }
 
 #[test]

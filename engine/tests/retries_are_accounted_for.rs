@@ -44,7 +44,7 @@ fn loser<'a>(
 #[test]
 fn an_outcome_tells_attempts_and_time_lost() {
     let (db, table) = database();
-    let policy = RetryPolicy::backoff(Duration::from_millis(2), Duration::from_millis(2)).attempts(5);
+    let policy = RetryPolicy::backoff(Duration::from_millis(2), Duration::from_millis(2)).max_attempts(5);
     let slow = Duration::from_millis(3);
     let mut lose = loser(&db, &table, "apples", 2);
     let began = Instant::now();
@@ -66,7 +66,8 @@ fn a_report_tells_what_was_absorbed_and_what_escaped() {
     let policy = RetryPolicy::immediate().named("order");
     db.transact(policy.clone(), loser(&db, &table, "apples", 3)).unwrap();
     db.transact(policy.clone(), loser(&db, &table, "pears", 1)).unwrap();
-    db.transact(policy.clone().attempts(2).never_exclusive(), loser(&db, &table, "apples", 9)).unwrap_err();
+    db.transact(policy.clone().max_attempts(2).never_exclusive(), loser(&db, &table, "apples", 9))
+        .unwrap_err();
     // One that nobody tries again.
     let mut lost = db.begin_concurrent().unwrap();
     loser(&db, &table, "apples", 1)(&mut lost).unwrap();
@@ -175,7 +176,7 @@ fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
 #[test]
 fn one_that_gives_up_at_once_took_one_attempt() {
     let (db, table) = database();
-    let policy = RetryPolicy::immediate().attempts(1).never_exclusive();
+    let policy = RetryPolicy::immediate().max_attempts(1).never_exclusive();
     db.transact(policy, loser(&db, &table, "apples", 9)).unwrap_err();
     let report = db.stats().conflicts;
     let attempts: Vec<_> = report.attempts.iter().filter(|bucket| bucket.transactions > 0).collect();
@@ -193,7 +194,7 @@ fn reads_and_turns_are_reported_too() {
     reader.put(&table, "pears", "2").unwrap();
     reader.commit().unwrap_err();
     let holder = db.begin_immediate().unwrap();
-    let policy = RetryPolicy::immediate().exclusive_after(0).attempts(2).named("impatient").transaction(
+    let policy = RetryPolicy::immediate().exclusive_after(0).max_attempts(2).named("impatient").transaction(
         TransactionOptions {
             busy_timeout: Some(Duration::from_millis(1)),
             name: Some("impatient".into()),
@@ -215,8 +216,10 @@ fn a_deadline_ends_waits_for_a_turn_too() {
     let (db, table) = database();
     let holder = db.begin_immediate().unwrap();
     let began = Instant::now();
-    let policy =
-        RetryPolicy::immediate().deadline(Duration::from_millis(50)).attempts(u32::MAX).exclusive_after(1);
+    let policy = RetryPolicy::immediate()
+        .deadline(Duration::from_millis(50))
+        .max_attempts(u32::MAX)
+        .exclusive_after(1);
     let error = db.transact(policy, |tx| tx.put(&table, "apples", "3")).unwrap_err();
     assert!(error.is_retryable());
     assert!(began.elapsed() >= Duration::from_millis(50));

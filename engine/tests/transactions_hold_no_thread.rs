@@ -115,7 +115,7 @@ fn it_does_nothing_before_it_is_polled_and_is_over_when_it_is_ready() {
 #[test]
 fn it_gives_up_as_the_policy_says() {
     let (db, table) = database();
-    let few = RetryPolicy::immediate().attempts(3).never_exclusive();
+    let few = RetryPolicy::immediate().max_attempts(3).never_exclusive();
     let error = block_on(db.transact_async(few, loser(&db, &table, 100))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::WriteWrite);
     assert_eq!(db.stats().conflicts.escaped, 3);
@@ -256,7 +256,7 @@ fn nobody_is_woken_for_nothing() {
     let alarms = [(); 6].map(|()| Arc::new(Alarm::default()));
     let times = || alarms.each_ref().map(|alarm| alarm.times());
     let wait = |timeout| TransactionOptions { busy_timeout: Some(timeout), ..TransactionOptions::default() };
-    let policy = |timeout| RetryPolicy { transaction: wait(timeout), ..immediate().attempts(1) };
+    let policy = |timeout| RetryPolicy { transaction: wait(timeout), ..immediate().max_attempts(1) };
     let short = Duration::from_millis(250);
     let mut turns = [10 * LONG, short, 10 * LONG, 10 * LONG].map(|timeout| {
         db.transact_async(policy(timeout), |tx: &mut Transaction| tx.put(&table, "row", "turn"))
@@ -311,7 +311,7 @@ fn it_is_told_when_its_turn_does_not_come() {
     db.put(&table, "row", "first").unwrap();
     let mut lost = Some(loser_tx.commit().unwrap_err());
     let holder = db.begin_immediate().unwrap();
-    let mut policy = immediate().attempts(1);
+    let mut policy = immediate().max_attempts(1);
     policy.transaction.busy_timeout = Some(Duration::from_millis(20));
     let error = block_on(db.transact_async(policy, loser(&db, &table, 0))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);

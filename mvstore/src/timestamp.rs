@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A moment in the history of commits. [`Timestamp::ZERO`] is before everything.
-///
-/// The two highest bits are never set, so that a word can carry a timestamp and two flags (the pins of
-/// [`SnapshotRegistry`](crate::SnapshotRegistry) do). At a billion commits a second the range lasts 146 years.
+/// A place in the order of the commits of one database, and not a time of day: it grows with each commit, over reopens too, with
+/// gaps. [`Timestamp::ZERO`] is before everything. At a billion commits a second the range lasts 146 years.
+// The two highest bits are never set, so that a word can carry a timestamp and two flags, as the pins of the registry do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 

@@ -8,6 +8,9 @@ use crate::output::{bytes, count, facts, say};
 use crate::progress;
 
 /// Copies a database, as of now, into a new file
+///
+/// No other process may have it open for writing: a program that runs takes its backups itself, with `Database::backup`.
+/// One that was interrupted leaves `OUT.partial`: remove it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database
@@ -18,7 +21,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     open::absent(&args.out)?;
-    let db = open::read_only(&args.path)?;
+    let db = open::read_only(&args.path).map_err(|failure| {
+        failure.advise_on(
+            Code::Locked,
+            "a running program takes its backups itself, with Database::backup; or end it and try again",
+        )
+    })?;
     let spinner = progress::spinner("backing up");
     let report = db.backup(&args.out);
     spinner.finish_and_clear();

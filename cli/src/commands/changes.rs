@@ -18,13 +18,18 @@ use crate::progress::note;
 /// How often `--follow` looks whether somebody has committed something and closed the database.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// What is to be done where the log was not kept for a consumer.
+const LOST: &str = "more was committed than the log is kept for; read the tables with `braid dump`, and have the consumer \
+                    forgotten (`--forget`) or give another name, which has the log kept from now on";
+
 /// Prints what was committed, as JSON lines, in the order of the commits
 ///
 /// Each line is one change: {"ts":N,"op":"put","table":T,"id":N,"key":K,"value":V}, or with another op: "delete" of a row,
 /// and "create", "load", "rename" and "drop" of a table. Keys and values are text where the bytes are UTF-8, else
 /// {"hex":"..."}.
 ///
-/// The changes are read from the log, which a clean close lets go, but for what a named consumer has not acknowledged.
+/// The changes are read from the log, which a checkpoint or a clean close lets go, but for what a named consumer has not
+/// acknowledged.
 ///
 /// Ctrl-C ends the list after a whole commit, which --consumer then goes on behind.
 #[derive(Debug, clap::Args)]
@@ -34,16 +39,23 @@ pub(crate) struct Args {
     /// Only what was committed after this timestamp; without it, as far back as the log reaches
     #[arg(long, value_name = "TS")]
     from: Option<u64>,
-    /// Goes on until interrupted: prints what others commit, each time that they have closed the database
+    /// Goes on until interrupted: prints what others commit, each time that they have closed the database. Without --consumer
+    /// it ends with code 3 once they have let go of the log before it was printed
     #[arg(long)]
     follow: bool,
     /// Goes on where this consumer stands, has the log kept for it, and acknowledges what was printed; a new one begins at
-    /// --from, or now. Opens the database for writing
+    /// --from, or now. It stays, and the log with it, until --forget. Opens the database for writing
     #[arg(long, value_name = "NAME")]
     consumer: Option<String>,
+    /// Forgets the consumer instead, and lets go of the log that was kept for it
+    #[arg(long, requires = "consumer", conflicts_with_all = ["from", "follow"])]
+    forget: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    if let (true, Some(name)) = (args.forget, &args.consumer) {
+        return forget(args, name);
+    }
     let interrupt = Interrupt::listen();
     let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
     let mut told = false;
@@ -77,6 +89,18 @@ pub(crate) fn run(args: &Args) -> Result {
     }
 }
 
+fn forget(args: &Args, name: &str) -> Result {
+    let db = open::existing(&args.path)?;
+    let was_there = db.remove_consumer(name)?;
+    db.close()?;
+    if !was_there {
+        let hint = "list the consumers with `braid stat PATH`";
+        return Err(Failure::new(Code::NotFound, format!("there is no consumer `{name}`"), hint));
+    }
+    note(&format!("consumer `{name}` is forgotten"));
+    Ok(Code::Done)
+}
+
 /// How much was printed of what there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Printed {
@@ -104,7 +128,11 @@ fn print_new(args: &Args, from: &mut Option<Timestamp>, interrupt: &Interrupt) -
         None => db.snapshot()?.timestamp(),
     };
     let consumer = db.consumer(name, start)?;
-    let mut changes = consumer.changes()?;
+    let mut changes = consumer.changes().map_err(|error| {
+        let lost = matches!(error, Error::HistoryGone { .. });
+        let failure = Failure::from(error);
+        if lost { failure.advise(LOST) } else { failure }
+    })?;
     let printed = print(&mut changes, interrupt)?;
     if printed != Printed::Nothing {
         consumer.acknowledge(changes.passed())?;
@@ -117,7 +145,10 @@ fn print_new(args: &Args, from: &mut Option<Timestamp>, interrupt: &Interrupt) -
 /// All that the log holds.
 fn everything(db: &Database) -> Result<Changes> {
     Ok(match db.changes(Timestamp::ZERO) {
-        Err(Error::HistoryGone { oldest, .. }) => db.changes(oldest)?,
+        Err(Error::HistoryGone { oldest, .. }) => {
+            note(&format!("the log reaches back to commit {oldest}; what came before is not printed"));
+            db.changes(oldest)?
+        }
         changes => changes?,
     })
 }

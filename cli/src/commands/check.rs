@@ -8,6 +8,8 @@ use crate::output::{count, plural, printable, say};
 use crate::progress;
 
 /// Checks every page of a database; findings end in exit code 1
+///
+/// No other process may have it open for writing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database; not a byte of it is changed

@@ -89,15 +89,21 @@ pub(crate) fn present(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses an output path at which there is something.
+/// Refuses an output path at which there is something, or beside which there is a log.
 pub(crate) fn absent(path: &Path) -> Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    is_free(path).and(is_free(Path::new(&log)))
+}
+
+fn is_free(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::file(path, &error)),
         Ok(_) => Err(Failure::new(
             Code::Usage,
             format!("{} exists already", path.display()),
-            "give the path of a file that does not exist yet, or move that one away",
+            "give the path of a file that does not exist yet, or move that away",
         )),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::open;
-use crate::exit::{Code, Result, ends};
+use crate::exit::{Code, Failure, Result, ends};
 use crate::output::{count, facts, printable, say};
 use crate::progress;
 
@@ -11,6 +11,8 @@ use crate::progress;
 ///
 /// Where the way to rows is damaged, the file is searched for pages that hold them: rows found without a parent. Where it
 /// cannot be told which of those are in use, they may be older than the last checkpoint, or deleted, and the list says so.
+///
+/// Where it fails or is interrupted, `OUT` and `OUT-wal` stay as far as they came: remove both before another try.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The damaged database; not a byte of it is changed
@@ -25,7 +27,9 @@ pub(crate) fn run(args: &Args) -> Result {
     let spinner = progress::spinner("salvaging");
     let report = braid::salvage(&args.path, &args.out);
     spinner.finish_and_clear();
-    let report = report?;
+    let report = report.map_err(|error| {
+        Failure::from(error).advise_also("remove OUT and OUT-wal, if they were made, before another try")
+    })?;
     let lost: String = report.losses.iter().map(|loss| format!("lost: {}\n", printable(loss))).collect();
     let found = match (report.rows_without_parent, report.may_be_old) {
         (0, _) | (_, false) => count(report.rows_without_parent),
@@ -39,8 +43,8 @@ pub(crate) fn run(args: &Args) -> Result {
         ("kept in", args.out.display().to_string()),
         ("tables", count(report.tables)),
         ("rows of the file", count(report.rows)),
-        ("commits of the log", count(report.commits)),
         ("of these found without a parent", found),
+        ("commits of the log", count(report.commits)),
         ("rows known lost", lost_rows),
         ("losses", count(report.losses.len() as u64 + report.more_losses)),
     ]);

@@ -11,6 +11,8 @@ use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
 
 /// Shows the sizes and tables of a database, and what only its log holds
+///
+/// No other process may have it open for writing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database; not a byte of it is changed
@@ -34,6 +36,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "timestamp": db.snapshot()?.timestamp().get(),
             "tables": tables,
             "file_bytes": stats.file.bytes,
+            "page_bytes": stats.file.page_bytes,
             "free_bytes": stats.file.free_bytes,
             "withheld_bytes": stats.file.withheld_bytes,
             "consumers": db.consumers()?.into_iter().map(|one| json!({
@@ -62,9 +65,10 @@ pub(crate) fn run(args: &Args) -> Result {
         ("journal mode", mode.to_owned()),
         ("newest commit", db.snapshot()?.timestamp().to_string()),
         ("file", bytes(stats.file.bytes)),
+        ("page", bytes(stats.file.page_bytes)),
         ("free in the file", bytes(stats.file.free_bytes)),
         ("newest checkpoint", stats.checkpoints.timestamp.to_string()),
-        ("only in the log", bytes(stats.row_store.bytes)),
+        ("not in the file yet, in memory", bytes(stats.row_store.bytes)),
         ("kept for open snapshots", bytes(stats.pinned_bytes)),
         ("remembered tokens", count(db.remembered_tokens()?)),
     ]);

@@ -85,7 +85,11 @@ impl Core {
             let (actual, limit) = (actual as u64, limit as u64);
             if actual > limit { Err(Error::Limit { what, actual, limit }) } else { Ok(()) }
         };
-        at_most("the key's length in bytes", key.len(), self.base.max_key_bytes())?;
+        at_most(
+            "the key's length in bytes (a quarter of the page's, which is fixed when the file is made)",
+            key.len(),
+            self.base.max_key_bytes(),
+        )?;
         at_most("the value's length in bytes", value.len(), crate::limits::MAX_VALUE_BYTES)
     }
 

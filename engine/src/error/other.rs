@@ -125,7 +125,7 @@ mod tests {
             ),
             (
                 Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: Arc::new(full_disk()) },
-                "outcome of commit 0 unknown; close every handle of this database, reopen it and check: the disk is full",
+                "it is not known whether commit 0 was kept; drop every handle, transaction, snapshot and cursor of this database, open it again and look: the disk is full",
             ),
             (Error::other(Mine::Store(Error::ReadOnly)), &format!("the store says no: {}", Error::ReadOnly)),
             (Error::ReadOnly, &Error::ReadOnly.to_string()),

@@ -59,6 +59,7 @@ pub struct LoadReport {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "only `finish` keeps the rows"]
 pub struct Loader {
     handle: Arc<Handle>,
     name: String,

@@ -81,6 +81,7 @@ pub(crate) fn backup(handle: &Arc<Handle>, path: &Path) -> Result<BackupReport> 
 
 /// What is said of a name that is not free.
 const EXISTS: &str = "there is something already; give the path of a new file";
+const LOG_EXISTS: &str = "beside it there is a log directory already (`-wal`), which would be taken for the backup's; give another path, or move it away";
 const UNFINISHED: &str =
     "a backup was not finished here; if nobody is writing one now, remove it and call again";
 const REPLACED: &str = "somebody has removed or replaced the file while it was being written; call again when nobody else backs up to here";
@@ -100,10 +101,7 @@ fn refuse_what_is_there(files: &dyn FileSystem, path: &Path) -> Result<()> {
     }
     let log = log_dir(path);
     if files.identity(&log).map_err(looking(&log))?.is_some() {
-        return Err(Error::Mismatch(format!(
-            "{} is there, and would be taken for the log of the backup; give another path, or move it away",
-            log.display()
-        )));
+        return Err(Error::io(format!("writing a backup to {}", path.display()), taken(LOG_EXISTS)));
     }
     Ok(())
 }

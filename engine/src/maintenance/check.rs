@@ -15,6 +15,7 @@ use crate::transaction::{Layers, begin_own_snapshot};
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "it says what is damaged"]
 pub struct CheckReport {
     /// What is wrong, a sentence each: nothing, one hopes.
     pub findings: Vec<String>,

@@ -48,6 +48,7 @@ const LOSSES_TOLD: usize = 10_000;
 /// What a salvage kept, and what it could not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "it says what was lost"]
 pub struct SalvageReport {
     /// Tables in the new database.
     pub tables: u64,
@@ -70,7 +71,8 @@ pub struct SalvageReport {
     pub more_losses: u64,
 }
 
-/// Saves what is readable of the database at `path` into a new one at `out`, which must not exist.
+/// Saves what is readable of the database at `path` into a new one at `out`, which must not exist. Where that fails, `out` and
+/// `out-wal` stay as far as they came: remove both before another try.
 ///
 /// # Errors
 /// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.

@@ -77,8 +77,8 @@ impl RetryPolicy {
 
     /// Makes so many attempts at most.
     #[must_use]
-    pub fn attempts(self, most: u32) -> Self {
-        Self { max_attempts: most, ..self }
+    pub fn max_attempts(self, max_attempts: u32) -> Self {
+        Self { max_attempts, ..self }
     }
 
     /// Is admitted exclusively after so many losses; 0: from the start.

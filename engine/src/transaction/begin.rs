@@ -142,11 +142,9 @@ fn register_concurrent(core: &Core) -> Result<Option<Registration<View>>> {
 #[inline]
 fn register(core: &Core, kind: SnapshotKind) -> Result<Registration<View>> {
     core.check_process()?;
-    core.registry.begin(kind, core, core.now_nanos()).map_err(|error| Error::Limit {
-        what: "the number of open transactions and snapshots",
-        actual: error.limit as u64 + 1,
-        limit: error.limit as u64,
-    })
+    core.registry
+        .begin(kind, core, core.now_nanos())
+        .map_err(|error| Error::TooManySnapshots { limit: error.limit })
 }
 
 /// Gives a snapshot the name and the lease that it is to have, if any.

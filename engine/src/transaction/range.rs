@@ -12,8 +12,10 @@ use crate::table::Table;
 
 /// Rows of a key range in key order, as owned keys and values; see [`Snapshot::range`](crate::Snapshot::range).
 ///
-/// It borrows nothing, and reads as it goes: rows that were not asked for were not read. After an error it is at its end.
+/// It borrows nothing, and reads as it goes: rows that were not asked for were not read. After an error it is at its end. As
+/// long as it lives it holds its snapshot. Of bounds that lie the wrong way round it is empty.
 #[derive(Debug)]
+#[must_use = "it reads nothing before it is iterated"]
 pub struct Range {
     front: End,
     back: End,

@@ -20,6 +20,10 @@ use crate::table::Table;
 /// It sees every commit that was acknowledged before it began and no other. A [`Transaction`](crate::Transaction) reads
 /// through one too, with its own writes on top. Clones are the same snapshot.
 ///
+/// As long as it lives, or a cursor or range of it, the versions of rows that it sees stay in memory, and their pages in the
+/// file: without a bound, unless there is a limit. [`Stats::snapshots`](crate::Stats::snapshots) says how much that is. It keeps
+/// the database open, and can be used by any number of threads.
+///
 /// Where there is a limit (`Options::snapshot_max_age`, `Options::snapshot_max_pinned_bytes`, or one of its own) it may be
 /// revoked: then every call says [`BusySnapshot`](crate::Error::BusySnapshot).
 ///

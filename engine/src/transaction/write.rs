@@ -46,8 +46,9 @@ pub(super) struct Extras {
 
 /// A write transaction: a [`Snapshot`] with private writes on top, which the commit makes everybody's, or nobody's.
 ///
-/// Its reads, which it has from [`Snapshot`], see its own writes. Dropping it rolls back. It can be sent to another
-/// thread; it keeps the database open.
+/// Its reads, which it has from [`Snapshot`], see its own writes, and commits whose sync is still under way: what was read is to
+/// be acted on once its own commit has returned, where a [`Snapshot`] by itself sees what stands. Dropping it rolls back. It
+/// can be sent to another thread; it keeps the database open.
 ///
 /// `clone()` is that of [`Snapshot`]: it gives no second transaction but another way to read in this one, which sees
 /// what it writes later and is over when it is.
@@ -68,6 +69,7 @@ pub(super) struct Extras {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "it is rolled back when it is dropped"]
 pub struct Transaction {
     pub(super) snapshot: Snapshot,
     admitted: Admitted,
@@ -243,7 +245,8 @@ impl Transaction {
         Ok(ends.len() as u64)
     }
 
-    /// Validates, writes to the log, and returns when the commit has the durability that was asked for.
+    /// Validates, writes to the log, and returns when the commit has the durability that was asked for. Where nothing was
+    /// written, it returns when everything stands that it could have read.
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Error::BusySnapshot`] when the transaction lost: nothing was applied, begin anew.

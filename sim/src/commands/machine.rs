@@ -34,7 +34,7 @@ enum Command {
     },
     /// Lets calls of the system fail one by one, fills disks, uses up descriptors, memory and file lengths
     Faults {
-        /// Try the first so many calls of each kind one by one, and after them each doubled number
+        /// Try the first so many calls of each kind one by one, and later ones in growing strides
         #[arg(long, default_value_t = 24)]
         each: u64,
         /// Only trials whose name begins so: `sync,.seg`, `disk`, `descriptors`, `memory,20480k`, `file-size`, ...

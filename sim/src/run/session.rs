@@ -418,7 +418,7 @@ impl Session {
             // The oracle looks into it.
             | Error::UpdateRefused { .. }
             | Error::TransactionTooLarge { .. } => true,
-            Error::Limit { limit, .. } => *limit == self.shared.plan.options.max_snapshots as u64,
+            Error::TooManySnapshots { limit } => *limit == self.shared.plan.options.max_snapshots,
             Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned { .. } | Error::CommitUnknown { .. } => {
                 self.shared.may_fail() || self.shared.is_damaged()
             }

@@ -58,7 +58,7 @@ fn change(
     between: impl Fn(),
 ) -> Result<u32, Error> {
     let transaction = TransactionOptions { isolation, ..TransactionOptions::default() };
-    let policy = RetryPolicy::default().without_deadline().attempts(u32::MAX).transaction(transaction);
+    let policy = RetryPolicy::default().without_deadline().max_attempts(u32::MAX).transaction(transaction);
     let (mine, others) = (key(pair, side), key(pair, 1 - side));
     let outcome = db.transact(policy, |tx| {
         let is_on = |key: &str| tx.get(rota, key).map(|row| row.is_none_or(|row| row == ON));
