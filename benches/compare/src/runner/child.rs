@@ -18,6 +18,9 @@ const PEAK: &str = "peak-memory-bytes\t";
 /// How often to look whether the process has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How it is told that a process was killed at the limit.
+pub(crate) const TOO_LONG: &str = "killed: not done after";
+
 /// Set by Ctrl-C: the process that runs is killed, and no other one is started.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -46,7 +49,7 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong(limit) => write!(f, "killed: not done after {:.0} s", limit.as_secs_f64()),
+            Self::TooLong(limit) => write!(f, "{TOO_LONG} {:.0} s", limit.as_secs_f64()),
             Self::Other(reason) => f.write_str(reason),
         }
     }

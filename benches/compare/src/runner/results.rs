@@ -7,7 +7,7 @@ use braid_measure::machine::DISTURBED;
 
 use crate::cell::Cell;
 use crate::engine::{Kind, Result};
-use crate::runner::child::{Failure, Finished};
+use crate::runner::child::{Failure, Finished, TOO_LONG};
 use crate::runner::csv::{self, Table};
 
 const READINGS: &str = "round,engine,cell,group,threads,durability,metric,value,unit,better,primary,others,polluted,\
@@ -33,8 +33,8 @@ pub(crate) struct Results {
     processes: Table,
     /// Round, engine and cell of what the files held at first.
     done: HashSet<[String; 3]>,
-    /// Cell and engine of what was killed at the limit since.
-    too_long: HashSet<(String, &'static str)>,
+    /// Engine and cell of what was killed at the limit.
+    too_long: HashSet<[String; 2]>,
 }
 
 impl Results {
@@ -42,9 +42,16 @@ impl Results {
     pub(crate) fn open(out: &Path, resume: bool) -> Result<Self> {
         std::fs::create_dir_all(out)?;
         let (readings, failures) = (out.join("results.csv"), out.join("failures.csv"));
-        let mut done = HashSet::new();
+        let (mut done, mut too_long) = (HashSet::new(), HashSet::new());
         for path in [&readings, &failures] {
             done.extend(keys(&std::fs::read_to_string(path).unwrap_or_default()));
+        }
+        for failure in std::fs::read_to_string(&failures).unwrap_or_default().lines().skip(1) {
+            if let Ok([_, engine, cell, reason]) = <[String; 4]>::try_from(csv::fields(failure))
+                && reason.starts_with(TOO_LONG)
+            {
+                too_long.insert([engine, cell]);
+            }
         }
         if !resume && (readings.exists() || failures.exists()) {
             let out = out.display();
@@ -58,7 +65,7 @@ impl Results {
             failures: Table::append(&failures, FAILURES)?,
             processes: Table::append(&out.join("processes.csv"), PROCESSES)?,
             done,
-            too_long: HashSet::new(),
+            too_long,
         })
     }
 
@@ -104,7 +111,7 @@ impl Results {
 
     pub(crate) fn fail(&mut self, turn: &Turn<'_>, failure: &Failure) -> Result<()> {
         if let Failure::TooLong(_) = failure {
-            self.too_long.insert((turn.cell.name.clone(), turn.kind.name));
+            self.too_long.insert(piece(turn));
         }
         let (round, reason) = (turn.round.to_string(), failure.to_string());
         Ok(self.failures.add([vec![round.as_str(), turn.kind.name, &turn.cell.name, &reason]])?)
@@ -112,8 +119,13 @@ impl Results {
 
     /// Whether the engine was killed at the limit in this cell, which another round would only show again.
     pub(crate) fn is_too_long(&self, turn: &Turn<'_>) -> bool {
-        self.too_long.contains(&(turn.cell.name.clone(), turn.kind.name))
+        self.too_long.contains(&piece(turn))
     }
+}
+
+/// Engine and cell.
+fn piece(turn: &Turn<'_>) -> [String; 2] {
+    [turn.kind.name.to_owned(), turn.cell.name.clone()]
 }
 
 fn share(part: f64) -> String {
@@ -186,5 +198,6 @@ mod tests {
         assert!(again);
         assert!(resumed.has(&turn) && resumed.has(&Turn { round: 3, ..turn }));
         assert!(!resumed.has(&Turn { round: 1, ..turn }));
+        assert!(resumed.is_too_long(&Turn { round: 3, ..rival }) && !resumed.is_too_long(&turn));
     }
 }
