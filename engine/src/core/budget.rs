@@ -345,3 +345,28 @@ pub(super) fn unfolded_log(writer: &Writer, view: &View) -> u64 {
     let positions = writer.log.appended().get().saturating_sub(view.base.state().checkpoint_lsn);
     positions.saturating_add(writer.log.slack())
 }
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+    use crate::Database;
+
+    #[test]
+    fn who_waits_again_is_not_told_of_what_failed_before() {
+        let db = Database::in_memory().unwrap();
+        let core = db.core();
+        let writer = core.writer().unwrap();
+        let budget = &writer.budget;
+        let mut wait = None;
+        let mut poll = || core.poll_admit(writer, 1000, &mut wait, Waker::noop());
+        let all = core.admit(writer, budget.bytes, None).unwrap();
+        assert!(poll().unwrap().is_none(), "there is no room");
+        drop(all);
+        drop(poll().unwrap().unwrap());
+        budget.checkpoint_ended(Err(Error::Closed));
+        let _all = core.admit(writer, budget.bytes, None).unwrap();
+        assert!(poll().unwrap().is_none(), "it waits for the next checkpoint");
+        budget.checkpoint_ended(Err(Error::Closed));
+        assert!(matches!(poll(), Err(Error::Closed)), "which has failed");
+    }
+}
