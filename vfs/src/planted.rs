@@ -99,6 +99,8 @@ mod bugs {
         LogFolderNotSynced,
         /// A recovery takes what it read for durable, be it in the page cache alone.
         PageCacheTrusted,
+        /// An open folds what the row store has no room for before the log is on the disk.
+        FoldedBeforeTheLog,
         /// After a rotation, records bear the salt of the segment before.
         WrongSalt,
         /// A record says that the log is durable up to where it starts.
@@ -313,6 +315,8 @@ mod bugs {
         RevokedFloorNotRaised,
         /// A revoked snapshot stops counting and keeps its view.
         RevokedKeepsView,
+        /// The checkpointer wakes itself for the next look at the leases.
+        LeasesNeverRest,
         /// A serializable commit takes its view first, and up to where it looks in it second.
         HorizonAfterView,
         /// A backup is reported complete before its name is synced.

@@ -155,7 +155,7 @@ impl Core {
             // What a read under way held when its snapshot was revoked.
             self.base.release_withheld();
         }
-        if rests {
+        if rests && !planted!(LeasesNeverRest) {
             background.looked_at_leases(next);
         } else {
             // One that was begun meanwhile may have been seen here, and leave it to this look.

@@ -261,6 +261,9 @@ impl<'a> Replay<'a> {
         }
         let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.bytes());
         if sealed.saturating_add(self.rows.bytes()) >= most {
+            if planted!(FoldedBeforeTheLog) {
+                return self.fold();
+            }
             self.rest = Some(Rest { from: end, said: self.said, last_read: self.last_read });
         }
         Ok(())

@@ -124,6 +124,12 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "FoldedBeforeTheLog",
+        &[
+            "engine/recovery_survives_a_power_cut a_power_cut_while_a_recovery_folds_leaves_no_hole_in_the_change_feed",
+        ],
+    ),
+    (
         "WrongSalt",
         &[
             "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",
@@ -610,6 +616,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     (
         "RevokedKeepsView",
         &["engine/revoked_snapshots_let_go its_memory_and_pages_go_though_nobody_touches_it"],
+    ),
+    (
+        "LeasesNeverRest",
+        &["engine/revoked_snapshots_let_go an_age_that_is_far_off_is_not_looked_at_again_and_again"],
     ),
     ("PageOfAnotherFileTaken", &["engine base::tests::readers::a_page_of_another_file_is_none_of_ones_own"]),
     ("BackupNameNotSynced", &["engine/a_backup_outlives_a_power_cut with_all_its_rows"]),
