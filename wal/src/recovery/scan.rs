@@ -266,6 +266,11 @@ impl Scan<'_> {
             else {
                 return Err(self.corrupt(link, *lsn, Damage::Overlap).into());
             };
+            if *lsn < progress.durable && progress.durable < end {
+                // A sync ends where a record does; a log that goes on from in between would not be read again.
+                let durable = Lsn::new(progress.durable);
+                return Err(self.corrupt(link, *lsn, Damage::ProvenByLog { durable }).into());
+            }
             progress.durable = progress.durable.max(header.durable);
             if header.kind == RecordKind::CLOSE {
                 // It is written only after all before it was synced.
