@@ -12,12 +12,12 @@ mod free_list;
 mod joined;
 mod withheld;
 
+use std::mem;
+
 pub(crate) use extents::{Extent, Extents};
 pub(crate) use free_list::{FreeListRef, extents_per_page, read_free_list, write_free_list};
 pub(crate) use joined::{joined, without};
 pub(crate) use withheld::Freed;
-
-use std::mem;
 
 use withheld::Withheld;
 
