@@ -71,6 +71,9 @@ pub(crate) struct Facts {
     pub(crate) notes: &'static str,
 }
 
+/// The engine that promises less than the others in deferred cells: it is shown there, and not ranked.
+pub(crate) const UNRANKED: &str = "lmdb-writemap";
+
 /// An engine that can be chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
@@ -101,6 +104,12 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Brings what was committed to where it rests (checkpoint, flush, compaction), durably, and waits for that.
     fn settle(&self) -> Result<()>;
+
+    /// Brings what was committed to the files that a reopen does not replay, and waits for that: what an engine does now and then
+    /// beside its writers, and no more of tidying up than that.
+    fn checkpoint(&self) -> Result<()> {
+        self.settle()
+    }
 
     /// Makes everything acknowledged durable.
     fn sync(&self) -> Result<()>;

@@ -67,6 +67,8 @@ pub struct Usage {
     ours: u64,
     /// By id and time of start.
     kernel_threads: HashMap<(u64, u64), u64>,
+    /// Of processes that are not ours, in the same way.
+    foreign: HashMap<(u64, u64), u64>,
 }
 
 /// Who used which share of the whole machine between two moments.
@@ -100,18 +102,25 @@ impl Usage {
         let line = machine.lines().next()?.strip_prefix("cpu ")?;
         let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|tick| tick.parse().ok()).collect();
         let &[_, _, _, idle, waiting, hard, soft, stolen] = ticks.as_slice() else { return None };
-        let kernel_threads = processes.filter_map(|(id, stat)| {
-            let process = Process::parse(&stat)?;
-            (process.flags & PF_KTHREAD != 0).then_some(((id, process.start), process.ticks))
-        });
-        let this = Process::parse(this)?;
+        let (own, this) = (this.split(' ').next()?.parse::<u64>().ok()?, Process::parse(this)?);
+        let (mut kernel_threads, mut foreign) = (HashMap::new(), HashMap::new());
+        for (id, stat) in processes {
+            let Some(process) = Process::parse(&stat) else { continue };
+            let who = match process.flags & PF_KTHREAD {
+                0 if id == own || process.parent == own => continue,
+                0 => &mut foreign,
+                _ => &mut kernel_threads,
+            };
+            who.insert((id, process.start), process.ticks);
+        }
         Some(Self {
             total: ticks.iter().sum(),
             idle: idle + waiting,
             interrupts: hard + soft,
             stolen,
             ours: this.ticks + this.children_ticks,
-            kernel_threads: kernel_threads.collect(),
+            kernel_threads,
+            foreign,
         })
     }
 
@@ -120,14 +129,17 @@ impl Usage {
     pub fn since(&self, before: &Self) -> Shares {
         let of = |field: fn(&Self) -> u64| field(self).saturating_sub(field(before));
         let total = of(|usage| usage.total).max(1);
-        let threads: u64 = self
-            .kernel_threads
-            .iter()
-            .map(|(thread, ticks)| ticks.saturating_sub(*before.kernel_threads.get(thread).unwrap_or(&0)))
-            .sum();
+        let used = |now: &HashMap<_, u64>, before: &HashMap<_, u64>| -> u64 {
+            now.iter().map(|(who, ticks)| ticks.saturating_sub(*before.get(who).unwrap_or(&0))).sum()
+        };
+        let threads = used(&self.kernel_threads, &before.kernel_threads);
         let kernel = threads + of(|usage| usage.interrupts);
         let ours = of(|usage| usage.ours);
-        let others = total.saturating_sub(of(|usage| usage.idle)).saturating_sub(ours + kernel);
+        // The machine's time is sampled, and that of a process is not: what is left of the one without the other may be less
+        // than what others are known to have used, and what ended meanwhile is in the first only.
+        let left = total.saturating_sub(of(|usage| usage.idle)).saturating_sub(ours + kernel);
+        let known = used(&self.foreign, &before.foreign) + of(|usage| usage.stolen);
+        let others = left.max(known);
         let share = |ticks: u64| ticks as f64 / total as f64;
         Shares {
             others: share(others),
@@ -141,6 +153,7 @@ impl Usage {
 /// What a line of `/proc/…/stat` says.
 #[derive(Debug)]
 struct Process {
+    parent: u64,
     flags: u64,
     ticks: u64,
     children_ticks: u64,
@@ -154,6 +167,7 @@ impl Process {
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         Some(Self {
+            parent: number(1)?,
             flags: number(6)?,
             ticks: number(11)? + number(12)?,
             children_ticks: number(13)? + number(14)?,
@@ -167,21 +181,24 @@ mod tests {
     use super::*;
 
     fn stat(flags: u64, own: u64, children: u64) -> String {
-        format!("1 (a) b) S 1 1 1 0 -1 {flags} 0 0 0 0 {own} 0 {children} 0 20 0 1 0 77")
+        format!("7 (a) b) S 1 1 1 0 -1 {flags} 0 0 0 0 {own} 0 {children} 0 20 0 1 0 77")
     }
 
     #[test]
     fn what_is_not_ours_nor_the_kernels_is_others() {
-        let parse = |machine: &str, own, kernel: &[u64]| {
+        let parse = |machine: &str, own, kernel: &[u64], other| {
             let threads =
                 kernel.iter().enumerate().map(|(id, &ticks)| (id as u64, stat(PF_KTHREAD, ticks, 0)));
-            let foreign = std::iter::once((99, stat(0, 1_000_000, 0)));
+            let foreign = [(99, stat(0, 1_000_000, 0)), (98, stat(0, other, 0))];
             Usage::parse(machine, &stat(0, own, own), threads.chain(foreign)).unwrap()
         };
-        let before = parse("cpu  0 0 0 0 0 0 0 0 0 0\n", 0, &[100]);
-        let after = parse("cpu  50 0 30 95 5 5 5 10 0 0\n", 25, &[110, 5]);
+        let before = parse("cpu  0 0 0 0 0 0 0 0 0 0\n", 0, &[100], 0);
+        let after = parse("cpu  50 0 30 95 5 5 5 10 0 0\n", 25, &[110, 5], 3);
         let shares = after.since(&before);
         assert_eq!(shares, Shares { others: 25.0 / 200.0, ours: 0.25, kernel: 0.125, stolen: 0.05 });
+        // What others are known to have used counts, whatever the samples say.
+        let after = parse("cpu  50 0 30 95 5 5 5 10 0 0\n", 25, &[110, 5], 30);
+        assert_eq!(after.since(&before).others, 40.0 / 200.0);
     }
 
     #[test]

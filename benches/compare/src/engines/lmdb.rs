@@ -7,7 +7,7 @@ use std::path::Path;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn, RwTxn, WithTls};
 
-use crate::engine::{Durability, Engine, Facts, Kind, Reader, Result, Session, Settings, Writer};
+use crate::engine::{Durability, Engine, Facts, Kind, Reader, Result, Session, Settings, UNRANKED, Writer};
 use crate::rows::{Rows, batches};
 
 pub(super) const KIND: Kind = Kind {
@@ -20,12 +20,25 @@ pub(super) const KIND: Kind = Kind {
         deferred: "NO_SYNC",
         deferred_survives_kill: true,
         notes: "The cache is the page cache of the system, without a bound. With NO_SYNC a power cut leaves \
-                a whole database only where the file system keeps the order of writes, and with WRITE_MAP nowhere: it \
-                is not set, though it makes deferred commits three times as fast. Rows in the unnamed table; ascending \
-                loads append.",
+                a whole database only where the file system keeps the order of writes. Rows in the unnamed table; \
+                ascending loads append.",
     },
     log: &[],
-    open,
+    open: |dir, settings| open(dir, settings, EnvFlags::empty()),
+};
+
+/// The same with the map written to: a setting of its own, as nothing orders what the system writes of it.
+pub(super) const WRITE_MAP_KIND: Kind = Kind {
+    name: UNRANKED,
+    facts: Facts {
+        durable: None,
+        deferred: "NO_SYNC | WRITE_MAP",
+        notes: "LMDB as above, with its pages changed in the map. A power cut may then leave no database at all, on any file \
+                system, where the others' deferred commits lose their end: shown for what it makes, and not ranked.",
+        ..KIND.facts
+    },
+    open: |dir, settings| open(dir, settings, EnvFlags::WRITE_MAP),
+    ..KIND
 };
 
 /// Of the address space; the file grows as it is written.
@@ -40,7 +53,7 @@ struct Lmdb {
     table: Table,
 }
 
-fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
+fn open(dir: &Path, settings: Settings, more: EnvFlags) -> Result<Box<dyn Engine>> {
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_BYTES).max_readers(u32::try_from(settings.threads)? + 16);
     let flags = match settings.durability {
@@ -48,8 +61,9 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
         Durability::Deferred => EnvFlags::NO_MEM_INIT | EnvFlags::NO_SYNC,
     };
     // SAFETY: NO_SYNC gives up what a power cut leaves, as asked for; NO_MEM_INIT leaves old memory in unused parts of
-    // pages, which are not read.
-    unsafe { options.flags(flags) };
+    // pages, which are not read. With WRITE_MAP a stray store of this process could damage the file: there is no other unsafe
+    // code here that stores anything.
+    unsafe { options.flags(flags | more) };
     // SAFETY: the directory is this engine's alone, and nothing but it touches the files in it while they are mapped.
     let env = unsafe { options.open(dir)? };
     let table = env.create_databases_and_commit(env.write_txn()?, |opener, tx| {

@@ -33,6 +33,8 @@ pub(crate) const ALL: &[Kind] = &[
     sqlite::KIND,
     #[cfg(feature = "lmdb")]
     lmdb::KIND,
+    #[cfg(feature = "lmdb")]
+    lmdb::WRITE_MAP_KIND,
     #[cfg(feature = "redb")]
     redb::KIND,
     #[cfg(feature = "canopydb")]

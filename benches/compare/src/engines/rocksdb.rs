@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, CompactOptions, DBCompressionType,
-    DBRawIteratorWithThreadMode, ErrorKind, IngestExternalFileOptions, OptimisticTransactionDB,
-    OptimisticTransactionOptions, Options, ReadOptions, SnapshotWithThreadMode, SstFileWriter, Transaction,
-    WriteBatchWithTransaction, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, CompactOptions,
+    DBCompressionType, DBRawIteratorWithThreadMode, ErrorKind, IngestExternalFileOptions,
+    OptimisticTransactionDB, OptimisticTransactionOptions, Options, ReadOptions, SnapshotWithThreadMode,
+    SstFileWriter, Transaction, WriteBatchWithTransaction, WriteOptions,
 };
 
 use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
@@ -21,7 +21,7 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("WriteOptions::sync"),
         deferred: "WriteOptions without sync",
         deferred_survives_kill: true,
-        notes: "Three quarters of the cache are for blocks, one is for memtables. Bloom filters, LZ4. Ascending loads are \
+        notes: "Three quarters of the cache are for blocks, one is for memtables. Bloom filters, in parts where the cache is small; LZ4. Ascending loads are \
                 ingested as a file of the sorted table, others written without the log and flushed. Settled by a \
                 compaction of everything.",
     },
@@ -31,6 +31,9 @@ pub(super) const KIND: Kind = Kind {
 
 /// Rows of one batch of a load.
 const LOAD_BATCH: u64 = 1_000;
+
+/// Below this, a cache is too small for the filters of whole files.
+const SMALL_CACHE: usize = 256 << 20;
 
 type Db = OptimisticTransactionDB;
 
@@ -58,6 +61,13 @@ fn options(settings: Settings) -> Result<Options> {
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     blocks.set_format_version(5);
+    if settings.cache_bytes < SMALL_CACHE {
+        // The wiki's "Partitioned Index Filters": a filter that is larger than a shard of the cache is read anew each time.
+        blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        blocks.set_partition_filters(true);
+        blocks.set_metadata_block_size(4096);
+        blocks.set_pin_top_level_index_and_filter(true);
+    }
 
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -91,6 +101,10 @@ impl Engine for Rocks {
         compaction.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
         self.db.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &compaction);
         Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        Ok(self.db.flush()?)
     }
 
     fn sync(&self) -> Result<()> {

@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
         deferred_survives_kill: true,
         notes: "INTEGER PRIMARY KEY; cached statements; BEGIN IMMEDIATE with a busy handler that waits as the \
                 harness does after a conflict, since the built-in one's 1 to 100 ms leave the lock idle. Half of the cache is mapped \
-                (mmap_size), half is shared out to the connections.",
+                (mmap_size), half is shared out to the connections. A checkpoint by itself once the log is a quarter of the cache.",
     },
     log: &["compare.sqlite-wal"],
     open,
@@ -36,6 +36,9 @@ const DELETE: &str = "DELETE FROM rows WHERE id = ?1";
 
 /// How often a writer asks whether it is its turn, until that counts as a conflict: for a minute.
 const BUSY_WAITS: i32 = 120_000;
+
+/// Its default.
+const PAGE_BYTES: usize = 4096;
 
 struct Sqlite {
     path: PathBuf,
@@ -64,9 +67,12 @@ fn connect(path: &Path, settings: Settings) -> Result<Connection> {
     let mapped = settings.cache_bytes / 2;
     // One more is the engine's own.
     let cache_kib = (settings.cache_bytes - mapped) / 1024 / (settings.threads + 1);
+    // A checkpoint syncs: not more often than the memory that other engines have for recent rows is full.
+    let log_pages = (settings.cache_bytes / 4 / PAGE_BYTES).max(1000);
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-         PRAGMA mmap_size = {mapped}; PRAGMA cache_size = -{cache_kib};"
+         PRAGMA mmap_size = {mapped}; PRAGMA cache_size = -{cache_kib};
+         PRAGMA wal_autocheckpoint = {log_pages};"
     ))?;
     Ok(connection)
 }

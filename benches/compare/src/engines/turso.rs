@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -267,22 +268,38 @@ fn lost(error: Error) -> Failure {
 }
 
 /// Runs a future to its end on this thread, which sleeps until it is woken.
+///
+/// A statement that finds the database busy wakes its own task within the poll, to be polled again: then others have their turn
+/// first, as a thread that runs in real time would keep them from ever ending what it waits for.
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
+    struct Unpark {
+        thread: Thread,
+        woken: AtomicBool,
+    }
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
-            self.0.unpark();
+            self.woken.store(true, Ordering::Release);
+            self.thread.unpark();
         }
     }
     thread_local! {
-        static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        static UNPARK: Arc<Unpark> =
+            Arc::new(Unpark { thread: std::thread::current(), woken: AtomicBool::new(false) });
     }
-    WAKER.with(|waker| {
-        let (mut future, mut context) = (pin!(future), Context::from_waker(waker));
+    UNPARK.with(|unpark| {
+        let waker = Waker::from(Arc::clone(unpark));
+        let (mut future, mut context) = (pin!(future), Context::from_waker(&waker));
+        let woken = || unpark.woken.swap(false, Ordering::Acquire);
         loop {
-            match future.as_mut().poll(&mut context) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => std::thread::park(),
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            if woken() {
+                std::thread::yield_now();
+                continue;
+            }
+            while !woken() {
+                std::thread::park();
             }
         }
     })

@@ -1,6 +1,7 @@
 //! The report from top to bottom.
 
 use crate::cell::metrics;
+use crate::engine::UNRANKED;
 
 use super::document::{Block, Entry, Look, Table, heading};
 use super::format;
@@ -42,9 +43,10 @@ fn introduction(blocks: &mut Vec<Block>, input: &Input, summary: &Summary) {
         "A reading is polluted when others used too much of the machine meanwhile. It is left out where the engine has a \
          clean one; ⚠ marks figures that have polluted ones only."
             .to_owned(),
-        "Struck out in a durable cell is an engine that was seen to acknowledge commits without a sync: it is not ranked \
-         there."
-            .to_owned(),
+        format!(
+            "Struck out, and not ranked, is who promises less than the others: in a durable cell an engine that was seen to \
+             acknowledge commits without a sync, in a deferred one {UNRANKED}, of which a power cut may leave nothing."
+        ),
     ]));
     if !input.machine.is_empty() {
         blocks.push(Block::Text("The machine:".to_owned()));
@@ -69,7 +71,7 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
     blocks.push(heading(2, "Targets"));
     blocks.push(Block::Text(format!(
         "{met} met, {missed} missed, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
-         way better is."
+         way better is: the median of the ratios within each round, as a disk may be twice as fast in one as in another."
     )));
     blocks.push(Block::List(vec![
         format!(
@@ -269,7 +271,8 @@ fn engines(blocks: &mut Vec<Block>, input: &Input) {
     if !input.syncs.is_empty() {
         blocks.push(heading(2, "Do they sync?"));
         blocks.push(Block::Text(
-            "Calls that sync, counted by the kernel while one writer committed one row at a time.".to_owned(),
+            "Calls that sync, counted by the kernel while one writer committed one row at a time. \"Does not sync\" is also who \
+             acknowledged any commit sooner than every sync was made to take, with one writer or with four at once.".to_owned(),
         ));
         let head = ["engine", "durability", "commits", "syncs", "verdict"];
         let rows = input.syncs.iter().map(|syncs| {

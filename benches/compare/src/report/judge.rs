@@ -1,7 +1,10 @@
 //! Whether the [targets](super::targets) are met.
 //!
-//! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. A rival that
+//! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. It is the
+//! median of the ratios within each round, as a machine and its disk are another from one round to the next. A rival that
 //! does not sync is no measure in a durable cell. A target that cannot be judged says what was not there.
+
+use braid_measure::Spread;
 
 use crate::cell::{Better, metrics};
 use crate::pattern::fits;
@@ -103,7 +106,7 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
         verdict.against = without;
         return verdict;
     };
-    verdict.against = measure.shown;
+    verdict.against.clone_from(&measure.shown);
     if !without.is_empty() {
         verdict.against = format!("{}; {without}", verdict.against);
     }
@@ -114,15 +117,28 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
         return verdict;
     }
     verdict.polluted |= measure.polluted;
-    let ratio = match line.better {
-        Better::More => ours.spread.median / measure.value,
-        Better::Less => measure.value / ours.spread.median,
-        Better::Neither => return verdict,
-    };
-    // 0 ÷ 0: nothing is as good as nothing.
-    let ratio = if ratio.is_nan() { 1.0 } else { ratio };
+    let Some(ratio) = ratio(line.better, ours, &measure) else { return verdict };
     verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
     verdict
+}
+
+/// How many times better ours is; `None` where there is no better.
+fn ratio(better: Better, ours: &Figure, measure: &Measure) -> Option<f64> {
+    let times = |our: f64, their: f64| {
+        let ratio = match better {
+            Better::More => our / their,
+            Better::Less => their / our,
+            Better::Neither => return None,
+        };
+        // 0 ÷ 0: nothing is as good as nothing.
+        Some(if ratio.is_nan() { 1.0 } else { ratio })
+    };
+    let their = |round| measure.rounds.iter().find(|(other, _)| *other == round).map(|&(_, value)| value);
+    let both = ours.rounds.iter().filter_map(|&(round, our)| times(our, their(round)?));
+    // Without a round that has both, as with a number that is wanted, the medians have to do.
+    Spread::of(&both.collect::<Vec<_>>())
+        .map(|spread| spread.median)
+        .or_else(|| times(ours.spread.median, measure.value))
 }
 
 /// What becomes of a target that is of cells only in which the processor rests, in one where it does not.
@@ -138,6 +154,8 @@ fn without_rest(cell: &Cell) -> Option<Outcome> {
 /// What ours is held against.
 struct Measure {
     value: f64,
+    /// Of each round, where it was measured and is not a number that is wanted.
+    rounds: Vec<(usize, f64)>,
     shown: String,
     polluted: bool,
 }
@@ -149,7 +167,12 @@ fn measure(
     summary: &Summary,
     machine: &[String],
 ) -> Option<Measure> {
-    let number = |value: f64| Measure { value, shown: format::value(value, &line.unit), polluted: false };
+    let number = |value: f64| Measure {
+        value,
+        rounds: Vec::new(),
+        shown: format::value(value, &line.unit),
+        polluted: false,
+    };
     let best = |may: &dyn Fn(&Figure) -> bool| {
         let figure = line.best(|figure| figure.engine != OURS && may(figure))?;
         let shown =
@@ -235,7 +258,12 @@ fn has_as_much(other: &Line, engine: usize, least: f64) -> bool {
 }
 
 fn of_figure(figure: &Figure, factor: f64) -> Measure {
-    Measure { value: figure.spread.median * factor, shown: String::new(), polluted: figure.polluted }
+    Measure {
+        value: figure.spread.median * factor,
+        rounds: figure.rounds.iter().map(|&(round, value)| (round, value * factor)).collect(),
+        shown: String::new(),
+        polluted: figure.polluted,
+    }
 }
 
 fn first_of<'a>(cell: &'a Cell, names: &[&str]) -> Option<&'a Line> {

@@ -65,7 +65,7 @@ pub(super) fn throughput(summary: &Summary, group: &Group) -> Vec<Plot> {
         let title = group.name.clone();
         let alt = format!("{title}: bars of every engine");
         let note =
-            "medians, with the least and the most; bars without filling: polluted readings, or no sync";
+            "medians, with the least and the most; bars without filling: polluted readings, or not ranked";
         let chart = BarChart { title, note: note.to_owned(), panels };
         plots.push(Plot { file: file_name(&format!("{}-bars", group.name)), alt, paper: chart.draw() });
     }

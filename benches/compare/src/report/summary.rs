@@ -2,12 +2,14 @@
 //!
 //! 1. A polluted reading is left out where the same engine has a clean one of the same metric in the same cell; where it
 //!    has none, the polluted ones are kept and the figure says so.
-//! 2. A ratio is the value divided by the best value of the same cell and metric, never of another cell.
-//! 3. An engine that was seen not to sync is never the best of a durable cell.
+//! 2. A ratio of the tables is the median divided by the best median of the same cell and metric, never of another cell.
+//! 3. An engine that was seen not to sync is never the best of a durable cell, and one that promises less in deferred cells is
+//!    the best of none.
 
 use braid_measure::Spread;
 
 use crate::cell::Better;
+use crate::engine::UNRANKED;
 
 use super::format;
 use super::read::{Input, Reading};
@@ -58,13 +60,15 @@ pub(super) struct Line {
 pub(super) struct Figure {
     pub(super) engine: usize,
     pub(super) spread: Spread,
+    /// What the spread is of, with the round of each.
+    pub(super) rounds: Vec<(usize, f64)>,
     /// How many readings the spread is of.
     pub(super) kept: usize,
     /// How many polluted ones are not in it.
     pub(super) left_out: usize,
     /// Nothing but polluted ones were there.
     pub(super) polluted: bool,
-    /// The cell is durable, and the engine does not sync.
+    /// The cell is durable, and the engine does not sync; or it promises less than the others.
     pub(super) struck: bool,
     /// To the best; `None` where there is no better and worse, or the best is nothing.
     pub(super) ratio: Option<f64>,
@@ -237,18 +241,19 @@ fn lines(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Line> 
 
 fn figure(engine: usize, readings: &[&Reading], durable: bool, input: &Input) -> Option<Figure> {
     let first = readings.first()?;
-    let clean: Vec<_> =
-        readings.iter().filter(|reading| !reading.polluted).map(|reading| reading.value).collect();
-    let polluted = clean.is_empty();
-    let values = if polluted { readings.iter().map(|reading| reading.value).collect() } else { clean };
+    let polluted = readings.iter().all(|reading| reading.polluted);
+    let kept = readings.iter().filter(|reading| polluted || !reading.polluted);
+    let rounds: Vec<_> = kept.map(|reading| (reading.round, reading.value)).collect();
+    let values: Vec<_> = rounds.iter().map(|&(_, value)| value).collect();
     let refuted = || input.syncs.iter().any(|syncs| syncs.engine == first.engine && syncs.is_refuted());
     Some(Figure {
         engine,
         spread: Spread::of(&values)?,
+        rounds,
         kept: values.len(),
         left_out: readings.len() - values.len(),
         polluted,
-        struck: durable && refuted(),
+        struck: first.engine == UNRANKED || durable && refuted(),
         ratio: None,
         best: false,
     })

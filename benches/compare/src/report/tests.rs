@@ -215,6 +215,35 @@ fn targets_are_judged_by_the_ratio() {
     assert_eq!(without_us, Outcome::NotMeasured("no such metric"));
 }
 
+/// A disk that is twice as fast in one round as in the other: what was measured beside it in the same round says more than the
+/// medians of both.
+#[test]
+fn ratios_are_within_a_round() {
+    let rounds = [
+        (1, "braid", 100.0, false),
+        (2, "braid", 200.0, false),
+        (3, "braid", 300.0, false),
+        (1, "lmdb", 50.0, false),
+        (2, "lmdb", 200.0, false),
+        (3, "lmdb", 100.0, false),
+        // The most, in a round of which ours has no reading.
+        (4, "lmdb", 900.0, false),
+    ];
+    assert_eq!(verdict(&rounds, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
+    // Rounds of which each has another one: the medians.
+    let apart = [(1, "braid", 100.0, false), (2, "lmdb", 50.0, false)];
+    assert_eq!(verdict(&apart, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
+}
+
+#[test]
+fn who_promises_less_is_shown_and_not_ranked() {
+    let all = [(1, "braid", 10.0, false), (1, "lmdb", 5.0, false), (1, crate::engine::UNRANKED, 90.0, false)];
+    assert_eq!(verdict(&all, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
+    let input = rates(&all);
+    let blocks = compose(&input, &Summary::of(&input));
+    assert!(markdown::write(&blocks).contains("| c-8 | **10** | 5 (×0.50) | ~~90~~ |"));
+}
+
 #[test]
 fn a_target_without_its_cell_is_not_measured() {
     let input = rates(&[(1, "braid", 1.0, false)]);

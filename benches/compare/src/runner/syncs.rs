@@ -1,7 +1,9 @@
 //! The command `syncs`: whether an engine syncs before it acknowledges, seen from outside.
 //!
 //! One writer commits one row at a time under strace. A durable engine has to end a sync between any two acknowledgements,
-//! and when every sync is made slow, every commit has to be as slow: so a sync in the background does not pass.
+//! and when every sync is made slow, every commit has to be as slow: so a sync in the background does not pass. The same of
+//! several writers at once, whose commits may share a sync, but only one that began after all of them were written: so one
+//! that is under way already does not pass either.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use braid_measure::number;
 
 use crate::cell::{AMPLE_CACHE, Context, Size};
-use crate::engine::{Durability, Kind, Result, Settings};
+use crate::engine::{Durability, Engine, Kind, Result, Settings};
 use crate::engines;
 use crate::process;
 use crate::rows::{Order, value};
@@ -24,6 +26,8 @@ use crate::runner::{child, plan};
 const COMMITS: u64 = 200;
 /// Commits with slow syncs.
 const SLOW_COMMITS: u64 = 25;
+/// Writers at once of the second run with slow syncs.
+const WRITERS: u64 = 4;
 /// How much slower a sync is made.
 const DELAY: Duration = Duration::from_millis(20);
 /// Commits before the first mark, which may make files.
@@ -50,7 +54,10 @@ pub(crate) struct Probe {
     engine: String,
     #[arg(value_enum)]
     durability: Durability,
+    /// Of each writer
     commits: u64,
+    #[arg(long, default_value_t = 1)]
+    writers: u64,
     #[arg(long)]
     dir: PathBuf,
 }
@@ -63,6 +70,8 @@ struct Seen {
     counts: Counts,
     /// The fastest commit while every sync took [`DELAY`] longer; only of durable ones.
     fastest_slowed: Option<Duration>,
+    /// The same of [`WRITERS`] at once.
+    fastest_beside: Option<Duration>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -109,23 +118,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn look(kind: &Kind, durability: Durability, dir: &Path) -> std::result::Result<Seen, String> {
-    let (counts, _) = traced(kind, durability, dir, COMMITS, None)?;
+    let (counts, _) = traced(kind, durability, dir, (1, COMMITS), None)?;
     if counts.commits != COMMITS {
         return Err(format!("the trace shows {} commits instead of {COMMITS}", counts.commits));
     }
-    let fastest_slowed = match durability {
-        Durability::Durable => Some(traced(kind, durability, dir, SLOW_COMMITS, Some(DELAY))?.1),
-        Durability::Deferred => None,
+    let slowed = |writers| match durability {
+        Durability::Durable => {
+            Ok(Some(traced(kind, durability, dir, (writers, SLOW_COMMITS), Some(DELAY))?.1))
+        }
+        Durability::Deferred => Ok::<_, String>(None),
     };
-    Ok(Seen { kind: *kind, durability, counts, fastest_slowed })
+    let (fastest_slowed, fastest_beside) = (slowed(1)?, slowed(WRITERS)?);
+    Ok(Seen { kind: *kind, durability, counts, fastest_slowed, fastest_beside })
 }
 
-/// Runs the probe under strace; tells what was counted, and the fastest commit.
+/// Runs the probe under strace, with so many writers that commit so many rows each; tells what was counted, and the fastest
+/// commit.
 fn traced(
     kind: &Kind,
     durability: Durability,
     dir: &Path,
-    commits: u64,
+    (writers, commits): (u64, u64),
     delay: Option<Duration>,
 ) -> std::result::Result<(Counts, Duration), String> {
     let place = dir.join(format!("syncs-{}", std::process::id()));
@@ -138,7 +151,8 @@ fn traced(
     }
     command.arg("-o").arg(&trace);
     command.arg(std::env::current_exe().map_err(|error| error.to_string())?);
-    command.args(["probe", kind.name, durability.name(), &commits.to_string(), "--dir"]).arg(&data);
+    command.args(["probe", kind.name, durability.name(), &commits.to_string()]);
+    command.args(["--writers", &writers.to_string(), "--dir"]).arg(&data);
     let said = child::output(&mut command, LIMIT);
     let text = std::fs::read(&trace).unwrap_or_default();
     if let Err(error) = std::fs::remove_dir_all(&place) {
@@ -150,19 +164,33 @@ fn traced(
 }
 
 pub(crate) fn probe(probe: Probe) -> Result<()> {
-    let Probe { engine, durability, commits, dir } = probe;
+    let Probe { engine, durability, commits, writers, dir } = probe;
     let kind = plan::engine(engines::ALL, &engine)?;
     process::die_with_parent();
-    let settings = Settings { durability, cache_bytes: AMPLE_CACHE, threads: 1 };
+    let settings = Settings { durability, cache_bytes: AMPLE_CACHE, threads: usize::try_from(writers)? };
     let size = Size { seconds: 1.0, percent: 100 };
     let engine = Context { kind, dir, size, settings }.open()?;
+    let fastest: Result<Vec<Duration>> = std::thread::scope(|scope| {
+        let engine = &*engine;
+        let crew: Vec<_> =
+            (0..writers).map(|writer| scope.spawn(move || commit(engine, writer, commits))).collect();
+        crew.into_iter().map(|writer| writer.join().map_err(|_| "a writer panicked")?).collect()
+    });
+    println!("{}", fastest?.into_iter().min().unwrap_or_default().as_nanos());
+    // What comes after the last mark is not looked at, and closing may sync too.
+    engine.close()
+}
+
+/// One writer of the traced program; tells its fastest commit.
+fn commit(engine: &dyn Engine, writer: u64, commits: u64) -> Result<Duration> {
     let mut session = engine.session()?;
     let mut fastest = Duration::MAX;
     for number in 0..FIRST_COMMITS + commits {
         if number == FIRST_COMMITS {
             mark(0)?;
         }
-        let (key, value) = (Order::Random.key(number), value(number, 0));
+        let row = writer * (FIRST_COMMITS + commits) + number;
+        let (key, value) = (Order::Random.key(row), value(row, 0));
         let began = Instant::now();
         session.transact(&mut |tx| tx.put(&key, &value))?;
         if number >= FIRST_COMMITS {
@@ -170,10 +198,7 @@ pub(crate) fn probe(probe: Probe) -> Result<()> {
             mark(number - FIRST_COMMITS + 1)?;
         }
     }
-    println!("{}", fastest.as_nanos());
-    // What comes after the last mark is not looked at, and closing may sync too.
-    drop(session);
-    engine.close()
+    Ok(fastest)
 }
 
 /// One system call that the trace shows.
@@ -185,8 +210,9 @@ impl Seen {
     /// Whether every commit saw a sync, and waited for it.
     fn is_durable(&self) -> bool {
         // A sync that is a write is not slowed; that one ended within every commit has to do.
-        let waits = self.fastest_slowed.is_none_or(|fastest| fastest >= DELAY) || self.syncs_by_writing();
-        self.counts.without_sync == 0 && waits
+        let slowed = [self.fastest_slowed, self.fastest_beside];
+        let waits = slowed.into_iter().flatten().all(|fastest| fastest >= DELAY);
+        self.counts.without_sync == 0 && (waits || self.syncs_by_writing())
     }
 
     fn syncs_by_writing(&self) -> bool {
@@ -217,6 +243,7 @@ fn rows(all: &[Seen]) -> Vec<Vec<String>> {
         "syncs_per_commit",
         "commits_without_sync",
         "fastest_ms_if_syncs_take_20_ms_more",
+        "fastest_ms_of_4_writers_then",
         "verdict",
         "calls",
     ];
@@ -224,7 +251,8 @@ fn rows(all: &[Seen]) -> Vec<Vec<String>> {
     for seen in all {
         let counts = &seen.counts;
         let per_commit = counts.all_syncs() as f64 / counts.commits.max(1) as f64;
-        let fastest = seen.fastest_slowed.map(|fastest| number(fastest.as_secs_f64() * 1000.0));
+        let millis =
+            |time: Option<Duration>| time.map(|time| number(time.as_secs_f64() * 1000.0)).unwrap_or_default();
         rows.push(vec![
             seen.kind.name.to_owned(),
             seen.durability.name().to_owned(),
@@ -232,7 +260,8 @@ fn rows(all: &[Seen]) -> Vec<Vec<String>> {
             counts.all_syncs().to_string(),
             format!("{per_commit:.2}"),
             counts.without_sync.to_string(),
-            fastest.unwrap_or_default(),
+            millis(seen.fastest_slowed),
+            millis(seen.fastest_beside),
             seen.verdict().to_owned(),
             counts.words(),
         ]);
@@ -245,14 +274,25 @@ mod tests {
     use super::*;
 
     fn seen(without_sync: u64, call: &str, fastest_ms: u64) -> Seen {
+        beside(without_sync, call, fastest_ms, fastest_ms)
+    }
+
+    fn beside(without_sync: u64, call: &str, fastest_ms: u64, beside_ms: u64) -> Seen {
         let counts = Counts {
             commits: 200,
             without_sync,
             syncs: [(call.to_owned(), 200)].into(),
             ..Counts::default()
         };
-        let fastest_slowed = Some(Duration::from_millis(fastest_ms));
-        Seen { kind: engines::ALL[0], durability: Durability::Durable, counts, fastest_slowed }
+        let [fastest_slowed, fastest_beside] =
+            [fastest_ms, beside_ms].map(|ms| Some(Duration::from_millis(ms)));
+        Seen {
+            kind: engines::ALL[0],
+            durability: Durability::Durable,
+            counts,
+            fastest_slowed,
+            fastest_beside,
+        }
     }
 
     #[test]
@@ -262,6 +302,8 @@ mod tests {
         // Syncs in the background.
         assert!(!seen(0, "fdatasync", 1).is_durable());
         assert!(seen(0, "write to O_DSYNC", 1).is_durable());
+        // Acknowledged while the sync of another commit was under way.
+        assert!(!beside(0, "fdatasync", 21, 3).is_durable());
         assert_eq!(seen(0, "fdatasync", 1).verdict(), "does not sync before it acknowledges");
     }
 

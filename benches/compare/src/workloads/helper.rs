@@ -15,7 +15,7 @@ use super::ledger::{own_number, round};
 /// Rows of a commit where only durable ones survive the death of the process.
 pub(super) const BATCH: u64 = 100;
 /// No more commits are begun after this time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the other process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

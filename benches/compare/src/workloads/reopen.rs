@@ -19,7 +19,7 @@ pub(super) fn cells() -> Vec<Cell> {
         name: "reopen-1".into(),
         group: "reopen",
         about: "open and first read after SIGKILL behind 1M deferred commits of one new row; where those do not survive, \
-            behind durable ones of 100 rows; in proportion, where an engine got less done in a minute",
+            behind durable ones of 100 rows; in proportion, where an engine got less done in 20 seconds",
         threads: 1,
         durability: Durability::Deferred,
         cache_bytes: MODEST_CACHE,

@@ -14,7 +14,7 @@ use super::table::Table;
 
 /// As many times as long as other cells: six seconds at least at full size.
 const LONGER: f64 = 2.0;
-/// Between two settlings that are asked for.
+/// Between two checkpoints that are asked for.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) fn cells() -> Vec<Cell> {
@@ -73,14 +73,14 @@ fn run(cx: &Context, settling: bool, rows: u64) -> Result<Readings> {
     crew.all.add_latencies(&mut readings);
     readings.add("commits", crew.all.per_second(), "1/s", Better::More);
     if settling {
-        readings.add("settlings", settled.into_inner() as f64, "", Better::Neither);
+        readings.add("checkpoints", settled.into_inner() as f64, "", Better::Neither);
     }
     Ok(readings)
 }
 
 fn settle_until(engine: &dyn Engine, done: &AtomicBool, settled: &AtomicU64) -> Result<()> {
     while !done.load(Ordering::Relaxed) {
-        match engine.settle() {
+        match engine.checkpoint() {
             Ok(()) => {
                 settled.fetch_add(1, Ordering::Relaxed);
             }

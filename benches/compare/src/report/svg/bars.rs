@@ -122,6 +122,6 @@ impl Panel {
 
     fn label(&self, bar: &Bar) -> String {
         let value = format::value(bar.spread.median, &self.unit);
-        if bar.struck { format!("{value} (no sync)") } else { value }
+        if bar.struck { format!("{value} (unranked)") } else { value }
     }
 }

@@ -158,7 +158,7 @@ impl LineChart {
     /// The name and the last value.
     fn label(&self, series: &Series) -> String {
         let value = series.points.last().map(|point| format::value(point.spread.median, &self.unit));
-        let struck = if series.struck { " (no sync)" } else { "" };
+        let struck = if series.struck { " (unranked)" } else { "" };
         format!("{} {}{struck}", series.name, value.unwrap_or_default())
     }
 }
