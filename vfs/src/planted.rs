@@ -299,6 +299,10 @@ mod bugs {
         GapNotRecorded,
         /// A transaction that deleted a row still reads it.
         OwnTombstoneOverlooked,
+        /// A read that was let in before its transaction's commit asks the writes after it, and finds none.
+        ClosedNotLookedAtAgain,
+        /// A row whose update is taken back while it is read is missing.
+        TakenBackReadsNothing,
         /// A lookup of a key is not recorded as read.
         LookupNotRecorded,
         /// What was installed while a serializable commit looked through its reads is not looked at.

@@ -76,7 +76,7 @@ impl Snapshot {
     pub fn tables(&self) -> Result<Vec<String>> {
         let inner = &*self.inner;
         inner.check_open()?;
-        if let Some(mut reads) = inner.reads().filter(|_| self.tracking == Tracking::Reads) {
+        if let Some(mut reads) = inner.reads()?.filter(|_| self.tracking == Tracking::Reads) {
             reads.span(&mut LastSpan::default(), NAMES, Bound::Unbounded, Bound::Unbounded);
         }
         inner.in_view(|view| {

@@ -248,16 +248,16 @@ impl Cursor {
         self.inner.check(&self.table)?;
         match self.tracking {
             Tracking::Nothing => {}
-            Tracking::Looks => self.end_way(),
+            Tracking::Looks => self.end_way()?,
             Tracking::Reads => self.inner.check_notes()?,
         }
         let found = self.moved(|layers, view, own| layers.seek_within(view, own, from, direction, limit))?;
         match self.tracking {
             Tracking::Nothing => {}
             Tracking::Looks => {
-                self.way = self.begin_way(from, direction, reached(&self.layers, direction, limit));
+                self.way = self.begin_way(from, direction, reached(&self.layers, direction, limit))?;
             }
-            Tracking::Reads => self.track(from, direction, limit),
+            Tracking::Reads => self.track(from, direction, limit)?,
         }
         Ok(found && !is_beyond(self.layers.key(), direction, limit))
     }
@@ -281,7 +281,7 @@ impl Cursor {
             return Ok(false);
         }
         if self.tracking == Tracking::Looks {
-            self.look_ahead(direction, limit);
+            self.look_ahead(direction, limit)?;
         }
         if self.tracking != Tracking::Reads {
             let found = self.moved(|layers, view, own| layers.step_within(view, own, direction, limit))?;
@@ -292,10 +292,9 @@ impl Cursor {
         let mut start = std::mem::take(&mut self.start);
         start.clear();
         let from = self.layers.start_of_step(direction).map(|key| start.extend_from_slice(key));
-        let moved = self.moved(|layers, view, own| layers.step_within(view, own, direction, limit));
-        if moved.is_ok() {
-            self.track(from.map(|()| &*start), direction, limit);
-        }
+        let moved = self
+            .moved(|layers, view, own| layers.step_within(view, own, direction, limit))
+            .and_then(|found| self.track(from.map(|()| &*start), direction, limit).map(|()| found));
         self.start = start;
         Ok(moved? && !is_beyond(self.layers.key(), direction, limit))
     }
@@ -313,10 +312,10 @@ impl Cursor {
 
     /// For `Serializable`: notes everything from where a move began to where it ended as read, but nothing beyond the
     /// limit.
-    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) {
-        let Some(mut reads) = self.inner.reads() else { return };
+    fn track(&mut self, from: Bound<&[u8]>, direction: Direction, limit: Bound<&[u8]>) -> Result<()> {
+        let Some(mut reads) = self.inner.reads()? else { return Ok(()) };
         if planted!(EmptyRangeNotRecorded) && self.layers.key().is_none() {
-            return;
+            return Ok(());
         }
         let reached = reached(&self.layers, direction, limit);
         let from = if planted!(GapNotRecorded) { reached } else { from };
@@ -325,41 +324,47 @@ impl Cursor {
             Direction::Backward => (reached, from),
         };
         reads.span(&mut self.last_span, self.table.id, from, to);
+        Ok(())
     }
 
     /// Notes everything between two ends as looked at.
-    fn begin_way(&self, from: Bound<&[u8]>, direction: Direction, to: Bound<&[u8]>) -> Option<Way> {
+    fn begin_way(&self, from: Bound<&[u8]>, direction: Direction, to: Bound<&[u8]>) -> Result<Option<Way>> {
         let (from, to) = match direction {
             Direction::Forward => (from, to),
             Direction::Backward => (to, from),
         };
         let id = self.inner.with_looks(|looks| looks.way(self.table.id, from, to))?;
-        Some(Way { id, direction })
+        Ok(id.map(|id| Way { id, direction }))
     }
 
     /// Notes everything from here to the limit as looked at, so that nothing is to be noted of further steps in the
     /// direction: until the cursor turns, is sought, or is no more.
-    fn look_ahead(&mut self, direction: Direction, limit: Bound<&[u8]>) {
+    fn look_ahead(&mut self, direction: Direction, limit: Bound<&[u8]>) -> Result<()> {
         if self.unnoted == bit(direction) {
-            return;
+            return Ok(());
         }
-        let goes_on = |way: Way| self.inner.with_looks(|looks| looks.goes_on(way.id, direction, limit));
-        if !self.way.filter(|way| way.direction == direction).is_some_and(goes_on) {
-            self.end_way();
-            self.way = self.begin_way(self.layers.start_of_step(direction), direction, limit);
+        let goes_on = match self.way.filter(|way| way.direction == direction) {
+            Some(way) => self.inner.with_looks(|looks| looks.goes_on(way.id, direction, limit))?,
+            None => false,
+        };
+        if !goes_on {
+            self.end_way()?;
+            self.way = self.begin_way(self.layers.start_of_step(direction), direction, limit)?;
         }
         self.unnoted = bit(direction);
+        Ok(())
     }
 
     /// What it has noted ahead and not passed is not looked at.
-    fn end_way(&mut self) {
+    fn end_way(&mut self) -> Result<()> {
         if let Some(way) = self.way.take()
             && self.unnoted != 0
             && let Some(key) = self.layers.key()
         {
-            self.inner.with_looks(|looks| looks.ends_at(way.id, way.direction, key));
+            self.inner.with_looks(|looks| looks.ends_at(way.id, way.direction, key))?;
         }
         self.unnoted = 0;
+        Ok(())
     }
 }
 
@@ -426,7 +431,7 @@ mod tests {
         }
     }
 
-    /// A commit that is held back has its writes locked, and waits for a thread that uses or drops cursors and snapshots of that
+    /// A commit that is held back has its writes, and waits for a thread that uses or drops cursors and snapshots of that
     /// very transaction. It may be revoked meanwhile, and is committed all the same: nothing that it is validated against is gone.
     #[test]
     fn to_use_or_drop_one_waits_for_no_commit() {
@@ -460,6 +465,12 @@ mod tests {
             assert!(matches!(cursor.prev(), Err(Error::TransactionClosed)));
             assert!(matches!(cursor.seek_ge("b"), Err(Error::TransactionClosed)));
             assert!(matches!(beside.get(&table, "b"), Err(Error::TransactionClosed)));
+            // As if they had been let in just before the commit began.
+            let (inner, id) = (&*beside.inner, table.info().id);
+            let read = inner.get(inner.tracking, id, b"b", |_| ());
+            assert!(matches!(read, Err(Error::TransactionClosed)));
+            let read = inner.get_committed(inner.tracking, id, b"a", |_| ());
+            assert!(matches!(read, Err(Error::TransactionClosed)));
             db.checkpoint().unwrap();
             assert_eq!(db.stats().revoked_snapshots, u64::from(is_revoked));
             assert!(matches!(cursor.next(), Err(Error::TransactionClosed)));

@@ -8,7 +8,7 @@ use braid_vfs::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use braid_vfs::sync::{Arc, Mutex, MutexGuard};
 
 use super::looks::Looks;
-use super::own_writes::{OwnWrites, WritesGuard};
+use super::own_writes::{Own, OwnWrites, WritesGuard};
 use super::read_set::ReadSet;
 use crate::core::{Core, TABLES, TableInfo, View};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ mod state {
     pub(super) const REVOKED: u8 = 8;
     /// It has lost, and that was counted.
     pub(super) const LOST: u8 = 16;
-    /// Its thread commits it, and has its writes and reads locked for as long as it waits for its turn.
+    /// It is being committed: its writes and what it read are the commit's from here on.
     pub(super) const COMMITS: u8 = 32;
 }
 
@@ -262,7 +262,7 @@ impl Inner {
         if table.core != self.core().id {
             return Err(Error::ForeignTable(table.name().to_string()));
         }
-        match self.own_table(table.id) {
+        match self.own_table(table.id)? {
             Some(true) => Ok(()),
             None if !table.is_missing_at(self.begin_ts) => Ok(()),
             None if table.is_made_by_another(self.as_maker()) => {
@@ -318,11 +318,11 @@ impl Inner {
     }
 
     /// Whether its own rows say that a table is there; `None` where they do not speak of it.
-    fn own_table(&self, id: TableId) -> Option<bool> {
+    fn own_table(&self, id: TableId) -> Result<Option<bool>> {
         if self.state.load(Ordering::Acquire) & state::SCHEMA == 0 {
-            return None;
+            return Ok(None);
         }
-        self.writes.lock().get(TABLES, &id.0.to_be_bytes()).map(|found| found.value().is_some())
+        Ok(self.writes()?.get(TABLES, &id.0.to_be_bytes()).map(|found| found.value().is_some()))
     }
 
     /// Lets the snapshot go.
@@ -356,9 +356,32 @@ impl Inner {
         }
     }
 
+    /// The writes of one that is open. A commit may have come between the look when the call was let in and this one.
     #[inline]
-    pub(super) fn writes(&self) -> WritesGuard<'_> {
+    pub(super) fn writes(&self) -> Result<WritesGuard<'_>> {
+        match self.writes.lock_while(|| !self.is_closed() || planted!(ClosedNotLookedAtAgain)) {
+            Some(writes) => Ok(writes),
+            None => Err(Error::TransactionClosed),
+        }
+    }
+
+    /// The same for the transaction itself, which knows whether it is open.
+    #[inline]
+    pub(super) fn writes_of_owner(&self) -> WritesGuard<'_> {
         self.writes.lock()
+    }
+
+    /// Takes the writes out of one that is closed, or that nobody shares: a commit waits for its turn without a lock that
+    /// others, who may hold it up, would wait for.
+    #[inline]
+    pub(super) fn take_writes(&self) -> Box<Own> {
+        self.writes.take()
+    }
+
+    /// The same of what was read.
+    #[inline]
+    pub(super) fn take_reads(&self) -> Option<ReadSet> {
+        self.reads.as_ref().map(|reads| std::mem::take(&mut *reads.lock()))
     }
 
     /// The transaction is over, and a cursor still holds its snapshot: that counts as a reader's from now on.
@@ -370,7 +393,7 @@ impl Inner {
         }
     }
 
-    /// Writes a row, or its deletion; one that is too much for the transaction changes nothing.
+    /// Writes a row, or its deletion, for the transaction itself; one that is too much for the transaction changes nothing.
     pub(super) fn write(&self, table: TableId, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let value_len = value.map_or(0, <[u8]>::len);
         let mut writes = self.writes.lock();
@@ -406,11 +429,11 @@ impl Inner {
     }
 
     /// Changes the write set; the caller has seen to its size.
-    pub(super) fn change<R>(&self, change: impl FnOnce(&mut WriteSet) -> R) -> R {
-        let mut writes = self.writes.lock();
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut WriteSet) -> R) -> Result<R> {
+        let mut writes = self.writes()?;
         let changed = change(&mut writes);
         self.writes_version.store(writes.version(), Ordering::Release);
-        changed
+        Ok(changed)
     }
 
     /// Refuses what is more than one transaction may hold.
@@ -427,14 +450,21 @@ impl Inner {
         self.writes_version.load(Ordering::Acquire)
     }
 
-    pub(super) fn reads(&self) -> Option<MutexGuard<'_, ReadSet>> {
+    /// What was read, of one that is open: see [`writes`](Self::writes). Behind the commit nobody answers for it.
+    pub(super) fn reads(&self) -> Result<Option<MutexGuard<'_, ReadSet>>> {
+        let Some(reads) = self.reads_of_owner() else { return Ok(None) };
+        if self.is_closed() { Err(Error::TransactionClosed) } else { Ok(Some(reads)) }
+    }
+
+    /// The same for the transaction itself.
+    pub(super) fn reads_of_owner(&self) -> Option<MutexGuard<'_, ReadSet>> {
         self.reads.as_ref().map(|reads| reads.lock())
     }
 
     /// For notes of what was looked at. Not for long.
     #[inline]
-    pub(super) fn with_looks<R>(&self, with: impl FnOnce(&mut Looks) -> R) -> R {
-        with(self.writes.lock().looks())
+    pub(super) fn with_looks<R>(&self, with: impl FnOnce(&mut Looks) -> R) -> Result<R> {
+        Ok(with(self.writes()?.looks()))
     }
 
     /// The same where it needs no wait: not once the transaction is over, nor while it commits.
@@ -449,23 +479,23 @@ impl Inner {
 
     /// Only for a planted defect.
     pub(super) fn forget_look(&self, table: TableId, key: &[u8]) {
-        self.with_looks(|looks| looks.forget(Some((table, key))));
-        if let Some(mut reads) = self.reads() {
+        self.writes_of_owner().looks().forget(Some((table, key)));
+        if let Some(mut reads) = self.reads_of_owner() {
             reads.forget(Some((table, key)));
         }
     }
 
     /// Only for a planted defect.
     pub(super) fn forget_reads(&self) {
-        self.with_looks(|looks| looks.forget(None));
-        if let Some(mut reads) = self.reads() {
+        self.writes_of_owner().looks().forget(None);
+        if let Some(mut reads) = self.reads_of_owner() {
             reads.forget(None);
         }
     }
 
     /// Refuses a move when too much is noted already.
     pub(super) fn check_notes(&self) -> Result<()> {
-        let Some(mut reads) = self.reads() else { return Ok(()) };
+        let Some(mut reads) = self.reads()? else { return Ok(()) };
         if self.check_size(reads.bytes()).is_err() && reads.may_be_tidied() {
             reads.tidy();
         }
@@ -475,7 +505,7 @@ impl Inner {
     /// Notes that a key is looked up.
     #[cold]
     pub(super) fn note_key(&self, table: TableId, key: &[u8]) -> Result<()> {
-        let Some(mut reads) = self.reads() else { return Ok(()) };
+        let Some(mut reads) = self.reads()? else { return Ok(()) };
         if self.check_size(reads.bytes_with(key.len())).is_err() && reads.may_be_tidied() {
             reads.tidy();
         }
@@ -495,10 +525,16 @@ impl Drop for Inner {
 
 #[cfg(all(test, not(any(shuttle, loom))))]
 mod tests {
+    use std::ops::Bound;
+    use std::task::Waker;
+
     use braid_vfs::sync::thread;
 
+    use super::Tracking;
+    use crate::core::{Attempt, CommitWait};
+    use crate::error::Result;
     use crate::options::{JournalMode, Options};
-    use crate::{Database, Error};
+    use crate::{Database, Error, Isolation, TransactionOptions};
 
     #[test]
     fn what_is_read_while_it_is_revoked_is_not_passed_back() {
@@ -517,6 +553,42 @@ mod tests {
             Ok(())
         });
         assert!(matches!(read, Err(Error::BusySnapshot { .. })), "{read:?}");
+    }
+
+    /// Each way to read, as it goes on behind the look whether the transaction is over.
+    #[test]
+    fn what_was_let_in_before_the_commit_is_told_behind_it() {
+        for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+            for by_future in [false, true] {
+                let db = Database::in_memory().unwrap();
+                db.set_journal_mode(JournalMode::Mvcc).unwrap();
+                let table = db.table("t").unwrap();
+                db.put(&table, "key", "old").unwrap();
+                let options = TransactionOptions { isolation, ..TransactionOptions::default() };
+                let mut tx = db.begin_with(options).unwrap();
+                tx.put(&table, "key", "new").unwrap();
+                let made = tx.create_table("made").unwrap();
+                let beside = tx.clone();
+                if by_future {
+                    let installed = tx.attempt(&mut CommitWait::default(), Waker::noop());
+                    assert!(matches!(installed, Ok(Some(Attempt::Installed(_)))));
+                    assert!(matches!(beside.get(&table, "key"), Err(Error::TransactionClosed)));
+                } else {
+                    tx.commit().unwrap();
+                }
+                let (inner, id) = (&*beside.inner, table.info().id);
+                let closed = |answer: Result<()>| assert!(matches!(answer, Err(Error::TransactionClosed)));
+                closed(inner.get(Tracking::Nothing, id, b"key", |_| ()).map(drop));
+                closed(inner.get_committed(inner.tracking, id, b"key", |_| ()).map(drop));
+                closed(inner.count(id, Bound::Unbounded, Bound::Unbounded).map(drop));
+                closed(inner.settle(id, b"key").map(drop));
+                closed(inner.own_table(made.info().id).map(drop));
+                closed(inner.with_looks(|_| ()));
+                if isolation == Isolation::Serializable {
+                    closed(inner.reads().map(drop));
+                }
+            }
+        }
     }
 
     /// A read that was under way as the commit began is told, and the commit passes: that is no loss.

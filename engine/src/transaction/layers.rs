@@ -135,7 +135,7 @@ impl Layers {
     ) -> Result<bool> {
         self.place = Place::Nowhere;
         self.direction = direction;
-        self.own.seek(own, self.table, from, direction);
+        self.own.seek(own, self.table, from, direction)?;
         if !std::mem::replace(&mut self.has_generations, true) {
             self.generations = generation_layers(view, self.at);
         }
@@ -275,7 +275,7 @@ impl Layers {
     ) -> Result<bool> {
         self.remember_key_of(layer);
         if self.own.is_stale(own) {
-            self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
+            self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction)?;
             self.fence = None;
         }
         if layer == Layer::Base
@@ -372,7 +372,7 @@ impl Layers {
             Layer::Own => {
                 // It is beyond already where it was found anew.
                 if self.own.key() == Some(&self.key) {
-                    self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction);
+                    self.own.seek(own, self.table, Bound::Excluded(&self.key), self.direction)?;
                 }
                 0
             }

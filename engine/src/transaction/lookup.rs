@@ -12,7 +12,7 @@ impl Inner {
     /// run under the lock: it may well read on in the same transaction.
     fn own(&self, table: TableId, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
         let copy = |found: Found<'_>| found.value().map(<[u8]>::to_vec);
-        let writes = self.writes();
+        let writes = self.writes()?;
         let own = writes.get(table, key).map(copy);
         if own.is_some() || !writes.is_updated(table, key) {
             return Ok(own);
@@ -52,7 +52,7 @@ impl Inner {
             Tracking::Nothing => {}
             Tracking::Looks => {
                 let wanted = &*wanted.insert(Wanted::new(table, key));
-                self.with_looks(|looks| looks.point(wanted));
+                self.with_looks(|looks| looks.point(wanted))?;
             }
             Tracking::Reads => {
                 if !planted!(LookupNotRecorded) {

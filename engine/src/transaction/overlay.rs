@@ -207,10 +207,10 @@ impl OwnLayer {
         table: TableId,
         from: Bound<&[u8]>,
         direction: Direction,
-    ) {
+    ) -> Result<()> {
         self.present = false;
-        let Some(own) = own.filter(|own| own.writes_version() != 0) else { return };
-        let writes = own.writes();
+        let Some(own) = own.filter(|own| own.writes_version() != 0) else { return Ok(()) };
+        let writes = own.writes()?;
         self.version = writes.version();
         let row = match direction {
             Direction::Forward => writes.range(table, from, Bound::Unbounded).next(),
@@ -234,6 +234,7 @@ impl OwnLayer {
             self.key.extend_from_slice(row.key);
             self.value = row.value.value().map(<[u8]>::to_vec);
         }
+        Ok(())
     }
 
     /// Where the position is on a row with an update that is not settled: settles it, so that the row has a value.

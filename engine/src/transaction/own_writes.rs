@@ -21,9 +21,9 @@ pub(super) struct OwnWrites(Mutex<Rare<Own>>);
 
 /// What a transaction has of its own.
 #[derive(Debug, Default)]
-struct Own {
-    writes: WriteSet,
-    looks: Looks,
+pub(super) struct Own {
+    pub(super) writes: WriteSet,
+    pub(super) looks: Looks,
 }
 
 /// The writes, locked. Invariant: there is a set.
@@ -37,17 +37,27 @@ impl OwnWrites {
 
     #[inline]
     pub(super) fn lock(&self) -> WritesGuard<'_> {
-        let mut writes = self.0.lock();
-        if writes.is_none() {
-            **writes = Some(take_spare());
-        }
-        WritesGuard(writes)
+        WritesGuard::of(self.0.lock())
+    }
+
+    /// The same for as long as `is_open`, which is asked under the lock: behind the end there is no set any more, and an empty
+    /// one would be believed.
+    #[inline]
+    pub(super) fn lock_while(&self, is_open: impl FnOnce() -> bool) -> Option<WritesGuard<'_>> {
+        let writes = self.0.lock();
+        if is_open() { Some(WritesGuard::of(writes)) } else { None }
     }
 
     /// The same, unless somebody has it locked: a commit does for as long as it waits.
     pub(super) fn try_lock(&self) -> Option<WritesGuard<'_>> {
         let writes = self.0.try_lock()?;
         writes.is_some().then_some(WritesGuard(writes))
+    }
+
+    /// Takes everything out, to be [kept](keep) for another one. From then on nobody may ask for it.
+    #[inline]
+    pub(super) fn take(&self) -> Box<Own> {
+        self.0.lock().take().unwrap_or_else(take_spare)
     }
 
     /// Forgets everything, at the end.
@@ -59,9 +69,17 @@ impl OwnWrites {
     }
 }
 
-impl WritesGuard<'_> {
+impl<'a> WritesGuard<'a> {
     #[inline]
-    fn own(&mut self) -> &mut Own {
+    fn of(mut writes: MutexGuard<'a, Rare<Own>>) -> Self {
+        if writes.is_none() {
+            **writes = Some(take_spare());
+        }
+        Self(writes)
+    }
+
+    #[inline]
+    pub(super) fn own(&mut self) -> &mut Own {
         match &mut **self.0 {
             Some(own) => own,
             None => unreachable!("a set was put here when the place was locked"),
@@ -72,23 +90,6 @@ impl WritesGuard<'_> {
     #[inline]
     pub(super) fn looks(&mut self) -> &mut Looks {
         &mut self.own().looks
-    }
-
-    /// The writes, and what it looked at.
-    #[inline]
-    pub(super) fn parts(&mut self) -> (&mut WriteSet, &mut Looks) {
-        let own = self.own();
-        (&mut own.writes, &mut own.looks)
-    }
-
-    /// Forgets everything.
-    pub(super) fn leave(mut self) {
-        let set = self.0.take();
-        // Not under the lock.
-        drop(self);
-        if let Some(set) = set {
-            keep(set);
-        }
     }
 }
 
@@ -116,7 +117,8 @@ fn take_spare() -> Box<Own> {
     SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
 }
 
-fn keep(mut own: Box<Own>) {
+/// Forgets everything, and keeps its memory.
+pub(super) fn keep(mut own: Box<Own>) {
     own.writes.clear();
     own.looks.clear();
     let _ = SPARE.try_with(|spare| spare.set(Some(own)));

@@ -58,7 +58,7 @@ impl Transaction {
     pub fn savepoint(&mut self) -> Result<Savepoint> {
         let inner = self.inner();
         inner.core().check_process()?;
-        let mut writes = inner.writes();
+        let mut writes = inner.writes()?;
         inner.check_size(writes.held_bytes().saturating_add(WriteSet::SAVEPOINT_BYTES))?;
         let first = || {
             inner.core().counters.savepoints.add(1);
@@ -79,7 +79,7 @@ impl Transaction {
         if planted!(ReadsTakenBack) {
             inner.forget_reads();
         }
-        inner.change(|writes| writes.rollback_to(savepoint.0)).map_err(|_| Error::NoSuchSavepoint)?;
+        inner.change(|writes| writes.rollback_to(savepoint.0))?.map_err(|_| Error::NoSuchSavepoint)?;
         inner.core().counters.savepoint_rollbacks.add(1);
         Ok(())
     }
@@ -92,6 +92,6 @@ impl Transaction {
     pub fn release(&mut self, savepoint: Savepoint) -> Result<()> {
         let inner = self.inner();
         inner.core().check_process()?;
-        inner.writes().release(savepoint.0).map_err(|_| Error::NoSuchSavepoint)
+        inner.writes()?.release(savepoint.0).map_err(|_| Error::NoSuchSavepoint)
     }
 }

@@ -181,9 +181,9 @@ impl Snapshot {
         let count = self.inner.count(id, from, to)?;
         match self.tracking {
             Tracking::Nothing => {}
-            Tracking::Looks => _ = self.inner.with_looks(|looks| looks.way(id, from, to)),
+            Tracking::Looks => _ = self.inner.with_looks(|looks| looks.way(id, from, to))?,
             Tracking::Reads => {
-                if let Some(mut reads) = self.inner.reads() {
+                if let Some(mut reads) = self.inner.reads()? {
                     reads.span(&mut LastSpan::default(), id, from, to);
                 }
             }

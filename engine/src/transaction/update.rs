@@ -41,7 +41,7 @@ impl Inner {
     /// Updates a row.
     fn update(&self, table: TableId, key: &[u8], update: &Update) -> Result<()> {
         loop {
-            match self.change(|writes| writes.update(table, key, update, self.limits())) {
+            match self.change(|writes| writes.update(table, key, update, self.limits()))? {
                 Err(NotUpdated::OtherShape) => self.settle(table, key).map(drop)?,
                 done => return done.map_err(|error| self.not_updated(table, key, error)),
             }
@@ -54,12 +54,17 @@ impl Inner {
         // Not under the lock, and whoever else settles it meanwhile comes to the same.
         let row = self.get_committed(self.tracking, table, key, <[u8]>::to_vec)?;
         if planted!(ReadLeavesUpdateBlind) {
-            return Ok(self.writes().guess(table, key, row.as_deref()));
+            return Ok(self.writes()?.guess(table, key, row.as_deref()));
         }
         self.change(|writes| {
             writes.settle(table, key, row.as_deref(), self.limits())?;
-            Ok(writes.get(table, key).and_then(|found| found.value().map(<[u8]>::to_vec)))
-        })
+            Ok(match writes.get(table, key) {
+                Some(found) => found.value().map(<[u8]>::to_vec),
+                // The update was taken back meanwhile: what is under it is what there is.
+                None if planted!(TakenBackReadsNothing) => None,
+                None => row,
+            })
+        })?
         .map_err(|error| self.not_updated(table, key, error))
     }
 

@@ -12,8 +12,9 @@ use braid_vfs::sync::Arc;
 use super::commit_future::CommitFuture;
 use super::cursor::Cursor;
 use super::inner::{Inner, Tracking};
-use super::own_writes::WritesGuard;
+use super::own_writes::{Own, keep};
 use super::range::Range;
+use super::read_set::ReadSet;
 use super::snapshot::Snapshot;
 use crate::conflicts::{Loss, WastedWork, between};
 use crate::core::{
@@ -226,10 +227,10 @@ impl Transaction {
         let id = table.info().id;
         // All that can fail comes first.
         let (mut keys, mut ends) = (Vec::new(), Vec::new());
-        let mut bytes = inner.writes().held_bytes();
+        let mut bytes = inner.writes()?.held_bytes();
         let mut found = cursor.seek_within(from, Direction::Forward, to)?;
         while found && let Some(key) = cursor.key() {
-            bytes = inner.writes().bytes_after(bytes, id, key, 0);
+            bytes = inner.writes()?.bytes_after(bytes, id, key, 0);
             inner.check_size(bytes)?;
             keys.extend_from_slice(key);
             ends.push(keys.len());
@@ -241,7 +242,7 @@ impl Transaction {
                 writes.delete(id, keys.get(start..*end).unwrap_or_default());
                 start = *end;
             }
-        });
+        })?;
         Ok(ends.len() as u64)
     }
 
@@ -315,7 +316,14 @@ impl Transaction {
         let core = self.core();
         core.check_process()?;
         core.serve_futures()?;
-        self.ask(&mut self.snapshot.inner.writes(), |core, request| core.attempt(request, wait, waker))
+        let inner = &self.snapshot.inner;
+        let (mut own, mut reads) = (inner.writes_of_owner(), inner.reads_of_owner());
+        // Gone before the locks are.
+        let mut last = LastAttempt { inner, waits: false };
+        let attempt =
+            self.ask(own.own(), reads.as_deref_mut(), |core, request| core.attempt(request, wait, waker));
+        last.waits = matches!(attempt, Ok(Some(Attempt::Waits)));
+        attempt
     }
 
     /// Refuses to commit once it was revoked.
@@ -346,7 +354,9 @@ impl Transaction {
     pub(super) fn end(&mut self) -> Arc<Handle> {
         let handle = Arc::clone(self.snapshot.inner.handle());
         self.over = true;
-        self.snapshot.inner.writes().leave();
+        // Before the writes are gone: a read that is under way must not take none for an answer.
+        drop(self.snapshot.inner.close());
+        keep(self.snapshot.inner.take_writes());
         self.let_go();
         handle
     }
@@ -366,9 +376,9 @@ impl Transaction {
 
     /// Has the writes installed; `None` when there are none.
     fn install(&mut self) -> Result<Option<Installed>> {
-        let mut writes = self.snapshot.inner.writes();
-        let installed = self.ask(&mut writes, Core::install);
-        writes.leave();
+        let (mut own, mut reads) = (self.snapshot.inner.take_writes(), self.snapshot.inner.take_reads());
+        let installed = self.ask(&mut own, reads.as_mut(), Core::install);
+        keep(own);
         installed
     }
 
@@ -377,11 +387,11 @@ impl Transaction {
     #[inline]
     fn ask<R>(
         &self,
-        own: &mut WritesGuard<'_>,
+        Own { writes, looks }: &mut Own,
+        mut reads: Option<&mut ReadSet>,
         ask: impl FnOnce(&Core, &mut CommitRequest<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
         let inner = &self.snapshot.inner;
-        let (writes, looks) = own.parts();
         self.check_lease(writes)?;
         let token = self.admitted.extras.as_ref().and_then(|extras| extras.token.as_ref());
         if let Some(token) = token {
@@ -394,7 +404,6 @@ impl Transaction {
         if writes.updates() > 0 && inner.tracking == Tracking::Looks {
             not_settled = inner.settle_looked(writes, looks).inspect_err(|error| self.lost(error, writes))?;
         }
-        let mut reads = inner.reads();
         if let Some(reads) = reads.as_mut().filter(|reads| !reads.is_small()) {
             reads.tidy();
         }
@@ -431,7 +440,7 @@ impl Transaction {
             && !self.over
             && !planted!(StatementLossForgotten)
         {
-            self.lost(&error, self.snapshot.inner.writes().parts().0);
+            self.lost(&error, &self.snapshot.inner.writes_of_owner());
         }
         if self.admitted.extras.is_some() {
             self.end_creations();
@@ -462,6 +471,21 @@ impl Transaction {
     pub(crate) fn delete_row(&mut self, table: TableId, key: &[u8]) -> Result<()> {
         self.snapshot.inner.core().check_row(key, &[])?;
         self.snapshot.inner.write(table, key, None)
+    }
+}
+
+/// Closes a transaction behind the last attempt to commit it, be it a panic: what its writes are then nobody may read.
+struct LastAttempt<'a> {
+    inner: &'a Inner,
+    /// It was not the last.
+    waits: bool,
+}
+
+impl Drop for LastAttempt<'_> {
+    fn drop(&mut self) {
+        if !self.waits {
+            self.inner.begin_commit();
+        }
     }
 }
 

@@ -524,6 +524,17 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "ClosedNotLookedAtAgain",
+        &[
+            "engine/clones_read_on_other_threads a_commit_under_a_read_takes_nothing_from_it",
+            "engine transaction::inner::tests::what_was_let_in_before_the_commit_is_told_behind_it",
+        ],
+    ),
+    (
+        "TakenBackReadsNothing",
+        &["engine/clones_read_on_other_threads an_update_that_is_taken_back_under_a_read_leaves_the_row"],
+    ),
+    (
         "LookupNotRecorded",
         &[
             "tests/isolation g1c_information_does_not_flow_in_circles::under_serializable",
