@@ -348,8 +348,10 @@ pub(super) fn unfolded_log(writer: &Writer, view: &View) -> u64 {
 
 #[cfg(all(test, not(any(shuttle, loom))))]
 mod tests {
+    use braid_vfs::sync::thread;
+
     use super::*;
-    use crate::Database;
+    use crate::{Database, JournalMode, Options, SnapshotLoss};
 
     #[test]
     fn who_waits_again_is_not_told_of_what_failed_before() {
@@ -368,5 +370,48 @@ mod tests {
         assert!(poll().unwrap().is_none(), "it waits for the next checkpoint");
         budget.checkpoint_ended(Err(Error::Closed));
         assert!(matches!(poll(), Err(Error::Closed)), "which has failed");
+    }
+
+    /// It is no open write transaction to a change of the mode, and so must not commit behind it.
+    #[test]
+    fn one_that_is_revoked_as_it_waits_for_room_commits_in_no_other_mode() {
+        for changes in [false, true] {
+            let options = Options { snapshot_max_pinned_bytes: Some(0), ..Options::default() };
+            let db = Database::in_memory_with(options).unwrap();
+            db.set_journal_mode(JournalMode::Mvcc).unwrap();
+            let table = db.table("t").unwrap();
+            db.put(&table, "key", "old").unwrap();
+            let core = db.core();
+            let writer = core.writer().unwrap();
+            let mut tx = db.begin_concurrent().unwrap();
+            // More than a checkpoint makes room for.
+            let new = vec![1; 64 << 10];
+            assert!(core.unfolded_bytes() < new.len());
+            tx.put(&table, "key", &new).unwrap();
+            let all = core.admit(writer, writer.budget.bytes - core.unfolded_bytes(), None).unwrap();
+            let waits = thread::spawn(move || tx.commit());
+            while db.stats().stalls == 0 {
+                thread::yield_now();
+            }
+            db.checkpoint().unwrap();
+            assert_eq!(db.stats().revoked_snapshots, 1);
+            if changes {
+                db.set_journal_mode(JournalMode::Wal).unwrap();
+            }
+            drop(all);
+            let commit = waits.join().unwrap();
+            let losses = db.stats().conflicts.kinds.total();
+            if changes {
+                let why = commit.unwrap_err();
+                let is_told =
+                    matches!(why, Error::BusySnapshot { why: SnapshotLoss::PinsTooMuch { .. }, .. });
+                assert!(is_told, "{why}");
+                assert_eq!((db.get(&table, "key").unwrap().unwrap(), losses), (b"old".to_vec(), 1));
+            } else {
+                commit.unwrap();
+                assert_eq!((db.get(&table, "key").unwrap().unwrap(), losses), (new, 0));
+            }
+            assert_eq!(db.stats().open_snapshots, 0);
+        }
     }
 }

@@ -49,7 +49,7 @@ use super::shared::{Core, Writer};
 use super::updates::{self, Made};
 use super::view::View;
 use crate::error::{Error, Result};
-use crate::options::Durability;
+use crate::options::{Durability, JournalMode};
 use crate::record::{self, Change, kind};
 use crate::tokens::Token;
 use crate::transaction::{Looks, ReadSet};
@@ -345,6 +345,10 @@ impl Core {
         let section = &mut *section;
         if !request.exclusive && writer.gate.is_held() && !planted!(GateNotLookedAt) {
             return Err(Left::HeldBack);
+        }
+        if request.view.is_none() && !request.exclusive && self.mode.get() == Some(JournalMode::Wal) {
+            // It was revoked on its way here: no change of the mode looks for such a one.
+            return Err(Left::Failed(Error::JournalMode));
         }
         if section.view.id != view.id {
             return Err(Left::Stale);

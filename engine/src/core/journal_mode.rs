@@ -5,6 +5,10 @@
 //! the mode second, and a change stores first that it is under way and looks for registered transactions second, both in one
 //! total order: one of the two sees the other.
 //!
+//! One that was revoked counts as open no more, though it may be on its way into the commit section, past its look at the lease. So
+//! whoever has a lease looks at the mode in there once more. It does not change meanwhile: the gate is open, and a change holds
+//! that until it is done.
+//!
 //! While a change is under way whoever asks for the mode waits, for a lock. All that is done meanwhile is the look, and the
 //! append of a record: the segment for that is made before, and the sync comes after. So a transaction may begin in a mode that a
 //! power cut takes back, with the transaction: its record is behind that of the change. Nobody is told that a mode stands before

@@ -426,10 +426,22 @@ impl Transaction {
             None => ask(inner.core(), &mut request),
             Some(not_settled) => Err(not_settled.refuse(inner.core(), &request)),
         };
-        if let Err(error) = &answer {
-            self.lost(error, writes);
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => Err(self.refused(error, writes)),
         }
-        answer.map(Some)
+    }
+
+    /// What a commit is told that was refused.
+    #[cold]
+    fn refused(&self, error: Error, writes: &WriteSet) -> Error {
+        // The mode has changed, which it does under nobody but who was revoked.
+        let error = match error {
+            Error::JournalMode => self.snapshot.inner.check_lease().err().unwrap_or(error),
+            _ => error,
+        };
+        self.lost(&error, writes);
+        error
     }
 
     /// Ends the snapshot, unless a cursor holds it, and opens the gate: before the wait for the disk, so that the next
