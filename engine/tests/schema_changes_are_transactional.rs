@@ -264,6 +264,33 @@ fn a_change_that_does_not_fit_is_not_half_made() -> Result<()> {
     Ok(())
 }
 
+/// What savepoints keep counts for a change of the catalog, too.
+#[test]
+fn a_change_that_does_not_fit_beside_savepoints_is_refused() -> Result<()> {
+    let options = Options { max_transaction_bytes: 4000, ..Options::default() };
+    let db = Database::in_memory_with(options)?;
+    let table = db.table("t")?;
+    let mut tx = db.begin_immediate()?;
+    let is_full = |done: Result<()>| match done {
+        Ok(()) => false,
+        Err(Error::TransactionTooLarge { .. }) => true,
+        Err(error) => panic!("{error}"),
+    };
+    let before = tx.savepoint()?;
+    while !is_full(tx.put(&table, "row", [1; 100])) {
+        tx.savepoint()?;
+    }
+    assert!(is_full(tx.create_table("made").map(drop)));
+    assert!(is_full(tx.rename_table("t", "renamed")));
+    assert!(is_full(tx.drop_table("t").map(drop)));
+    assert_eq!(tx.tables()?, ["t"]);
+    tx.rollback_to(&before)?;
+    tx.create_table("made")?;
+    tx.commit()?;
+    assert_eq!(db.tables()?, ["made", "t"]);
+    Ok(())
+}
+
 #[test]
 fn a_salvage_follows_renames_in_the_log() -> Result<()> {
     let place = tempfile::tempdir().expect("a temporary directory");

@@ -414,7 +414,7 @@ impl Inner {
     pub(super) fn write_catalog(&self, rows: &[SystemRow<'_>]) -> Result<()> {
         self.begin_schema_change();
         let mut writes = self.writes.lock();
-        let bytes = rows.iter().fold(writes.bytes(), |bytes, (table, key, value)| {
+        let bytes = rows.iter().fold(writes.held_bytes(), |bytes, (table, key, value)| {
             writes.bytes_after(bytes, *table, key, value.map_or(0, <[u8]>::len))
         });
         self.check_size(bytes)?;
