@@ -242,7 +242,7 @@ impl Tables {
         Ok(info)
     }
 
-    /// The transaction that made a table is over: if it did not commit, the table never was.
+    /// The transaction that made a table is over, or has taken that back: if it did not commit, the table never was.
     pub(crate) fn end_creation(&self, info: &TableInfo) {
         let left =
             info.visible_from.compare_exchange(UNCOMMITTED, NEVER, Ordering::AcqRel, Ordering::Relaxed);

@@ -136,8 +136,11 @@ impl Transaction {
         }
         let info = inner.core().tables.begin_creation(name, inner.as_maker())?;
         self.note_creation(Arc::clone(&info));
-        self.snapshot.inner.write_names(info.id, name, Note::Created)?;
-        Ok(Table::new(info, name))
+        let named = self.snapshot.inner.write_names(info.id, name, Note::Created);
+        if named.is_err() {
+            self.end_lost_creations();
+        }
+        named.map(|()| Table::new(info, name))
     }
 
     /// Opens a table, making it if there is none.
@@ -214,5 +217,68 @@ impl Transaction {
             return Err(Error::TableExists(name.to_owned()));
         }
         inner.write_names(id, name, Note::Loaded)
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use crate::{Database, Error, Options, Result, Table};
+
+    fn is_none(answer: Result<Option<Vec<u8>>>) {
+        assert!(matches!(answer, Err(Error::NoSuchTable(_))), "{answer:?}");
+    }
+
+    /// Nothing is kept of it, however often that is done, and a handle of it is of no use to anybody.
+    #[test]
+    fn a_creation_that_is_taken_back_is_over() {
+        let db = Database::in_memory().unwrap();
+        let known = || db.core().tables.known().len();
+        let kept = db.table("kept").unwrap();
+        let mut tx = db.begin_immediate().unwrap();
+        let early = tx.create_table("early").unwrap();
+        tx.drop_table("early").unwrap();
+        let before = tx.savepoint().unwrap();
+        let first = tx.create_table("first").unwrap();
+        let mut handles: Vec<Table> = vec![];
+        for _ in 0..100 {
+            let inner = tx.savepoint().unwrap();
+            handles.push(tx.create_table("made").unwrap());
+            tx.create_table("another").unwrap();
+            tx.rename_table("made", "renamed").unwrap();
+            tx.drop_table("first").unwrap();
+            tx.rollback_to(&inner).unwrap();
+            tx.release(inner).unwrap();
+            assert_eq!(known(), 3, "the one that was there, and two that were made before");
+            assert_eq!(tx.get(&first, "row").unwrap(), None);
+        }
+        for made in &handles {
+            is_none(tx.get(made, "row"));
+            is_none(db.get(made, "row"));
+        }
+        tx.rollback_to(&before).unwrap();
+        assert_eq!(known(), 2);
+        let made = tx.create_table("made").unwrap();
+        tx.put(&made, "row", "1").unwrap();
+        tx.commit().unwrap();
+        assert_eq!((known(), db.tables().unwrap()), (2, vec!["kept".to_owned(), "made".to_owned()]));
+        assert_eq!(db.get(&made, "row").unwrap().unwrap(), b"1");
+        assert_eq!(db.get(&kept, "row").unwrap(), None);
+        handles.extend([early, first]);
+        for made in &handles {
+            is_none(db.get(made, "row"));
+        }
+    }
+
+    #[test]
+    fn a_creation_that_does_not_fit_is_over() {
+        let options = Options { max_transaction_bytes: 1000, ..Options::default() };
+        let db = Database::in_memory_with(options).unwrap();
+        let table = db.table("t").unwrap();
+        let mut tx = db.begin_immediate().unwrap();
+        tx.put(&table, "row", vec![1; 900]).unwrap();
+        for _ in 0..100 {
+            assert!(matches!(tx.create_table("made"), Err(Error::TransactionTooLarge { .. })));
+        }
+        assert_eq!(db.core().tables.known().len(), 1);
     }
 }

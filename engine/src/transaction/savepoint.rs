@@ -81,6 +81,7 @@ impl Transaction {
         }
         inner.change(|writes| writes.rollback_to(savepoint.0))?.map_err(|_| Error::NoSuchSavepoint)?;
         inner.core().counters.savepoint_rollbacks.add(1);
+        self.end_lost_creations();
         Ok(())
     }
 

@@ -18,7 +18,8 @@ use super::read_set::ReadSet;
 use super::snapshot::Snapshot;
 use crate::conflicts::{Loss, WastedWork, between};
 use crate::core::{
-    Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges, TableInfo,
+    Attempt, Commit, CommitRequest, CommitWait, Core, Exclusive, Installed, Made, SchemaChanges, TABLES,
+    TableInfo,
 };
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -41,7 +42,8 @@ pub(super) struct Admitted {
 pub(super) struct Extras {
     pub(super) token: Option<Token>,
     pub(super) name: Option<Arc<str>>,
-    /// The tables that it made, those too that it has dropped again. Which of them are there its rows say.
+    /// The tables that it made, those too that it has dropped again, in this order. Which of them are there its rows say; of
+    /// one whose creation was taken back they say nothing, and it is not here.
     pub(super) created: Vec<Arc<TableInfo>>,
 }
 
@@ -364,6 +366,19 @@ impl Transaction {
     /// Remembers a table that it made.
     pub(super) fn note_creation(&mut self, table: Arc<TableInfo>) {
         self.admitted.extras.get_or_insert_default().created.push(table);
+    }
+
+    /// Ends the creation of the tables that have no row any more. Those are the last ones: what is taken back is what was
+    /// written last.
+    pub(super) fn end_lost_creations(&mut self) {
+        let Some(extras) = &mut *self.admitted.extras else { return };
+        let inner = &self.snapshot.inner;
+        while let Some(table) = extras
+            .created
+            .pop_if(|table| inner.writes_of_owner().get(TABLES, &table.id.0.to_be_bytes()).is_none())
+        {
+            inner.core().tables.end_creation(&table);
+        }
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
