@@ -115,6 +115,8 @@ mod bugs {
         ClosedWithoutSync,
         /// One segment too many is recycled: the one in which replay starts.
         SegmentReleasedEarly,
+        /// A segment is released though nothing of the one after it was ever synced, its header neither.
+        SuccessorNotSynced,
         /// A segment that is used again has its old header until it comes into use.
         SpareKeepsHeader,
         /// A scan reads on in an old segment past the place where the next one took over.

@@ -155,6 +155,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("SegmentReleasedEarly", &["wal tests::segments::nothing_that_is_not_durable_is_released"]),
     (
+        "SuccessorNotSynced",
+        &["wal tests::failures::a_segment_stays_until_something_of_the_next_one_is_on_the_disk"],
+    ),
+    (
         "SpareKeepsHeader",
         &["wal tests::segments::released_segments_are_reused_and_their_stale_records_stay_dead"],
     ),

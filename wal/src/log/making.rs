@@ -169,7 +169,7 @@ impl Log {
     /// Gives up the segments that lie wholly before `lsn`, which the caller no longer needs for recovery: as many as
     /// are likely to be needed until the next release are made ready for use again, the others removed, and with them those
     /// that were made for a log that is synced far more often, or far less.
-    /// Nothing that is not durable is given up.
+    /// Nothing that is not durable is given up, and no segment before something of the next one is durable.
     ///
     /// # Errors
     /// [`LogError::Io`]; the segments are given up nevertheless, and their files go at the next open.
@@ -177,7 +177,7 @@ impl Log {
         let mut making = self.making.lock();
         let (released, current_bytes) = {
             let mut segments = self.segments.lock();
-            let released = segments.take_released(lsn.min(self.durable()).get());
+            let released = segments.take_released(lsn.get(), self.durable().get());
             (released, segments.live.back().map_or(0, |segment| segment.bytes))
         };
         if released.is_empty() {

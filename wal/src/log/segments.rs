@@ -53,9 +53,14 @@ impl Segments {
             .collect()
     }
 
-    /// Takes out the segments that end at or before `lsn`.
-    pub(crate) fn take_released(&mut self, lsn: u64) -> Vec<LiveSegment> {
-        let count = self.live.iter().take_while(|segment| segment.end <= lsn).count();
+    /// Takes out the segments that end at or before `lsn`, where the log is on the disk up to `durable`. One that ends just
+    /// there stays: nothing of the next one is known to be synced, its header neither, and that log would have no beginning.
+    pub(crate) fn take_released(&mut self, lsn: u64, durable: u64) -> Vec<LiveSegment> {
+        let goes = |segment: &LiveSegment| {
+            segment.end <= lsn
+                && (segment.end < durable || planted!(SuccessorNotSynced) && segment.end == durable)
+        };
+        let count = self.live.iter().take_while(|segment| goes(segment)).count();
         let count = if planted!(SegmentReleasedEarly) { (count + 1).min(self.live.len() - 1) } else { count };
         self.live.drain(..count).collect()
     }

@@ -116,6 +116,45 @@ fn a_failed_sync_tells_every_thread_and_keeps_what_it_told_before() {
 }
 
 #[test]
+fn a_segment_stays_until_something_of_the_next_one_is_on_the_disk() {
+    let fs = CrashFileSystem::new();
+    let faulty = fs.under_faults();
+    let (log, mut appender) = Log::create(&env(&faulty, 1), dir(), UUID, short(plain())).unwrap();
+    log.prepare(0).unwrap();
+    let mut tag = 0;
+    // The end of the old segment, the header of the new one, and then the payload.
+    while log.stats().rotations == 0 {
+        faulty.faults().clear();
+        faulty.faults().inject(Fault::on(Operation::Write).nth(3).kind(io::ErrorKind::StorageFull));
+        let appended = append(&mut appender, tag, &payload(tag + 1));
+        tag += u64::from(appended.is_ok());
+        assert_eq!(appended.is_err(), log.stats().rotations == 1, "{appended:?}");
+    }
+    faulty.faults().clear();
+    let end = log.appended();
+    log.sync_now().unwrap();
+    assert_eq!(log.durable(), end);
+    log.release_before(end).unwrap();
+    for left in [CrashChoice::KeepNone, CrashChoice::KeepAll] {
+        let left = fs.after_crash(left);
+        let (records, recovered) = scan(&left, end, end).unwrap();
+        assert_eq!((records.len(), recovered.end), (0, end));
+        let (log, mut appender) = recovered.into_log(&env(&left, 2), short(plain())).unwrap();
+        append(&mut appender, 0, &payload(0)).unwrap();
+        log.close(appender).unwrap();
+        let (records, _) = scan(&left.crash(CrashChoice::KeepNone), end, end).unwrap();
+        assert_prefix(&records);
+        assert_eq!(records.len(), 1);
+    }
+    let synced = append(&mut appender, tag, &payload(tag)).unwrap();
+    log.sync_through(synced).unwrap();
+    log.release_before(end).unwrap();
+    assert_eq!(log.stats().live_segments, 1, "it goes when the next one has a beginning");
+    let (records, _) = scan(&fs.crash(CrashChoice::KeepNone), end, synced).unwrap();
+    assert_eq!(records, [(tag, payload(tag))]);
+}
+
+#[test]
 fn a_position_past_the_end_is_refused() {
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, small(), 1, |_| false);
