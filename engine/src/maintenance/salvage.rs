@@ -400,24 +400,30 @@ impl Rescue {
         };
         // A recovery that was cut short may have left a base that is ahead of where replay starts.
         let in_base = state.checkpoint_ts;
-        let salvaged =
-            Recovery::salvage(&*env.files, &dir, store.uuid(), start, &LogOptions::default(), |piece| {
-                match piece {
-                    Salvage::Record(record) if record.kind == kind::COMMIT && record.tag > in_base => {
-                        self.replay(record.payload)?;
-                    }
-                    Salvage::Skipped { segment, offset, bytes } => self.report.lose(|| {
-                        format!(
-                            "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record"
-                        )
-                    }),
-                    Salvage::SkippedSegment { segment } => {
-                        self.report.lose(|| format!("log segment {segment:016x}: nothing could be read"));
-                    }
-                    _ => {}
+        // Where the base knows the log durable, it was on the disk once.
+        let (uuid, proven, options) = (store.uuid(), Lsn::new(state.log_durable), LogOptions::default());
+        let salvaged = Recovery::salvage(&*env.files, &dir, uuid, start, proven, &options, |piece| {
+            match piece {
+                Salvage::Record(record) if record.kind == kind::COMMIT && record.tag > in_base => {
+                    self.replay(record.payload)?;
                 }
-                Ok(())
-            });
+                Salvage::Skipped { segment, offset, bytes } => self.report.lose(|| {
+                    format!("log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record")
+                }),
+                Salvage::SkippedSegment { segment } => {
+                    self.report.lose(|| format!("log segment {segment:016x}: nothing could be read"));
+                }
+                Salvage::Missing { from, to: Some(to) } => {
+                    self.report
+                        .lose(|| format!("the log: what it held from position {from} to {to} is missing"));
+                }
+                Salvage::Missing { from, to: None } => {
+                    self.report.lose(|| format!("the log: what it held from position {from} on is missing"));
+                }
+                _ => {}
+            }
+            Ok(())
+        });
         match salvaged {
             Ok(_) => Ok(()),
             Err(ScanError::Stopped(error)) => Err(error),

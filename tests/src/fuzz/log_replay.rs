@@ -79,13 +79,14 @@ pub fn log_replay(data: &[u8]) {
 
 fn salvage(files: &MemoryFileSystem, image: &LogImage) {
     let mut pieces = 0_usize;
-    let salvaged = Recovery::salvage(files, Path::new("/log"), UUID, image.start(), &options(), |piece| {
-        pieces += 1;
-        if let Salvage::Record(record) = piece {
-            assert!(record.lsn >= image.start() && record.end > record.lsn);
-        }
-        Ok::<_, Infallible>(())
-    });
+    let salvaged =
+        Recovery::salvage(files, Path::new("/log"), UUID, image.start(), Lsn::ZERO, &options(), |piece| {
+            pieces += 1;
+            if let Salvage::Record(record) = piece {
+                assert!(record.lsn >= image.start() && record.end > record.lsn);
+            }
+            Ok::<_, Infallible>(())
+        });
     assert!(salvaged.is_ok_and(|salvaged| salvaged.end >= Lsn::ZERO));
     assert!(pieces <= image.record_bytes() / 8 + 16, "{pieces} pieces were salvaged");
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use braid_vfs::FileSystem;
 
 use super::Recovery;
-use super::catalog::{Catalog, Entry};
-use super::reader::{Found, Identity, SegmentReader, lsn_of};
+use super::catalog::{Catalog, Entry, Link};
+use super::reader::{Found, SegmentReader, lsn_of};
 use super::scan::RecoveredRecord;
 use crate::record::{ALIGNMENT, HeaderKey, RecordKind};
 use crate::segment::{BLOCK_BYTES, SegmentHeader};
@@ -35,6 +35,13 @@ pub enum Salvage<'a> {
         /// The segment's sequence number.
         segment: u64,
     },
+    /// A part of the log that no file holds.
+    Missing {
+        /// Where it begins.
+        from: Lsn,
+        /// Where it ends at least; `None` where nothing tells.
+        to: Option<Lsn>,
+    },
 }
 
 /// How a salvage went.
@@ -43,7 +50,7 @@ pub enum Salvage<'a> {
 pub struct Salvaged {
     /// Records delivered.
     pub records: u64,
-    /// Pieces skipped.
+    /// Pieces skipped or missing.
     pub skips: u64,
     /// The end, exclusive, of the last record.
     pub end: Lsn,
@@ -51,7 +58,11 @@ pub struct Salvaged {
 
 impl Recovery {
     /// Gives every whole record at or after `start` to `deliver`, in order, with what had to be skipped between
-    /// them. For rescue only: what comes after a gap may depend on what is missing. Writes nothing.
+    /// them and what is missing. For rescue only: what comes after a gap may depend on what is missing. Writes nothing.
+    /// `proven_durable` is as for [`scan`](Self::scan): a log that ends before is told as one whose end is missing.
+    ///
+    /// A log that a scan accepts has nothing skipped or missing from `start` on, but where a segment that was not in use yet is
+    /// damaged.
     ///
     /// # Errors
     /// [`ScanError::Recovery`] where files cannot be read; [`ScanError::Stopped`] with what `deliver` said.
@@ -60,48 +71,88 @@ impl Recovery {
         dir: &Path,
         uuid: [u8; 16],
         start: Lsn,
+        proven_durable: Lsn,
         options: &LogOptions,
-        mut deliver: impl FnMut(Salvage<'_>) -> Result<(), E>,
+        deliver: impl FnMut(Salvage<'_>) -> Result<(), E>,
     ) -> Result<Salvaged, ScanError<E>> {
         let limit = options.normalized().max_record_bytes;
         let key = HeaderKey::new(&uuid);
         let mut catalog = Catalog::load_lenient(files, dir, &uuid)?;
-        let mut salvaged = Salvaged::default();
+        let mut walk = Walk {
+            start: start.get(),
+            reached: 0,
+            durable: proven_durable.max(start).get(),
+            salvaged: Salvaged::default(),
+            deliver,
+        };
         for entry in catalog.entries.iter_mut().filter(|entry| entry.header.is_none()) {
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
             entry.header = infer(&mut reader, entry.sequence, uuid, start)?;
             if entry.damaged && entry.header.is_none() {
-                salvaged.skips += 1;
-                deliver(Salvage::SkippedSegment { segment: entry.sequence }).map_err(ScanError::Stopped)?;
+                walk.tell(Salvage::SkippedSegment { segment: entry.sequence })?;
             }
         }
+        let mut open_end = None;
         for link in catalog.chain().iter().filter(|link| link.limit > start.get()) {
             let Some(entry) = catalog.entries.get(link.entry) else { continue };
+            walk.arrive(link)?;
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
-            let mut piece = Piece { entry, start, salvaged: &mut salvaged, deliver: &mut deliver };
-            piece.walk(&mut reader, link.identity, link.limit)?;
+            open_end = Some(walk.segment(&mut reader, entry, link)?);
         }
-        Ok(salvaged)
+        match open_end {
+            Some(End::Rotated(next)) if !catalog.holds(next) => walk.lacks(None)?,
+            None => walk.lacks(None)?,
+            Some(End::Rotated(_) | End::Told | End::Open) => walk.ends()?,
+        }
+        Ok(walk.salvaged)
     }
 }
 
-struct Piece<'a, F> {
-    entry: &'a Entry,
-    start: Lsn,
-    salvaged: &'a mut Salvaged,
-    deliver: &'a mut F,
+/// How the last segment ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// With a record that says that the log goes on in this segment.
+    Rotated(u64),
+    /// Before its end, and that was told.
+    Told,
+    /// With the last record, be it a closing one, and what may be a torn tail.
+    Open,
 }
 
-impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
-    fn walk(
+/// The way through the log, from segment to segment.
+struct Walk<F> {
+    start: u64,
+    /// Up to here all is delivered or told.
+    reached: u64,
+    /// The highest end of what something says was synced.
+    durable: u64,
+    salvaged: Salvaged,
+    deliver: F,
+}
+
+impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
+    /// Comes to the next segment: what lies before it must have been in those before.
+    fn arrive(&mut self, link: &Link) -> Result<(), ScanError<E>> {
+        let base = link.identity.base;
+        self.durable = self.durable.max(link.durable);
+        if base > self.reached.max(self.start) {
+            self.lacks(Some(base))?;
+        }
+        self.reached = self.reached.max(base);
+        Ok(())
+    }
+
+    /// Gives what is in a segment.
+    fn segment(
         &mut self,
         reader: &mut SegmentReader<'_>,
-        identity: Identity,
-        limit: u64,
-    ) -> Result<(), ScanError<E>> {
+        entry: &Entry,
+        link: &Link,
+    ) -> Result<End, ScanError<E>> {
+        let Link { identity, limit, .. } = *link;
         let mut offset = BLOCK_BYTES;
         let mut gap = None;
-        let mut patience = Patience::with(self.entry.bytes);
+        let mut patience = Patience::with(entry.bytes);
         while !reader.is_past_end(offset) {
             let Some(lsn) = lsn_of(identity.base, offset).filter(|lsn| *lsn < limit) else { break };
             let (header, padded) = match reader.record(identity, lsn)? {
@@ -109,6 +160,7 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
                 // Its payload was read for nothing. A record may begin within it, but in a file that somebody made up
                 // one may claim to begin at every step: then they are passed over whole.
                 Found::BadPayload(header) => {
+                    self.durable = self.durable.max(header.durable);
                     gap.get_or_insert(offset);
                     offset = offset.saturating_add(patience.step_over(header.size()));
                     continue;
@@ -120,29 +172,65 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Piece<'_, F> {
                 }
             };
             if let Some(from) = gap.take() {
-                self.skip(from, offset)?;
+                self.skip(entry, from, offset, lsn)?;
             }
-            if let Some(record) = RecoveredRecord::new(&header, padded).filter(|_| lsn >= self.start.get()) {
+            offset = offset.saturating_add(header.size());
+            self.durable = self.durable.max(header.durable);
+            self.reached = self.reached.max(header.end().unwrap_or(lsn));
+            if let Some(record) = RecoveredRecord::new(&header, padded).filter(|_| lsn >= self.start) {
                 (self.deliver)(Salvage::Record(record)).map_err(ScanError::Stopped)?;
                 self.salvaged.records += 1;
                 self.salvaged.end = record.end;
             }
-            if header.kind == RecordKind::ROTATE || header.kind == RecordKind::CLOSE {
-                return Ok(());
+            match header.kind {
+                RecordKind::ROTATE => return Ok(End::Rotated(header.tag)),
+                RecordKind::CLOSE => return Ok(End::Open),
+                _ => {}
             }
-            offset = offset.saturating_add(header.size());
         }
+        let made = entry.header.map_or(0, |header| header.bytes);
         match gap {
             // The log goes on elsewhere, so these bytes were part of it.
-            Some(from) if limit != u64::MAX => self.skip(from, offset),
-            _ => Ok(()),
+            Some(from) if limit != u64::MAX => {
+                let to = lsn_of(identity.base, offset).unwrap_or(u64::MAX).min(limit);
+                self.skip(entry, from, offset, to)?;
+            }
+            // What is cut off the end may have been more of it.
+            _ if limit == u64::MAX && made > entry.bytes => {
+                let bytes = made - entry.bytes;
+                self.tell(Salvage::Skipped { segment: entry.sequence, offset: entry.bytes, bytes })?;
+                return Ok(End::Told);
+            }
+            _ => {}
         }
+        Ok(End::Open)
     }
 
-    fn skip(&mut self, from: u64, to: u64) -> Result<(), ScanError<E>> {
+    /// Comes to the end of the log, as far as there is one. What is not whole behind it may be a torn tail, unless something says
+    /// that it was on the disk once.
+    fn ends(&mut self) -> Result<(), ScanError<E>> {
+        if self.durable > self.reached { self.lacks(Some(self.durable)) } else { Ok(()) }
+    }
+
+    /// Tells of what no file holds, from where the log was reached.
+    fn lacks(&mut self, to: Option<u64>) -> Result<(), ScanError<E>> {
+        let from = self.reached.max(self.start);
+        let to = to.filter(|to| *to > from).map(Lsn::new);
+        self.tell(Salvage::Missing { from: Lsn::new(from), to })
+    }
+
+    /// Tells of a piece of a segment after which the log goes on at `lsn`. What lies before the start nobody needs.
+    fn skip(&mut self, entry: &Entry, from: u64, to: u64, lsn: u64) -> Result<(), ScanError<E>> {
+        self.reached = self.reached.max(lsn);
+        if lsn <= self.start {
+            return Ok(());
+        }
+        self.tell(Salvage::Skipped { segment: entry.sequence, offset: from, bytes: to - from })
+    }
+
+    fn tell(&mut self, loss: Salvage<'_>) -> Result<(), ScanError<E>> {
         self.salvaged.skips += 1;
-        let skipped = Salvage::Skipped { segment: self.entry.sequence, offset: from, bytes: to - from };
-        (self.deliver)(skipped).map_err(ScanError::Stopped)
+        (self.deliver)(loss).map_err(ScanError::Stopped)
     }
 }
 

@@ -224,12 +224,13 @@ fn hostile_lengths_and_links_end_in_an_answer() {
     }
 }
 
-/// A segment, and where in it what is skipped begins and how long it is; nothing is where all of it is skipped.
+/// A segment, and where in it what is skipped begins and how long it is; nothing is where all of it is skipped. No segment, and a
+/// position and a length, where it is missing.
 type Skip = (u64, u64, u64);
 
 fn salvage(fs: &CrashFileSystem) -> (Vec<u64>, Vec<Skip>) {
     let (mut tags, mut skips) = (Vec::new(), Vec::new());
-    let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
+    let salvaged = Recovery::salvage(fs, dir(), UUID, Lsn::FIRST, Lsn::ZERO, &small(), |piece| {
         match piece {
             Salvage::Record(record) => {
                 assert_eq!(record.payload, payload(record.tag));
@@ -237,6 +238,9 @@ fn salvage(fs: &CrashFileSystem) -> (Vec<u64>, Vec<Skip>) {
             }
             Salvage::Skipped { segment, offset, bytes } => skips.push((segment, offset, bytes)),
             Salvage::SkippedSegment { segment } => skips.push((segment, 0, 0)),
+            Salvage::Missing { from, to } => {
+                skips.push((0, from.get(), to.map_or(0, |to| to.get() - from.get())));
+            }
         }
         Ok::<(), Infallible>(())
     })
@@ -284,6 +288,108 @@ fn salvage_gives_what_is_whole_and_names_what_is_not() {
     let (tags, skips) = salvage(&fs);
     assert!(skips.contains(&(3, 0, 0)) && tags.len() < 198, "{skips:?}");
     assert!(scan(&fs, Lsn::FIRST, log.durable()).is_err());
+}
+
+/// Tags of the records from `start` on, and whether anything was told to be lost.
+fn salvage_from(fs: &CrashFileSystem, start: Lsn, proven: Lsn) -> (Vec<u64>, bool) {
+    let (mut tags, mut lost) = (Vec::new(), false);
+    Recovery::salvage(fs, dir(), UUID, start, proven, &small(), |piece| {
+        match piece {
+            Salvage::Record(record) => tags.push(record.tag),
+            _ => lost = true,
+        }
+        Ok::<(), Infallible>(())
+    })
+    .unwrap();
+    (tags, lost)
+}
+
+#[test]
+fn salvage_tells_of_whatever_is_gone_or_cut() {
+    for options in [short(small()), short(plain())] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = filled(&fs, options, 60, |tag| tag % 4 == 3);
+        let checkpoint = log.durable();
+        for tag in 60..200 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+        }
+        assert!(log.spans().len() > 3);
+        let whole: Vec<_> = paths(&fs).into_iter().map(|path| (read(&fs, &path), path)).collect();
+        for (start, first) in [(Lsn::FIRST, 0), (checkpoint, 60)] {
+            let all: Vec<_> = (first..200).collect();
+            assert_eq!(salvage_from(&fs, start, start), (all.clone(), false));
+            let mut gone = 0;
+            for (bytes, path) in &whole {
+                remove(&fs, path);
+                let (tags, lost) = salvage_from(&fs, start, start);
+                assert!(lost || tags == all, "{path:?} gone: {tags:?}");
+                gone += u64::from(lost);
+                for len in (0..bytes.len()).step_by(64) {
+                    put(&fs, path, &bytes[..len]);
+                    let (tags, lost) = salvage_from(&fs, start, start);
+                    assert!(lost || tags == all, "{path:?} of {len} bytes: {tags:?}");
+                }
+                put(&fs, path, bytes);
+            }
+            assert!(gone > 2, "{gone} segments count");
+            for (_, path) in &whole {
+                remove(&fs, path);
+            }
+            assert_eq!(salvage_from(&fs, start, start), (vec![], true));
+            whole.iter().for_each(|(bytes, path)| put(&fs, path, bytes));
+        }
+    }
+}
+
+#[test]
+fn salvage_tells_of_an_end_that_the_caller_or_the_log_knows_of() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 5, |_| false);
+    let end = append(&mut appender, 5, &payload(5)).unwrap();
+    assert_eq!(salvage_from(&fs, Lsn::FIRST, end), ((0..=5).collect(), false));
+    let whole = read(&fs, &segment(1));
+    let mut bad = whole.clone();
+    bad[place_of(end.get()) - 8..].fill(0);
+    put(&fs, &segment(1), &bad);
+    assert_eq!(salvage_from(&fs, Lsn::FIRST, Lsn::ZERO), ((0..5).collect(), false), "a torn tail");
+    assert_eq!(salvage_from(&fs, Lsn::FIRST, end), ((0..5).collect(), true));
+    put(&fs, &segment(1), &whole);
+
+    log.sync_now().unwrap();
+    let mark = appender.append_watermark().unwrap().unwrap();
+    let whole = read(&fs, &segment(1));
+    let mut bad = whole.clone();
+    bad[place_of(end.get()) - 8] ^= 1;
+    put(&fs, &segment(1), &bad);
+    let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+    assert!(lost && tags == [0, 1, 2, 3, 4], "what follows says that it was on the disk: {tags:?}");
+    // The record of the last bytes is whole but for its payload, and tells how far the log was synced.
+    put(&fs, &segment(1), &whole);
+    append(&mut appender, 6, &payload(6)).unwrap();
+    let mut bad = read(&fs, &segment(1));
+    bad[place_of(end.get())..place_of(mark.get())].fill(0);
+    bad[place_of(mark.get()) + 100] ^= 1;
+    bad[place_of(end.get()) - 8] ^= 1;
+    put(&fs, &segment(1), &bad);
+    let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+    assert!(lost && tags == [0, 1, 2, 3, 4], "{tags:?}");
+}
+
+#[test]
+fn salvage_takes_damage_that_nobody_needs_for_no_loss() {
+    let fs = CrashFileSystem::new();
+    let (log, mut appender) = filled(&fs, small(), 5, |_| true);
+    let checkpoint = log.durable();
+    let mut bad = read(&fs, &segment(1));
+    bad[4096 + 8] ^= 1;
+    put(&fs, &segment(1), &bad);
+    assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![], false));
+    append(&mut appender, 5, &payload(5)).unwrap();
+    assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![5], false));
+    log.close(appender).unwrap();
+    let closed = read(&fs, &segment(1));
+    put(&fs, &segment(1), &closed[..closed.len() - 64]);
+    assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![5], false), "it ends where it was closed");
 }
 
 #[test]
@@ -489,7 +595,7 @@ fn salvage_looks_within_what_a_bad_record_claims() {
     bad[place..][..HEADER_BYTES].copy_from_slice(&longer.encode(&key));
     put(&fs, &segment(1), &bad);
     let mut tags = Vec::new();
-    Recovery::salvage(&fs, dir(), UUID, Lsn::FIRST, &small(), |piece| {
+    Recovery::salvage(&fs, dir(), UUID, Lsn::FIRST, Lsn::ZERO, &small(), |piece| {
         if let Salvage::Record(record) = piece {
             tags.push(record.tag);
         }

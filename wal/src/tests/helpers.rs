@@ -11,7 +11,7 @@ use braid_vfs::{Env, FileSystem, OpenMode, OpenOptions};
 
 use crate::{
     AppendError, Appender, EncodedRecord, Log, LogError, LogOptions, Lsn, MapPolicy, RecordKind, Recovered,
-    Recovery, RecoveryError, ScanError,
+    Recovery, RecoveryError, Salvage, ScanError,
 };
 
 pub(super) const UUID: [u8; 16] = *b"0123456789abcdef";
@@ -93,6 +93,15 @@ pub(super) fn scan(
         Err(ScanError::Recovery(error)) => Err(error),
         Err(ScanError::Stopped(never)) => match never {},
     }
+}
+
+/// Asserts that salvage finds nothing missing in a log that a scan accepts, whatever torn pieces it may take for losses.
+pub(super) fn assert_nothing_missing(files: &dyn FileSystem, start: Lsn, proven: Lsn, context: &str) {
+    let salvaged = Recovery::salvage(files, dir(), UUID, start, proven, &small(), |piece| {
+        assert!(!matches!(piece, Salvage::Missing { .. }), "{context}: {piece:?}");
+        Ok::<(), Infallible>(())
+    });
+    assert!(salvaged.is_ok(), "{context}: {salvaged:?}");
 }
 
 /// Asserts that the records are those with tags `0, 1, ...` and have the payloads that belong to these.

@@ -196,6 +196,7 @@ fn check(fs: &CrashFileSystem, options: LogOptions, told: Told, seed: u64, conte
                 continue;
             }
         };
+        assert_nothing_missing(&left, told.start, told.proven, &context);
         let prefix = (told.first..).zip(&records);
         for (expected, (tag, bytes)) in prefix {
             assert_eq!(*tag, expected, "{context}: a prefix");
