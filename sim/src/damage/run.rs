@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid::Options;
 use braid::vfs::faulty::CrashFileSystem;
+use braid::{Options, SalvageReport};
 use braid_tests::Place as Directory;
 use braid_tests::oracle::Contents;
 use indicatif::ProgressBar;
 
+use super::copies::{Files, log_dir};
 use super::mixed::{self, Mixture};
 use super::places::{self, Kind};
 use super::sample::{Rest, Sample, options};
@@ -180,13 +181,13 @@ impl Run {
             let whole: Vec<&Contents> = mixture.whole.iter().map(|contents| &**contents).collect();
             let limit: Vec<&Contents> = mixture.limit.iter().map(|contents| &**contents).collect();
             let allowed = Allowed { whole: &whole, limit: &limit };
+            let again = |error| format!("{}: {error}; again: {}", mixture.name, self.again("mixed", number));
             // First for reading, which changes nothing.
             let copy = mixture.files.mount()?;
-            [true, false].into_iter().try_for_each(|read_only| {
-                counts.count(judge(&copy, allowed, &options, read_only)).map(drop).map_err(|error| {
-                    format!("{}: {error}; again: {}", mixture.name, self.again("mixed", number))
-                })
-            })
+            let verdict = counts.count(judge(&copy, allowed, &options, true)).map_err(again)?;
+            salvage_mixture(&mixture.files, verdict, &whole).map_err(again)?;
+            one_more(&counts.salvaged);
+            counts.count(judge(&copy, allowed, &options, false)).map(drop).map_err(again)
         });
         failures.into_iter().map(|(_, failure)| failure).collect()
     }
@@ -213,30 +214,22 @@ impl Counts {
     }
 }
 
+/// Saves what is readable of a mixture: it may pass for whole exactly where it is.
+fn salvage_mixture(files: &Files, verdict: Verdict, whole: &[&Contents]) -> Result<(), String> {
+    let Some((report, saved)) = saved(files)? else { return Ok(()) };
+    let told = !report.losses.is_empty();
+    if verdict == Verdict::Harmless && told {
+        return Err(format!("salvage of what opens whole tells of losses: {:?}", report.losses));
+    }
+    if verdict == Verdict::Refused && !told && !whole.contains(&&saved) {
+        return Err("salvage of what is refused tells of no loss".to_owned());
+    }
+    Ok(())
+}
+
 /// Saves what is readable of a copy. Every row must be one that once was, and the result a sound database.
 fn salvage(copy: &CrashFileSystem, states: &[Contents]) -> Result<(), String> {
-    let (from, to) = (Directory::new(), Directory::new());
-    let files = super::copies::Files::of(copy)?;
-    Directory::make_directory(&from.join("data.braid-wal"));
-    for (path, bytes) in &files.0 {
-        let name = path.strip_prefix("/").map_err(|error| error.to_string())?;
-        Directory::write(&from.directory().join(name), bytes);
-    }
-    let report = match braid::salvage(from.path(), to.path()) {
-        Ok(report) => report,
-        // Neither meta block is whole, and that is said.
-        Err(
-            braid::Error::Corrupt(_)
-            | braid::Error::NotABraidDatabase { .. }
-            | braid::Error::NewerFormat { .. },
-        ) => {
-            return Ok(());
-        }
-        Err(error) => return Err(format!("salvage says {error:?}")),
-    };
-    let db = to.open().map_err(|error| format!("what was salvaged does not open: {error}"))?;
-    let check = db.check().map_err(|error| error.to_string())?;
-    let saved = Contents::of(&db).map_err(|error| error.to_string())?;
+    let Some((report, saved)) = saved(&Files::of(copy)?)? else { return Ok(()) };
     let was = |table: &str, key: &[u8], value: &[u8]| {
         let rows = states.iter().flat_map(|state| &state.tables).filter(|(name, _)| {
             // A table whose name is lost gets another.
@@ -251,13 +244,42 @@ fn salvage(copy: &CrashFileSystem, states: &[Contents]) -> Result<(), String> {
     }
     let newest = states.last();
     let complete = newest.is_none_or(|newest| saved.tables == newest.tables);
-    if !check.is_ok() {
-        Err(format!("what was salvaged is not sound: {:?}", check.findings))
-    } else if !complete && report.losses.is_empty() {
-        Err("salvage saved less than there was, and reports no loss".to_owned())
-    } else {
-        Ok(())
+    if !complete && report.losses.is_empty() {
+        return Err("salvage saved less than there was, and reports no loss".to_owned());
     }
+    Ok(())
+}
+
+/// What is readable of a copy, in a sound database of its own; nothing where it is said that there is no way into it.
+fn saved(files: &Files) -> Result<Option<(SalvageReport, Contents)>, String> {
+    let (from, to) = (Directory::in_memory(), Directory::in_memory());
+    if files.0.keys().any(|path| path.starts_with(log_dir())) {
+        Directory::make_directory(&from.join("data.braid-wal"));
+    }
+    for (path, bytes) in &files.0 {
+        let name = path.strip_prefix("/").map_err(|error| error.to_string())?;
+        Directory::write(&from.directory().join(name), bytes);
+    }
+    let report = match braid::salvage(from.path(), to.path()) {
+        Ok(report) => report,
+        // Neither meta block is whole, and that is said.
+        Err(
+            braid::Error::Corrupt(_)
+            | braid::Error::NotABraidDatabase { .. }
+            | braid::Error::NewerFormat { .. }
+            | braid::Error::NotFound(_),
+        ) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(format!("salvage says {error:?}")),
+    };
+    let db = to.open().map_err(|error| format!("what was salvaged does not open: {error}"))?;
+    let check = db.check().map_err(|error| error.to_string())?;
+    let saved = Contents::of(&db).map_err(|error| error.to_string())?;
+    if !check.is_ok() {
+        return Err(format!("what was salvaged is not sound: {:?}", check.findings));
+    }
+    Ok(Some((report, saved)))
 }
 
 #[cfg(test)]

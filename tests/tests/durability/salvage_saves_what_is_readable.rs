@@ -1,7 +1,7 @@
 //! `salvage` writes everything that is readable of a damaged database into a new one, says what was lost, and leaves the
 //! damaged files as they were.
 
-use braid::{Database, Error, Loader, Options, Result, salvage};
+use braid::{Database, Durability, Error, Loader, Options, Result, Timestamp, salvage};
 use braid_tests::{Place, assert_clean, contents, key};
 
 /// A closed database of some pages, with a row and its value told by its key.
@@ -100,6 +100,128 @@ fn of_a_young_database_without_its_newest_meta_page_what_the_log_holds() -> Resu
     let saved = out.open()?;
     assert_eq!(contents(&saved.snapshot()?, &saved.table("rows")?)?, rows);
     assert_clean(&saved)
+}
+
+/// A database that was killed, whose log fills several segments: its table, the first commits in the base, the others in the log
+/// alone.
+fn killed() -> Result<Place> {
+    let place = Place::new();
+    let db = place.open_with(Options {
+        durability: Durability::Deferred,
+        log_segment_bytes: 64 << 10,
+        ..Options::default()
+    })?;
+    let table = db.table("rows")?;
+    for number in 0..400 {
+        db.put(&table, key(number), key(number).repeat(64))?;
+        if number == 99 {
+            db.checkpoint()?;
+        }
+    }
+    db.sync()?;
+    Ok(place.copy())
+}
+
+/// Salvages: how many rows there are, and whether losses are told.
+fn salvaged(place: &Place) -> Result<(usize, bool)> {
+    let out = Place::in_memory();
+    let report = salvage(place.path(), out.path())?;
+    assert_eq!(report.losses.is_empty(), !report.more_lost_rows, "{report:?}");
+    let saved = out.open()?;
+    let rows = contents(&saved.snapshot()?, &saved.table("rows")?)?;
+    assert!(rows.iter().all(|(key, value)| *value == key.repeat(64)), "a row is as it was");
+    assert_eq!(rows.len() as u64, report.rows + report.commits, "each commit is a row");
+    Ok((rows.len(), !report.losses.is_empty()))
+}
+
+#[test]
+fn of_a_log_that_is_gone_or_cut_not_without_a_word() -> Result<()> {
+    let place = killed()?;
+    assert_eq!(salvaged(&place)?, (400, false));
+    let files = place.log_files();
+    assert!(files.len() > 3, "{files:?}");
+    let mut told = 0;
+    for file in &files {
+        let whole = Place::read(file);
+        Place::remove(file);
+        let (rows, lost) = salvaged(&place)?;
+        assert!(rows == 400 || lost, "{rows} rows without {file:?}");
+        told += u64::from(lost);
+        for len in
+            [0, 64, 128, 4096, 4096 + 64, 4096 + 640, 30_016, 60_032, whole.len() - 4096, whole.len() - 64]
+        {
+            Place::write(file, &whole[..len]);
+            let (rows, lost) = salvaged(&place)?;
+            assert!(rows == 400 || lost, "{rows} rows with {len} bytes of {file:?}");
+        }
+        Place::write(file, &whole);
+    }
+    assert!(told > 2, "{told} segments count");
+    for file in &files {
+        Place::remove(file);
+    }
+    assert_eq!(salvaged(&place)?, (100, true));
+    Ok(())
+}
+
+#[test]
+fn of_a_log_without_its_last_commits_what_it_has_and_a_word_where_the_base_knows_of_them() -> Result<()> {
+    let place = Place::new();
+    let db = place.open()?;
+    let table = db.table("rows")?;
+    db.put(&table, key(1), key(1).repeat(64))?;
+    let before = place.copy();
+    db.put(&table, key(2), key(2).repeat(64))?;
+    db.checkpoint()?;
+    let after = place.copy();
+    assert_eq!(salvaged(&after)?, (2, false));
+    for file in after.log_files() {
+        let name = file.strip_prefix(after.directory()).expect("it lies there");
+        Place::write(&file, &Place::read(&before.directory().join(name)));
+    }
+    assert_eq!(salvaged(&after)?, (2, true), "the log ends before the checkpoint");
+    Ok(())
+}
+
+#[test]
+fn of_whole_databases_of_every_kind_all_and_no_word() -> Result<()> {
+    let place = Place::new();
+    let db = place.open()?;
+    let lossless = |place: &Place| -> Result<u64> {
+        let report = salvage(place.path(), Place::new().path())?;
+        assert!(report.losses.is_empty() && !report.more_lost_rows, "{report:?}");
+        Ok(report.rows + report.commits)
+    };
+    assert_eq!(lossless(&place.copy())?, 0, "a new one");
+    let table = db.table("rows")?;
+    db.put(&table, key(1), "one")?;
+    lossless(&place.copy())?;
+    db.checkpoint()?;
+    assert_eq!(lossless(&place.copy())?, 1, "with nothing after the checkpoint");
+    let backup = Place::new();
+    db.backup(backup.path())?;
+    assert_eq!(lossless(&backup)?, 1, "a backup has no log");
+    db.put(&table, key(2), "two")?;
+    assert_eq!(lossless(&place.copy())?, 2);
+    drop(table);
+    db.close()?;
+    assert_eq!(lossless(&place)?, 2, "a closed one");
+    for life in 0..3 {
+        let db = place.open_with(Options { log_segment_bytes: 64 << 10, ..Options::default() })?;
+        let table = db.table("rows")?;
+        // As long as some segments, so that the checkpoint lets some of them go.
+        for number in 0..40 {
+            db.put(&table, key(number), vec![life; 8 << 10])?;
+        }
+        db.consumer("held", Timestamp::ZERO).map(drop)?;
+        lossless(&place.copy())?;
+        db.checkpoint()?;
+        lossless(&place.copy())?;
+        db.put(&table, key(41), "more")?;
+        drop((db, table));
+        lossless(&place)?;
+    }
+    Ok(())
 }
 
 /// A load into a database with nothing else, in steps of 64 KiB.
