@@ -62,6 +62,42 @@ fn a_full_disk_refuses_commits_whole_until_there_is_space() {
 
 /// On a full disk the log needs the space more than pages that nothing reaches.
 #[test]
+fn a_close_without_room_for_its_clock_syncs_what_was_acknowledged() {
+    for map_log in [true, false] {
+        let machine = CrashFileSystem::new();
+        let files = machine.under_faults();
+        let faults = files.faults();
+        let options = Options {
+            durability: Durability::Deferred,
+            log_segment_bytes: 64 << 10,
+            deferred_sync_interval: Duration::from_secs(3600),
+            map_log,
+            ..Options::default()
+        };
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options).unwrap();
+        let table = db.table("t").unwrap();
+        faults.set_quota(Some(faults.bytes_used()));
+        let mut committed = 0_u32;
+        // The last ones are as short as can be, so that the clock does not fit either.
+        for bytes in [1000, 100, 0] {
+            let error = loop {
+                match db.put(&table, committed.to_be_bytes(), vec![7; bytes]) {
+                    Ok(_) => committed += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, Error::NoSpace(_)), "{error}");
+        }
+        let syncs = faults.counters().file_syncs();
+        drop((db, table));
+        assert!(faults.counters().file_syncs() > syncs);
+        let (db, _) = open(&machine.crash(CrashChoice::KeepNone));
+        let table = db.existing_table("t").unwrap().unwrap();
+        assert_eq!(rows(&db, &table), committed as usize, "map_log: {map_log}");
+    }
+}
+
+#[test]
 fn a_checkpoint_without_space_gives_back_what_it_took() {
     for room_kib in [20, 64, 150, 300, 500] {
         let machine = CrashFileSystem::new();

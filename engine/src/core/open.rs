@@ -476,8 +476,11 @@ impl Core {
             return Ok(());
         }
         let mut exact = record::of_kind(kind::CLOCK_EXACT, &record::encode_timestamp(last));
-        append_outside_section(&writer.log, &mut appender, &mut exact, last)?;
-        writer.log.close(appender).map_err(|error| Error::from_log(error, "closing the log"))?;
+        // Without room for it the next open begins where the reservation ends. What was acknowledged is synced all the same, and
+        // the log's own closing record has its room.
+        let recorded = append_outside_section(&writer.log, &mut appender, &mut exact, last);
+        let closed = writer.log.close(appender).map_err(|error| Error::from_log(error, "closing the log"));
+        recorded.and(closed)?;
         let path = self.path.clone();
         tell(move || tracing::info!(?path, last_commit = %last, "closed"));
         Ok(())
