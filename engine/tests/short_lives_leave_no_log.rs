@@ -193,3 +193,58 @@ fn a_fold_whose_sync_fails_ends_the_open_and_not_the_next_one() {
     assert_eq!(faults.counters().calls_on(Operation::Unlock, PATH), 1);
     assert_eq!(rows(&open(machine, options()).unwrap()), 9);
 }
+
+/// Killed with a commit that only the log has, and a table of this name in the base.
+fn killed_with(name: &str) -> CrashFileSystem {
+    let machine = CrashFileSystem::new();
+    let db = open(machine.clone(), options()).unwrap();
+    let table = db.table(name).unwrap();
+    db.checkpoint().unwrap();
+    db.put(&table, "row", "value").unwrap();
+    machine.kill()
+}
+
+#[test]
+fn opens_that_fail_for_a_bad_page_leave_no_segments() {
+    let name = b"a name that is found";
+    let killed = killed_with(std::str::from_utf8(name).unwrap());
+    let read_write = OpenOptions::new(OpenMode::ReadWrite);
+    let file = killed.open(Path::new(PATH), read_write).unwrap();
+    let mut bytes = vec![0; file.len().unwrap().try_into().unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let places = bytes.windows(name.len()).enumerate().filter(|(_, window)| window == name);
+    let mut refused = 0;
+    for (at, _) in places {
+        let machine = killed.after_kill();
+        let file = machine.open(Path::new(PATH), read_write).unwrap();
+        file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+        let before = log(&machine);
+        for _ in 0..20 {
+            if let Err(error) = open(machine.clone(), options()) {
+                assert!(matches!(error, Error::Corrupt(_)), "{error}");
+                assert_eq!(log(&machine), before, "the page at {at}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 20, "the name is in one leaf that each open reads");
+}
+
+#[test]
+fn opens_that_fail_to_read_a_page_leave_no_segments() {
+    let machine = killed_with("t");
+    let mut failed = 0;
+    for nth in 1.. {
+        let before = log(&machine);
+        let faulty = machine.under_faults();
+        faulty.faults().inject(Fault::on(Operation::Read).on_paths_ending(PATH).nth(nth).sticky());
+        let opened = open(faulty.clone(), options());
+        if faulty.faults().fired() == 0 {
+            break;
+        }
+        assert!(matches!(opened, Err(Error::Io { .. })), "read {nth}: {opened:?}");
+        assert_eq!(log(&machine), before, "read {nth}");
+        failed += 1;
+    }
+    assert!(failed > 2, "{failed} reads of the file");
+}

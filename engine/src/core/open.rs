@@ -31,10 +31,11 @@ use super::append::append_outside_section;
 use super::budget::{rows_bytes, seal_bytes};
 use super::clock::{CommitClock, RESERVATION, timestamp};
 use super::recovery::{self, Replayed, Room, log_dir};
+use super::sequences::SEQUENCES;
 use super::shared::{Core, Parts, Writer, WriterParts};
-use super::tables::{NAMES, Tables, is_users_table};
+use super::tables::{CONSUMERS, NAMES, Tables, is_users_table};
 use super::view::View;
-use crate::base::{Base, BaseStore, ClockCache, CreateParams, EngineState, Opened};
+use crate::base::{Base, BaseCursor, BaseStore, ClockCache, CreateParams, EngineState, Opened};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::record::{self, kind};
@@ -305,6 +306,7 @@ fn open_read_write(
     base: Arc<Base>,
     mut locks: Vec<Arc<dyn File>>,
 ) -> Result<Core> {
+    read_system_trees(&store, &base)?;
     let permissions =
         store.file().mode().map_err(|error| Error::io("reading the file's permissions", error))?;
     let options = log_options(&request.options, permissions);
@@ -335,6 +337,19 @@ fn open_read_write(
     };
     let (appender, clock) = reserve(&replayed, &log, appender)?;
     join(request, store, locks, replayed, None, Some((log, appender, clock)))
+}
+
+/// Reads what every open needs of the base, before the first byte is written: the log begins a segment at each open, and whoever
+/// tries again and again must not fill the disk because of a page that cannot be read.
+fn read_system_trees(store: &Arc<BaseStore>, base: &Base) -> Result<()> {
+    for tree in [NAMES, SEQUENCES, CONSUMERS] {
+        let mut rows = BaseCursor::within(Arc::clone(store), base, tree.into());
+        let mut more = rows.first();
+        while more.map_err(|error| Error::from_base(error, "reading the catalog"))? {
+            more = rows.next();
+        }
+    }
+    Ok(())
 }
 
 /// Whether the base says where its log begins. A new database, and a backup, have none yet.
