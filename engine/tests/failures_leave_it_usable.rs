@@ -62,6 +62,33 @@ fn a_full_disk_refuses_commits_whole_until_there_is_space() {
 
 /// On a full disk the log needs the space more than pages that nothing reaches.
 #[test]
+fn a_creation_that_was_cut_short_is_finished_where_the_directory_of_the_log_is_a_mount_point() {
+    let options = Options { log_segment_bytes: 64 << 10, ..Options::default() };
+    let mut segments = 0;
+    for steps in 0..200 {
+        let machine = CrashFileSystem::new();
+        machine.cut_power_after(steps);
+        let env = Env::with_files(Arc::new(machine.clone()));
+        if Database::open_in(env, "/db", options.clone()).is_ok() {
+            break;
+        }
+        let machine = machine.after_kill();
+        let names = machine.read_dir(Path::new("/db-wal")).unwrap_or_default();
+        segments += names.iter().filter(|name| name.to_string_lossy().ends_with(".seg")).count();
+        let files = machine.under_faults();
+        let busy = Fault::on(Operation::Remove).kind(std::io::ErrorKind::ResourceBusy);
+        files.faults().inject(busy.on_paths(|path| path == Path::new("/db-wal")).sticky());
+        let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", options.clone()).unwrap();
+        let table = db.table("t").unwrap();
+        db.put(&table, "key", "value").unwrap();
+        drop((db, table));
+        let (db, _) = open(&machine.crash(CrashChoice::KeepNone));
+        assert_eq!(rows(&db, &db.existing_table("t").unwrap().unwrap()), 1, "after {steps} steps");
+    }
+    assert!(segments > 0, "some creation had made its log");
+}
+
+#[test]
 fn a_close_without_room_for_its_clock_syncs_what_was_acknowledged() {
     for map_log in [true, false] {
         let machine = CrashFileSystem::new();

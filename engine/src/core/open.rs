@@ -319,7 +319,7 @@ fn open_read_write(
     } else {
         let dir = log_dir(&request.path);
         if find_unfinished_log(&request, &store, &options)? {
-            Log::remove(&*request.env.files, &dir)
+            Log::remove_segments(&*request.env.files, &dir)
                 .map_err(|error| Error::from_log(error, "removing an unfinished log"))?;
         }
         let started = Log::create(&request.env, &dir, store.uuid(), options).map_err(from_log)?;

@@ -128,15 +128,27 @@ impl Log {
         }
     }
 
-    /// Removes every segment in `dir`, and the directory if nothing else is in it: for a database whose creation was
-    /// cut short, or that is to be deleted. Does nothing where there is no directory.
+    /// Removes every segment in `dir`, and the directory if nothing else is in it: for a database that is to be deleted. Does
+    /// nothing where there is no directory.
     ///
     /// # Errors
     /// [`LogError::Io`].
     pub fn remove(files: &dyn FileSystem, dir: &Path) -> Result<(), LogError> {
+        if Self::remove_segments(files, dir)? {
+            files.remove_dir(dir).map_err(failed("remove", dir))?;
+        }
+        Ok(())
+    }
+
+    /// Removes every segment in `dir`: for a database whose creation was cut short. The directory stays, as a file system may be
+    /// mounted there. Whether there is one, with nothing else in it.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn remove_segments(files: &dyn FileSystem, dir: &Path) -> Result<bool, LogError> {
         let names = match files.read_dir(dir) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed("list", dir)(error)),
         };
         let mut others = false;
@@ -149,7 +161,7 @@ impl Log {
             }
         }
         files.sync_dir(dir).map_err(failed("sync", dir))?;
-        if others { Ok(()) } else { files.remove_dir(dir).map_err(failed("remove", dir)) }
+        Ok(!others)
     }
 
     pub(crate) fn start(env: &Env, start: Start) -> Result<(Arc<Self>, Appender), LogError> {
