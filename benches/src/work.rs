@@ -6,7 +6,7 @@ mod serializable;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid::{Database, Durability, Options, RetryPolicy, SequenceOptions, Table};
+use braid::{Database, Durability, Options, SequenceOptions, Table};
 
 use crate::Result;
 use crate::cell::{self, options, unfolded_options, verify};
@@ -416,7 +416,7 @@ fn transfer(arguments: &Arguments, db: &Database, table: &Table, thread: u64) ->
         let from = dice.below(arguments.rows);
         let to = (from + 1 + dice.below(arguments.rows - 1)) % arguments.rows;
         let keys = [from, to].map(|number| arguments.order.key(number));
-        let outcome = db.transact(RetryPolicy::default(), |tx| {
+        let outcome = db.transact(|tx| {
             let [from, to] = &keys;
             let of =
                 |key| tx.get_with(table, key, number_of).map(|found| found.flatten().unwrap_or_default());
@@ -436,7 +436,7 @@ fn count_up(arguments: &Arguments, db: &Database, table: &Table, thread: u64) ->
     for repetition in 0..per_thread(arguments) {
         let key = arguments.order.key(dice.below(arguments.rows));
         let number = i64::try_from(repetition)?;
-        let outcome = db.transact(RetryPolicy::default(), |tx| match arguments.operation {
+        let outcome = db.transact(|tx| match arguments.operation {
             Operation::Add => tx.add(table, key, 1),
             Operation::Max => tx.max(table, key, number),
             Operation::Min => tx.min(table, key, -number),

@@ -21,10 +21,7 @@ fn a_compacted_file() {
     {
         let db = braid::Database::open(folder.path("db.braid")).unwrap();
         let table = db.table("t").unwrap();
-        db.transact(braid::RetryPolicy::default(), |tx| {
-            (100..20_000).try_for_each(|i| tx.delete(&table, format!("{i:06}")))
-        })
-        .unwrap();
+        db.transact(|tx| (100..20_000).try_for_each(|i| tx.delete(&table, format!("{i:06}")))).unwrap();
         db.close().unwrap();
     }
     let before = dump(&path, "t");

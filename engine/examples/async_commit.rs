@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use braid::{Database, Error, JournalMode, Result, RetryPolicy, Table};
+use braid::{Database, Error, JournalMode, Result, Table};
 
 const WRITERS: usize = 64;
 const ROUNDS: u64 = 20;
 
 /// Adds one to a counter, and again if somebody else was faster.
 async fn count(db: &Database, counters: &Table, name: &str) -> Result<u64> {
-    let counted = db.transact_async(RetryPolicy::default(), |tx| {
+    let counted = db.transact_async(|tx| {
         let next = tx.get(counters, name)?.map_or(Ok(0), number)? + 1;
         tx.put(counters, name, next.to_string())?;
         Ok(next)

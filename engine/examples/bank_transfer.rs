@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use braid::{Database, Error, JournalMode, Result, RetryPolicy, Snapshot, Table, Transaction};
+use braid::{Database, Error, JournalMode, Result, Snapshot, Table, Transaction};
 
 const ACCOUNTS: u64 = 20;
 const INITIAL: u64 = 100;
@@ -56,9 +56,7 @@ fn main() -> Result<()> {
                     for n in 0..TRANSFERS {
                         let from = (teller * 7 + n * 3) % ACCOUNTS;
                         let to = (from + 1 + n % (ACCOUNTS - 1)) % ACCOUNTS;
-                        let outcome = db.transact(RetryPolicy::default(), |tx| {
-                            transfer(tx, accounts, from, to, 1 + n % 30)
-                        })?;
+                        let outcome = db.transact(|tx| transfer(tx, accounts, from, to, 1 + n % 30))?;
                         made += u64::from(outcome.value);
                         attempts += outcome.attempts;
                     }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use braid::{Database, Error, JournalMode, Result, RetryPolicy, Table};
+use braid::{Database, Error, JournalMode, Result, Table};
 
 const WRITERS: i64 = 16;
 const VISITS: i64 = 50;
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
 
     // The same by hand: right too, but whoever loses does it again.
     on_all_threads(|_| {
-        db.transact(RetryPolicy::default(), |tx| {
+        db.transact(|tx| {
             let bytes = tx.get(&pages, "by hand")?.and_then(|value| value.try_into().ok());
             let visits = bytes.map_or(0, i64::from_le_bytes);
             tx.put(&pages, "by hand", (visits + 1).to_le_bytes())

@@ -19,7 +19,7 @@ fn place_order(db: &Database, request: &str) -> Result<Timestamp> {
     let (stock, orders) = (db.table("stock")?, db.table("orders")?);
     let numbers = db.sequence("order numbers")?;
     let policy = RetryPolicy { transaction: once(request), ..RetryPolicy::default() };
-    let placed = db.transact(policy, |tx| {
+    let placed = db.transact_with(policy, |tx| {
         tx.add(&stock, "apples", -1)?;
         tx.insert(&orders, numbers.next()?.to_be_bytes(), request)
     });

@@ -4,7 +4,7 @@
 //! written for it is taken back to the savepoint, and the rest goes on. Others see the old table until the commit, and the
 //! new one from then on; who wrote to the old one meanwhile is told so.
 
-use braid::{ConflictKind, Database, Error, JournalMode, Result, RetryPolicy, Table, Transaction};
+use braid::{ConflictKind, Database, Error, JournalMode, Result, Table, Transaction};
 
 struct New {
     people: Table,
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let Err(lost) = late.commit() else { panic!("its table is gone") };
     println!("too late: {lost}");
     assert_eq!(lost.conflict().map(|conflict| conflict.kind), Some(ConflictKind::Schema));
-    db.transact(RetryPolicy::default(), |tx| {
+    db.transact(|tx| {
         let people = tx.table("people")?;
         tx.put(&people, "5 first", "Grace")?;
         tx.put(&people, "5 last", "Hopper")

@@ -9,7 +9,7 @@ const ROUNDS: usize = 100;
 
 /// Takes one ticket out of the pool.
 fn take_ticket(db: &Database, pool: &Table) -> Result<Outcome<u64>> {
-    db.transact(RetryPolicy::default(), |tx| {
+    db.transact(|tx| {
         let left = left(tx.get(pool, "tickets")?)?;
         if left == 0 {
             // An error of your own ends it at once: rolled back, no further attempt.

@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     let policy = policy.named("go home");
     db.put(&doctors, "ann", "on call")?;
     let mut ann_goes = true;
-    let outcome = db.transact(policy, |tx| {
+    let outcome = db.transact_with(policy, |tx| {
         let may_go = go_home(tx, &doctors, "bob")?;
         if std::mem::take(&mut ann_goes) {
             db.put(&doctors, "ann", "at home")?;

@@ -30,14 +30,14 @@ use crate::{feed, opening, schema};
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {
-/// use braid::{Database, JournalMode, RetryPolicy};
+/// use braid::{Database, JournalMode};
 ///
 /// let db = Database::in_memory()?; // or Database::open("bank.braid")?
 /// db.set_journal_mode(JournalMode::Mvcc)?;
 /// let accounts = db.table("accounts")?;
 /// db.put(&accounts, "alice", 100_u64.to_le_bytes())?;
 ///
-/// let outcome = db.transact(RetryPolicy::default(), |tx| {
+/// let outcome = db.transact(|tx| {
 ///     let balance = tx.get(&accounts, "alice")?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
 ///     tx.put(&accounts, "alice", (balance + 1).to_le_bytes())?;
 ///     Ok(balance + 1)
@@ -327,8 +327,18 @@ impl Database {
         })
     }
 
-    /// Begins a write transaction as told. By default it is exclusive in [`JournalMode::Wal`], in which a new database
-    /// is: while it is open, other calls that write wait for it, those of its own thread in vain.
+    /// Begins a write transaction as the journal mode has it: like [`begin_immediate`](Self::begin_immediate) in
+    /// [`JournalMode::Wal`], in which a new database is, and like [`begin_concurrent`](Self::begin_concurrent) in
+    /// [`JournalMode::Mvcc`]. While an exclusive one is open, other calls that write wait for it, those of its own thread
+    /// in vain.
+    ///
+    /// # Errors
+    /// As for the one of the two that it is.
+    pub fn begin(&self) -> Result<Transaction> {
+        self.begin_with(TransactionOptions::default())
+    }
+
+    /// The same with options.
     ///
     /// # Errors
     /// As for [`begin_concurrent`](Self::begin_concurrent) and [`begin_immediate`](Self::begin_immediate);
@@ -423,11 +433,11 @@ impl Database {
     }
 
     fn one_statement(&self, statement: impl FnMut(&mut Transaction) -> Result<()>) -> Result<Commit> {
-        self.transact(RetryPolicy::default(), statement).map(|outcome| outcome.commit)
+        self.transact(statement).map(|outcome| outcome.commit)
     }
 
-    /// Runs `body` in a transaction and commits it, again and again while it loses, as the policy says. It cannot starve:
-    /// after [`RetryPolicy::exclusive_after`] losses it is admitted exclusively.
+    /// Runs `body` in a transaction and commits it, again and again while it loses, as the [default policy](RetryPolicy) says.
+    /// It cannot starve: after [`RetryPolicy::exclusive_after`] losses it is admitted exclusively.
     ///
     /// In [`JournalMode::Mvcc`] it runs beside others. In [`JournalMode::Wal`], in which a new database is unless
     /// [`Options::journal_mode`] says otherwise, one runs at a time.
@@ -445,8 +455,16 @@ impl Database {
     /// What `body` returned, or what the last attempt met. [`Error::Busy`] with
     /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when its turn has not come within `busy_timeout` in all.
     /// [`Error::WaitsForItself`] when `body` waits for its own transaction.
+    pub fn transact<T>(&self, body: impl FnMut(&mut Transaction) -> Result<T>) -> Result<Outcome<T>> {
+        self.transact_with(RetryPolicy::default(), body)
+    }
+
+    /// The same with a policy of one's own.
+    ///
+    /// # Errors
+    /// As for [`transact`](Self::transact).
     #[expect(clippy::needless_pass_by_value, reason = "a policy is written where it is used")]
-    pub fn transact<T>(
+    pub fn transact_with<T>(
         &self,
         policy: RetryPolicy,
         body: impl FnMut(&mut Transaction) -> Result<T>,
@@ -474,13 +492,13 @@ impl Database {
     /// #         }
     /// #     }
     /// # }
-    /// use braid::{JournalMode, RetryPolicy};
+    /// use braid::JournalMode;
     ///
     /// let db = braid::Database::in_memory()?;
     /// db.set_journal_mode(JournalMode::Mvcc)?;
     /// let stock = db.table("stock")?;
     /// let sold = block_on(async {
-    ///     db.transact_async(RetryPolicy::default(), |tx| {
+    ///     db.transact_async(|tx| {
     ///         let left = tx.get(&stock, "apple")?.unwrap_or_else(|| b"3".to_vec());
     ///         tx.put(&stock, "apple", "2")?;
     ///         Ok(left)
@@ -490,7 +508,15 @@ impl Database {
     /// assert_eq!((sold.value, sold.attempts), (b"3".to_vec(), 1));
     /// # Ok(()) }
     /// ```
-    pub fn transact_async<T, F>(&self, policy: RetryPolicy, body: F) -> TransactFuture<T, F>
+    pub fn transact_async<T, F>(&self, body: F) -> TransactFuture<T, F>
+    where
+        F: FnMut(&mut Transaction) -> Result<T>,
+    {
+        self.transact_async_with(RetryPolicy::default(), body)
+    }
+
+    /// The same with a policy of one's own.
+    pub fn transact_async_with<T, F>(&self, policy: RetryPolicy, body: F) -> TransactFuture<T, F>
     where
         F: FnMut(&mut Transaction) -> Result<T>,
     {

@@ -18,7 +18,7 @@ impl RefUnwindSafe for Table {}
 mod tests {
     use std::panic::{catch_unwind, resume_unwind};
 
-    use crate::{Database, Result, RetryPolicy};
+    use crate::{Database, Result};
 
     #[test]
     fn what_is_shared_goes_on_after_a_panic() {
@@ -27,7 +27,7 @@ mod tests {
         let before = db.snapshot().unwrap();
         let panicked = catch_unwind(|| {
             let rows = before.count(&table).unwrap();
-            db.transact(RetryPolicy::default(), |tx| -> Result<()> {
+            db.transact(|tx| -> Result<()> {
                 tx.put(&table, "a", rows.to_be_bytes())?;
                 resume_unwind(Box::new("on purpose"))
             })

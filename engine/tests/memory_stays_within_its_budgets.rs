@@ -57,7 +57,7 @@ fn random_updates_beyond_the_cache_take_what_the_budgets_allow() {
     for update in 0..UPDATES {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let number = (state >> 33) % ROWS;
-        let outcome = db.transact(braid::RetryPolicy::default(), |tx| {
+        let outcome = db.transact(|tx| {
             tx.get(&table, key(number))?;
             tx.put(&table, key(number), [update as u8; 100])
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use braid::vfs::Env;
 use braid::vfs::faulty::{CrashChoice, CrashFileSystem};
-use braid::{Database, Durability, Options, TransactionOptions};
+use braid::{Database, Durability, Options};
 
 #[test]
 fn not_after_any_number_of_power_cuts() {
@@ -22,7 +22,7 @@ fn not_after_any_number_of_power_cuts() {
         let db = Database::open_in(Env::with_files(files), "/db", options.clone()).unwrap();
         let table = db.table("t").unwrap();
         for row in 0..5 {
-            let mut tx = db.begin_with(TransactionOptions::default()).unwrap();
+            let mut tx = db.begin().unwrap();
             tx.put(&table, [row], "value").unwrap();
             let issued = tx.commit().unwrap().timestamp.get();
             assert!(issued > newest, "life {life}: {issued} after {newest}");

@@ -5,7 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use braid::{Database, Error, Isolation, JournalMode, Options, RetryPolicy, Table, TransactionOptions};
+use braid::{Database, Error, Isolation, JournalMode, Options, Table, TransactionOptions};
 use common::{OnEvent, is_conflict};
 
 /// Everything must work, at once.
@@ -43,14 +43,14 @@ fn in_every_callback_and_in_every_kind_of_transaction() {
         let prepare = || db.set_journal_mode(mode).unwrap();
         prepare();
         panics(&db, &table, || {
-            let _ = db.transact(RetryPolicy::default(), |tx| -> braid::Result<()> {
+            let _ = db.transact(|tx| -> braid::Result<()> {
                 tx.put(&table, "lost", "")?;
                 panic!("in transact")
             });
         });
         prepare();
         panics(&db, &table, || {
-            let tx = db.begin_with(TransactionOptions::default()).unwrap();
+            let tx = db.begin().unwrap();
             let _ = tx.get_with(&table, "key", |_| panic!("in a read"));
         });
         prepare();

@@ -49,7 +49,7 @@ fn an_outcome_tells_attempts_and_time_lost() {
     let mut lose = loser(&db, &table, "apples", 2);
     let began = Instant::now();
     let outcome = db
-        .transact(policy, |tx| {
+        .transact_with(policy, |tx| {
             thread::sleep(slow);
             lose(tx)
         })
@@ -64,9 +64,9 @@ fn an_outcome_tells_attempts_and_time_lost() {
 fn a_report_tells_what_was_absorbed_and_what_escaped() {
     let (db, table) = database();
     let policy = RetryPolicy::immediate().named("order");
-    db.transact(policy.clone(), loser(&db, &table, "apples", 3)).unwrap();
-    db.transact(policy.clone(), loser(&db, &table, "pears", 1)).unwrap();
-    db.transact(policy.clone().max_attempts(2).never_exclusive(), loser(&db, &table, "apples", 9))
+    db.transact_with(policy.clone(), loser(&db, &table, "apples", 3)).unwrap();
+    db.transact_with(policy.clone(), loser(&db, &table, "pears", 1)).unwrap();
+    db.transact_with(policy.clone().max_attempts(2).never_exclusive(), loser(&db, &table, "apples", 9))
         .unwrap_err();
     // One that nobody tries again.
     let mut lost = db.begin_concurrent().unwrap();
@@ -115,7 +115,7 @@ fn a_loss_that_a_statement_tells_is_counted_once() {
         }
         tx.get(&table, "apples")
     };
-    let outcome = db.transact(policy("runner"), work).unwrap();
+    let outcome = db.transact_with(policy("runner"), work).unwrap();
     assert_eq!(outcome.attempts, 2);
     // What it is told twice, and when it commits again, is one loss.
     let begin = |name| db.begin_with(TransactionOptions::default().name(name)).unwrap();
@@ -131,7 +131,7 @@ fn a_loss_that_a_statement_tells_is_counted_once() {
     revoke(&db, &table);
     drop(untold);
     // Nor does the closure's own reason to give up undo what it was told.
-    let given_up = db.transact(policy("given up"), |tx| -> braid::Result<()> {
+    let given_up = db.transact_with(policy("given up"), |tx| -> braid::Result<()> {
         work(tx).unwrap_err();
         Err(Error::Aborted("enough".to_owned()))
     });
@@ -153,7 +153,7 @@ fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
     let (db, table) = database();
     let mut attempts = 0;
     let outcome = db
-        .transact(RetryPolicy::immediate().named("outer"), |tx| {
+        .transact_with(RetryPolicy::immediate().named("outer"), |tx| {
             attempts += 1;
             tx.put(&table, "apples", "3")?;
             if attempts == 1 {
@@ -177,7 +177,7 @@ fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
 fn one_that_gives_up_at_once_took_one_attempt() {
     let (db, table) = database();
     let policy = RetryPolicy::immediate().max_attempts(1).never_exclusive();
-    db.transact(policy, loser(&db, &table, "apples", 9)).unwrap_err();
+    db.transact_with(policy, loser(&db, &table, "apples", 9)).unwrap_err();
     let report = db.stats().conflicts;
     let attempts: Vec<_> = report.attempts.iter().filter(|bucket| bucket.transactions > 0).collect();
     let [once] = *attempts else { panic!("{attempts:?}") };
@@ -201,7 +201,7 @@ fn reads_and_turns_are_reported_too() {
             ..TransactionOptions::default()
         },
     );
-    db.transact(policy, |_| Ok(())).unwrap_err();
+    db.transact_with(policy, |_| Ok(())).unwrap_err();
     holder.rollback();
     let report = db.stats().conflicts;
     assert_eq!((report.kinds.read_write, report.kinds.locked), (1, 1), "one wait, which is not made again");
@@ -220,7 +220,7 @@ fn a_deadline_ends_waits_for_a_turn_too() {
         .deadline(Duration::from_millis(50))
         .max_attempts(u32::MAX)
         .exclusive_after(1);
-    let error = db.transact(policy, |tx| tx.put(&table, "apples", "3")).unwrap_err();
+    let error = db.transact_with(policy, |tx| tx.put(&table, "apples", "3")).unwrap_err();
     assert!(error.is_retryable());
     assert!(began.elapsed() >= Duration::from_millis(50));
     assert!(began.elapsed() < Duration::from_secs(4), "busy_timeout is cut to what is left");
@@ -232,11 +232,14 @@ fn a_panic_or_an_error_rolls_back_and_leaves_nothing_pending() {
     let (db, table) = database();
     let mut lose = loser(&db, &table, "apples", 1);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        db.transact(RetryPolicy::immediate(), |tx| if lose(tx)? > 1 { panic!("on purpose") } else { Ok(()) })
+        db.transact_with(
+            RetryPolicy::immediate(),
+            |tx| if lose(tx)? > 1 { panic!("on purpose") } else { Ok(()) },
+        )
     }));
     assert!(panicked.is_err());
     let mut lose = loser(&db, &table, "apples", 1);
-    let given_up = db.transact(RetryPolicy::immediate(), |tx| {
+    let given_up = db.transact_with(RetryPolicy::immediate(), |tx| {
         if lose(tx)? > 1 { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
     });
     assert!(matches!(given_up, Err(Error::Aborted(_))));
@@ -256,7 +259,7 @@ fn a_storm_is_absorbed() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    db.transact(RetryPolicy::default().named("storm"), |tx| {
+                    db.transact_with(RetryPolicy::default().named("storm"), |tx| {
                         let count = tx
                             .get(&table, "hot")?
                             .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
@@ -290,7 +293,7 @@ fn the_file_tells_the_next_sessions() {
     let open = || Database::open(folder.path().join("db")).unwrap();
     let lose = |db: &Database, table: &Table, times| {
         let policy = RetryPolicy::immediate().named("loser");
-        db.transact(policy, loser(db, table, "row", times)).unwrap();
+        db.transact_with(policy, loser(db, table, "row", times)).unwrap();
     };
     let db = open();
     db.set_journal_mode(JournalMode::Mvcc).unwrap();

@@ -308,7 +308,7 @@ fn an_exclusive_transaction_and_a_backup_are_not_revoked() {
     tx.commit().unwrap();
     assert!(db.check().unwrap().is_ok());
     // A closure is tried anew until it is admitted alone.
-    let outcome = db.transact(RetryPolicy { exclusive_after: 2, ..RetryPolicy::default() }, |tx| {
+    let outcome = db.transact_with(RetryPolicy { exclusive_after: 2, ..RetryPolicy::default() }, |tx| {
         let count = tx.count(&table)?;
         db.checkpoint()?;
         tx.put(&table, "count", count.to_be_bytes())

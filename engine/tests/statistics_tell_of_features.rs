@@ -169,7 +169,7 @@ fn futures_are_counted_while_they_wait() -> Result<()> {
     {
         let mut dropped = pin!(dropped.commit_async());
         assert!(dropped.as_mut().poll(&mut context).is_pending());
-        let mut turn = pin!(db.transact_async(exclusively(), |_| Ok(())));
+        let mut turn = pin!(db.transact_async_with(exclusively(), |_| Ok(())));
         assert!(turn.as_mut().poll(&mut context).is_pending());
     }
     assert_eq!(waiting(), (0, 0));

@@ -130,9 +130,12 @@ fn one_that_lost_is_not_answered_and_can_be_tried_again() {
     assert!(loser.commit().unwrap_err().is_retryable());
     assert_eq!(db.was_committed("again").unwrap(), None);
     let policy = RetryPolicy { transaction: with("again"), ..RetryPolicy::default() };
-    let outcome = db.transact(policy.clone(), |tx| tx.put(&table, "k", "at last")).unwrap();
+    let outcome = db.transact_with(policy.clone(), |tx| tx.put(&table, "k", "at last")).unwrap();
     assert_eq!(db.was_committed("again").unwrap(), Some(outcome.commit.timestamp));
-    assert_eq!(done_at(db.transact(policy, |tx| tx.put(&table, "k", "twice"))), outcome.commit.timestamp);
+    assert_eq!(
+        done_at(db.transact_with(policy, |tx| tx.put(&table, "k", "twice"))),
+        outcome.commit.timestamp
+    );
     assert_eq!(db.get(&table, "k").unwrap().unwrap(), b"at last");
 }
 
@@ -144,7 +147,7 @@ fn many_threads_with_the_same_tokens_do_each_thing_once() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for token in 0..100 {
-                    let done = db.transact(policy(token), |tx| {
+                    let done = db.transact_with(policy(token), |tx| {
                         let count = tx.get(&table, "count")?.map_or(0, |bytes| u32::from(bytes[0]));
                         tx.put(&table, "count", [u8::try_from(count + 1).unwrap()])
                     });

@@ -87,7 +87,7 @@ fn nothing_is_locked(db: &Database) {
 fn it_commits_and_tells_attempts_and_time_lost() {
     let (db, table) = database();
     let policy = RetryPolicy::backoff(Duration::from_millis(4), Duration::from_millis(4)).named("loser");
-    let outcome = block_on(db.transact_async(policy, loser(&db, &table, 3))).unwrap();
+    let outcome = block_on(db.transact_async_with(policy, loser(&db, &table, 3))).unwrap();
     assert_eq!((outcome.value, outcome.attempts, outcome.exclusive), (4, 4, false));
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 4"));
     assert!(outcome.waited > Duration::ZERO);
@@ -102,9 +102,9 @@ fn it_commits_and_tells_attempts_and_time_lost() {
 #[test]
 fn it_does_nothing_before_it_is_polled_and_is_over_when_it_is_ready() {
     let (db, table) = database();
-    drop(db.transact_async(RetryPolicy::default(), loser(&db, &table, 0)));
+    drop(db.transact_async(loser(&db, &table, 0)));
     assert_eq!(row(&db, &table), None);
-    let mut future = db.transact_async(RetryPolicy::default(), loser(&db, &table, 0));
+    let mut future = db.transact_async(loser(&db, &table, 0));
     let alarm = Arc::new(Alarm::default());
     until(|| alarm.poll(&mut future).is_ready());
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 1"));
@@ -116,13 +116,13 @@ fn it_does_nothing_before_it_is_polled_and_is_over_when_it_is_ready() {
 fn it_gives_up_as_the_policy_says() {
     let (db, table) = database();
     let few = RetryPolicy::immediate().max_attempts(3).never_exclusive();
-    let error = block_on(db.transact_async(few, loser(&db, &table, 100))).unwrap_err();
+    let error = block_on(db.transact_async_with(few, loser(&db, &table, 100))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::WriteWrite);
     assert_eq!(db.stats().conflicts.escaped, 3);
     let short =
         RetryPolicy::backoff(Duration::from_secs(60), Duration::from_secs(60)).deadline(Duration::ZERO);
-    assert!(block_on(db.transact_async(short, loser(&db, &table, 1))).unwrap_err().is_retryable());
-    let aborted = db.transact_async(RetryPolicy::default(), |tx| {
+    assert!(block_on(db.transact_async_with(short, loser(&db, &table, 1))).unwrap_err().is_retryable());
+    let aborted = db.transact_async(|tx| {
         tx.put(&table, "row", "aborted")?;
         Err::<(), _>(Error::Aborted("enough".to_owned()))
     });
@@ -134,7 +134,7 @@ fn it_gives_up_as_the_policy_says() {
 fn it_is_admitted_exclusively_after_its_losses() {
     let (db, table) = database();
     let mut attempts = 0;
-    let outcome = block_on(db.transact_async(RetryPolicy::immediate().exclusive_after(2), |tx| {
+    let outcome = block_on(db.transact_async_with(RetryPolicy::immediate().exclusive_after(2), |tx| {
         attempts += 1;
         tx.put(&table, "row", "own")?;
         if !tx.is_exclusive() {
@@ -154,7 +154,7 @@ fn it_is_woken_when_its_time_has_come() {
     let (db, table) = database();
     let policy = RetryPolicy::backoff(Duration::from_millis(40), Duration::from_millis(40));
     let alarm = Arc::new(Alarm::default());
-    let mut future = db.transact_async(policy.never_exclusive(), loser(&db, &table, 20));
+    let mut future = db.transact_async_with(policy.never_exclusive(), loser(&db, &table, 20));
     let mut woken = 0;
     while alarm.poll(&mut future).is_pending() {
         until(|| alarm.times() > woken);
@@ -171,7 +171,7 @@ fn dropped_between_attempts_it_leaves_no_timer_and_no_transaction() {
     // As good as for ever, whatever is drawn.
     let policy = RetryPolicy::backoff(Duration::from_secs(1 << 40), Duration::from_secs(1 << 40));
     let alarm = Arc::new(Alarm::default());
-    let mut future = db.transact_async(policy.without_deadline(), loser(&db, &table, 1));
+    let mut future = db.transact_async_with(policy.without_deadline(), loser(&db, &table, 1));
     assert!(alarm.poll(&mut future).is_pending());
     assert!(alarm.poll(&mut future).is_pending(), "polled for no reason");
     assert_eq!(Arc::strong_count(&alarm), 2, "one timer");
@@ -194,7 +194,7 @@ fn it_waits_for_its_turn_and_is_woken_when_it_has_come() {
         db.set_journal_mode(mode).unwrap();
         let holder = db.begin_immediate().unwrap();
         let alarm = Arc::new(Alarm::default());
-        let mut future = db.transact_async(by.clone(), loser(&db, &table, 0));
+        let mut future = db.transact_async_with(by.clone(), loser(&db, &table, 0));
         assert!(alarm.poll(&mut future).is_pending());
         assert!(alarm.poll(&mut future).is_pending(), "polled for no reason");
         holder.commit().unwrap();
@@ -217,7 +217,7 @@ fn dropped_while_it_waits_for_its_turn_it_is_in_nobodys_way() {
     let (db, table) = database();
     let holder = db.begin_immediate().unwrap();
     let alarm = Arc::new(Alarm::default());
-    let mut future = db.transact_async(immediate(), loser(&db, &table, 0));
+    let mut future = db.transact_async_with(immediate(), loser(&db, &table, 0));
     assert!(alarm.poll(&mut future).is_pending());
     drop(future);
     until(|| Arc::strong_count(&alarm) == 1);
@@ -231,7 +231,7 @@ fn one_whose_turn_has_come_and_that_nobody_polls_holds_nobody_up() {
     let (db, table) = database();
     let holder = db.begin_immediate().unwrap();
     let alarm = Arc::new(Alarm::default());
-    let mut unpolled = db.transact_async(immediate(), loser(&db, &table, 0));
+    let mut unpolled = db.transact_async_with(immediate(), loser(&db, &table, 0));
     assert!(alarm.poll(&mut unpolled).is_pending());
     holder.commit().unwrap();
     until(|| alarm.times() > 0);
@@ -242,7 +242,8 @@ fn one_whose_turn_has_come_and_that_nobody_polls_holds_nobody_up() {
         ..TransactionOptions::default()
     };
     db.begin_with(options).unwrap().commit().unwrap();
-    block_on(db.transact_async(immediate().deadline(LONG), |tx| tx.put(&table, "row", "future"))).unwrap();
+    block_on(db.transact_async_with(immediate().deadline(LONG), |tx| tx.put(&table, "row", "future")))
+        .unwrap();
     assert_eq!(row(&db, &table).as_deref(), Some("future"));
     assert!(block_on(unpolled).unwrap().exclusive, "it has kept its place");
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 1"));
@@ -259,7 +260,7 @@ fn nobody_is_woken_for_nothing() {
     let policy = |timeout| RetryPolicy { transaction: wait(timeout), ..immediate().max_attempts(1) };
     let short = Duration::from_millis(250);
     let mut turns = [10 * LONG, short, 10 * LONG, 10 * LONG].map(|timeout| {
-        db.transact_async(policy(timeout), |tx: &mut Transaction| tx.put(&table, "row", "turn"))
+        db.transact_async_with(policy(timeout), |tx: &mut Transaction| tx.put(&table, "row", "turn"))
     });
     // Held back, not exclusive.
     let mut commits = [("a", LONG), ("b", short)].map(|(row, timeout)| {
@@ -313,12 +314,12 @@ fn it_is_told_when_its_turn_does_not_come() {
     let holder = db.begin_immediate().unwrap();
     let mut policy = immediate().max_attempts(1);
     policy.transaction.busy_timeout = Some(Duration::from_millis(20));
-    let error = block_on(db.transact_async(policy, loser(&db, &table, 0))).unwrap_err();
+    let error = block_on(db.transact_async_with(policy, loser(&db, &table, 0))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);
     assert_eq!(db.stats().conflicts.kinds.locked, 1);
     // The policy's deadline ends that wait too.
     let policy = RetryPolicy::immediate().exclusive_after(1).deadline(Duration::from_millis(50));
-    let error = block_on(db.transact_async(policy, |tx| {
+    let error = block_on(db.transact_async_with(policy, |tx| {
         assert!(!tx.is_exclusive());
         Err::<(), _>(lost.take().unwrap())
     }));
@@ -346,7 +347,7 @@ fn with_a_long_sync() -> (Database, Table, Sender<()>) {
 fn dropped_once_it_is_installed_it_has_committed() {
     let (db, table, go_on) = with_a_long_sync();
     let alarm = Arc::new(Alarm::default());
-    let mut future = db.transact_async(RetryPolicy::default(), loser(&db, &table, 0));
+    let mut future = db.transact_async(loser(&db, &table, 0));
     assert_eq!(future.timestamp(), None);
     assert!(alarm.poll(&mut future).is_pending());
     let timestamp = future.timestamp().unwrap();
@@ -371,7 +372,7 @@ fn it_waits_for_the_other_one_with_its_token_and_holds_nothing() {
         let timestamp = first.timestamp().unwrap();
 
         let policy = RetryPolicy::default().exclusive_after(losses).transaction(token.clone());
-        let mut second = db.transact_async(policy, loser(&db, &table, 0));
+        let mut second = db.transact_async_with(policy, loser(&db, &table, 0));
         assert!(alarm.poll(&mut second).is_pending());
         assert!(alarm.poll(&mut second).is_pending(), "polled for no reason");
         nobody_has_the_gate(&db).rollback();
@@ -392,7 +393,7 @@ fn a_panic_rolls_back_and_ends_it() {
     let (db, table) = database();
     for policy in [RetryPolicy::default(), immediate()] {
         let alarm = Arc::new(Alarm::default());
-        let mut future = db.transact_async(policy, |tx| -> braid::Result<()> {
+        let mut future = db.transact_async_with(policy, |tx| -> braid::Result<()> {
             tx.put(&table, "row", "value")?;
             panic!("on purpose")
         });
@@ -433,7 +434,7 @@ fn a_waker_that_panics_when_it_is_dropped_locks_nothing() {
     holder.rollback();
     // What was held back goes first; the future takes its turn with a waker that it does not need, once it was late.
     let dropped = Arc::new(AtomicUsize::new(0));
-    let mut future = db.transact_async(immediate(), loser(&db, &table, 0));
+    let mut future = db.transact_async_with(immediate(), loser(&db, &table, 0));
     let waker = Waker::from(Arc::new(Panics(Arc::clone(&dropped))));
     assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
     drop(waker);
@@ -456,7 +457,7 @@ fn a_poisoned_log_ends_its_wait() {
     let table = db.table("t").unwrap();
     let policy = RetryPolicy::backoff(Duration::from_secs(1 << 40), Duration::from_secs(1 << 40));
     let alarm = Arc::new(Alarm::default());
-    let mut future = db.transact_async(policy.without_deadline(), loser(&db, &table, 1));
+    let mut future = db.transact_async_with(policy.without_deadline(), loser(&db, &table, 1));
     assert!(alarm.poll(&mut future).is_pending());
     faults.inject(Fault::on(Operation::SyncData).kind(std::io::ErrorKind::Other));
     assert!(matches!(db.put(&table, "other", "value"), Err(Error::CommitUnknown { .. })));
@@ -486,7 +487,7 @@ fn a_storm_of_futures_and_threads_loses_no_count() {
         let (db, table, policy) = (db.clone(), table.clone(), policy.clone());
         async move {
             for _ in 0..20 {
-                db.transact_async(policy.clone(), count(&table)).await.unwrap();
+                db.transact_async_with(policy.clone(), count(&table)).await.unwrap();
             }
         }
     });
@@ -494,7 +495,7 @@ fn a_storm_of_futures_and_threads_loses_no_count() {
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    db.transact(policy.clone(), count(&table)).unwrap();
+                    db.transact_with(policy.clone(), count(&table)).unwrap();
                 }
             });
         }
@@ -510,7 +511,7 @@ fn a_storm_of_futures_and_threads_loses_no_count() {
 fn it_keeps_the_database_open_and_a_reader_refuses_it() {
     let (db, table) = database();
     let policy = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(1));
-    let future = db.transact_async(policy, {
+    let future = db.transact_async_with(policy, {
         let (table, mut first) = (table.clone(), true);
         move |tx: &mut Transaction| {
             tx.put(&table, "row", "value")?;
@@ -527,7 +528,7 @@ fn it_keeps_the_database_open_and_a_reader_refuses_it() {
     let path = folder.path().join("db");
     Database::open(&path).unwrap().close().unwrap();
     let reader = Database::open_read_only(&path).unwrap();
-    let refused = block_on(reader.transact_async(RetryPolicy::default(), |_| Ok(())));
+    let refused = block_on(reader.transact_async(|_| Ok(())));
     assert!(matches!(refused, Err(Error::ReadOnly)));
 }
 
@@ -535,7 +536,7 @@ fn it_keeps_the_database_open_and_a_reader_refuses_it() {
 fn it_can_be_sent_where_its_closure_can() {
     fn is_sent<T: Send + Unpin>(_: &T) {}
     let (db, table) = database();
-    let future: TransactFuture<(), _> = db.transact_async(RetryPolicy::default(), {
+    let future: TransactFuture<(), _> = db.transact_async({
         let table = table.clone();
         move |tx| tx.put(&table, "row", "value")
     });

@@ -11,10 +11,7 @@ use std::time::Duration;
 
 use braid::vfs::sync::thread;
 use braid::vfs::{Clock, RealClock};
-use braid::{
-    ConflictKind, Database, Error, JournalMode, Options, Result, RetryPolicy, Table, Transaction,
-    TransactionOptions,
-};
+use braid::{ConflictKind, Database, Error, JournalMode, Options, Result, RetryPolicy, Table, Transaction};
 use executor::block_on;
 
 /// Shorter than any wait that is not cut, longer than the machine is ever busy with something else.
@@ -56,11 +53,11 @@ fn the_deadline_bounds_the_first_wait_too() {
         let (db, table) = database(mode, LONG);
         let policy = || RetryPolicy::default().deadline(Duration::from_millis(30));
         let (done, took) =
-            timed(|| beside_another(&db, || db.transact(policy(), |tx| tx.put(&table, "a", "1"))));
+            timed(|| beside_another(&db, || db.transact_with(policy(), |tx| tx.put(&table, "a", "1"))));
         assert!(locked(&done.unwrap_err()));
         assert!(took < SOON, "{mode:?}: {took:?}");
         let (done, took) = timed(|| {
-            beside_another(&db, || block_on(db.transact_async(policy(), |tx| tx.put(&table, "a", "1"))))
+            beside_another(&db, || block_on(db.transact_async_with(policy(), |tx| tx.put(&table, "a", "1"))))
         });
         assert!(locked(&done.unwrap_err()));
         assert!(took < SOON, "{mode:?}: {took:?}");
@@ -76,8 +73,8 @@ fn a_turn_that_did_not_come_is_not_waited_for_again() {
             assert!(locked(&db.put(&table, "a", "1").unwrap_err()));
             assert!(locked(&db.delete(&table, "a").unwrap_err()));
             assert!(locked(&db.table("new").unwrap_err()));
-            assert!(locked(&db.transact(RetryPolicy::default(), |tx| tx.put(&table, "a", "1")).unwrap_err()));
-            let future = db.transact_async(RetryPolicy::default(), |tx| tx.put(&table, "a", "1"));
+            assert!(locked(&db.transact(|tx| tx.put(&table, "a", "1")).unwrap_err()));
+            let future = db.transact_async(|tx| tx.put(&table, "a", "1"));
             assert!(locked(&block_on(future).unwrap_err()));
         });
         assert_eq!(db.stats().conflicts.kinds.locked - before, 5, "one wait for each call, in {mode:?}");
@@ -98,8 +95,8 @@ fn a_turn_that_another_transaction_did_not_get_ends_nothing() {
         }
         tx.put(&table, "a", "1")
     };
-    assert_eq!(db.transact(RetryPolicy::immediate(), &mut body).unwrap().attempts, 2);
-    assert_eq!(block_on(db.transact_async(RetryPolicy::immediate(), body)).unwrap().attempts, 2);
+    assert_eq!(db.transact_with(RetryPolicy::immediate(), &mut body).unwrap().attempts, 2);
+    assert_eq!(block_on(db.transact_async_with(RetryPolicy::immediate(), body)).unwrap().attempts, 2);
 }
 
 /// What is not possible inside of the closure of an exclusive transaction.
@@ -126,17 +123,18 @@ fn who_would_wait_for_itself_is_told_at_once() {
             tx.put(&table, "a", "outer")
         };
         let (done, took) = timed(|| {
-            db.transact(alone(), body).unwrap();
-            block_on(db.transact_async(alone(), body)).unwrap();
-            db.transact(alone(), |_| db.put(&table, "a", "nested").map(drop)).unwrap_err()
+            db.transact_with(alone(), body).unwrap();
+            block_on(db.transact_async_with(alone(), body)).unwrap();
+            db.transact_with(alone(), |_| db.put(&table, "a", "nested").map(drop)).unwrap_err()
         });
         assert!(matches!(done, Error::WaitsForItself) && !done.is_retryable());
         assert!(took < SOON, "{took:?}");
         assert_eq!(db.get(&table, "a").unwrap().as_deref(), Some(&b"outer"[..]));
         // It is over with the closure, whatever ended it.
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _ =
-                db.transact(alone(), |_| -> Result<()> { std::panic::resume_unwind(Box::new("on purpose")) });
+            let _ = db.transact_with(alone(), |_| -> Result<()> {
+                std::panic::resume_unwind(Box::new("on purpose"))
+            });
         }));
         assert!(panicked.is_err());
         db.put(&table, "a", "after").unwrap();
@@ -148,7 +146,7 @@ fn who_would_wait_for_itself_is_told_at_once() {
 fn a_closure_that_writes_beside_itself_ends_when_it_is_alone() {
     let (db, table) = database(JournalMode::Mvcc, LONG);
     let mut attempts = 0;
-    let done = db.transact(RetryPolicy::immediate().exclusive_after(3), |tx| {
+    let done = db.transact_with(RetryPolicy::immediate().exclusive_after(3), |tx| {
         attempts += 1;
         tx.put(&table, "a", "outer")?;
         db.put(&table, "a", "nested")?;
@@ -162,7 +160,7 @@ fn a_closure_that_writes_beside_itself_ends_when_it_is_alone() {
 #[test]
 fn who_may_wait_for_another_thread_waits() {
     let (db, table) = database(JournalMode::Wal, Duration::from_millis(5));
-    db.transact(RetryPolicy::default(), |_| {
+    db.transact(|_| {
         let (db, table) = (db.clone(), table.clone());
         let error = thread::spawn(move || db.put(&table, "a", "1").unwrap_err()).join().unwrap();
         assert!(locked(&error) && !error.conflict().unwrap().holder_begun_here, "{error}");
@@ -170,7 +168,7 @@ fn who_may_wait_for_another_thread_waits() {
     })
     .unwrap();
 
-    let tx = db.begin_with(TransactionOptions::default()).unwrap();
+    let tx = db.begin().unwrap();
     let error = db.put(&table, "a", "1").unwrap_err();
     assert!(locked(&error) && error.conflict().unwrap().holder_begun_here);
     assert!(error.to_string().contains("begun on this thread"), "{error}");

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use braid::{Database, Durability, JournalMode, Options, RetryPolicy};
+use braid::{Database, Durability, JournalMode, Options};
 
 struct Counting;
 
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
     measure("commit of one new row by `put`", |number| db.put(&table, key(number), [0; 100]))?;
     measure("commit of one row that is there, by `put`", |_| db.put(&table, key(0), [0; 100]))?;
     measure("read and write of one row by `transact`", |_| {
-        db.transact(RetryPolicy::default(), |tx| {
+        db.transact(|tx| {
             let there = tx.contains(&table, key(0))?;
             tx.put(&table, key(0), [u8::from(there); 100])
         })

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use braid::{Durability, RetryPolicy};
+use braid::Durability;
 
 use crate::Result;
 use crate::cell::{Context, Readings, options, verify};
@@ -25,7 +25,7 @@ fn run(cx: &Context, durability: Durability) -> Result<Readings> {
         |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
     let (attempts, exclusive) = (AtomicU64::new(0), AtomicU64::new(0));
     let all = for_a_time(WRITERS, Duration::from_secs_f64(cx.size.seconds), |_, _| {
-        let outcome = db.transact(RetryPolicy::default(), |tx| {
+        let outcome = db.transact(|tx| {
             let next = number(tx.get(&table, "counter")?) + 1;
             tx.put(&table, "counter", next.to_le_bytes())
         })?;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use braid::{Admission, Database, RetryPolicy, SnapshotOptions, Table, Transaction, TransactionOptions};
+use braid::{Admission, Database, SnapshotOptions, Table, Transaction, TransactionOptions};
 
 use super::{Arguments, Operation};
 use crate::Result;
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, db: &Database, table: &Table) -> Result
             commit(TransactionOptions { admission: Admission::Immediate, ..plain() }, number)
         }),
         Operation::Transact => times(arguments.operations, |number| {
-            db.transact(RetryPolicy::default(), |tx| put(tx, number))?;
+            db.transact(|tx| put(tx, number))?;
             Ok(())
         }),
         Operation::CommitAsync => times(arguments.operations, |number| {
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, db: &Database, table: &Table) -> Result
             Ok(())
         }),
         Operation::TransactAsync => times(arguments.operations, |number| {
-            polled(db.transact_async(RetryPolicy::default(), |tx| put(tx, number)))?;
+            polled(db.transact_async(|tx| put(tx, number)))?;
             Ok(())
         }),
         Operation::FeedOpen => {

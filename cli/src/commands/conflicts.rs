@@ -189,7 +189,7 @@ mod tests {
         let rows = db.table("rows").unwrap();
         for key in [&b"apples"[..], &[0, 255], "a\u{1b}[2J".as_bytes()] {
             let mut once = true;
-            db.transact(RetryPolicy::immediate(), |tx| {
+            db.transact_with(RetryPolicy::immediate(), |tx| {
                 if std::mem::take(&mut once) {
                     db.put(&rows, key, "first")?;
                 }

@@ -22,7 +22,7 @@ impl Error {
     /// let db = Database::in_memory()?;
     /// let stock = db.table("stock")?;
     /// db.put(&stock, "apple", "2")?;
-    /// let sold = db.transact(RetryPolicy::default(), |tx| {
+    /// let sold = db.transact(|tx| {
     ///     let bytes = tx.get(&stock, "apple")?.unwrap_or_default();
     ///     let left: i64 = String::from_utf8_lossy(&bytes).parse().map_err(Error::other)?;
     ///     if left < 3 {
@@ -163,7 +163,7 @@ mod tests {
             Ok(())
         };
         let mut attempts = 0;
-        let refused = db.transact(RetryPolicy::immediate(), |tx| {
+        let refused = db.transact_with(RetryPolicy::immediate(), |tx| {
             attempts += 1;
             tx.put(&table, "other", "")?;
             if attempts < 3 {

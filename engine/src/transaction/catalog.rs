@@ -102,7 +102,7 @@ impl Snapshot {
 /// db.put(&old, "apple", "3")?;
 ///
 /// // A new version of a table takes the place of the old one, whole and at once.
-/// let mut tx = db.begin_with(braid::TransactionOptions::default())?;
+/// let mut tx = db.begin()?;
 /// let new = tx.create_table("prices, new")?;
 /// for row in tx.scan(&old)? {
 ///     let (key, value) = row?;

@@ -138,7 +138,7 @@ mod tests {
 
     impl Drop for AtTheEnd {
         fn drop(&mut self) {
-            self.0.transact(Default::default(), |tx| tx.put(&self.1, "end", "")).unwrap();
+            self.0.transact(|tx| tx.put(&self.1, "end", "")).unwrap();
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn transact<T>(
     mut body: impl FnMut(&mut Transaction) -> Result<T>,
 ) -> Result<Outcome<T>> {
     loop {
-        match db.transact(policy.clone(), &mut body) {
+        match db.transact_with(policy.clone(), &mut body) {
             Err(Error::Busy(conflict)) if conflict.kind == ConflictKind::Locked => thread::yield_now(),
             ended => return ended,
         }

@@ -31,7 +31,7 @@ fn turn(
     let max_attempts = if busy_timeout.is_some() { 1 } else { u32::MAX };
     let policy = RetryPolicy { exclusive_after: 0, max_attempts, transaction, ..stubborn };
     let (table, turns) = (table.clone(), turns.clone());
-    db.transact_async(policy, move |tx: &mut Transaction| {
+    db.transact_async_with(policy, move |tx: &mut Transaction| {
         assert!(tx.is_exclusive());
         turns.note(key);
         let rows = tx.get(&table, COUNTER)?.map_or(0, |count| count[0]);

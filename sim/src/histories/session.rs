@@ -503,11 +503,11 @@ impl<'a> Session<'a> {
             worked
         };
         let (result, installed) = if by_future {
-            let mut future = self.db.transact_async(policy, body);
+            let mut future = self.db.transact_async_with(policy, body);
             let result = wait_or_drop(&mut future, most_polls);
             (result, future.timestamp())
         } else {
-            (Some(self.db.transact(policy, body)), None)
+            (Some(self.db.transact_with(policy, body)), None)
         };
         times.ended = self.stage.tick();
         if let Some(Err(error)) = &result {

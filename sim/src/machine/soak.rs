@@ -168,7 +168,7 @@ impl Soak {
         let (row, length) =
             (rng.u64(0..ROWS), if rng.u8(..20) == 0 { rng.usize(..20_000) } else { rng.usize(..300) });
         let delete = rng.u8(..3) == 0;
-        self.db.transact(policy, |tx| {
+        self.db.transact_with(policy, |tx| {
             for (account, change) in [(from, -amount), (to, amount)] {
                 let balance = tx.get(&self.accounts, key(account))?.map_or(0, |bytes| number(&bytes));
                 tx.put(&self.accounts, key(account), value(balance + change))?;

@@ -100,7 +100,7 @@ fn commit(db: &Database, table: &Table, thread: usize, at: i64, durability: Dura
     let transaction = TransactionOptions { durability: Some(durability), ..Default::default() };
     let policy =
         RetryPolicy { max_attempts: u32::MAX, deadline: None, transaction, ..RetryPolicy::default() };
-    db.transact(policy, |tx| {
+    db.transact_with(policy, |tx| {
         let (key, bytes) = row(thread, at);
         tx.insert(table, key, bytes)?;
         if at > WINDOW {

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use braid::{
-    ConflictKind, Database, Error, Isolation, Options, Result, Snapshot, Table, Transaction,
-    TransactionOptions,
-};
+use braid::{ConflictKind, Database, Error, Isolation, Options, Result, Snapshot, Table, Transaction};
 use braid_tests::{Layering, Place, assert_clean, contents};
 
 use crate::desk::{Desk, each, settle};
@@ -48,7 +45,7 @@ fn apply(db: &Database, change: Change) -> Result<()> {
         }
         Change::Rename => _ = db.rename_table("used", "was used")?,
         Change::Replace => {
-            let mut tx = db.begin_with(TransactionOptions::default())?;
+            let mut tx = db.begin()?;
             let new = tx.create_table("new")?;
             tx.put(&new, "row", "of the new table")?;
             tx.rename_table("used", "was used")?;

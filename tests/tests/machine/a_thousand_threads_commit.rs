@@ -15,7 +15,7 @@ fn commits(path: &Path, thread: usize) -> Result<Database> {
     let policy =
         RetryPolicy { max_attempts: u32::MAX, deadline: None, transaction, ..RetryPolicy::default() };
     for round in 0..3 {
-        db.transact(policy.clone(), |tx| {
+        db.transact_with(policy.clone(), |tx| {
             tx.insert(&table, format!("{thread} {round}"), "x")?;
             let counter = format!("counter {}", thread % 100);
             let count = tx.get(&table, &counter)?.map_or(0, |bytes| number(&bytes));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use braid::{Database, Durability, JournalMode, Options, Result, RetryPolicy};
+use braid::{Database, Durability, JournalMode, Options, Result};
 use braid_tests::{Place, assert_clean, contents, key, number, number_at, together, value};
 use fastrand::Rng;
 
@@ -70,7 +70,7 @@ fn the_total_is_conserved_in_every_one() -> Result<()> {
             if from == to {
                 continue;
             }
-            db.transact(RetryPolicy::default(), |tx| {
+            db.transact(|tx| {
                 let left = number_at(tx, &accounts, from)?.unwrap_or(0) - amount;
                 let right = number_at(tx, &accounts, to)?.unwrap_or(0) + amount;
                 tx.put(&accounts, key(from), value(left))?;

@@ -1,6 +1,6 @@
 //! Row store, cache and log stay within what the options allow, however much is written, and however small that is.
 
-use braid::{Database, Durability, Options, Result, RetryPolicy};
+use braid::{Database, Durability, Options, Result};
 use braid_tests::{Place, assert_clean, byte, key, scale, together};
 
 fn write_through(row_store_bytes: usize, megabytes: u64) -> Result<()> {
@@ -23,7 +23,7 @@ fn write_through(row_store_bytes: usize, megabytes: u64) -> Result<()> {
         for commit in 0..commits {
             // So small a row store may have to give up what a slow transaction would be validated against: it is told,
             // and begins anew.
-            sibling.transact(RetryPolicy::default(), |tx| {
+            sibling.transact(|tx| {
                 for row in 0..PER_COMMIT {
                     let number = (commit * PER_COMMIT + row) % 3000;
                     tx.put(&table, key(thread as u64 * 100_000 + number), [byte(commit); 380])?;

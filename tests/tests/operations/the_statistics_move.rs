@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use braid::{Admission, Options, Result, RetryPolicy, TransactionOptions};
+use braid::{Admission, Options, Result, TransactionOptions};
 use braid_tests::{Place, assert_clean, key};
 
 #[test]
@@ -37,7 +37,7 @@ fn commits_conflicts_and_retries() -> Result<()> {
     assert_eq!((db.stats().conflicts.kinds.locked, db.stats().conflicts.kinds.total()), (1, 2));
 
     let mut first = true;
-    db.transact(RetryPolicy::default(), |tx| {
+    db.transact(|tx| {
         tx.put(&table, key(1), "mine")?;
         if std::mem::take(&mut first) {
             db.put(&table, key(1), "a rival's")?;

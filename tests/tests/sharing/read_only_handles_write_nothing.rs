@@ -96,7 +96,7 @@ fn every_writing_call_is_refused() -> Result<()> {
     assert!(refused(db.delete(&table, "a").map(drop)));
     assert!(refused(db.begin_concurrent().map(drop)));
     assert!(refused(db.begin_immediate().map(drop)));
-    assert!(refused(db.transact(braid::RetryPolicy::default(), |_| Ok(())).map(drop)));
+    assert!(refused(db.transact(|_| Ok(())).map(drop)));
     assert!(refused(db.set_journal_mode(JournalMode::Wal)));
     assert!(refused(db.drop_table("rows").map(drop)));
     assert!(refused(db.checkpoint().map(drop)));

@@ -126,7 +126,7 @@ fn switching_among_busy_siblings_loses_nothing() -> Result<()> {
                 }
                 continue;
             }
-            sibling.transact(policy.clone(), |tx| {
+            sibling.transact_with(policy.clone(), |tx| {
                 let sum = tx.get(&table, "sum")?.map_or(0, |bytes| number(&bytes));
                 tx.put(&table, "sum", value(sum + 1))
             })?;

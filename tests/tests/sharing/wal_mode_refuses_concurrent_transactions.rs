@@ -1,6 +1,6 @@
 //! In `JournalMode::Wal` a concurrent transaction is refused by an error that names the call to make instead.
 
-use braid::{Admission, Error, JournalMode, Result, RetryPolicy, TransactionOptions};
+use braid::{Admission, Error, JournalMode, Result, TransactionOptions};
 use braid_tests::{Place, assert_clean};
 
 #[test]
@@ -16,8 +16,8 @@ fn and_everything_else_works() -> Result<()> {
 
     let table = db.table("rows")?;
     db.put(&table, "a", "1")?;
-    db.transact(RetryPolicy::default(), |tx| tx.put(&table, "b", "2"))?;
-    let mut tx = db.begin_with(TransactionOptions::default())?;
+    db.transact(|tx| tx.put(&table, "b", "2"))?;
+    let mut tx = db.begin()?;
     tx.put(&table, "c", "3")?;
     tx.commit()?;
     db.delete(&table, "a")?;

@@ -5,8 +5,7 @@ use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use braid::{
-    ConflictKind, Cursor, Database, Error, Isolation, Options, Result, RetryPolicy, Table, Transaction,
-    TransactionOptions,
+    ConflictKind, Cursor, Database, Error, Isolation, Options, Result, Table, Transaction, TransactionOptions,
 };
 use braid_tests::{Layering, Place, Session, assert_clean};
 
@@ -188,7 +187,7 @@ fn run(isolation: Isolation, layering: Layering, look: Look, update: Update) -> 
         update(tx, &of_user)
     })?;
     let of_rival = table.clone();
-    rival.run(move |desk| desk.db.transact(RetryPolicy::default(), |tx| update(tx, &of_rival)).map(drop))?;
+    rival.run(move |desk| desk.db.transact(|tx| update(tx, &of_rival)).map(drop))?;
     settle(Layering::Moving)?;
     let committed = user.run(|desk| desk.tx.take().expect("it has begun").commit().map(drop));
     let updates = db.stats().updates;
@@ -199,8 +198,7 @@ fn run(isolation: Isolation, layering: Layering, look: Look, update: Update) -> 
         let table = db.table("rows")?;
         db.put(&table, ROW, bytes(50))?;
         let times = if committed.is_ok() { 2 } else { 1 };
-        (0..times)
-            .try_for_each(|_| db.transact(RetryPolicy::default(), |tx| update(tx, &table)).map(drop))?;
+        (0..times).try_for_each(|_| db.transact(|tx| update(tx, &table)).map(drop))?;
         db.get(&table, ROW)?
     };
     assert_eq!(db.get(&table, ROW)?, once, "what is committed is there, and nothing else");
@@ -263,7 +261,7 @@ fn of_two_who_take_what_there_is_one_does() -> Result<()> {
     assert!(take(&mut one)? && take(&mut other)?);
     one.commit()?;
     assert!(matches!(other.commit(), Err(Error::Busy(_))));
-    assert!(!db.transact(RetryPolicy::default(), take)?.value, "there is none left");
+    assert!(!db.transact(take)?.value, "there is none left");
     assert_eq!(db.get(&stock, "apple")?, Some(bytes(0)));
     // Nobody is beside an exclusive one.
     let mut alone = db.begin_immediate()?;
@@ -403,7 +401,7 @@ fn who_tries_again_makes_it_of_what_is_there_now() -> Result<()> {
     let stock = db.table("stock")?;
     db.put(&stock, "apple", bytes(FULL))?;
     let mut attempts = 0;
-    let outcome = db.transact(RetryPolicy::default(), |tx| {
+    let outcome = db.transact(|tx| {
         attempts += 1;
         tx.get(&stock, "apple")?;
         tx.add(&stock, "apple", 1)?;

@@ -128,7 +128,7 @@ fn the_retry_runner_holds_no_thread() {
                             let count = tx.get(&table, "count")?.map_or(0, |bytes| bytes.len());
                             tx.put(&table, "count", vec![b'x'; count + 1])
                         };
-                        db.transact_async(policy.clone(), counts).await.unwrap();
+                        db.transact_async_with(policy.clone(), counts).await.unwrap();
                     }
                 });
                 if task % 4 == 0 {

@@ -185,7 +185,7 @@ fn one_seed(seed: u64) -> Result<()> {
                 table = db.table("rows")?;
             }
             _ => {
-                let mut tx = db.begin_with(braid::TransactionOptions::default())?;
+                let mut tx = db.begin()?;
                 let mut own = model.clone();
                 let mut savepoints = Vec::new();
                 for _ in 0..rng.usize(1..25) {

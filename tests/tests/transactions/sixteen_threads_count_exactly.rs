@@ -16,7 +16,7 @@ fn count_together(mode: JournalMode, durability: Durability, each: u64) -> Resul
         let sibling = Database::open_with(place.path(), options.clone())?;
         let mut most = 0;
         for _ in 0..each {
-            let outcome = sibling.transact(policy.clone(), |tx| {
+            let outcome = sibling.transact_with(policy.clone(), |tx| {
                 let sum = tx.get(&table, 0_u64.to_be_bytes())?.map_or(0, |bytes| number(&bytes));
                 tx.put(&table, 0_u64.to_be_bytes(), value(sum + 1))?;
                 Ok(sum + 1)

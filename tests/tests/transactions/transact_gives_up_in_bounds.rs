@@ -20,7 +20,7 @@ fn at_the_cap_on_attempts() -> Result<()> {
             ..RetryPolicy::default()
         };
         let mut calls = 0;
-        let outcome = db.transact(policy, |tx| {
+        let outcome = db.transact_with(policy, |tx| {
             calls += 1;
             tx.put(&table, "a", "mine")?;
             db.put(&table, "a", "a rival's")?;
@@ -44,7 +44,7 @@ fn at_the_deadline() -> Result<()> {
     let policy =
         RetryPolicy { deadline: Some(Duration::ZERO), max_attempts: u32::MAX, ..RetryPolicy::default() };
     let mut calls = 0;
-    let outcome = db.transact(policy, |tx| {
+    let outcome = db.transact_with(policy, |tx| {
         calls += 1;
         tx.put(&table, "a", "mine")?;
         db.put(&table, "a", "a rival's")?;
@@ -68,7 +68,7 @@ fn a_turn_that_does_not_come_is_reported() -> Result<()> {
         transaction: braid::TransactionOptions { busy_timeout: Some(Duration::ZERO), ..Default::default() },
         ..RetryPolicy::default()
     };
-    let outcome = db.transact(policy, |tx| tx.put(&table, "a", "1"));
+    let outcome = db.transact_with(policy, |tx| tx.put(&table, "a", "1"));
     let error = outcome.expect_err("another holds the turn");
     assert!(matches!(&error, Error::Busy(c) if c.kind == braid::ConflictKind::Locked), "{error:?}");
     holder.rollback();

@@ -11,7 +11,7 @@ fn an_error_is_not_tried_again() -> Result<()> {
     let db = place.open_mvcc(Options::default())?;
     let table = db.table("rows")?;
     let mut calls = 0;
-    let outcome: Result<braid::Outcome<()>> = db.transact(RetryPolicy::default(), |tx| {
+    let outcome: Result<braid::Outcome<()>> = db.transact(|tx| {
         calls += 1;
         tx.put(&table, "a", "1")?;
         Err(Error::Aborted("not enough money".into()))
@@ -33,7 +33,7 @@ fn a_panic_poisons_nothing() -> Result<()> {
         for exclusive_after in [0, 8] {
             let policy = RetryPolicy { exclusive_after, ..RetryPolicy::default() };
             let caught = catch_unwind(AssertUnwindSafe(|| {
-                db.transact(policy, |tx| -> Result<()> {
+                db.transact_with(policy, |tx| -> Result<()> {
                     tx.put(&table, "a", "1")?;
                     panic!("the closure panics, as this test wants it to");
                 })
@@ -42,7 +42,7 @@ fn a_panic_poisons_nothing() -> Result<()> {
             assert_eq!(db.get(&table, "a")?, None, "what the closure wrote is rolled back");
             assert_eq!(db.stats().open_snapshots, 0, "nothing is left open");
         }
-        db.transact(RetryPolicy::default(), |tx| tx.put(&table, "a", "2"))?;
+        db.transact(|tx| tx.put(&table, "a", "2"))?;
         db.begin_immediate()?.commit()?;
         assert_eq!(db.get(&table, "a")?, Some(b"2".to_vec()));
         assert_clean(&db)?;

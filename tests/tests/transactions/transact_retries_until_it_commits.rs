@@ -19,7 +19,7 @@ fn attempts_are_reported() -> Result<()> {
     let place = Place::new();
     let db = place.open_mvcc(Options::default())?;
     let table = db.table("rows")?;
-    let outcome = db.transact(quick(), |tx| {
+    let outcome = db.transact_with(quick(), |tx| {
         tx.put(&table, "a", "0")?;
         Ok("the value")
     })?;
@@ -27,7 +27,7 @@ fn attempts_are_reported() -> Result<()> {
 
     for losses in 1..=5_u32 {
         let mut calls = 0;
-        let outcome = db.transact(quick(), |tx| {
+        let outcome = db.transact_with(quick(), |tx| {
             calls += 1;
             tx.put(&table, "a", "mine")?;
             if calls <= losses {
@@ -50,7 +50,7 @@ fn each_attempt_reads_a_new_snapshot() -> Result<()> {
     let table = db.table("rows")?;
     db.put(&table, "sum", value(0))?;
     let mut rivals = 3;
-    let outcome = db.transact(quick(), |tx| {
+    let outcome = db.transact_with(quick(), |tx| {
         let sum = tx.get(&table, "sum")?.map_or(0, |bytes| number(&bytes));
         tx.put(&table, "sum", value(sum + 1))?;
         if rivals > 0 {
@@ -71,7 +71,7 @@ fn after_the_set_number_of_losses_the_turn_is_exclusive() -> Result<()> {
     let table = db.table("rows")?;
     let policy = RetryPolicy { exclusive_after: 3, ..quick() };
     let mut calls = 0;
-    let outcome = db.transact(policy, |tx| {
+    let outcome = db.transact_with(policy, |tx| {
         calls += 1;
         tx.put(&table, "a", "mine")?;
         if calls <= 3 {
@@ -89,10 +89,10 @@ fn it_works_in_either_journal_mode() -> Result<()> {
     let place = Place::new();
     let db = place.open()?;
     let table = db.table("rows")?;
-    let outcome = db.transact(RetryPolicy::default(), |tx| tx.put(&table, "a", "1"))?;
+    let outcome = db.transact(|tx| tx.put(&table, "a", "1"))?;
     assert_eq!(outcome.attempts, 1);
     db.set_journal_mode(braid::JournalMode::Mvcc)?;
-    db.transact(RetryPolicy::default(), |tx| tx.put(&table, "a", "2"))?;
+    db.transact(|tx| tx.put(&table, "a", "2"))?;
     assert_eq!(db.get(&table, "a")?, Some(b"2".to_vec()));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use braid::{Database, JournalMode, Options, RetryPolicy, Snapshot, Table, Transaction};
+use braid::{Database, JournalMode, Options, Snapshot, Table, Transaction};
 
 use crate::engine::{Durability, Engine, Facts, Failure, Kind, Reader, Result, Session, Settings, Writer};
 use crate::rows::Rows;
@@ -141,7 +141,7 @@ impl Session for Handle<'_> {
     fn transact(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<u64> {
         let table = &self.table;
         let mut broken = None;
-        let outcome = self.db.transact(RetryPolicy::default(), |tx| {
+        let outcome = self.db.transact(|tx| {
             body(&mut Writing { tx, table }).map_err(|failure| {
                 broken = Some(failure);
                 // Not retryable: ends the runner, which rolls back.

@@ -4,7 +4,7 @@
 //! come with one commit before the first account, the row `open` after the last one: a bank whose making was cut short is
 //! known as such, and made anew.
 
-use braid::{Database, Error, RetryPolicy, Snapshot, Table};
+use braid::{Database, Error, Snapshot, Table};
 
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     fn make(db: &Database, accounts: u64, interrupt: &Interrupt) -> Result<Self> {
-        db.transact(RetryPolicy::default(), |tx| {
+        db.transact(|tx| {
             let bank = match tx.existing_table("bank")? {
                 Some(bank) => bank,
                 None => tx.create_table("bank")?,
@@ -101,7 +101,7 @@ impl Ledger {
                     "run it again: what there is of it is made anew",
                 ));
             }
-            db.transact(RetryPolicy::default(), |tx| {
+            db.transact(|tx| {
                 (first..accounts.min(first + BATCH))
                     .try_for_each(|account| tx.put(&table, key(account), &balance))
             })?;

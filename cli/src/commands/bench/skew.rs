@@ -60,7 +60,7 @@ fn change(
     let transaction = TransactionOptions { isolation, ..TransactionOptions::default() };
     let policy = RetryPolicy::default().without_deadline().max_attempts(u32::MAX).transaction(transaction);
     let (mine, others) = (key(pair, side), key(pair, 1 - side));
-    let outcome = db.transact(policy, |tx| {
+    let outcome = db.transact_with(policy, |tx| {
         let is_on = |key: &str| tx.get(rota, key).map(|row| row.is_none_or(|row| row == ON));
         let (mine_on, other_on) = (is_on(&mine)?, is_on(&others)?);
         between();

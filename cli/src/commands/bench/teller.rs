@@ -104,7 +104,7 @@ fn transfer(
     let balance = |value: Option<Vec<u8>>| {
         number(&value.ok_or_else(|| Error::Aborted("an account is missing".to_owned()))?)
     };
-    db.transact(policy.clone(), |tx| {
+    db.transact_with(policy.clone(), |tx| {
         let payer = balance(tx.get(&ledger.table, key(from))?)?;
         let payee = balance(tx.get(&ledger.table, key(to))?)?;
         let moved = amount.min(payer);

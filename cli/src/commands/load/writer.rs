@@ -77,7 +77,7 @@ pub(super) fn work(
     let policy = RetryPolicy { deadline: None, ..RetryPolicy::default() };
     let mut all = Rows::default();
     for batch in batches {
-        let (rows, rejected) = match db.transact(policy.clone(), |tx| write(tx, table, &batch)) {
+        let (rows, rejected) = match db.transact_with(policy.clone(), |tx| write(tx, table, &batch)) {
             Ok(outcome) => outcome.value,
             Err(error) => return (all, Err(error)),
         };

@@ -226,7 +226,7 @@ impl Run {
 pub(super) fn transact(session: &mut Session) {
     let mut run = Run::drawn(session);
     let (db, policy) = (session.db.clone(), run.policy.clone());
-    let done = db.transact(policy, |tx| run.attempt(session, tx));
+    let done = db.transact_with(policy, |tx| run.attempt(session, tx));
     end(session, run, done);
 }
 
@@ -235,7 +235,7 @@ pub(super) fn transact_by_future(session: &mut Session) {
     let mut run = Run::drawn(session);
     let (db, policy) = (session.db.clone(), run.policy.clone());
     let polls = if session.rng.u8(0..4) == 0 { session.rng.u32(0..6) } else { u32::MAX };
-    let mut future = db.transact_async(policy, |tx| run.attempt(session, tx));
+    let mut future = db.transact_async_with(policy, |tx| run.attempt(session, tx));
     let done = poll_so_often(&mut future, polls);
     let installed = future.timestamp();
     drop(future);
@@ -310,7 +310,7 @@ pub(super) fn transact_panics(session: &mut Session) {
     let policy = RetryPolicy { transaction, ..RetryPolicy::default() };
     let mut run = Run::new(session, policy.clone(), count, false);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        db.transact(policy, |tx| -> braid::Result<()> {
+        db.transact_with(policy, |tx| -> braid::Result<()> {
             run.attempt(session, tx)?;
             if let Some(attempt) = run.attempts.last_mut() {
                 attempt.left = Left::Failed;

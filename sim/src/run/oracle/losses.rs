@@ -406,7 +406,7 @@ mod tests {
         db.put(&table, "k", "2").unwrap();
         losses.alone(Some("one"), tx.commit().err().as_ref(), 1);
         let mut attempts = 0;
-        let ran = db.transact(RetryPolicy::immediate().named("run"), |tx| {
+        let ran = db.transact_with(RetryPolicy::immediate().named("run"), |tx| {
             attempts += 1;
             tx.put(&table, "k", "3")?;
             if attempts == 1 {

@@ -34,11 +34,11 @@ impl Life<'_> {
         };
         let policy = RetryPolicy::immediate().exclusive_after(1).max_attempts(3);
         let (done, installed) = if by_future {
-            let mut future = self.db.transact_async(policy, body);
+            let mut future = self.db.transact_async_with(policy, body);
             let done = self.wait(&mut future, most_polls);
             (done, future.timestamp().is_some())
         } else {
-            (Some(self.db.transact(policy, body).map(drop)), false)
+            (Some(self.db.transact_with(policy, body).map(drop)), false)
         };
         assert!(done.is_some() || most_polls < MOST_POLLS, "a future never gets ready");
 
