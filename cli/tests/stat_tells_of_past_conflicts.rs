@@ -11,7 +11,7 @@ fn lose(path: &str, times: u32) -> braid::Result<()> {
     db.set_journal_mode(JournalMode::Mvcc)?;
     let rows = db.table("orders")?;
     let mut attempts = 0;
-    db.transact_with(RetryPolicy::immediate().never_exclusive().named("import"), |tx| {
+    db.transact_with(RetryPolicy::without_backoff().never_exclusive().name("import"), |tx| {
         attempts += 1;
         tx.put(&rows, b"\x1b[2J", "own")?;
         if attempts <= times {

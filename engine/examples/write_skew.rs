@@ -66,7 +66,7 @@ fn main() -> Result<()> {
 
     // A runner begins anew after that, and Bob finds that he has to stay.
     let policy = RetryPolicy { transaction: options(Isolation::Serializable), ..RetryPolicy::default() };
-    let policy = policy.named("go home");
+    let policy = policy.name("go home");
     db.put(&doctors, "ann", "on call")?;
     let mut ann_goes = true;
     let outcome = db.transact_with(policy, |tx| {

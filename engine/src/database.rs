@@ -25,8 +25,9 @@ use crate::{feed, opening, schema};
 /// A handle of an open database. Cheap to clone, and safe to use from any number of threads.
 ///
 /// All handles of one file in a process share one core, however they were opened. The last one to go, together with the
-/// last of what was made with them (transactions, snapshots, cursors, ranges, sequences, loads, feeds, futures), closes the
-/// file.
+/// last of what was made with them (transactions, snapshots, cursors, ranges, sequences, loads, each
+/// [`CommitFuture`](crate::CommitFuture) and [`TransactFuture`]), closes the file. A feed ends with it, and a [`Consumer`] is of no
+/// more use: neither keeps it open.
 ///
 /// ```
 /// # fn main() -> braid::Result<()> {
@@ -138,7 +139,7 @@ impl Database {
     /// last one syncs the log, so that `Deferred` commits stand, and what goes wrong is only traced.
     ///
     /// While something of the database lives, be it another handle, a transaction, a snapshot, a cursor, a
-    /// [`Sequence`] or a future, this returns at once, folds nothing, and the file stays open and locked.
+    /// [`Sequence`], a [`CommitFuture`](crate::CommitFuture) or a [`TransactFuture`], this returns at once, folds nothing, and the file stays open and locked.
     ///
     /// # Errors
     /// What the last checkpoint or the close met. Commits that were acknowledged are in the log all the same.
@@ -318,7 +319,7 @@ impl Database {
     /// [`JournalMode::Mvcc`] concurrent transactions go on beside it, and their commits wait until it has ended.
     ///
     /// # Errors
-    /// [`Error::Busy`] with [`ConflictKind::Locked`](crate::ConflictKind::Locked) when the turn does not come in time;
+    /// [`Error::Busy`] with [`ConflictKind::Timeout`](crate::ConflictKind::Timeout) when the turn does not come in time;
     /// [`Error::ReadOnly`], [`Error::Poisoned`], and [`Error::TooManySnapshots`].
     pub fn begin_immediate(&self) -> Result<Transaction> {
         self.begin_with(TransactionOptions {
@@ -357,15 +358,7 @@ impl Database {
         transaction::begin_snapshot(&self.handle, None, None)
     }
 
-    /// The same with a name, by which statistics tell who holds what.
-    ///
-    /// # Errors
-    /// As for [`snapshot`](Self::snapshot).
-    pub fn snapshot_named(&self, name: &str) -> Result<Snapshot> {
-        transaction::begin_snapshot(&self.handle, Some(name), None)
-    }
-
-    /// The same with options.
+    /// The same with options: a name, say, by which statistics tell who holds what.
     ///
     /// # Errors
     /// As for [`snapshot`](Self::snapshot).
@@ -453,7 +446,7 @@ impl Database {
     ///
     /// # Errors
     /// What `body` returned, or what the last attempt met. [`Error::Busy`] with
-    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when its turn has not come within `busy_timeout` in all.
+    /// [`ConflictKind::Timeout`](crate::ConflictKind::Timeout) when its turn has not come within `busy_timeout` in all.
     /// [`Error::WaitsForItself`] when `body` waits for its own transaction.
     pub fn transact<T>(&self, body: impl FnMut(&mut Transaction) -> Result<T>) -> Result<Outcome<T>> {
         self.transact_with(RetryPolicy::default(), body)

@@ -31,7 +31,7 @@ pub enum ConflictKind {
     /// dropped or renamed one of a name that this one works on, or as a `Serializable` one looked for.
     Schema,
     /// The turn of this transaction did not come within its `busy_timeout`.
-    Locked,
+    Timeout,
 }
 
 impl fmt::Display for ConflictKind {
@@ -41,7 +41,7 @@ impl fmt::Display for ConflictKind {
             Self::ReadWrite => "read-write",
             Self::Range => "range",
             Self::Schema => "schema",
-            Self::Locked => "locked",
+            Self::Timeout => "timeout",
         })
     }
 }
@@ -52,15 +52,15 @@ impl fmt::Display for ConflictKind {
 pub struct Conflict {
     /// Why.
     pub kind: ConflictKind,
-    /// The table's name; `None` for [`ConflictKind::Locked`].
+    /// The table's name; `None` for [`ConflictKind::Timeout`].
     pub table: Option<String>,
     /// The key of the row, or of the first changed row of the range; `None` where no row is to blame.
     pub key: Option<Vec<u8>>,
     /// The snapshot that the loser read at.
     pub begin_ts: Timestamp,
-    /// The commit that won; `None` for [`ConflictKind::Locked`].
+    /// The commit that won; `None` for [`ConflictKind::Timeout`].
     pub winner_ts: Option<Timestamp>,
-    /// For [`ConflictKind::Locked`]: the transaction that held the database when the time was over was begun on the thread that
+    /// For [`ConflictKind::Timeout`]: the transaction that held the database when the time was over was begun on the thread that
     /// waited for it, or on one that has ended. A hint: where it was not sent to another thread, nobody can end it while this
     /// one waits.
     pub holder_begun_here: bool,
@@ -71,10 +71,10 @@ pub struct Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.table, &self.key, self.winner_ts) {
-            (ConflictKind::Locked, ..) if self.holder_begun_here => f.write_str(
+            (ConflictKind::Timeout, ..) if self.holder_begun_here => f.write_str(
                 "a write transaction that was begun on this thread holds the database and busy_timeout has passed; end it first, or work through it",
             ),
-            (ConflictKind::Locked, ..) => {
+            (ConflictKind::Timeout, ..) => {
                 f.write_str("another writer holds the database and busy_timeout has passed; try again")
             }
             (ConflictKind::Schema, Some(table), ..) => {
@@ -501,9 +501,21 @@ pub(crate) const PAGE_BYTES: &str = "Options::page_bytes (a power of two from 51
 impl Error {
     /// Whether the same work in a new transaction may succeed: exactly [`Error::Busy`] and [`Error::BusySnapshot`], and an
     /// [error of the caller's](Self::other) that was caused by one of these.
+    ///
+    /// One that a call of [`transact`](crate::Database::transact) ends with is retryable, too: it has used up its attempts or
+    /// its time. Where its own turn did not come within `busy_timeout`, it has waited for as long as it may and makes no
+    /// further attempt: see [`is_timeout`](Self::is_timeout).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self.braids(), Self::Busy(_) | Self::BusySnapshot { .. })
+    }
+
+    /// Whether a turn did not come within `busy_timeout`: [`Error::Busy`] with [`ConflictKind::Timeout`], or an
+    /// [error of the caller's](Self::other) that was caused by it. Nobody has changed what the transaction works on; another
+    /// try waits as long again.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.conflict().is_some_and(|conflict| conflict.kind == ConflictKind::Timeout)
     }
 
     /// The conflict that this transaction lost, if that is what happened.
@@ -648,7 +660,7 @@ impl Error {
     /// The turn did not come in time.
     pub(crate) fn locked_out(begin_ts: Timestamp, holder_begun_here: bool) -> Self {
         Self::Busy(Box::new(Conflict {
-            kind: ConflictKind::Locked,
+            kind: ConflictKind::Timeout,
             table: None,
             key: None,
             begin_ts,

@@ -66,7 +66,7 @@ pub enum Isolation {
 pub struct Options {
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
     pub durability: Durability,
-    /// How long a call waits for its turn before `Busy(Locked)`: a transaction that begins or commits, and a `put` or a
+    /// How long a call waits for its turn before `Busy(Timeout)`: a transaction that begins or commits, and a `put` or a
     /// [`transact`](crate::Database::transact) in all its attempts together. Default: 5 seconds. A commit that waits for room in
     /// the row store is not bounded by it: it goes on at the speed of the checkpoint, or fails as that does.
     pub busy_timeout: Duration,

@@ -162,8 +162,8 @@ pub struct ConflictStats {
     pub range: u64,
     /// See [`ConflictKind::Schema`](crate::ConflictKind::Schema).
     pub schema: u64,
-    /// See [`ConflictKind::Locked`](crate::ConflictKind::Locked).
-    pub locked: u64,
+    /// See [`ConflictKind::Timeout`](crate::ConflictKind::Timeout).
+    pub timeout: u64,
     /// See [`Error::BusySnapshot`](crate::Error::BusySnapshot).
     pub snapshot: u64,
 }
@@ -174,14 +174,14 @@ impl ConflictStats {
         self.read_write += more.read_write;
         self.range += more.range;
         self.schema += more.schema;
-        self.locked += more.locked;
+        self.timeout += more.timeout;
         self.snapshot += more.snapshot;
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.write_write + self.read_write + self.range + self.schema + self.locked + self.snapshot
+        self.write_write + self.read_write + self.range + self.schema + self.timeout + self.snapshot
     }
 }
 

@@ -239,7 +239,7 @@ fn it_is_told_when_its_turn_does_not_come() {
     tx.put(&table, "a", "value").unwrap();
     let exclusive = db.begin_immediate().unwrap();
     let error = block_on(tx.commit_async()).unwrap_err();
-    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);
+    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Timeout);
     exclusive.commit().unwrap();
     assert!(!is_there(&db, &table, "a"));
 }

@@ -63,7 +63,7 @@ fn an_outcome_tells_attempts_and_time_lost() {
 #[test]
 fn a_report_tells_what_was_absorbed_and_what_escaped() {
     let (db, table) = database();
-    let policy = RetryPolicy::immediate().named("order");
+    let policy = RetryPolicy::without_backoff().name("order");
     db.transact_with(policy.clone(), loser(&db, &table, "apples", 3)).unwrap();
     db.transact_with(policy.clone(), loser(&db, &table, "pears", 1)).unwrap();
     db.transact_with(policy.clone().max_attempts(2).never_exclusive(), loser(&db, &table, "apples", 9))
@@ -107,7 +107,7 @@ fn revoke(db: &Database, table: &Table) {
 #[test]
 fn a_loss_that_a_statement_tells_is_counted_once() {
     let (db, table) = forgetful();
-    let policy = |name| RetryPolicy::immediate().exclusive_after(1).named(name);
+    let policy = |name| RetryPolicy::without_backoff().exclusive_after(1).name(name);
     let work = |tx: &mut Transaction| {
         tx.put(&table, "pears", "2")?;
         if !tx.is_exclusive() {
@@ -153,7 +153,7 @@ fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
     let (db, table) = database();
     let mut attempts = 0;
     let outcome = db
-        .transact_with(RetryPolicy::immediate().named("outer"), |tx| {
+        .transact_with(RetryPolicy::without_backoff().name("outer"), |tx| {
             attempts += 1;
             tx.put(&table, "apples", "3")?;
             if attempts == 1 {
@@ -176,7 +176,7 @@ fn what_a_closure_loses_elsewhere_is_no_loss_of_its_own() {
 #[test]
 fn one_that_gives_up_at_once_took_one_attempt() {
     let (db, table) = database();
-    let policy = RetryPolicy::immediate().max_attempts(1).never_exclusive();
+    let policy = RetryPolicy::without_backoff().max_attempts(1).never_exclusive();
     db.transact_with(policy, loser(&db, &table, "apples", 9)).unwrap_err();
     let report = db.stats().conflicts;
     let attempts: Vec<_> = report.attempts.iter().filter(|bucket| bucket.transactions > 0).collect();
@@ -194,17 +194,18 @@ fn reads_and_turns_are_reported_too() {
     reader.put(&table, "pears", "2").unwrap();
     reader.commit().unwrap_err();
     let holder = db.begin_immediate().unwrap();
-    let policy = RetryPolicy::immediate().exclusive_after(0).max_attempts(2).named("impatient").transaction(
-        TransactionOptions {
-            busy_timeout: Some(Duration::from_millis(1)),
-            name: Some("impatient".into()),
-            ..TransactionOptions::default()
-        },
-    );
+    let policy =
+        RetryPolicy::without_backoff().exclusive_after(0).max_attempts(2).name("impatient").transaction(
+            TransactionOptions {
+                busy_timeout: Some(Duration::from_millis(1)),
+                name: Some("impatient".into()),
+                ..TransactionOptions::default()
+            },
+        );
     db.transact_with(policy, |_| Ok(())).unwrap_err();
     holder.rollback();
     let report = db.stats().conflicts;
-    assert_eq!((report.kinds.read_write, report.kinds.locked), (1, 1), "one wait, which is not made again");
+    assert_eq!((report.kinds.read_write, report.kinds.timeout), (1, 1), "one wait, which is not made again");
     assert_eq!(report.tables[0].kinds.read_write, 1);
     assert!(
         report.names.iter().any(|named| named.name.as_deref() == Some("impatient") && named.conflicts == 1)
@@ -216,7 +217,7 @@ fn a_deadline_ends_waits_for_a_turn_too() {
     let (db, table) = database();
     let holder = db.begin_immediate().unwrap();
     let began = Instant::now();
-    let policy = RetryPolicy::immediate()
+    let policy = RetryPolicy::without_backoff()
         .deadline(Duration::from_millis(50))
         .max_attempts(u32::MAX)
         .exclusive_after(1);
@@ -232,14 +233,13 @@ fn a_panic_or_an_error_rolls_back_and_leaves_nothing_pending() {
     let (db, table) = database();
     let mut lose = loser(&db, &table, "apples", 1);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        db.transact_with(
-            RetryPolicy::immediate(),
-            |tx| if lose(tx)? > 1 { panic!("on purpose") } else { Ok(()) },
-        )
+        db.transact_with(RetryPolicy::without_backoff(), |tx| {
+            if lose(tx)? > 1 { panic!("on purpose") } else { Ok(()) }
+        })
     }));
     assert!(panicked.is_err());
     let mut lose = loser(&db, &table, "apples", 1);
-    let given_up = db.transact_with(RetryPolicy::immediate(), |tx| {
+    let given_up = db.transact_with(RetryPolicy::without_backoff(), |tx| {
         if lose(tx)? > 1 { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
     });
     assert!(matches!(given_up, Err(Error::Aborted(_))));
@@ -259,7 +259,7 @@ fn a_storm_is_absorbed() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    db.transact_with(RetryPolicy::default().named("storm"), |tx| {
+                    db.transact_with(RetryPolicy::default().name("storm"), |tx| {
                         let count = tx
                             .get(&table, "hot")?
                             .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
@@ -292,7 +292,7 @@ fn the_file_tells_the_next_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Database::open(folder.path().join("db")).unwrap();
     let lose = |db: &Database, table: &Table, times| {
-        let policy = RetryPolicy::immediate().named("loser");
+        let policy = RetryPolicy::without_backoff().name("loser");
         db.transact_with(policy, loser(db, table, "row", times)).unwrap();
     };
     let db = open();

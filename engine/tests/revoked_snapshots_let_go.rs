@@ -89,7 +89,7 @@ fn assert_nothing_is_kept(db: &Database) {
 #[test]
 fn one_that_keeps_too_much_is_revoked_and_says_so() {
     let (db, table) = database(strict());
-    let snapshot = db.snapshot_named("report").unwrap();
+    let snapshot = db.snapshot_with(SnapshotOptions::default().name("report")).unwrap();
     let at = snapshot.timestamp();
     db.checkpoint().unwrap();
     assert_eq!(snapshot.count(&table).unwrap(), u64::from(ROWS), "it keeps nothing yet");
@@ -267,7 +267,7 @@ fn the_oldest_goes_first_and_no_more_than_need_be() {
     let mut shares = Vec::new();
     let mut open = Vec::new();
     for round in 1..4 {
-        open.push(db.snapshot_named(&format!("{round}")).unwrap());
+        open.push(db.snapshot_with(SnapshotOptions::default().name(format!("{round}"))).unwrap());
         rewrite(&db, &table, round);
         db.checkpoint().unwrap();
     }
@@ -285,7 +285,7 @@ fn the_oldest_goes_first_and_no_more_than_need_be() {
     let (db, table) = database(Options { snapshot_max_pinned_bytes: Some(room), ..roomy() });
     let mut open = Vec::new();
     for round in 1..4 {
-        open.push(db.snapshot_named(&format!("{round}")).unwrap());
+        open.push(db.snapshot_with(SnapshotOptions::default().name(format!("{round}"))).unwrap());
         rewrite(&db, &table, round);
         db.checkpoint().unwrap();
     }
@@ -385,7 +385,7 @@ fn the_list_is_bounded() {
     let (db, table) = database(roomy());
     let mut open = Vec::new();
     for round in 0..50 {
-        open.push(db.snapshot_named(&format!("{round}")).unwrap());
+        open.push(db.snapshot_with(SnapshotOptions::default().name(format!("{round}"))).unwrap());
         if round % 10 == 5 {
             rewrite(&db, &table, round);
             db.checkpoint().unwrap();

@@ -151,7 +151,7 @@ fn whoever_gives_up_is_in_nobodys_way() {
                             won.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(Error::Busy(conflict)) => {
-                            assert_eq!(conflict.kind, ConflictKind::Locked);
+                            assert_eq!(conflict.kind, ConflictKind::Timeout);
                             assert!(busy_timeout < Duration::from_secs(1), "it had time enough");
                             gave_up.fetch_add(1, Ordering::Relaxed);
                         }
@@ -162,7 +162,7 @@ fn whoever_gives_up_is_in_nobodys_way() {
         }
     });
     assert_eq!(won.load(Ordering::Relaxed) + gave_up.load(Ordering::Relaxed), 240);
-    assert_eq!(db.stats().conflicts.kinds.locked, gave_up.into_inner());
+    assert_eq!(db.stats().conflicts.kinds.timeout, gave_up.into_inner());
     // Nobody holds it any more.
     db.begin_immediate().unwrap().commit().unwrap();
 }
@@ -178,7 +178,7 @@ fn a_thread_that_waits_for_itself_is_told() {
         ..TransactionOptions::default()
     };
     let error = db.begin_with(options).unwrap_err();
-    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);
+    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Timeout);
     first.put(&table, "a", "value").unwrap();
     first.commit().unwrap();
 }

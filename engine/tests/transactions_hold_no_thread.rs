@@ -86,7 +86,7 @@ fn nothing_is_locked(db: &Database) {
 #[test]
 fn it_commits_and_tells_attempts_and_time_lost() {
     let (db, table) = database();
-    let policy = RetryPolicy::backoff(Duration::from_millis(4), Duration::from_millis(4)).named("loser");
+    let policy = RetryPolicy::backoff(Duration::from_millis(4), Duration::from_millis(4)).name("loser");
     let outcome = block_on(db.transact_async_with(policy, loser(&db, &table, 3))).unwrap();
     assert_eq!((outcome.value, outcome.attempts, outcome.exclusive), (4, 4, false));
     assert_eq!(row(&db, &table).as_deref(), Some("attempt 4"));
@@ -115,7 +115,7 @@ fn it_does_nothing_before_it_is_polled_and_is_over_when_it_is_ready() {
 #[test]
 fn it_gives_up_as_the_policy_says() {
     let (db, table) = database();
-    let few = RetryPolicy::immediate().max_attempts(3).never_exclusive();
+    let few = RetryPolicy::without_backoff().max_attempts(3).never_exclusive();
     let error = block_on(db.transact_async_with(few, loser(&db, &table, 100))).unwrap_err();
     assert_eq!(error.conflict().unwrap().kind, ConflictKind::WriteWrite);
     assert_eq!(db.stats().conflicts.escaped, 3);
@@ -134,7 +134,7 @@ fn it_gives_up_as_the_policy_says() {
 fn it_is_admitted_exclusively_after_its_losses() {
     let (db, table) = database();
     let mut attempts = 0;
-    let outcome = block_on(db.transact_async_with(RetryPolicy::immediate().exclusive_after(2), |tx| {
+    let outcome = block_on(db.transact_async_with(RetryPolicy::without_backoff().exclusive_after(2), |tx| {
         attempts += 1;
         tx.put(&table, "row", "own")?;
         if !tx.is_exclusive() {
@@ -315,15 +315,15 @@ fn it_is_told_when_its_turn_does_not_come() {
     let mut policy = immediate().max_attempts(1);
     policy.transaction.busy_timeout = Some(Duration::from_millis(20));
     let error = block_on(db.transact_async_with(policy, loser(&db, &table, 0))).unwrap_err();
-    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Locked);
-    assert_eq!(db.stats().conflicts.kinds.locked, 1);
+    assert_eq!(error.conflict().unwrap().kind, ConflictKind::Timeout);
+    assert_eq!(db.stats().conflicts.kinds.timeout, 1);
     // The policy's deadline ends that wait too.
-    let policy = RetryPolicy::immediate().exclusive_after(1).deadline(Duration::from_millis(50));
+    let policy = RetryPolicy::without_backoff().exclusive_after(1).deadline(Duration::from_millis(50));
     let error = block_on(db.transact_async_with(policy, |tx| {
         assert!(!tx.is_exclusive());
         Err::<(), _>(lost.take().unwrap())
     }));
-    assert_eq!(error.unwrap_err().conflict().unwrap().kind, ConflictKind::Locked);
+    assert_eq!(error.unwrap_err().conflict().unwrap().kind, ConflictKind::Timeout);
     holder.commit().unwrap();
     nothing_is_locked(&db);
 }

@@ -44,7 +44,7 @@ fn timed<R>(work: impl FnOnce() -> R) -> (R, Duration) {
 }
 
 fn locked(error: &Error) -> bool {
-    error.conflict().is_some_and(|conflict| conflict.kind == ConflictKind::Locked)
+    error.conflict().is_some_and(|conflict| conflict.kind == ConflictKind::Timeout)
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_deadline_bounds_the_first_wait_too() {
 fn a_turn_that_did_not_come_is_not_waited_for_again() {
     for mode in [JournalMode::Wal, JournalMode::Mvcc] {
         let (db, table) = database(mode, Duration::from_millis(2));
-        let before = db.stats().conflicts.kinds.locked;
+        let before = db.stats().conflicts.kinds.timeout;
         beside_another(&db, || {
             assert!(locked(&db.put(&table, "a", "1").unwrap_err()));
             assert!(locked(&db.delete(&table, "a").unwrap_err()));
@@ -77,7 +77,7 @@ fn a_turn_that_did_not_come_is_not_waited_for_again() {
             let future = db.transact_async(|tx| tx.put(&table, "a", "1"));
             assert!(locked(&block_on(future).unwrap_err()));
         });
-        assert_eq!(db.stats().conflicts.kinds.locked - before, 5, "one wait for each call, in {mode:?}");
+        assert_eq!(db.stats().conflicts.kinds.timeout - before, 5, "one wait for each call, in {mode:?}");
         db.put(&table, "a", "1").unwrap();
     }
 }
@@ -95,8 +95,8 @@ fn a_turn_that_another_transaction_did_not_get_ends_nothing() {
         }
         tx.put(&table, "a", "1")
     };
-    assert_eq!(db.transact_with(RetryPolicy::immediate(), &mut body).unwrap().attempts, 2);
-    assert_eq!(block_on(db.transact_async_with(RetryPolicy::immediate(), body)).unwrap().attempts, 2);
+    assert_eq!(db.transact_with(RetryPolicy::without_backoff(), &mut body).unwrap().attempts, 2);
+    assert_eq!(block_on(db.transact_async_with(RetryPolicy::without_backoff(), body)).unwrap().attempts, 2);
 }
 
 /// What is not possible inside of the closure of an exclusive transaction.
@@ -117,7 +117,7 @@ fn nested(db: &Database, table: &Table) {
 fn who_would_wait_for_itself_is_told_at_once() {
     for mode in [JournalMode::Wal, JournalMode::Mvcc] {
         let (db, table) = database(mode, LONG);
-        let alone = || RetryPolicy::immediate().exclusive_after(0);
+        let alone = || RetryPolicy::without_backoff().exclusive_after(0);
         let body = |tx: &mut Transaction| {
             nested(&db, &table);
             tx.put(&table, "a", "outer")
@@ -146,7 +146,7 @@ fn who_would_wait_for_itself_is_told_at_once() {
 fn a_closure_that_writes_beside_itself_ends_when_it_is_alone() {
     let (db, table) = database(JournalMode::Mvcc, LONG);
     let mut attempts = 0;
-    let done = db.transact_with(RetryPolicy::immediate().exclusive_after(3), |tx| {
+    let done = db.transact_with(RetryPolicy::without_backoff().exclusive_after(3), |tx| {
         attempts += 1;
         tx.put(&table, "a", "outer")?;
         db.put(&table, "a", "nested")?;

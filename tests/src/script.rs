@@ -299,7 +299,7 @@ impl Desk {
             Ok(()) if expect_locked => Err("the turn was given away twice".to_owned()),
             Ok(()) => Ok(()),
             Err(error) if expect_locked => {
-                expect(&error.conflict().map(|conflict| conflict.kind), &Some(ConflictKind::Locked))
+                expect(&error.conflict().map(|conflict| conflict.kind), &Some(ConflictKind::Timeout))
             }
             Err(error) => Err(said(error)),
         }

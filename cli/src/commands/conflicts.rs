@@ -53,7 +53,7 @@ pub(in crate::commands) fn json(report: &ConflictReport) -> Value {
         "read_write": kinds.read_write,
         "range": kinds.range,
         "schema": kinds.schema,
-        "locked": kinds.locked,
+        "timeout": kinds.timeout,
         "snapshot": kinds.snapshot,
         "absorbed": report.absorbed,
         "escaped": report.escaped,
@@ -124,7 +124,7 @@ fn kinds(report: &ConflictReport) -> String {
         (kinds.read_write, "read-write"),
         (kinds.range, "range"),
         (kinds.schema, "schema"),
-        (kinds.locked, "locked"),
+        (kinds.timeout, "timeout"),
         (kinds.snapshot, "snapshot"),
     ];
     let parts: Vec<_> =
@@ -189,7 +189,7 @@ mod tests {
         let rows = db.table("rows").unwrap();
         for key in [&b"apples"[..], &[0, 255], "a\u{1b}[2J".as_bytes()] {
             let mut once = true;
-            db.transact_with(RetryPolicy::immediate(), |tx| {
+            db.transact_with(RetryPolicy::without_backoff(), |tx| {
                 if std::mem::take(&mut once) {
                     db.put(&rows, key, "first")?;
                 }

@@ -140,8 +140,8 @@ fn text(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn kinds(out: &mut Vec<u8>, kinds: ConflictStats) {
-    let ConflictStats { write_write, read_write, range, schema, locked, snapshot } = kinds;
-    [write_write, read_write, range, schema, locked, snapshot].into_iter().for_each(|one| number(out, one));
+    let ConflictStats { write_write, read_write, range, schema, timeout, snapshot } = kinds;
+    [write_write, read_write, range, schema, timeout, snapshot].into_iter().for_each(|one| number(out, one));
 }
 
 fn wasted(out: &mut Vec<u8>, wasted: WastedWork) {
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
             read_write: self.number()?,
             range: self.number()?,
             schema: self.number()?,
-            locked: self.number()?,
+            timeout: self.number()?,
             snapshot: self.number()?,
         })
     }

@@ -49,7 +49,7 @@ impl Shard {
                 ConflictKind::ReadWrite => tally.read_write += 1,
                 ConflictKind::Range => tally.range += 1,
                 ConflictKind::Schema => tally.schema += 1,
-                ConflictKind::Locked => tally.locked += 1,
+                ConflictKind::Timeout => tally.timeout += 1,
             }
         }
         let name = loss.name.map(short);

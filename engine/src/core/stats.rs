@@ -77,7 +77,7 @@ pub(crate) struct Counters {
     pub(crate) read_write: Counter,
     pub(crate) range: Counter,
     pub(crate) schema: Counter,
-    pub(crate) locked: Counter,
+    pub(crate) timeout: Counter,
     pub(crate) snapshot: Counter,
     /// Further attempts made by `transact`.
     pub(crate) retries: Counter,
@@ -166,7 +166,7 @@ impl Counters {
             read_write: self.read_write.get(),
             range: self.range.get(),
             schema: self.schema.get(),
-            locked: self.locked.get(),
+            timeout: self.timeout.get(),
             snapshot: self.snapshot.get(),
         }
     }
@@ -185,7 +185,7 @@ impl Counters {
                 ConflictKind::ReadWrite => &self.read_write,
                 ConflictKind::Range => &self.range,
                 ConflictKind::Schema => &self.schema,
-                ConflictKind::Locked => &self.locked,
+                ConflictKind::Timeout => &self.timeout,
             },
             _ => return,
         };

@@ -163,7 +163,7 @@ mod tests {
             Ok(())
         };
         let mut attempts = 0;
-        let refused = db.transact_with(RetryPolicy::immediate(), |tx| {
+        let refused = db.transact_with(RetryPolicy::without_backoff(), |tx| {
             attempts += 1;
             tx.put(&table, "other", "")?;
             if attempts < 3 {

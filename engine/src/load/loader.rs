@@ -126,7 +126,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::TableExists`] when somebody made one of that name meanwhile; [`Error::Busy`] with
-    /// [`ConflictKind::Locked`](crate::ConflictKind::Locked) when its commit's turn did not come within `busy_timeout`;
+    /// [`ConflictKind::Timeout`](crate::ConflictKind::Timeout) when its commit's turn did not come within `busy_timeout`;
     /// everything else as for [`put`](Self::put). [`Error::CommitUnknown`] as for a commit: there may be a table after
     /// the next open, and then with all rows. [`Error::NoSuchTable`] when somebody dropped it already.
     pub fn finish(&mut self) -> Result<(Table, LoadReport)> {

@@ -12,9 +12,9 @@ use crate::options::TransactionOptions;
 /// use std::time::Duration;
 ///
 /// // Short and rarely disputed: try again at once.
-/// let _ = RetryPolicy::immediate();
+/// let _ = RetryPolicy::without_backoff();
 /// // A request that has a second, and a name in the statistics.
-/// let _ = RetryPolicy::default().deadline(Duration::from_secs(1)).named("checkout");
+/// let _ = RetryPolicy::default().deadline(Duration::from_secs(1)).name("checkout");
 /// // Long work, which backs off further, and is admitted alone after three losses.
 /// let _ = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(200)).exclusive_after(3);
 /// ```
@@ -52,7 +52,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// Tries again at once, without a wait.
     #[must_use]
-    pub fn immediate() -> Self {
+    pub fn without_backoff() -> Self {
         Self::backoff(Duration::ZERO, Duration::ZERO)
     }
 
@@ -61,6 +61,18 @@ impl RetryPolicy {
     #[must_use]
     pub fn backoff(first: Duration, longest: Duration) -> Self {
         Self { base_delay: first, max_delay: longest, ..Self::default() }
+    }
+
+    /// Sets [`base_delay`](Self#structfield.base_delay).
+    #[must_use]
+    pub fn base_delay(self, base_delay: Duration) -> Self {
+        Self { base_delay, ..self }
+    }
+
+    /// Sets [`max_delay`](Self#structfield.max_delay).
+    #[must_use]
+    pub fn max_delay(self, max_delay: Duration) -> Self {
+        Self { max_delay, ..self }
     }
 
     /// Begins no attempt later than this after the first, and waits for no turn longer, in the first attempt either.
@@ -95,7 +107,7 @@ impl RetryPolicy {
 
     /// Gives the transaction a name, by which [`Stats::conflicts`](crate::Stats::conflicts) and traces tell it.
     #[must_use]
-    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.transaction.name = Some(name.into());
         self
     }
@@ -124,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_name_outlives_other_options() {
-        let named = || RetryPolicy::default().named("checkout");
+        let named = || RetryPolicy::default().name("checkout");
         let name = |policy: RetryPolicy| policy.transaction.name;
         assert_eq!(name(named().transaction(TransactionOptions::default())).as_deref(), Some("checkout"));
         let other = TransactionOptions { name: Some("other".into()), ..TransactionOptions::default() };
@@ -138,6 +150,9 @@ mod tests {
         assert!(policy.delay(1, u64::MAX) < Duration::from_micros(100));
         assert!(policy.delay(2, u64::MAX) > Duration::from_micros(199));
         assert!(policy.delay(u32::MAX, u64::MAX) < Duration::from_millis(1));
-        assert_eq!(RetryPolicy::immediate().delay(5, u64::MAX), Duration::ZERO);
+        let own = RetryPolicy::default().base_delay(policy.base_delay).max_delay(policy.max_delay);
+        assert_eq!(own.delay(2, u64::MAX), policy.delay(2, u64::MAX));
+        assert_eq!(own.delay(9, u64::MAX), policy.delay(9, u64::MAX));
+        assert_eq!(RetryPolicy::without_backoff().delay(5, u64::MAX), Duration::ZERO);
     }
 }

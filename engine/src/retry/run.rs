@@ -8,7 +8,7 @@ use braid_vfs::planted;
 
 use super::RetryPolicy;
 use crate::core::{Commit, Core};
-use crate::error::{ConflictKind, Error, Result};
+use crate::error::{Error, Result};
 use crate::options::{Admission, TransactionOptions};
 use crate::transaction::Transaction;
 
@@ -171,7 +171,7 @@ impl<C: Deref<Target = Core>> Run<C> {
             .is_none_or(|deadline| now.saturating_sub(self.began).saturating_add(delay) < deadline);
         // Whose turn did not come has waited for as long as it may.
         let conflict = error.conflict().filter(|_| is_own);
-        let was_admitted = conflict.is_none_or(|conflict| conflict.kind != ConflictKind::Locked);
+        let was_admitted = !(is_own && error.is_timeout());
         self.turn_left = conflict.and_then(|conflict| conflict.turn_left).or(self.turn_left);
         if self.attempts >= policy.max_attempts || !in_time || !was_admitted {
             return Err(error);
@@ -252,7 +252,7 @@ mod tests {
         let (db, table) = database();
         let policy = RetryPolicy {
             transaction: TransactionOptions { busy_timeout: Some(FOR_EVER), ..TransactionOptions::default() },
-            ..RetryPolicy::immediate().without_deadline()
+            ..RetryPolicy::without_backoff().without_deadline()
         };
         let mut run = Run::new(&**db.core());
         assert!(run.begin(&policy).is_none(), "the policy's own");

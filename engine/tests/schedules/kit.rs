@@ -71,7 +71,7 @@ pub(crate) fn transact<T>(
 ) -> Result<Outcome<T>> {
     loop {
         match db.transact_with(policy.clone(), &mut body) {
-            Err(Error::Busy(conflict)) if conflict.kind == ConflictKind::Locked => thread::yield_now(),
+            Err(Error::Busy(conflict)) if conflict.kind == ConflictKind::Timeout => thread::yield_now(),
             ended => return ended,
         }
     }

@@ -51,7 +51,7 @@ fn nobody_commits_concurrently_in_the_other_mode() {
                     match tx.commit() {
                         Ok(_) => {}
                         // The change held the gate for longer than it cared to wait.
-                        Err(Error::Busy(conflict)) => assert_eq!(conflict.kind, ConflictKind::Locked),
+                        Err(Error::Busy(conflict)) => assert_eq!(conflict.kind, ConflictKind::Timeout),
                         Err(error) => panic!("{error}"),
                     }
                 }

@@ -129,7 +129,7 @@ fn one_whose_time_is_over_leaves_its_place_to_the_next() {
             });
             match outcome {
                 Ok(_) => {}
-                Err(Error::Busy(conflict)) => assert_eq!(conflict.kind, ConflictKind::Locked),
+                Err(Error::Busy(conflict)) => assert_eq!(conflict.kind, ConflictKind::Timeout),
                 Err(error) => panic!("{error}"),
             }
         });

@@ -1,7 +1,7 @@
 //! A reader that stays open over two hundred thousand commits reads its moment to the end, and neither memory, nor file,
 //! nor log grows with the commits. `BRAID_TEST_SCALE=5` makes it a million.
 
-use braid::{Durability, Error, Options, Result, SnapshotLoss};
+use braid::{Durability, Error, Options, Result, SnapshotLoss, SnapshotOptions};
 use braid_tests::{Place, assert_clean, contents, key, number_at, scale, value};
 
 #[test]
@@ -27,7 +27,7 @@ fn over_two_hundred_thousand_commits() -> Result<()> {
     tx.commit()?;
     db.checkpoint()?;
 
-    let reader = db.snapshot_named("long reader")?;
+    let reader = db.snapshot_with(SnapshotOptions::default().name("long reader"))?;
     let (mut most_memory, mut most_log, mut most_file) = (0, 0, 0);
     for commit in 0..commits {
         db.put(&table, key(commit % ROWS), value(i64::try_from(commit).unwrap_or(0)))?;
@@ -85,7 +85,9 @@ fn under_a_limit() -> Result<()> {
     tx.commit()?;
 
     // What each row held when the reader was begun: the last number of it before.
-    let begin = |next: u64| -> Result<_> { Ok((db.snapshot_named("long reader")?, next)) };
+    let begin = |next: u64| -> Result<_> {
+        Ok((db.snapshot_with(SnapshotOptions::default().name("long reader"))?, next))
+    };
     let held = |next: u64, row: u64| {
         let rounds = (next + ROWS - 1 - row) / ROWS;
         rounds.checked_sub(1).map_or(-1, |round| i64::try_from(round * ROWS + row).unwrap_or(0))

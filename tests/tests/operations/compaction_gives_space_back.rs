@@ -1,6 +1,6 @@
 //! `compact` gives the space of deleted rows back to the file system, beside readers and writers, or says what holds it.
 
-use braid::{Durability, Options, Result};
+use braid::{Durability, Options, Result, SnapshotOptions};
 use braid_tests::{Place, assert_clean, byte, contents, key, together, value};
 
 fn filled(place: &Place) -> Result<(braid::Database, braid::Table)> {
@@ -61,7 +61,7 @@ fn of_a_file_that_gets_its_rows_by_it() -> Result<()> {
 fn or_it_says_what_holds_it() -> Result<()> {
     let place = Place::new();
     let (db, table) = filled(&place)?;
-    let reader = db.snapshot_named("the one that holds it")?;
+    let reader = db.snapshot_with(SnapshotOptions::default().name("the one that holds it"))?;
     db.drop_table("rows")?;
     let report = db.compact()?;
     assert!(report.held_bytes > 4_000_000, "{report:?}");

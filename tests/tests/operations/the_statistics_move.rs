@@ -34,7 +34,7 @@ fn commits_conflicts_and_retries() -> Result<()> {
     };
     assert!(db.begin_with(at_once).is_err());
     turn.rollback();
-    assert_eq!((db.stats().conflicts.kinds.locked, db.stats().conflicts.kinds.total()), (1, 2));
+    assert_eq!((db.stats().conflicts.kinds.timeout, db.stats().conflicts.kinds.total()), (1, 2));
 
     let mut first = true;
     db.transact(|tx| {

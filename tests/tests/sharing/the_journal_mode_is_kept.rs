@@ -100,7 +100,7 @@ fn an_open_write_transaction_holds_it_back() -> Result<()> {
     let refused = db.set_journal_mode(JournalMode::Mvcc);
     match &refused {
         Err(Error::WriteTransactionsOpen { open: 1 }) => {}
-        Err(error) if error.conflict().is_some_and(|c| c.kind == ConflictKind::Locked) => {}
+        Err(error) if error.conflict().is_some_and(|c| c.kind == ConflictKind::Timeout) => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(db.journal_mode(), JournalMode::Wal);

@@ -12,7 +12,7 @@ fn at_once(admission: Admission) -> TransactionOptions {
 
 fn is_locked<T: std::fmt::Debug>(result: &Result<T>) -> bool {
     matches!(result, Err(error) if error.is_retryable()
-        && error.conflict().is_some_and(|conflict| conflict.kind == ConflictKind::Locked))
+        && error.conflict().is_some_and(|conflict| conflict.kind == ConflictKind::Timeout))
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_second_one_waits_and_then_sees_the_first() -> Result<()> {
         let mut first = db.begin_immediate()?;
         let refused = db.begin_with(at_once(Admission::Immediate));
         assert!(is_locked(&refused), "{refused:?}");
-        assert_eq!(db.stats().conflicts.kinds.locked, 1);
+        assert_eq!(db.stats().conflicts.kinds.timeout, 1);
 
         let path = place.path();
         let session = Session::start(move || Database::open(path).expect("a sibling opens"));

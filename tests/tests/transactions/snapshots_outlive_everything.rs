@@ -1,7 +1,7 @@
 //! A snapshot is owned and shared freely: many threads read one, it outlives commits, checkpoints, dropped tables and
 //! the handle that made it.
 
-use braid::{Options, Result};
+use braid::{Options, Result, SnapshotOptions};
 use braid_tests::{Place, assert_clean, key, number_at, together, value};
 
 #[test]
@@ -14,7 +14,7 @@ fn many_threads_read_one_snapshot_while_rows_move() -> Result<()> {
         tx.put(&table, key(number), value(7))?;
     }
     tx.commit()?;
-    let snapshot = db.snapshot_named("shared")?;
+    let snapshot = db.snapshot_with(SnapshotOptions::default().name("shared"))?;
     let handle = db.clone();
     together(4, |thread| -> Result<()> {
         if thread == 0 {
@@ -71,7 +71,7 @@ fn an_open_snapshot_is_counted_and_named() -> Result<()> {
     let table = db.table("rows")?;
     db.put(&table, "a", "1")?;
     assert_eq!(db.stats().open_snapshots, 0);
-    let snapshot = db.snapshot_named("nightly report")?;
+    let snapshot = db.snapshot_with(SnapshotOptions::default().name("nightly report"))?;
     let begin_ts = snapshot.timestamp();
     db.put(&table, "a", "2")?;
     let second = db.snapshot()?;

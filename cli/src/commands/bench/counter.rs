@@ -60,7 +60,7 @@ impl By {
 
     /// Counts one; how many attempts it took.
     fn count(self, db: &Database, table: &Table) -> Result<u32, Error> {
-        let policy = RetryPolicy::default().without_deadline().max_attempts(u32::MAX).named(self.name());
+        let policy = RetryPolicy::default().without_deadline().max_attempts(u32::MAX).name(self.name());
         let outcome = db.transact_with(policy, |tx| match self {
             Self::ReadModifyWrite => {
                 let value = number(tx.get(table, KEY)?)?;

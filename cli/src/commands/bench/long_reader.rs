@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use braid::{Database, Error, Options, Table};
+use braid::{Database, Error, Options, SnapshotOptions, Table};
 use serde_json::json;
 
 use super::crew::{self, Scratch, digest};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let mut part = |name| measure(args, db, rows, name, &interrupt, &mut samples);
     let mut interrupted = part("no reader")?;
     if !interrupted {
-        let reader = db.snapshot_named("long reader")?;
+        let reader = db.snapshot_with(SnapshotOptions::default().name("long reader"))?;
         let before = digest(&reader, rows)?;
         interrupted = part("a reader")?;
         let after = digest(&reader, rows)?;

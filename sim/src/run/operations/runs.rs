@@ -131,7 +131,7 @@ impl Run {
         let unseen = u64::from(self.policy.transaction.token.is_some()) * u64::from(self.policy.max_attempts);
         let (least, most) = match (done, last) {
             (Some(Ok(outcome)), _) => (u64::from(outcome.attempts) - 1, u64::from(outcome.attempts) - 1),
-            (Some(Err(Error::Busy(conflict))), _) if conflict.kind != ConflictKind::Locked => (seen, seen),
+            (Some(Err(Error::Busy(conflict))), _) if conflict.kind != ConflictKind::Timeout => (seen, seen),
             // Its turn did not come, for the commit perhaps.
             (Some(Err(Error::Busy(_))), Some(Left::ToCommit)) => (seen, seen + 1 + unseen),
             (Some(Err(Error::Busy(_))), _) => (seen + 1, seen + 1 + unseen),
@@ -299,7 +299,7 @@ fn write_down(session: &mut Session, run: Run, last: &Outcome) {
 }
 
 fn is_of(conflict: &Conflict, attempt: &Attempt) -> bool {
-    conflict.kind != ConflictKind::Locked && conflict.begin_ts.get() == attempt.begin
+    conflict.kind != ConflictKind::Timeout && conflict.begin_ts.get() == attempt.begin
 }
 
 /// A closure that panics leaves nothing behind, and nothing locked.

@@ -15,7 +15,7 @@ fn begin(session: &mut Session) -> Option<Held> {
     let max_age = own_max_age(&mut session.rng).filter(|_| leases);
     let snapshot = match session.rng.u8(0..4) {
         0 | 1 if max_age.is_none() => session.db.snapshot(),
-        2 if max_age.is_none() => session.db.snapshot_named("held"),
+        2 if max_age.is_none() => session.db.snapshot_with(SnapshotOptions::default().name("held")),
         _ => session.db.snapshot_with(SnapshotOptions { name: None, max_age }),
     };
     match snapshot {

@@ -357,7 +357,7 @@ fn add<K: Ord>(all: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
     }
 }
 
-const KINDS: [&str; 6] = ["write-write", "read-write", "range", "schema", "locked", "snapshot"];
+const KINDS: [&str; 6] = ["write-write", "read-write", "range", "schema", "timeout", "snapshot"];
 
 /// The kind of a loss; `None` of any other error.
 fn kind_of(error: &Error) -> Option<&'static str> {
@@ -368,7 +368,7 @@ fn kind_of(error: &Error) -> Option<&'static str> {
             ConflictKind::ReadWrite => "read-write",
             ConflictKind::Range => "range",
             ConflictKind::Schema => "schema",
-            ConflictKind::Locked => "locked",
+            ConflictKind::Timeout => "timeout",
             _ => "another",
         }),
         _ => None,
@@ -381,7 +381,7 @@ fn of(kinds: &ConflictStats, kind: &str) -> u64 {
         "read-write" => kinds.read_write,
         "range" => kinds.range,
         "schema" => kinds.schema,
-        "locked" => kinds.locked,
+        "timeout" => kinds.timeout,
         "snapshot" => kinds.snapshot,
         _ => u64::MAX,
     }
@@ -406,7 +406,7 @@ mod tests {
         db.put(&table, "k", "2").unwrap();
         losses.alone(Some("one"), tx.commit().err().as_ref(), 1);
         let mut attempts = 0;
-        let ran = db.transact_with(RetryPolicy::immediate().named("run"), |tx| {
+        let ran = db.transact_with(RetryPolicy::without_backoff().name("run"), |tx| {
             attempts += 1;
             tx.put(&table, "k", "3")?;
             if attempts == 1 {
@@ -443,7 +443,7 @@ mod tests {
         refused("losses are known", |losses| *losses.kinds.get_mut("write-write").unwrap() += 1);
         refused("losses are known", |losses| _ = losses.kinds.remove("write-write"));
         refused("most: 1 } losses are of the kind write-write", |losses| {
-            losses.kinds = BTreeMap::from([("locked", 1)]);
+            losses.kinds = BTreeMap::from([("timeout", 1)]);
         });
         refused("losses of the kind write-write in `other`", |losses| {
             _ = losses.tables.insert(("other".to_owned(), "write-write"), 1);
@@ -483,10 +483,10 @@ mod tests {
             change(&mut stats);
             is_refused(losses.judge(&stats, LIFE), rule);
         };
-        refused("losses are known", |stats| stats.conflicts.kinds.locked += 1);
+        refused("losses are known", |stats| stats.conflicts.kinds.timeout += 1);
         refused("Between { least: 1, most: 2 } losses are of the kind write-write", |stats| {
             stats.conflicts.kinds.write_write -= 2;
-            stats.conflicts.kinds.locked += 2;
+            stats.conflicts.kinds.timeout += 2;
             stats.conflicts.tables.clear();
         });
         refused("lost over reads at most", |stats| {

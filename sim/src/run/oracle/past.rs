@@ -128,7 +128,7 @@ fn is_no_more(past: ConflictStats, end: ConflictStats) -> bool {
         && past.read_write <= end.read_write
         && past.range <= end.range
         && past.schema <= end.schema
-        && past.locked <= end.locked
+        && past.timeout <= end.timeout
         && past.snapshot <= end.snapshot
 }
 

@@ -377,15 +377,15 @@ fn refused(model: &Model, one: &Transaction, key: &Key, own: &Own) -> Verdict {
 fn lost(model: &Model, one: &Transaction, conflict: &Conflict, own: &Own) -> Verdict {
     if let Some(begin) = one.begin_ts
         && conflict.begin_ts.get() != begin
-        && conflict.kind != ConflictKind::Locked
+        && conflict.kind != ConflictKind::Timeout
     {
         return Err(format!("its conflict tells of another snapshot: {conflict:?}"));
     }
-    if one.exclusive && conflict.kind != ConflictKind::Locked {
+    if one.exclusive && conflict.kind != ConflictKind::Timeout {
         return Err(format!("it was alone and lost: {conflict:?}"));
     }
     let Some(winner) = conflict.winner_ts.map(braid::Timestamp::get) else {
-        let may_be = matches!(conflict.kind, ConflictKind::Locked | ConflictKind::Schema);
+        let may_be = matches!(conflict.kind, ConflictKind::Timeout | ConflictKind::Schema);
         return if may_be { Ok(()) } else { Err(format!("it lost to nobody: {conflict:?}")) };
     };
     if winner <= conflict.begin_ts.get() {

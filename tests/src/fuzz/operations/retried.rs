@@ -32,7 +32,7 @@ impl Life<'_> {
             }
             tx.put(&table, &key, vec![how; 20])
         };
-        let policy = RetryPolicy::immediate().exclusive_after(1).max_attempts(3);
+        let policy = RetryPolicy::without_backoff().exclusive_after(1).max_attempts(3);
         let (done, installed) = if by_future {
             let mut future = self.db.transact_async_with(policy, body);
             let done = self.wait(&mut future, most_polls);
