@@ -466,6 +466,54 @@ impl Database {
         transact(&self.handle, &policy, body)
     }
 
+    /// [`transact_with`](Self::transact_with) for a closure that returns an error type of its own, which comes out as it is.
+    ///
+    /// It is tried again like an error of Braid's where it was caused by one, as its
+    /// [`source`](std::error::Error::source), that [is retryable](Error::is_retryable); see [`Error::other`] for what a
+    /// `transparent` variant hides.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Refused> {
+    /// use braid::{Database, RetryPolicy};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// enum Refused {
+    ///     #[error("{0} too few in stock")]
+    ///     TooFew(u8),
+    ///     #[error("the database says no")]
+    ///     Database(#[from] braid::Error),
+    /// }
+    ///
+    /// let db = Database::in_memory()?;
+    /// let stock = db.table("stock")?;
+    /// db.put(&stock, "apple", [2])?;
+    /// let sell = |number: u8| {
+    ///     db.try_transact(RetryPolicy::default(), |tx| {
+    ///         let left = tx.get(&stock, "apple")?.and_then(|bytes| bytes.first().copied()).unwrap_or(0);
+    ///         let rest = left.checked_sub(number).ok_or(Refused::TooFew(number - left))?;
+    ///         tx.put(&stock, "apple", [rest])?;
+    ///         Ok(rest)
+    ///     })
+    /// };
+    /// assert_eq!(sell(1)?.value, 1);
+    /// assert!(matches!(sell(3), Err(Refused::TooFew(2))));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` returned. An error of Braid's that it did not is converted: as for [`transact`](Self::transact).
+    pub fn try_transact<T, E>(
+        &self,
+        policy: RetryPolicy,
+        mut body: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<Outcome<T>, E>
+    where
+        E: From<Error> + std::error::Error + Send + Sync + 'static,
+    {
+        self.transact_with(policy, |tx| body(tx).map_err(Error::other))
+            .map_err(|error| error.downcast().unwrap_or_else(E::from))
+    }
+
     /// [`transact`](Self::transact) as a future, which holds no thread while it waits: for the disk, for its turn, or between
     /// attempts. The closure is run within a poll, and is to wait for nothing; policy, errors, statistics and what comes out
     /// are the same. It works in any runtime, and does nothing before it is polled; see [`TransactFuture`] for what dropping it

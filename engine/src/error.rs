@@ -14,6 +14,8 @@ use braid_wal::{AppendError, LOG_FORMAT_VERSION, LogError, ReadError, RecoveryEr
 use crate::base::BaseError;
 use crate::limits::MAX_TRANSACTION_BYTES;
 
+pub use other::CallerError;
+
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -421,14 +423,9 @@ pub enum Error {
     )]
     Forked,
 
-    /// What the caller's closure returned to give up, a text: passed through by `transact` without another attempt.
-    /// [`Error::other`] takes that, and any error.
-    #[error("{0}")]
-    Aborted(String),
-
-    /// An error of the caller's own, in a closure that returns this type: see [`Error::other`].
+    /// An error of the caller's own, or a text, in a closure that returns this type: see [`Error::other`].
     #[error(transparent)]
-    Other(Arc<dyn std::error::Error + Send + Sync>),
+    Other(CallerError),
 }
 
 /// Why a snapshot is no longer held; see [`Error::BusySnapshot`].

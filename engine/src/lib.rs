@@ -77,7 +77,7 @@ pub use conflicts::{
 };
 pub use core::{CheckpointReport, Commit, ConsumerInfo};
 pub use database::Database;
-pub use error::{Conflict, ConflictKind, Error, Result, SnapshotLoss};
+pub use error::{CallerError, Conflict, ConflictKind, Error, Result, SnapshotLoss};
 pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};

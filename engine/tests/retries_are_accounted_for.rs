@@ -133,9 +133,9 @@ fn a_loss_that_a_statement_tells_is_counted_once() {
     // Nor does the closure's own reason to give up undo what it was told.
     let given_up = db.transact_with(policy("given up"), |tx| -> braid::Result<()> {
         work(tx).unwrap_err();
-        Err(Error::Aborted("enough".to_owned()))
+        Err(Error::other("enough"))
     });
-    assert!(matches!(given_up, Err(Error::Aborted(_))));
+    assert!(matches!(given_up, Err(Error::Other(_))));
 
     let report = db.stats().conflicts;
     assert_eq!((report.kinds.snapshot, report.kinds.total()), (4, 4));
@@ -240,9 +240,9 @@ fn a_panic_or_an_error_rolls_back_and_leaves_nothing_pending() {
     assert!(panicked.is_err());
     let mut lose = loser(&db, &table, "apples", 1);
     let given_up = db.transact_with(RetryPolicy::without_backoff(), |tx| {
-        if lose(tx)? > 1 { Err(Error::Aborted("enough".to_owned())) } else { Ok(()) }
+        if lose(tx)? > 1 { Err(Error::other("enough")) } else { Ok(()) }
     });
-    assert!(matches!(given_up, Err(Error::Aborted(_))));
+    assert!(matches!(given_up, Err(Error::Other(_))));
     assert_eq!(db.get(&table, "apples").unwrap().unwrap(), b"in between");
     let report = db.stats().conflicts;
     assert_eq!((report.absorbed, report.escaped), (0, 2));

@@ -2,12 +2,38 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use super::Error;
 
+/// An error of the caller's own on its way through the engine: see [`Error::other`]. It reads like that error, text and
+/// source; [`Error::downcast`] and [`Error::downcast_ref`] get at it.
+// A box, as only what is sized is taken out of the count; the count, as errors are cloned.
+#[derive(Clone)]
+pub struct CallerError(Arc<Box<dyn StdError + Send + Sync>>);
+
+impl fmt::Debug for CallerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for CallerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for CallerError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        (**self.0).source()
+    }
+}
+
 impl Error {
     /// An error of the caller's own, or a text: so a closure of [`transact`](crate::Database::transact) gives up for a reason
-    /// of its own, which [`downcast_ref`](Self::downcast_ref) finds again.
+    /// of its own, which [`downcast_ref`](Self::downcast_ref) finds again and [`downcast`](Self::downcast) takes back.
+    /// [`try_transact`](crate::Database::try_transact) does both ways for a closure that returns an error type of its own.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {
@@ -39,11 +65,16 @@ impl Error {
     ///
     /// One that was caused by an error of Braid's, as its [`source`](std::error::Error::source), is as retryable as
     /// that: an error type of the caller's with a variant for Braid's errors may pass a conflict through `transact`,
-    /// which tries again.
+    /// which tries again. A variant that is `#[error(transparent)]` shows the causes of what it holds and not that itself:
+    /// a conflict in such a one is not seen.
+    ///
+    /// Nor is what an `anyhow::Error` was made of, neither by `downcast_ref` nor as a conflict, as its box is of a type of
+    /// `anyhow`'s; what that was caused by is seen. Give
+    /// `Error::other(error.reallocate_into_boxed_dyn_error_without_backtrace())`, whose box is of the type itself.
     pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(braids) => *braids,
-            Err(error) => Self::Other(error.into()),
+            Err(error) => Self::Other(CallerError(Arc::new(error))),
         }
     }
 
@@ -51,8 +82,22 @@ impl Error {
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
-            Self::Other(error) => error.downcast_ref(),
+            Self::Other(error) => error.0.downcast_ref(),
             _ => None,
+        }
+    }
+
+    /// Takes the caller's own error back, if it is one of that type.
+    ///
+    /// # Errors
+    /// This error, as it was, when it is another one, or a clone of it is still about.
+    pub fn downcast<E: StdError + Send + Sync + 'static>(self) -> Result<E, Self> {
+        match self {
+            Self::Other(CallerError(shared)) if shared.is::<E>() => match Arc::try_unwrap(shared) {
+                Ok(own) => own.downcast().map(|own| *own).map_err(Self::other),
+                Err(shared) => Err(Self::Other(CallerError(shared))),
+            },
+            other => Err(other),
         }
     }
 
@@ -65,7 +110,7 @@ impl Error {
     /// The error of Braid's that this is, or that an error of the caller's was caused by.
     pub(super) fn braids(&self) -> &Self {
         let Self::Other(error) = self else { return self };
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&**error);
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(&**error.0);
         while let Some(error) = cause {
             if let Some(braids) = error.downcast_ref::<Self>() {
                 return braids.braids();
@@ -147,6 +192,25 @@ mod tests {
         {
             assert!(!given_up.is_retryable() && given_up.conflict().is_none(), "{given_up:?}");
         }
+    }
+
+    #[test]
+    fn the_callers_own_error_is_taken_back() {
+        let error = Error::other(Mine::Short(7));
+        let kept = error.clone();
+        let shared = error.downcast::<Mine>().unwrap_err();
+        assert!(matches!(shared.downcast_ref(), Some(Mine::Short(7))), "a clone of it is about: {shared:?}");
+        drop(kept);
+        let shared = shared.downcast::<io::Error>().unwrap_err();
+        assert!(matches!(shared.downcast::<Mine>(), Ok(Mine::Short(7))));
+        assert!(matches!(Error::Closed.downcast::<Mine>(), Err(Error::Closed)));
+        assert!(
+            matches!(Error::other("text").downcast::<Mine>(), Err(Error::Other(why)) if why.to_string() == "text")
+        );
+        assert!(matches!(
+            Error::other(Mine::Store(Error::Closed)).downcast(),
+            Ok(Mine::Store(Error::Closed))
+        ));
     }
 
     /// What a helper with an error type of its own says comes through: a conflict is tried again, a refusal is not.

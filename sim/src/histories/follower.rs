@@ -152,7 +152,7 @@ impl<'a> Follower<'a> {
                 Change::Drop(table) => {
                     written.names.insert(table.id, None);
                 }
-                other => return Err(Error::Aborted(format!("nobody did {other:?}"))),
+                other => return Err(Error::other(format!("nobody did {other:?}"))),
             }
         }
         Ok((ts, written))

@@ -246,7 +246,7 @@ fn check_sum(sum: i64) -> Result<()> {
     if sum == expected {
         Ok(())
     } else {
-        Err(Error::Aborted(format!("the accounts hold {sum}, not {expected}")))
+        Err(Error::other(format!("the accounts hold {sum}, not {expected}")))
     }
 }
 

@@ -12,7 +12,7 @@ use super::steps::{begin, go_on};
 
 pub(super) fn descriptors(path: &str) -> Result<()> {
     let (db, table) = begin(path, true)?;
-    let must = |held: bool, what: &str| if held { Ok(()) } else { Err(Error::Aborted(what.to_owned())) };
+    let must = |held: bool, what: &str| if held { Ok(()) } else { Err(Error::other(what)) };
     must(go_on(&db, &table, 1..=20).iter().all(|ok| *ok), "commits fail while there are descriptors")?;
 
     let mut hoard = Vec::new();

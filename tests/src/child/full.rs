@@ -16,7 +16,7 @@ use crate::{assert_clean, number};
 const COMMITS: i64 = 400;
 
 pub(super) fn full(path: &str) -> Result<()> {
-    let must = |held: bool, what: &str| if held { Ok(()) } else { Err(Error::Aborted(what.to_owned())) };
+    let must = |held: bool, what: &str| if held { Ok(()) } else { Err(Error::other(what)) };
     let mut small = match begin(path, true) {
         Ok(opened) => Some(opened),
         Err(Error::NoSpace(_)) => None,
@@ -77,6 +77,6 @@ fn enlarge(path: &str) -> Result<()> {
     let mount = Command::new("mount").args(["-o", "remount,size=64m"]).arg(directory).status();
     match mount {
         Ok(status) if status.success() => Ok(()),
-        other => Err(Error::Aborted(format!("the disk could not be enlarged: {other:?}"))),
+        other => Err(Error::other(format!("the disk could not be enlarged: {other:?}"))),
     }
 }

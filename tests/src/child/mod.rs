@@ -45,7 +45,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         ["full", path] => full::full(path),
         ["descriptors", path] => descriptors::descriptors(path),
-        _ => Err(Error::Aborted("usage: COMMAND PATH [ARGUMENTS]; see braid_tests::child".into())),
+        _ => Err(Error::other("usage: COMMAND PATH [ARGUMENTS]; see braid_tests::child")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

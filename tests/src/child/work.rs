@@ -71,10 +71,10 @@ pub(super) fn work(path: &str, threads: usize, seed: u64) -> Result<()> {
         let _ = std::io::stdin().read_to_end(&mut input);
         goes_on.store(false, Ordering::Relaxed);
         for worker in workers {
-            worker.join().map_err(|_| Error::Aborted("a worker panicked".into()))??;
+            worker.join().map_err(|_| Error::other("a worker panicked"))??;
         }
-        follower.join().map_err(|_| Error::Aborted("the follower panicked".into()))??;
-        keeper.join().map_err(|_| Error::Aborted("the keeper panicked".into()))?
+        follower.join().map_err(|_| Error::other("the follower panicked"))??;
+        keeper.join().map_err(|_| Error::other("the keeper panicked"))?
     })?;
     drop(table);
     say("closing");

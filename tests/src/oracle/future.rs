@@ -27,5 +27,5 @@ pub(super) fn commit(db: &Database, tx: Transaction, end: FutureEnd) -> Result<O
         // Where that fails, the future says what it means for this commit.
         let _ = db.sync();
     }
-    Err(Error::Aborted("a future waits for nothing".to_owned()))
+    Err(Error::other("a future waits for nothing"))
 }

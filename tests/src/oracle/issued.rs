@@ -40,7 +40,7 @@ impl Drawn {
 }
 
 fn wrong(what: String) -> Error {
-    Error::Aborted(what)
+    Error::other(what)
 }
 
 /// Looks whether a sequence is there before it is used. One whose drop was cut short may be gone, and begins anew then.

@@ -34,7 +34,7 @@ fn refused<T: Debug>(who: &str, answer: &Result<T>) -> Result<()> {
     if matches!(answer, Err(Error::BusySnapshot { .. })) {
         return Ok(());
     }
-    Err(Error::Aborted(format!("{who} that was to be revoked answers {answer:?}")))
+    Err(Error::other(format!("{who} that was to be revoked answers {answer:?}")))
 }
 
 #[cfg(test)]

@@ -310,7 +310,7 @@ impl Life {
     /// again, and tokens are answered as their transactions are there, those that are older than `retention` aside.
     ///
     /// # Errors
-    /// Those of the database, and `Aborted` where something is not as it should be.
+    /// Those of the database, and `Other` where something is not as it should be.
     pub fn examine_issued(
         &self,
         db: &Database,

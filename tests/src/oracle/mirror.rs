@@ -47,7 +47,7 @@ impl Mirror {
     /// Brings the copy up to date, compares it, and acknowledges that.
     ///
     /// # Errors
-    /// Those of the database, and `Aborted` where the copy is not what it should be.
+    /// Those of the database, and `Other` where the copy is not what it should be.
     pub fn keep_up(&self, db: &Database) -> Result<()> {
         // There may be one from now on.
         self.put(Timestamp::MAX, Arc::default());
@@ -64,7 +64,7 @@ impl Mirror {
     /// was told that it is registered.
     ///
     /// # Errors
-    /// Those of the database, and `Aborted` where the copy is not what it should be.
+    /// Those of the database, and `Other` where the copy is not what it should be.
     pub fn examine(&self, db: &Database, must_be: bool) -> Result<()> {
         let Some(found) = db.consumers()?.into_iter().find(|consumer| consumer.name == NAME) else {
             return if must_be { Err(Error::NoSuchConsumer(NAME.to_owned())) } else { Ok(()) };
@@ -72,21 +72,20 @@ impl Mirror {
         let mut changes = db.consumer(NAME, Timestamp::ZERO)?.changes()?;
         let tables = self.follow(found.position, &mut changes)?;
         compare(&tables, db).map_err(|error| {
-            let Error::Aborted(what) = error else { return error };
-            Error::Aborted(format!("from {} to {}, {what}", found.position, changes.passed()))
+            let Error::Other(what) = error else { return error };
+            Error::other(format!("from {} to {}, {what}", found.position, changes.passed()))
         })
     }
 
     /// The copy at a position with the changes after it.
     fn follow(&self, position: Timestamp, changes: &mut Changes) -> Result<Tables> {
         let before = self.at(position).filter(|_| position != Timestamp::MAX);
-        let before =
-            before.ok_or_else(|| Error::Aborted(format!("the consumer never stood at {position}")))?;
+        let before = before.ok_or_else(|| Error::other(format!("the consumer never stood at {position}")))?;
         let mut tables = Tables::clone(&before);
         while let Some(set) = changes.try_next()? {
             for change in set {
                 let id = change.as_ref().map_or(0, |change| change.table().id);
-                let unknown = || Error::Aborted(format!("a change of table {id}, which is not there"));
+                let unknown = || Error::other(format!("a change of table {id}, which is not there"));
                 match change? {
                     Change::Put { key, value, .. } => {
                         tables.get_mut(&id).ok_or_else(unknown)?.1.insert(key, value.into());
@@ -97,7 +96,7 @@ impl Mirror {
                     Change::Create(table) => {
                         let name = table.name.as_deref().unwrap_or_default().to_owned();
                         if tables.insert(id, (name, Rows::new())).is_some() {
-                            return Err(Error::Aborted(format!("table {id} is made twice")));
+                            return Err(Error::other(format!("table {id} is made twice")));
                         }
                     }
                     Change::Rename { table, .. } => {
@@ -105,7 +104,7 @@ impl Mirror {
                         name.clone_into(&mut tables.get_mut(&id).ok_or_else(unknown)?.0);
                     }
                     Change::Drop(_) => drop(tables.remove(&id).ok_or_else(unknown)?),
-                    other => return Err(Error::Aborted(format!("nobody did {other:?}"))),
+                    other => return Err(Error::other(format!("nobody did {other:?}"))),
                 }
             }
         }
@@ -120,5 +119,5 @@ fn compare(tables: &Tables, db: &Database) -> Result<()> {
         return Ok(());
     }
     let copy = Contents { mode: contents.mode, tables: copy };
-    Err(Error::Aborted(format!("the changes lead to {copy:?} and not to {contents:?}")))
+    Err(Error::other(format!("the changes lead to {copy:?} and not to {contents:?}")))
 }

@@ -101,7 +101,7 @@ fn nothing_else_is_retryable() {
         Error::TransactionTooLarge { bytes: 2, limit: 1 },
         Error::TransactionClosed,
         Error::Exhausted("timestamp"),
-        Error::Aborted("enough".into()),
+        Error::other("enough"),
     ];
     for error in others {
         assert!(!error.is_retryable(), "{error}");

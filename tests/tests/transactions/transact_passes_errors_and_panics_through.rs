@@ -14,9 +14,9 @@ fn an_error_is_not_tried_again() -> Result<()> {
     let outcome: Result<braid::Outcome<()>> = db.transact(|tx| {
         calls += 1;
         tx.put(&table, "a", "1")?;
-        Err(Error::Aborted("not enough money".into()))
+        Err(Error::other("not enough money"))
     });
-    assert!(matches!(outcome, Err(Error::Aborted(why)) if why == "not enough money"));
+    assert!(matches!(outcome, Err(Error::Other(why)) if why.to_string() == "not enough money"));
     assert_eq!(calls, 1);
     assert_eq!(db.get(&table, "a")?, None, "what the closure wrote is rolled back");
     assert_eq!(db.stats().open_snapshots, 0);

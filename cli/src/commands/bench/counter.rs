@@ -82,7 +82,7 @@ fn counted(db: &Database) -> Result<u64> {
 
 fn number(value: Option<Vec<u8>>) -> Result<i64, Error> {
     value.map_or(Ok(0), |bytes| {
-        let bytes = bytes.try_into().map_err(|_| Error::Aborted("the counter is not a number".to_owned()))?;
+        let bytes = bytes.try_into().map_err(|_| Error::other("the counter is not a number"))?;
         Ok(i64::from_le_bytes(bytes))
     })
 }

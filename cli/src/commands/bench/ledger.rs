@@ -38,7 +38,7 @@ pub(super) fn number(value: &[u8]) -> Result<u64, Error> {
     std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| Error::Aborted("an account holds something that is not a balance".to_owned()))
+        .ok_or_else(|| Error::other("an account holds something that is not a balance"))
 }
 
 impl Ledger {

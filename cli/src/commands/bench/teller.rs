@@ -101,9 +101,8 @@ fn transfer(
     to: u64,
     amount: u64,
 ) -> Result<braid::Outcome<()>, Error> {
-    let balance = |value: Option<Vec<u8>>| {
-        number(&value.ok_or_else(|| Error::Aborted("an account is missing".to_owned()))?)
-    };
+    let balance =
+        |value: Option<Vec<u8>>| number(&value.ok_or_else(|| Error::other("an account is missing"))?);
     db.transact_with(policy.clone(), |tx| {
         let payer = balance(tx.get(&ledger.table, key(from))?)?;
         let payee = balance(tx.get(&ledger.table, key(to))?)?;

@@ -302,7 +302,7 @@ fn written(set: ChangeSet) -> braid::Result<(u64, Vec<ToldChange>)> {
             Change::Load(table) => ToldChange::Made { table: table.id, name: name(&table), loaded: true },
             Change::Drop(table) => ToldChange::Dropped { table: table.id },
             Change::Rename { table, .. } => ToldChange::Renamed { table: table.id, name: name(&table) },
-            other => return Err(Error::Aborted(format!("nobody did {other:?}"))),
+            other => return Err(Error::other(format!("nobody did {other:?}"))),
         })
     });
     Ok((ts, changes.collect::<braid::Result<_>>()?))

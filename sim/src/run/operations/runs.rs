@@ -108,7 +108,7 @@ impl Run {
         if done.is_ok() {
             commits(session, &self.policy.transaction);
             if self.gives_up {
-                done = Err(Error::Aborted("enough".to_owned()));
+                done = Err(Error::other("enough"));
             }
         }
         attempt.returned = session.shared.env.clock.now();
@@ -265,7 +265,7 @@ fn end(session: &mut Session, run: Run, done: braid::Result<braid::Outcome<()>>)
         Err(_) => {}
     }
     let last = match done {
-        Err(Error::Aborted(_)) => Outcome::Nothing,
+        Err(Error::Other(_)) => Outcome::Nothing,
         done => outcome(session, done.map(|outcome| outcome.commit)),
     };
     write_down(session, run, &last);

@@ -166,7 +166,7 @@ pub(super) fn same_as(db: Database, peeked: Option<&Dump>) -> braid::Result<Data
     if let Some(peeked) = peeked {
         let found = dump(&db)?;
         if found.ts != peeked.ts || found.tables != peeked.tables || found.mode != peeked.mode {
-            return Err(Error::Aborted(format!("read-only it was {peeked:?}, and now it is {found:?}")));
+            return Err(Error::other(format!("read-only it was {peeked:?}, and now it is {found:?}")));
         }
     }
     Ok(db)

@@ -214,7 +214,7 @@ impl Life<'_> {
             return Ok(());
         }
         let kept = self.model.mirror.keep_up(&self.db);
-        if let Err(Error::Aborted(why)) = &kept {
+        if let Err(Error::Other(why)) = &kept {
             panic!("{why}");
         }
         if matches!(&kept, Err(Error::HistoryGone { .. })) && !self.model.mirrored {
