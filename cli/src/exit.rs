@@ -64,6 +64,13 @@ pub(crate) enum Failure {
     },
 }
 
+/// What to do about a file that is something else.
+const LEFT_AS_IT_IS: &str = "give the path of the database file itself; the file was left as it is";
+
+fn foreign(path: &Path, reason: &str) -> String {
+    format!("{} is not a Braid database: {reason}", path.display())
+}
+
 impl Failure {
     /// A failure with a hint.
     pub(crate) fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -81,6 +88,11 @@ impl Failure {
             _ => (Code::Other, "check the path and the disk"),
         };
         Self::new(code, format!("{}: {error}", path.display()), hint)
+    }
+
+    /// A file that is something else.
+    pub(crate) fn foreign(path: &Path, reason: &str) -> Self {
+        Self::new(Code::Foreign, foreign(path, reason), LEFT_AS_IT_IS)
     }
 
     /// The same, with another hint.
@@ -130,9 +142,7 @@ impl From<Error> for Failure {
             Error::Locked { .. } | Error::Busy(_) | Error::BusySnapshot { .. } => {
                 (Code::Locked, Some("wait for the other process to end, or end it, and try again"))
             }
-            Error::NotABraidDatabase { .. } => {
-                (Code::Foreign, Some("give the path of the database file itself; the file was left as it is"))
-            }
+            Error::NotABraidDatabase { .. } => (Code::Foreign, Some(LEFT_AS_IT_IS)),
             Error::NewerFormat { .. } => {
                 (Code::NewerFormat, Some("install the newest braid; the file was left as it is"))
             }
@@ -169,14 +179,14 @@ impl From<Error> for Failure {
             Error::Corrupt(what) => format!("corrupt: {what}"),
             Error::NoSpace(source) => format!("no space left: {source}"),
             Error::NotFound(path) => format!("there is no database at {}", path.display()),
-            Error::NotABraidDatabase { path, reason } => {
-                format!("{} is not a Braid database: {reason}", path.display())
-            }
+            Error::NotABraidDatabase { path, reason, .. } => foreign(path, reason),
             Error::NoSuchTable(name) => format!("there is no table `{name}`"),
-            Error::CommitUnknown { commit_ts, source } => {
+            Error::CommitUnknown { commit_ts, source, .. } => {
                 format!("it is not known whether commit {commit_ts} was kept: {source}")
             }
-            Error::Poisoned { source } => format!("the database could not be written or synced: {source}"),
+            Error::Poisoned { source, .. } => {
+                format!("the database could not be written or synced: {source}")
+            }
             _ => error.in_full().to_string(),
         };
         match (hint, message.rsplit_once("; ")) {

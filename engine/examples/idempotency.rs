@@ -26,7 +26,7 @@ fn place_order(db: &Database, request: &str) -> Result<Timestamp> {
     match placed {
         Ok(outcome) => Ok(outcome.commit.timestamp),
         // Nothing was done a second time.
-        Err(Error::AlreadyCommitted { timestamp }) => Ok(timestamp),
+        Err(Error::AlreadyCommitted { timestamp, .. }) => Ok(timestamp),
         Err(error) => Err(error),
     }
 }

@@ -144,6 +144,7 @@ pub enum Error {
     /// under memory pressure, or it was revoked as a limit of [`Options`](crate::Options) says. What was read in it until
     /// now was right. Begin a new one.
     #[error("busy: the snapshot at {begin_ts} is no longer held: {why}; begin a new one")]
+    #[non_exhaustive]
     BusySnapshot {
         /// The snapshot.
         begin_ts: Timestamp,
@@ -153,6 +154,7 @@ pub enum Error {
 
     /// A transaction with this token has been committed; this one was not applied. What was asked for is done.
     #[error("a transaction with this token was committed at {timestamp}; there is nothing left to do")]
+    #[non_exhaustive]
     AlreadyCommitted {
         /// The place of the other one in the history.
         timestamp: Timestamp,
@@ -166,6 +168,7 @@ pub enum Error {
     #[error(
         "it is not known whether commit {commit_ts} was kept; drop every handle, transaction, snapshot and cursor of this database, open it again and look"
     )]
+    #[non_exhaustive]
     CommitUnknown {
         /// Its place in the history, if it is there. No other commit will ever have it.
         commit_ts: Timestamp,
@@ -178,6 +181,7 @@ pub enum Error {
     #[error(
         "the database takes no more writes, as a file of it could not be written or synced; drop every handle, transaction, snapshot and cursor of it, and open it again"
     )]
+    #[non_exhaustive]
     Poisoned {
         /// What the system said then.
         source: Arc<io::Error>,
@@ -193,6 +197,7 @@ pub enum Error {
     #[error(
         "the journal mode cannot change while {open} write transaction(s) are open; finish them and call again"
     )]
+    #[non_exhaustive]
     WriteTransactionsOpen {
         /// How many there are.
         open: usize,
@@ -200,6 +205,7 @@ pub enum Error {
 
     /// Another process, or an incompatible handle in this one, holds the file.
     #[error("{} is locked{}; close it there first", path.display(), Holder(*holder))]
+    #[non_exhaustive]
     Locked {
         /// The file.
         path: PathBuf,
@@ -209,6 +215,7 @@ pub enum Error {
 
     /// The file is open in this process with other options.
     #[error("{} is already open in this process with another {option}; use the same, or drop those handles first", path.display())]
+    #[non_exhaustive]
     OptionsConflict {
         /// The file.
         path: PathBuf,
@@ -226,6 +233,7 @@ pub enum Error {
 
     /// The file is something else.
     #[error("{} is not a Braid database: {reason}; nothing was changed: give another path", path.display())]
+    #[non_exhaustive]
     NotABraidDatabase {
         /// The file.
         path: PathBuf,
@@ -235,6 +243,7 @@ pub enum Error {
 
     /// The file was written by a newer version.
     #[error("{} has format version {found}, newer than {supported}; open it with a newer version of braid", path.display())]
+    #[non_exhaustive]
     NewerFormat {
         /// The file.
         path: PathBuf,
@@ -260,6 +269,7 @@ pub enum Error {
 
     /// The system refused something else.
     #[error("I/O error: {context}")]
+    #[non_exhaustive]
     Io {
         /// What was being done.
         context: String,
@@ -269,6 +279,7 @@ pub enum Error {
 
     /// Something stands where the database keeps its log that another user may have put there.
     #[error("{} is not used: {reason}; look who made it, and remove it or move the database", path.display())]
+    #[non_exhaustive]
     Untrusted {
         /// What is there.
         path: PathBuf,
@@ -278,6 +289,7 @@ pub enum Error {
 
     /// `insert` found the key.
     #[error("key {} already exists in table `{table}`; use put to overwrite", DisplayKey(key))]
+    #[non_exhaustive]
     KeyExists {
         /// The table.
         table: String,
@@ -320,6 +332,7 @@ pub enum Error {
 
     /// A name, key, value or option is outside its documented limits.
     #[error("{what} is {actual}{}", must_be(what, *actual, *limit))]
+    #[non_exhaustive]
     Limit {
         /// What is too large, small or many.
         what: &'static str,
@@ -334,6 +347,7 @@ pub enum Error {
     #[error(
         "{limit} transactions and snapshots are open, which is the limit; end some of them, or raise Options::max_snapshots"
     )]
+    #[non_exhaustive]
     TooManySnapshots {
         /// The limit.
         limit: usize,
@@ -344,6 +358,7 @@ pub enum Error {
         "the transaction would hold {bytes} bytes and the limit is {limit}; split it{}",
         if *limit < MAX_TRANSACTION_BYTES { ", or raise Options::max_transaction_bytes" } else { "" }
     )]
+    #[non_exhaustive]
     TransactionTooLarge {
         /// Its size.
         bytes: u64,
@@ -354,6 +369,7 @@ pub enum Error {
     /// An update (`add`, `max`, `min`, `append`) cannot be made of what the row holds. Nothing of the transaction was
     /// applied if its commit says so, and nothing was changed in it if another call does.
     #[error("key {} in table `{table}` cannot be updated: {refusal}", DisplayKey(key))]
+    #[non_exhaustive]
     UpdateRefused {
         /// The table.
         table: String,
@@ -382,6 +398,7 @@ pub enum Error {
     #[error(
         "the changes after {wanted} are no longer in the log, which reaches back to {oldest}; read a snapshot and follow the changes from its timestamp on"
     )]
+    #[non_exhaustive]
     HistoryGone {
         /// The timestamp after which the changes were asked for.
         wanted: Timestamp,
@@ -395,6 +412,7 @@ pub enum Error {
     #[error(
         "there is no commit at {wanted} yet, the newest is at {newest}; the position belongs to another copy of the database: read a snapshot and follow the changes from its timestamp on"
     )]
+    #[non_exhaustive]
     FutureTimestamp {
         /// The timestamp that was given.
         wanted: Timestamp,
@@ -434,12 +452,14 @@ pub enum Error {
 pub enum SnapshotLoss {
     /// The memory for history was used up: a commit that began so early can no longer be validated.
     #[error("history before {oldest_ts} is gone")]
+    #[non_exhaustive]
     HistoryGivenUp {
         /// The oldest snapshot that can still be validated.
         oldest_ts: Timestamp,
     },
     /// It was open for longer than `max_age` allows.
     #[error("it was open for {age:?}, and may be for {limit:?} (`max_age`)")]
+    #[non_exhaustive]
     TooOld {
         /// For how long it was open.
         age: Duration,
@@ -452,6 +472,7 @@ pub enum SnapshotLoss {
         "after {age:?} it was the oldest of those that kept {pinned_bytes} bytes from being freed, where {limit} may be \
          (`snapshot_max_pinned_bytes`)"
     )]
+    #[non_exhaustive]
     PinsTooMuch {
         /// For how long it was open.
         age: Duration,
@@ -673,5 +694,46 @@ impl Error {
             conflict.turn_left = Some(left);
         }
         self
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_raise_the_highest_limit() {
+        let told = |limit| Error::TransactionTooLarge { bytes: u64::MAX, limit }.to_string();
+        assert!(!told(MAX_TRANSACTION_BYTES).contains("raise"));
+        assert!(told(MAX_TRANSACTION_BYTES - 1).contains("raise Options::max_transaction_bytes"));
+    }
+
+    #[test]
+    fn nothing_else_is_retryable() {
+        let source = || Arc::new(io::Error::other("the test says so"));
+        let others = [
+            Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: source() },
+            Error::Poisoned { source: source() },
+            Error::JournalMode,
+            Error::WriteTransactionsOpen { open: 1 },
+            Error::Locked { path: "p".into(), holder: Some(1) },
+            Error::ReadOnly,
+            Error::NotFound("p".into()),
+            Error::Corrupt("page 1".into()),
+            Error::Mismatch("log".into()),
+            Error::NoSpace(source()),
+            Error::Io { context: "reading".into(), source: source() },
+            Error::KeyExists { table: "t".into(), key: b"k".to_vec() },
+            Error::NoSuchTable("t".into()),
+            Error::TransactionTooLarge { bytes: 2, limit: 1 },
+            Error::TransactionClosed,
+            Error::Exhausted("timestamp"),
+            Error::other("enough"),
+        ];
+        for error in others {
+            assert!(!error.is_retryable(), "{error}");
+            assert!(error.conflict().is_none(), "{error}");
+            assert!(error.to_string().len() > 3, "{error:?} says something");
+        }
     }
 }

@@ -177,7 +177,7 @@ fn of_open_transactions() {
 }
 
 fn assert_full<T: std::fmt::Debug>(refused: braid::Result<T>) {
-    assert!(matches!(refused, Err(Error::TooManySnapshots { limit: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::TooManySnapshots { limit: 3, .. })), "{refused:?}");
 }
 
 #[test]
@@ -193,11 +193,9 @@ fn of_a_transaction() {
         fill(value).unwrap().commit().unwrap();
     }
     let refused = fill(most + 1).unwrap_err();
-    let Error::TransactionTooLarge { bytes, limit } = refused else { panic!("{refused}") };
+    let Error::TransactionTooLarge { bytes, limit, .. } = refused else { panic!("{refused}") };
     assert_eq!((bytes, limit), (LIMIT as u64 + 1, LIMIT as u64));
     assert!(refused.to_string().contains("raise Options::max_transaction_bytes"));
-    let highest = Error::TransactionTooLarge { bytes: u64::MAX, limit: MAX_TRANSACTION_BYTES };
-    assert!(!highest.to_string().contains("raise"), "there is no raising it: {highest}");
 
     // What was refused changed nothing, and a row may be replaced where another would not fit.
     let mut tx = fill(most - 500).unwrap();
@@ -351,7 +349,7 @@ fn a_transaction_that_is_over_is_no_open_one_for_its_cursor() {
         assert!(cursor.first().unwrap());
         assert!(matches!(
             db.set_journal_mode(JournalMode::Wal),
-            Err(Error::WriteTransactionsOpen { open: 1 })
+            Err(Error::WriteTransactionsOpen { open: 1, .. })
         ));
         if commits {
             tx.commit().unwrap();
@@ -416,7 +414,7 @@ fn of_appends_before_all_is_read() {
         (committed, faults.counters().bytes_on(braid::vfs::faulty::Operation::Read, "/db") as usize)
     };
     let (refused, read) = append(ROWS);
-    let Err(Error::TransactionTooLarge { bytes, limit: told }) = refused else { panic!("{refused:?}") };
+    let Err(Error::TransactionTooLarge { bytes, limit: told, .. }) = refused else { panic!("{refused:?}") };
     assert!(bytes > told && told == limit as u64, "{bytes} of {told}");
     assert!(read <= limit + 2 * VALUE, "{read} bytes read");
     let (committed, read) = append(3);

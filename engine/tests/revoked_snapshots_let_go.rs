@@ -98,8 +98,9 @@ fn one_that_keeps_too_much_is_revoked_and_says_so() {
     let error = snapshot.get(&table, 0_u32.to_be_bytes()).unwrap_err();
     let words = error.to_string();
     assert!(words.contains("snapshot_max_pinned_bytes") && words.contains("begin a new one"), "{words}");
-    let Error::BusySnapshot { begin_ts, why: SnapshotLoss::PinsTooMuch { pinned_bytes, limit: 0, .. } } =
-        error
+    let Error::BusySnapshot {
+        begin_ts, why: SnapshotLoss::PinsTooMuch { pinned_bytes, limit: 0, .. }, ..
+    } = error
     else {
         panic!("{error:?}")
     };
@@ -234,7 +235,7 @@ fn age_is_looked_after_by_a_timer() {
         assert!(clock.now() >= began + limit - Duration::from_millis(10), "it was revoked too early");
         let why = loss(snapshot.get(&table, "x"));
         assert!(
-            matches!(why, SnapshotLoss::TooOld { age, limit: told } if age >= limit && told == limit),
+            matches!(why, SnapshotLoss::TooOld { age, limit: told, .. } if age >= limit && told == limit),
             "{why}"
         );
         assert!(why.to_string().contains("500ms"), "{why}");
@@ -369,7 +370,7 @@ fn forgotten_readers_cost_a_bounded_share() {
 fn a_revoked_one_takes_its_place_until_it_ends() {
     let (db, table) = database(Options { max_snapshots: 3, ..strict() });
     let forgotten: Vec<_> = (0..3).map(|_| db.snapshot().unwrap()).collect();
-    assert!(matches!(db.snapshot(), Err(Error::TooManySnapshots { limit: 3 })));
+    assert!(matches!(db.snapshot(), Err(Error::TooManySnapshots { limit: 3, .. })));
     drop(forgotten);
     let forgotten: Vec<_> = (0..2).map(|_| db.snapshot().unwrap()).collect();
     rewrite(&db, &table, 1);

@@ -188,7 +188,7 @@ fn a_fold_whose_sync_fails_ends_the_open_and_not_the_next_one() {
     let faults = files.faults();
     // The open has synced the file once before.
     faults.inject(Fault::on(Operation::SyncData).on_paths_ending(PATH).nth(2).errno(28));
-    let Err(Error::Poisoned { source }) = open(files, options()) else { panic!("it must fail") };
+    let Err(Error::Poisoned { source, .. }) = open(files, options()) else { panic!("it must fail") };
     assert_eq!((faults.fired(), source.raw_os_error()), (1, Some(28)));
     assert_eq!(faults.counters().calls_on(Operation::Unlock, PATH), 1);
     assert_eq!(rows(&open(machine, options()).unwrap()), 9);

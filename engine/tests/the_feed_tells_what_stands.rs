@@ -27,8 +27,8 @@ fn words(set: ChangeSet) -> (u64, Vec<String>) {
     let name = |table: &braid::ChangedTable| table.name.as_deref().unwrap_or("?").to_owned();
     let ts = set.timestamp().get();
     let word = |change: braid::Result<Change>| match change.unwrap() {
-        Change::Put { table, key, value } => format!("{}[{}]={}", name(&table), text(&key), text(&value)),
-        Change::Delete { table, key } => format!("{}[{}] gone", name(&table), text(&key)),
+        Change::Put { table, key, value, .. } => format!("{}[{}]={}", name(&table), text(&key), text(&value)),
+        Change::Delete { table, key, .. } => format!("{}[{}] gone", name(&table), text(&key)),
         Change::Create(table) => format!("create {}", name(&table)),
         Change::Load(table) => format!("load {}", name(&table)),
         Change::Drop(table) => format!("drop {}", name(&table)),
@@ -224,7 +224,7 @@ fn a_history_that_is_gone_is_told() {
         db.put(&table, [row], [row; 40_000]).unwrap();
     }
     db.checkpoint().unwrap();
-    let Err(Error::HistoryGone { wanted, oldest }) = db.changes(first).map(drop) else {
+    let Err(Error::HistoryGone { wanted, oldest, .. }) = db.changes(first).map(drop) else {
         panic!("the log before the checkpoint is gone");
     };
     assert!(wanted == first && oldest > first);
@@ -509,7 +509,7 @@ fn a_consumer_begins_no_later_than_the_newest_commit() {
     let newest = db.put(&table, "a", "1").unwrap().timestamp;
     for start in [newest.checked_next().unwrap(), Timestamp::MAX] {
         let refused = db.consumer("c", start);
-        let is_told = |error: &Error| matches!(error, Error::FutureTimestamp { wanted, newest: at } if (*wanted, *at) == (start, newest));
+        let is_told = |error: &Error| matches!(error, Error::FutureTimestamp { wanted, newest: at, .. } if (*wanted, *at) == (start, newest));
         assert!(refused.as_ref().is_err_and(is_told), "{refused:?}");
         assert!(db.consumers().unwrap().is_empty(), "and none is registered");
     }
@@ -591,7 +591,7 @@ fn nobody_begins_after_what_is_committed() {
     let newest_there = copy.snapshot().unwrap().timestamp();
     for wanted in [last, Timestamp::MAX] {
         let feed = copy.changes(wanted);
-        let refused = matches!(&feed, Err(Error::FutureTimestamp { wanted: w, newest }) if *w == wanted && *newest == newest_there);
+        let refused = matches!(&feed, Err(Error::FutureTimestamp { wanted: w, newest, .. }) if *w == wanted && *newest == newest_there);
         assert!(refused, "{feed:?}");
         let consumer = copy.consumer("index", wanted);
         assert!(matches!(consumer, Err(Error::FutureTimestamp { .. })), "{consumer:?}");
@@ -666,7 +666,7 @@ fn a_position_is_acknowledged_by_a_future_too() {
     may_be_spawned(&consumer.acknowledge_async(last));
     let future = executor::block_on(consumer.acknowledge_async(Timestamp::MAX));
     assert!(
-        matches!(future, Err(Error::FutureTimestamp { wanted: Timestamp::MAX, newest }) if newest >= last),
+        matches!(future, Err(Error::FutureTimestamp { wanted: Timestamp::MAX, newest, .. }) if newest >= last),
         "{future:?}"
     );
     executor::block_on(consumer.acknowledge_async(last)).unwrap();

@@ -36,7 +36,7 @@ fn with(token: &str) -> TransactionOptions {
 
 fn done_at<T: std::fmt::Debug>(result: Result<T, Error>) -> braid::Timestamp {
     match result {
-        Err(Error::AlreadyCommitted { timestamp }) => timestamp,
+        Err(Error::AlreadyCommitted { timestamp, .. }) => timestamp,
         other => panic!("not refused as done: {other:?}"),
     }
 }

@@ -18,8 +18,8 @@ use braid::vfs::faulty::{CrashFileSystem, Fault, Operation};
 use braid::vfs::memory::VirtualClock;
 use braid::vfs::{Clock, Env};
 use braid::{
-    Admission, ConflictKind, Database, Durability, Error, JournalMode, Options, RetryPolicy, SnapshotLoss,
-    Table, TransactFuture, Transaction, TransactionOptions,
+    Admission, ConflictKind, Database, Durability, Error, JournalMode, Options, RetryPolicy, Table,
+    TransactFuture, Transaction, TransactionOptions,
 };
 
 use executor::{Alarm, block_on, run_all};
@@ -379,7 +379,8 @@ fn it_waits_for_the_other_one_with_its_token_and_holds_nothing() {
         go_on.send(()).unwrap();
         until(|| alarm.times() >= 2);
         assert!(alarm.poll(&mut first).is_ready());
-        let Poll::Ready(Err(Error::AlreadyCommitted { timestamp: told })) = alarm.poll(&mut second) else {
+        let Poll::Ready(Err(Error::AlreadyCommitted { timestamp: told, .. })) = alarm.poll(&mut second)
+        else {
             panic!("it was woken too early")
         };
         assert_eq!(told, timestamp);
@@ -511,14 +512,16 @@ fn a_storm_of_futures_and_threads_loses_no_count() {
 fn it_keeps_the_database_open_and_a_reader_refuses_it() {
     let (db, table) = database();
     let policy = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(1));
+    let mut late = db.begin_concurrent().unwrap();
+    late.put(&table, "row", "late").unwrap();
+    db.put(&table, "row", "first").unwrap();
+    let mut lost = Some(late.commit().unwrap_err());
     let future = db.transact_async_with(policy, {
-        let (table, mut first) = (table.clone(), true);
+        let table = table.clone();
         move |tx: &mut Transaction| {
             tx.put(&table, "row", "value")?;
             // As if it had lost.
-            let (begin_ts, none) = (tx.timestamp(), Duration::ZERO);
-            let why = SnapshotLoss::TooOld { age: none, limit: none };
-            if std::mem::take(&mut first) { Err(Error::BusySnapshot { begin_ts, why }) } else { Ok(()) }
+            lost.take().map_or(Ok(()), Err)
         }
     });
     drop((db, table));

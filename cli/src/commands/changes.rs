@@ -179,14 +179,14 @@ fn line(timestamp: Timestamp, change: Change) -> Value {
         line
     };
     match change {
-        Change::Put { table, key, value } => {
+        Change::Put { table, key, value, .. } => {
             let row = with(about("put", &table), "key", text_or_hex(key));
             with(row, "value", text_or_hex(value))
         }
-        Change::Delete { table, key } => with(about("delete", &table), "key", text_or_hex(key)),
+        Change::Delete { table, key, .. } => with(about("delete", &table), "key", text_or_hex(key)),
         Change::Create(table) => about("create", &table),
         Change::Load(table) => about("load", &table),
-        Change::Rename { table, from } => with(about("rename", &table), "from", json!(from.as_deref())),
+        Change::Rename { table, from, .. } => with(about("rename", &table), "from", json!(from.as_deref())),
         Change::Drop(table) => about("drop", &table),
         other => about("other", other.table()),
     }

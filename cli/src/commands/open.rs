@@ -73,9 +73,7 @@ pub(crate) fn existing(path: &Path) -> Result<Database> {
     present(path)?;
     // The engine makes a database of an empty file; who means an existing one has named the wrong file.
     if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-        return Err(
-            Error::NotABraidDatabase { path: path.to_owned(), reason: "it is empty".to_owned() }.into()
-        );
+        return Err(Failure::foreign(path, "it is empty"));
     }
     Ok(Database::open_with(path, Options::default())?)
 }

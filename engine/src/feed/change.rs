@@ -20,6 +20,7 @@ pub struct ChangedTable {
 #[non_exhaustive]
 pub enum Change {
     /// A row has a new value.
+    #[non_exhaustive]
     Put {
         /// Of this table.
         table: ChangedTable,
@@ -29,6 +30,7 @@ pub enum Change {
         value: Vec<u8>,
     },
     /// A row is gone, if it was there.
+    #[non_exhaustive]
     Delete {
         /// From this table.
         table: ChangedTable,
@@ -42,6 +44,7 @@ pub enum Change {
     /// gives later are whole rows, and to apply one again changes nothing.
     Load(ChangedTable),
     /// A table got another name, which it has here.
+    #[non_exhaustive]
     Rename {
         /// The table, by its new name.
         table: ChangedTable,

@@ -137,10 +137,10 @@ impl<'a> Follower<'a> {
         };
         for change in set {
             match change? {
-                Change::Put { table, key, value } => {
+                Change::Put { table, key, value, .. } => {
                     written.rows.insert((number(&table), key), Some(value));
                 }
-                Change::Delete { table, key } => {
+                Change::Delete { table, key, .. } => {
                     written.rows.insert((number(&table), key), None);
                 }
                 Change::Create(table) | Change::Rename { table, .. } => {

@@ -433,7 +433,7 @@ impl<'a> Session<'a> {
 
     /// A transaction with a token was refused because it was committed before: where that is, it is.
     fn refused(&self, token: Option<&[u8]>, error: &Error) {
-        if let (Some(token), Error::AlreadyCommitted { timestamp }) = (token, error) {
+        if let (Some(token), Error::AlreadyCommitted { timestamp, .. }) = (token, error) {
             self.known(token, timestamp.get());
         }
     }

@@ -418,7 +418,7 @@ impl Session {
             // The oracle looks into it.
             | Error::UpdateRefused { .. }
             | Error::TransactionTooLarge { .. } => true,
-            Error::TooManySnapshots { limit } => *limit == self.shared.plan.options.max_snapshots,
+            Error::TooManySnapshots { limit, .. } => *limit == self.shared.plan.options.max_snapshots,
             Error::Io { .. } | Error::NoSpace(_) | Error::Poisoned { .. } | Error::CommitUnknown { .. } => {
                 self.shared.may_fail() || self.shared.is_damaged()
             }
@@ -435,7 +435,7 @@ impl Session {
         let plan = &self.shared.plan;
         match why {
             SnapshotLoss::HistoryGivenUp { .. } => true,
-            SnapshotLoss::TooOld { age, limit } => {
+            SnapshotLoss::TooOld { age, limit, .. } => {
                 let has_own = plan.features.has("leases");
                 age >= limit && (plan.options.snapshot_max_age == Some(limit) || has_own)
             }

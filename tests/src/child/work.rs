@@ -167,7 +167,7 @@ fn follow(db: &Database, seed: u64, goes_on: &AtomicBool) -> Result<()> {
 pub(crate) fn told(set: ChangeSet) -> Result<Option<(usize, i64)>> {
     let mut told = None;
     for change in set {
-        let Change::Put { table, key, value } = change? else { continue };
+        let Change::Put { table, key, value, .. } = change? else { continue };
         let thread =
             key.strip_suffix(b" last").and_then(|thread| std::str::from_utf8(thread).ok()?.parse().ok());
         if let (Some("rows"), Some(thread)) = (table.name.as_deref(), thread) {

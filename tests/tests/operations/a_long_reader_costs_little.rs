@@ -104,7 +104,7 @@ fn under_a_limit() -> Result<()> {
                     assert_eq!(found, Some(held(began, row)), "row {row} at {began}, after {commit}");
                     read += 1;
                 }
-                Err(Error::BusySnapshot { begin_ts, why }) => {
+                Err(Error::BusySnapshot { begin_ts, why, .. }) => {
                     let SnapshotLoss::PinsTooMuch { pinned_bytes, limit, .. } = why else { panic!("{why}") };
                     assert!(begin_ts == reader.timestamp() && limit == LIMIT && pinned_bytes > LIMIT);
                     lost += 1;

@@ -15,7 +15,7 @@ fn and_what_is_closed_makes_room() -> Result<()> {
         }
         assert!(open.len() <= 64, "more than the limit are open");
     };
-    assert!(matches!(refused, Error::TooManySnapshots { limit: 8 }), "{refused:?}");
+    assert!(matches!(refused, Error::TooManySnapshots { limit: 8, .. }), "{refused:?}");
     assert_eq!(open.len(), 8);
     assert_eq!(db.stats().open_snapshots, 8);
     open.pop();

@@ -11,7 +11,7 @@ fn while_the_first_one_lives() -> Result<()> {
     let place = Place::new();
     let mut holder = Actor::start(ACTOR, "hold", &place.path(), &[]);
     assert_eq!(holder.line().as_deref(), Some("ready"));
-    let Err(Error::Locked { path, holder: pid }) = Database::open(place.path()) else {
+    let Err(Error::Locked { path, holder: pid, .. }) = Database::open(place.path()) else {
         panic!("the file is held");
     };
     assert!(path.ends_with("data.braid"));

@@ -86,7 +86,7 @@ fn an_open_write_transaction_holds_it_back() -> Result<()> {
     let first = db.begin_concurrent()?;
     let mut second = db.begin_concurrent()?;
     let refused = db.set_journal_mode(JournalMode::Wal);
-    assert!(matches!(refused, Err(Error::WriteTransactionsOpen { open: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::WriteTransactionsOpen { open: 2, .. })), "{refused:?}");
     assert_eq!(db.journal_mode(), JournalMode::Mvcc);
     db.set_journal_mode(JournalMode::Mvcc)?;
     first.rollback();
@@ -99,7 +99,7 @@ fn an_open_write_transaction_holds_it_back() -> Result<()> {
     let third = db.begin_immediate()?;
     let refused = db.set_journal_mode(JournalMode::Mvcc);
     match &refused {
-        Err(Error::WriteTransactionsOpen { open: 1 }) => {}
+        Err(Error::WriteTransactionsOpen { open: 1, .. }) => {}
         Err(error) if error.conflict().is_some_and(|c| c.kind == ConflictKind::Timeout) => {}
         other => panic!("{other:?}"),
     }

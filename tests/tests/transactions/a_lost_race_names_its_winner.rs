@@ -1,9 +1,6 @@
-//! `Busy` says which row of which table was lost to which commit; it and `BusySnapshot` alone are retryable.
+//! `Busy` says which row of which table was lost to which commit.
 
-use std::io;
-use std::sync::Arc;
-
-use braid::{ConflictKind, Database, Error, Options, Result, Timestamp};
+use braid::{ConflictKind, Database, Options, Result};
 use braid_tests::{Place, assert_clean, contents};
 
 #[test]
@@ -79,33 +76,4 @@ fn the_history_to_validate_against_survives_checkpoints() -> Result<()> {
     assert!(error.is_retryable(), "{error}");
     assert_eq!(db.get(&table, "hot")?, Some(b"winner".to_vec()));
     assert_clean(&db)
-}
-
-#[test]
-fn nothing_else_is_retryable() {
-    let source = || Arc::new(io::Error::other("the test says so"));
-    let others = [
-        Error::CommitUnknown { commit_ts: Timestamp::ZERO, source: source() },
-        Error::Poisoned { source: source() },
-        Error::JournalMode,
-        Error::WriteTransactionsOpen { open: 1 },
-        Error::Locked { path: "p".into(), holder: Some(1) },
-        Error::ReadOnly,
-        Error::NotFound("p".into()),
-        Error::Corrupt("page 1".into()),
-        Error::Mismatch("log".into()),
-        Error::NoSpace(source()),
-        Error::Io { context: "reading".into(), source: source() },
-        Error::KeyExists { table: "t".into(), key: b"k".to_vec() },
-        Error::NoSuchTable("t".into()),
-        Error::TransactionTooLarge { bytes: 2, limit: 1 },
-        Error::TransactionClosed,
-        Error::Exhausted("timestamp"),
-        Error::other("enough"),
-    ];
-    for error in others {
-        assert!(!error.is_retryable(), "{error}");
-        assert!(error.conflict().is_none(), "{error}");
-        assert!(error.to_string().len() > 3, "{error:?} says something");
-    }
 }

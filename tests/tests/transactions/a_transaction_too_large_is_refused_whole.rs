@@ -13,7 +13,7 @@ fn above_the_limit() -> Result<()> {
     let mut tx = db.begin_immediate()?;
     let filled = (0..2000_u64).try_for_each(|number| tx.put(&table, key(number), [1_u8; 1000]));
     let refused = filled.and_then(|()| tx.commit().map(drop));
-    let Err(Error::TransactionTooLarge { bytes, limit }) = refused else { panic!("{refused:?}") };
+    let Err(Error::TransactionTooLarge { bytes, limit, .. }) = refused else { panic!("{refused:?}") };
     assert!(bytes > limit && limit == 1 << 20, "{bytes} of {limit}");
     assert_nothing_logged(&db, appended);
     assert_eq!(db.snapshot()?.count(&table)?, 1);

@@ -434,7 +434,7 @@ fn a_token_that_was_committed_comes_first() -> Result<()> {
     let done = one.commit()?.timestamp;
     let refused = other.commit();
     assert!(
-        matches!(refused, Err(Error::AlreadyCommitted { timestamp }) if timestamp == done),
+        matches!(refused, Err(Error::AlreadyCommitted { timestamp, .. }) if timestamp == done),
         "{refused:?}"
     );
     Ok(())

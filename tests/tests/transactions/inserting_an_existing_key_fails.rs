@@ -20,7 +20,7 @@ fn in_every_layer() -> Result<()> {
     tx.insert(&table, "in the tree", "again")?;
     for key in ["own", "in the store", "in the tree"] {
         let error = tx.insert(&table, key, "2").expect_err("the key is there");
-        let Error::KeyExists { table, key: named } = &error else { panic!("{error:?}") };
+        let Error::KeyExists { table, key: named, .. } = &error else { panic!("{error:?}") };
         assert_eq!((table.as_str(), named.as_slice()), ("rows", key.as_bytes()));
     }
     tx.insert(&table, "deleted above the tree", "2")?;

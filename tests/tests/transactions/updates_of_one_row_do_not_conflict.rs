@@ -240,7 +240,7 @@ fn what_cannot_be_made_is_refused_whole() -> Result<()> {
             Ok(tx.commit().expect_err("it cannot be made"))
         };
         let refused = attempt(&|tx| tx.add(table, "text", 1))?;
-        let Error::UpdateRefused { table: name, key, refusal } = &refused else { panic!("{refused:?}") };
+        let Error::UpdateRefused { table: name, key, refusal, .. } = &refused else { panic!("{refused:?}") };
         assert_eq!((&**name, &**key, *refusal), ("rows", &b"text"[..], Refusal::NotANumber { bytes: 2 }));
         assert!(!refused.is_retryable());
         let refused = attempt(&|tx| tx.add(table, "number", i64::MAX))?;

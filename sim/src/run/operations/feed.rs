@@ -27,7 +27,7 @@ pub(super) fn follow(session: &mut Session) {
         };
         match session.db.changes(timestamp(after)) {
             Ok(feed) => session.feeds.push(feed),
-            Err(Error::HistoryGone { wanted, oldest }) if wanted.get() == after && oldest > wanted => {
+            Err(Error::HistoryGone { wanted, oldest, .. }) if wanted.get() == after && oldest > wanted => {
                 return session.say(format_args!("  the log reaches back to {oldest} and not to {after}"));
             }
             Err(error) => return session.met("a change feed", &error),
@@ -68,7 +68,7 @@ pub(super) fn consume(session: &mut Session) {
     let mut feed = match consumer.changes() {
         Ok(feed) => feed,
         Err(Error::HistoryGone { .. }) if session.shared.is_damaged() => return,
-        Err(Error::HistoryGone { wanted, oldest }) => {
+        Err(Error::HistoryGone { wanted, oldest, .. }) => {
             return is_lost(session, &consumer, position, (wanted.get(), oldest.get()));
         }
         Err(error) => return session.met("a consumer's feed", &error),
@@ -292,10 +292,10 @@ fn written(set: ChangeSet) -> braid::Result<(u64, Vec<ToldChange>)> {
     let ts = set.timestamp().get();
     let changes = set.map(|change| {
         Ok(match change? {
-            Change::Put { table, key, value } => {
+            Change::Put { table, key, value, .. } => {
                 ToldChange::Row { table: table.id, key: Key::from(key), value: Some(Datum::of(&value)) }
             }
-            Change::Delete { table, key } => {
+            Change::Delete { table, key, .. } => {
                 ToldChange::Row { table: table.id, key: Key::from(key), value: None }
             }
             Change::Create(table) => ToldChange::Made { table: table.id, name: name(&table), loaded: false },

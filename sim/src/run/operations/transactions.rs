@@ -202,7 +202,7 @@ pub(super) fn ask_token(session: &mut Session) {
     session.history.losses.alone(None, begun.as_ref().err(), 0);
     session.history.tokens_refused += u64::from(matches!(begun, Err(Error::AlreadyCommitted { .. })));
     match begun {
-        Err(Error::AlreadyCommitted { timestamp }) if timestamp.get() == place && !forgotten => {}
+        Err(Error::AlreadyCommitted { timestamp, .. }) if timestamp.get() == place && !forgotten => {}
         Err(error) => session.met("a token's second transaction", &error),
         Ok(_) if may_forget(session) => {}
         Ok(_) => session.shared.wrong(format_args!("`{token}` is committed at {place}, and is taken again")),
