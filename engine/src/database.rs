@@ -58,7 +58,8 @@ impl Database {
     /// this process under whatever name.
     ///
     /// A new database is in [`JournalMode::Wal`]: one writer at a time. For many at once, see [`Options::journal_mode`] and
-    /// [`set_journal_mode`](Self::set_journal_mode). Its folder must exist.
+    /// [`set_journal_mode`](Self::set_journal_mode). Its folder must exist. To make none by a mistyped path, see
+    /// [`Options::create`].
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has it, [`Error::NotABraidDatabase`], [`Error::NewerFormat`],
@@ -71,8 +72,8 @@ impl Database {
     /// The same with options.
     ///
     /// # Errors
-    /// As for [`open`](Self::open); [`Error::OptionsConflict`] when it is open in this process with others, and
-    /// [`Error::Limit`] for an option outside its range.
+    /// As for [`open`](Self::open); [`Error::OptionsConflict`] when it is open in this process with others,
+    /// [`Error::Limit`] for an option outside its range, and without [`Options::create`] [`Error::NotFound`].
     #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         opening::open(Env::real(), path.as_ref(), Some(&options))
@@ -83,7 +84,31 @@ impl Database {
     /// # Errors
     /// [`Error::NotFound`], and as for [`open`](Self::open).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
-        opening::open_read_only(Env::real(), path.as_ref())
+        opening::open_read_only(Env::real(), path.as_ref(), None)
+    }
+
+    /// The same with options: the size of its cache, say. Where the file is open in this process already, for reading or
+    /// for writing, they must be the same, as for [`open_with`](Self::open_with);
+    /// [`open_read_only`](Self::open_read_only) takes those that are there. Nothing is made, whatever
+    /// [`Options::create`] says.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let folder = tempfile::tempdir().map_err(braid::Error::other)?;
+    /// # let path = folder.path().join("shop.braid");
+    /// # braid::Database::open(&path)?.close()?;
+    /// use braid::{Database, Options};
+    ///
+    /// let db = Database::open_read_only_with(&path, Options::default().cache_bytes(1 << 30))?;
+    /// # drop(db); Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`open_read_only`](Self::open_read_only); [`Error::OptionsConflict`] when it is open in this process with
+    /// others, and [`Error::Limit`] for an option outside its range.
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn open_read_only_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        opening::open_read_only(Env::real(), path.as_ref(), Some(&options))
     }
 
     /// A database in memory, of its own: nothing is shared with any other, and nothing is left of it.
@@ -114,9 +139,10 @@ impl Database {
     /// Opens a database on any file layer, for reading.
     ///
     /// # Errors
-    /// As for [`open_read_only`](Self::open_read_only).
-    pub fn open_read_only_in(env: Env, path: impl AsRef<Path>) -> Result<Self> {
-        opening::open_read_only(env, path.as_ref())
+    /// As for [`open_read_only_with`](Self::open_read_only_with).
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn open_read_only_in(env: Env, path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        opening::open_read_only(env, path.as_ref(), Some(&options))
     }
 
     pub(crate) fn new(handle: Arc<Handle>, read_only: bool) -> Self {

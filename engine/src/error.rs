@@ -227,7 +227,7 @@ pub enum Error {
     #[error("the database was opened read-only; open it with Database::open to write")]
     ReadOnly,
 
-    /// There is no such file, and the call does not create one.
+    /// There is no such file, and the call does not create one: see [`Options::create`](crate::Options::create).
     #[error("there is no database at {}; check the path, or make one with Database::open", .0.display())]
     NotFound(PathBuf),
 

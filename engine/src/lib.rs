@@ -26,7 +26,7 @@
 //!
 //! | you want to | look at |
 //! | --- | --- |
-//! | open a file | [`Database::open`], [`Options`] |
+//! | open a file | [`Database::open`], [`Options`]; without making one: [`Options::create`] |
 //! | write beside others | [`Database::begin_concurrent`], [`Database::transact`] |
 //! | write alone | [`Database::begin_immediate`] |
 //! | make, drop and rename tables | [`Database::table`], [`Transaction::create_table`] |

@@ -17,18 +17,24 @@ const IN_MEMORY: &str = "/memory.braid";
 /// Opens for writing. `options` are compared with those of a core that is open already; `None` takes it as it is.
 pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
     options.map_or(Ok(()), Options::validate)?;
+    let create = options.is_none_or(|options| options.create);
     // A missing file is made; what is missing here is the folder for it.
     let path = env.files.resolve(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if !create => Error::NotFound(path.to_owned()),
         io::ErrorKind::InvalidFilename => name_too_long(path, &error),
         _ => Error::io(format!("finding the folder of `{}`", path.display()), error),
     })?;
     refuse_long_name(&env, &path)?;
     let context = || format!("opening {}", path.display());
     // Makes the file if there is none: only then has it an identity.
-    let file = env
-        .files
-        .open(&path, OpenOptions::new(OpenMode::ReadWriteCreate).without_link())
-        .map_err(|error| Error::io(context(), error))?;
+    let mode = if create { OpenMode::ReadWriteCreate } else { OpenMode::ReadWrite };
+    let file = env.files.open(&path, OpenOptions::new(mode).without_link()).map_err(|error| {
+        if !create && error.kind() == io::ErrorKind::NotFound {
+            Error::NotFound(path.clone())
+        } else {
+            Error::io(context(), error)
+        }
+    })?;
     let identity = file.identity().map_err(|error| Error::io(context(), error))?;
     drop(file);
     let request = OpenRequest {
@@ -42,13 +48,18 @@ pub(crate) fn open(env: Env, path: &Path, options: Option<&Options>) -> Result<D
         if core.writer().is_err() {
             return Err(Error::OptionsConflict { path: path.clone(), option: "access mode (read-only)" });
         }
-        match options.and_then(|wanted| wanted.difference(&core.options)) {
-            Some(option) => Err(Error::OptionsConflict { path: path.clone(), option }),
-            None => Ok(()),
-        }
+        agree(&path, options, core)
     };
     let handle = share(identity, || core::open(request), attach)?;
     Ok(Database::new(handle, false))
+}
+
+/// Refuses options that are not those of a core that is open already.
+fn agree(path: &Path, options: Option<&Options>, core: &Core) -> Result<()> {
+    match options.and_then(|wanted| wanted.difference(&core.options)) {
+        Some(option) => Err(Error::OptionsConflict { path: path.to_owned(), option }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a name whose log could not have its own, before a file is made that would be of no use.
@@ -65,8 +76,9 @@ fn name_too_long(path: &Path, error: &io::Error) -> Error {
     Error::io(format!("opening {}", path.display()), io::Error::new(io::ErrorKind::InvalidFilename, words))
 }
 
-/// Opens for reading; a core that is open for writing is shared and not written through.
-pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
+/// Opens for reading; a core that is open for writing is shared and not written through. `options` as for [`open`].
+pub(crate) fn open_read_only(env: Env, path: &Path, options: Option<&Options>) -> Result<Database> {
+    options.map_or(Ok(()), Options::validate)?;
     let path = env.files.resolve(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::NotFound(path.to_owned()),
         _ => Error::io(format!("resolving {}", path.display()), error),
@@ -76,15 +88,22 @@ pub(crate) fn open_read_only(env: Env, path: &Path) -> Result<Database> {
         .identity(&path)
         .map_err(|error| Error::io(format!("opening {}", path.display()), error))?
         .ok_or_else(|| Error::NotFound(path.clone()))?;
-    let request =
-        OpenRequest { env, path, identity: Some(identity), options: Options::default(), read_only: true };
-    let handle = share(identity, || core::open(request), |_| Ok(()))?;
+    let request = OpenRequest {
+        env,
+        path: path.clone(),
+        identity: Some(identity),
+        options: options.cloned().unwrap_or_default(),
+        read_only: true,
+    };
+    let handle = share(identity, || core::open(request), |core| agree(&path, options, core))?;
     Ok(Database::new(handle, true))
 }
 
 /// Opens on memory that nobody else can reach.
 pub(crate) fn in_memory(options: Options) -> Result<Database> {
     options.validate()?;
+    // There is nothing in memory that could be opened.
+    let options = options.create(true);
     let env = Env::in_memory();
     let path = PathBuf::from(IN_MEMORY);
     env.files

@@ -64,6 +64,10 @@ pub enum Isolation {
 /// `Options { cache_bytes: 16 << 20, ..Options::default() }` says the same; without the `..`, a line breaks with the next option.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Whether a database is made where there is none: of a missing file, and of an empty one. Without it the one is
+    /// [`Error::NotFound`] and the other [`Error::NotABraidDatabase`], and nothing is made: neither the file nor its log.
+    /// Of this call alone: handles of one file need not agree on it. One in memory is made in any case. Default: true.
+    pub create: bool,
     /// What commits promise unless a transaction says otherwise. Default: [`Durability::Sync`].
     pub durability: Durability,
     /// How long a call waits for its turn before `Busy(Timeout)`: a transaction that begins or commits, and a `put` or a
@@ -121,6 +125,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            create: true,
             durability: Durability::Sync,
             busy_timeout: Duration::from_secs(5),
             journal_mode: None,
@@ -152,6 +157,7 @@ impl Options {
             max_snapshots,
             page_bytes,
             // Any value will do.
+            create: _,
             durability: _,
             busy_timeout: _,
             cache_bytes: _,
@@ -190,7 +196,7 @@ impl Options {
     }
 
     /// The first option in which these differ from others: handles of one file share all of them but `page_bytes` and
-    /// `journal_mode`, which are of the file.
+    /// `journal_mode`, which are of the file, and `create`, which is of the call.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
         let same_cache = match (&self.page_cache, &other.page_cache) {
             (None, None) => true,

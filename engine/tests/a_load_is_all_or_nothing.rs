@@ -163,7 +163,7 @@ fn what_a_power_cut_left_is_no_damage_to_one_who_only_reads() {
     let mut load = db.load_table("t").unwrap();
     put(&mut load, 0..4_096);
     let after = Arc::new(machine.crash(CrashChoice::KeepNone));
-    let reader = Database::open_read_only_in(Env::with_files(after), "/db").unwrap();
+    let reader = Database::open_read_only_in(Env::with_files(after), "/db", Options::default()).unwrap();
     assert_eq!(reader.tables().unwrap(), ["kept"]);
     is_sound(&reader);
 }

@@ -181,7 +181,7 @@ fn of_log_positions() {
         drop((db, table));
         // An open for writing begins a segment, of which there is none left.
         assert_exhausted(open(&env), "log position");
-        check(&Database::open_read_only_in(env, "/db").unwrap());
+        check(&Database::open_read_only_in(env, "/db", Options::default()).unwrap());
     }
     assert!(committed.is_sorted() && committed[0] > 0, "{committed:?}");
 }

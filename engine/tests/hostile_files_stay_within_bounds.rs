@@ -103,10 +103,11 @@ impl Place {
         let mut errors = Vec::new();
         let copy = Place { directory: tempfile::tempdir().unwrap() };
         // As a whole and by itself, so that no step hides another's cost.
-        let (opened, _) = self.measure(|env| Database::open_read_only_in(env, self.path()).map(drop));
+        let (opened, _) =
+            self.measure(|env| Database::open_read_only_in(env, self.path(), Options::default()).map(drop));
         errors.extend(opened.err());
         let (_, _) = self.measure(|env| {
-            let Ok(db) = Database::open_read_only_in(env, self.path()) else { return };
+            let Ok(db) = Database::open_read_only_in(env, self.path(), Options::default()) else { return };
             let Ok(Some(table)) = db.existing_table("t") else { return };
             let snapshot = db.snapshot().unwrap();
             errors.extend(snapshot.scan(&table).unwrap().find_map(Result::err));
@@ -114,12 +115,12 @@ impl Place {
             errors.extend(snapshot.count(&table).err());
         });
         let (_, _) = self.measure(|env| {
-            let Ok(db) = Database::open_read_only_in(env, self.path()) else { return };
+            let Ok(db) = Database::open_read_only_in(env, self.path(), Options::default()) else { return };
             let report = db.check().unwrap();
             errors.extend((!report.is_ok()).then(|| Error::Corrupt(report.findings[0].clone())));
         });
         let (_, _) = self.measure(|env| {
-            let Ok(db) = Database::open_read_only_in(env, self.path()) else { return };
+            let Ok(db) = Database::open_read_only_in(env, self.path(), Options::default()) else { return };
             errors.extend(db.backup(copy.path()).err());
         });
         for error in &errors {
@@ -395,7 +396,10 @@ fn tiny_rows_in_the_log_take_what_they_take_in_memory() {
     segment.resize(2 << 20, 0);
     std::fs::write(place.segment(1), &segment).unwrap();
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let open = |env| Database::open_read_only_in(env, place.path()).map(|db| db.stats().row_store.bytes);
+    let open = |env| {
+        Database::open_read_only_in(env, place.path(), Options::default())
+            .map(|db| db.stats().row_store.bytes)
+    };
     let (bytes, cost) = place.measure(open);
     let fixed = 4 << 20;
     assert!(bytes.unwrap() > 0);

@@ -253,7 +253,9 @@ fn raising_lasts_over_reopens_and_power_cuts() {
             assert_eq!(draw(&db.sequence_with("ids", blocks_of(4)).unwrap(), 1), [newest]);
             assert!(db.check().unwrap().is_ok());
         }
-        let reader = Database::open_read_only_in(Env::with_files(Arc::new(machine)), "/db").unwrap();
+        let reader =
+            Database::open_read_only_in(Env::with_files(Arc::new(machine)), "/db", Options::default())
+                .unwrap();
         assert!(reader.unreserved_id("ids").unwrap() > Some(5000));
         assert_eq!(reader.unreserved_id("others").unwrap(), None);
     }

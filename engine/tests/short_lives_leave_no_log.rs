@@ -138,7 +138,7 @@ fn an_open_for_reading_leaves_the_log_as_it_is() {
     assert!(before.0 > 8);
     for _ in 0..3 {
         let env = Env::with_files(Arc::new(machine.clone()));
-        assert_eq!(rows(&Database::open_read_only_in(env, PATH).unwrap()), 9);
+        assert_eq!(rows(&Database::open_read_only_in(env, PATH, Options::default()).unwrap()), 9);
         assert_eq!(log(&machine), before);
     }
     live(&machine, 9, 10, options());

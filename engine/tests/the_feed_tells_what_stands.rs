@@ -323,7 +323,9 @@ fn a_consumer_that_never_comes_back_does_not_fill_the_disk() {
     assert!(matches!(consumer.changes(), Err(Error::HistoryGone { .. })));
     assert_eq!(db.stats().feed.retained_bytes, 0, "it is lost, so nothing is kept for it");
     drop(db);
-    let reader = Database::open_read_only_in(Env::with_files(Arc::new(machine.clone())), "/db").unwrap();
+    let reader =
+        Database::open_read_only_in(Env::with_files(Arc::new(machine.clone())), "/db", Options::default())
+            .unwrap();
     let told = reader.consumers().unwrap();
     assert_eq!((told[0].lost, told[0].held_bytes), (true, 0), "for who reads the file too");
     drop(reader);

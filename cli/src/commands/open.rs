@@ -70,12 +70,7 @@ pub(crate) fn read_only(path: &Path) -> Result<Database> {
 
 /// The database at `path`, for writing; it is not created.
 pub(crate) fn existing(path: &Path) -> Result<Database> {
-    present(path)?;
-    // The engine makes a database of an empty file; who means an existing one has named the wrong file.
-    if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-        return Err(Failure::foreign(path, "it is empty"));
-    }
-    Ok(Database::open_with(path, Options::default())?)
+    Ok(Database::open_with(path, Options::default().create(false))?)
 }
 
 /// Refuses a path at which there is nothing.

@@ -54,7 +54,7 @@ pub(crate) struct OpenRequest {
     pub(crate) read_only: bool,
 }
 
-/// Opens the core of a file, making the file a database if it is empty.
+/// Opens the core of a file, making the file a database if it is empty and may become one.
 pub(crate) fn open(request: OpenRequest) -> Result<Arc<Core>> {
     later(|| open_now(request))
 }
@@ -221,7 +221,7 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
             }
             Ok((opened.store, opened.base))
         }
-        Opened::Unfinished if request.read_only => {
+        Opened::Unfinished if request.read_only || !request.options.create => {
             Err(Error::NotABraidDatabase { path: path.clone(), reason: "it is empty".to_owned() })
         }
         Opened::Unfinished => {

@@ -31,6 +31,7 @@ macro_rules! setters {
 
 setters! {
     Options {
+        create: bool,
         durability: Durability,
         busy_timeout: Duration,
         cache_bytes: usize,
@@ -88,6 +89,7 @@ mod tests {
     fn each_option_has_a_method() {
         let second = Duration::from_secs(1);
         let chain = Options::default()
+            .create(false)
             .durability(Durability::Deferred)
             .busy_timeout(second)
             .journal_mode(JournalMode::Mvcc)
@@ -106,6 +108,7 @@ mod tests {
             .map_log(false)
             .page_cache(Arc::new(ClockCache::for_pages_of(4096, 1 << 20)) as Arc<dyn PageCache>);
         let written = Options {
+            create: false,
             durability: Durability::Deferred,
             busy_timeout: second,
             journal_mode: Some(JournalMode::Mvcc),

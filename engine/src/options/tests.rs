@@ -17,8 +17,9 @@ macro_rules! varied {
     }};
 }
 
-fn each_varied() -> [(&'static str, Options); 17] {
+fn each_varied() -> [(&'static str, Options); 18] {
     varied! {
+        create: false,
         durability: Durability::Deferred,
         busy_timeout: Duration::from_secs(6),
         cache_bytes: 32 << 20,
@@ -39,8 +40,8 @@ fn each_varied() -> [(&'static str, Options); 17] {
     }
 }
 
-/// What a new file is made with. One that is there has it already, and no handle asks for it.
-const OF_NEW_FILES: [&str; 2] = ["page_bytes", "journal_mode"];
+/// What says whether a new file is made, and with what. One that is there has it already, and no handle asks for it.
+const OF_NEW_FILES: [&str; 3] = ["create", "page_bytes", "journal_mode"];
 
 #[test]
 fn a_second_handle_with_another_one_is_refused_by_its_name() {

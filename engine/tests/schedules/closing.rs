@@ -75,7 +75,7 @@ fn a_reader_attaches_or_opens_by_itself() {
         let reader = {
             let env = env.clone();
             thread::spawn(move || {
-                let db = Database::open_read_only_in(env, PATH).unwrap();
+                let db = Database::open_read_only_in(env, PATH, options()).unwrap();
                 let table = db.existing_table("t").unwrap().unwrap();
                 assert!(db.get(&table, "first").unwrap().is_some());
                 assert!(matches!(db.put(&table, "refused", []), Err(Error::ReadOnly)));

@@ -60,7 +60,7 @@ pub(super) fn judge(
 ) -> Result<Verdict, Fault> {
     let env = still(Arc::new(copy.clone()), 7);
     let opened = if read_only {
-        Database::open_read_only_in(env, PATH)
+        Database::open_read_only_in(env, PATH, Options::default())
     } else {
         Database::open_in(env, PATH, options.clone())
     };

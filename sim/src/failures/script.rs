@@ -207,7 +207,7 @@ impl Player<'_> {
             }
             Step::ReadOnly => {
                 self.close();
-                let opened = Database::open_read_only_in(self.env.clone(), PATH);
+                let opened = Database::open_read_only_in(self.env.clone(), PATH, Options::default());
                 let nothing_yet = self.life.marks().acknowledged == 0;
                 if nothing_yet && matches!(opened, Err(Error::NotFound(_) | Error::NotABraidDatabase { .. }))
                 {

@@ -160,6 +160,7 @@ fn options(rng: &mut Rng, features: &Features) -> Options {
     let mode = [None, Some(JournalMode::Wal), Some(JournalMode::Mvcc)][rng.usize(0..3)];
     let pick = |rng: &mut Rng, small: usize, large: usize| if tiny && rng.bool() { small } else { large };
     Options {
+        create: true,
         // The operations change it.
         journal_mode: mode.filter(|_| features.has("chosen-mode")),
         durability: if deferred { Durability::Deferred } else { Durability::Sync },

@@ -36,7 +36,7 @@ pub fn open_file(data: &[u8]) {
     let files = MemoryFileSystem::new();
     image.mount(&files, Path::new(FILE), Path::new(LOG));
     let env = quiet_env(Arc::new(files.clone()));
-    let readable = match Database::open_read_only_in(env.clone(), FILE) {
+    let readable = match Database::open_read_only_in(env.clone(), FILE, Options::default()) {
         Ok(db) => Some(read_all(&db, &image)),
         Err(_) => None,
     };

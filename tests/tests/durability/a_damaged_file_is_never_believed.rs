@@ -62,7 +62,7 @@ fn is_typed(error: &Error) -> bool {
 fn judge(disk: &Disk, allowed: &[Tables], read_only: bool, what: &str) -> Verdict {
     let (env, path) = disk.mount();
     let opened = if read_only {
-        Database::open_read_only_in(env, path)
+        Database::open_read_only_in(env, path, Options::default())
     } else {
         Database::open_in(env, path, options())
     };

@@ -149,7 +149,7 @@ fn a_database_that_knows_of_no_log_beside_one() -> Result<()> {
     for (disk, what) in [(damaged, "its newest meta page damaged"), (restored, "a backup with a log")] {
         assert_refused(&disk, what);
         let (env, path) = disk.mount();
-        let read_only = Database::open_read_only_in(env, path);
+        let read_only = Database::open_read_only_in(env, path, Options::default());
         assert!(matches!(read_only, Err(Error::Mismatch(_))), "{what}, read only: {read_only:?}");
     }
     Ok(())

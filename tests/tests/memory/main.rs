@@ -64,7 +64,7 @@ fn bound(file_bytes: usize, log_bytes: usize) -> usize {
 /// Opens for reading, reads every row, checks.
 fn read_everything(files: &MemoryFileSystem) -> braid::Result<()> {
     let env = quiet_env(Arc::new(files.clone()));
-    let db = Database::open_read_only_in(env, "/data.braid")?;
+    let db = Database::open_read_only_in(env, "/data.braid", Options::default())?;
     drop(db.check()?);
     let snapshot = db.snapshot()?;
     for name in db.tables()? {

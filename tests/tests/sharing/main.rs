@@ -4,6 +4,7 @@ mod a_second_process_is_locked_out;
 mod an_unrelated_close_keeps_the_lock;
 mod every_name_of_a_file_leads_to_one_core;
 mod in_memory_databases_are_their_own;
+mod nothing_is_made_unasked;
 mod options_of_siblings_agree;
 mod read_only_handles_write_nothing;
 mod tables_last;

@@ -38,6 +38,28 @@ fn plain_open_joins_whatever_is_open() -> Result<()> {
 }
 
 #[test]
+fn a_reader_with_options_has_them_or_is_refused() -> Result<()> {
+    let place = Place::new();
+    let small = || Options::default().row_store_bytes(1 << 20);
+    place.open()?.close()?;
+    let db = Database::open_read_only_with(place.path(), small())?;
+    assert_eq!(db.stats().row_store.budget_bytes, 1 << 20);
+    // Of one that reads and of one that writes alike.
+    for db in [Some(db), None] {
+        let _open = db.map_or_else(|| place.open_with(small()), Ok)?;
+        let refused = Database::open_read_only_with(place.path(), small().cache_bytes(1 << 20));
+        let Err(Error::OptionsConflict { option: "cache_bytes", .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(Database::open_read_only_with(place.path(), small().create(false))?.is_read_only());
+        assert!(Database::open_read_only(place.path())?.is_read_only());
+    }
+    let senseless = Database::open_read_only_with(place.path(), Options::default().max_snapshots(0));
+    assert!(matches!(senseless, Err(Error::Limit { .. })), "{senseless:?}");
+    Ok(())
+}
+
+#[test]
 fn senseless_options_are_refused() {
     let place = Place::new();
     let senseless = [

@@ -44,7 +44,7 @@ fn bytes_and_times_stay_as_they_were() -> Result<()> {
         let place = prepared(clean)?;
         let before = place.fingerprint();
         let (env, faults) = faulty_env();
-        let db = Database::open_read_only_in(env, place.path())?;
+        let db = Database::open_read_only_in(env, place.path(), Options::default())?;
         assert!(db.is_read_only());
         assert_eq!(db.journal_mode(), JournalMode::Mvcc);
         assert_eq!(db.tables()?, ["rows"]);

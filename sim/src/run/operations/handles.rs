@@ -65,7 +65,8 @@ pub(super) fn open_otherwise(session: &mut Session) {
 
 /// A handle that only reads: its reads are right, its writes refused.
 pub(super) fn open_read_only(session: &mut Session) {
-    let db = match Database::open_read_only_in(session.shared.env.clone(), PATH) {
+    let options = session.shared.plan.options.clone();
+    let db = match Database::open_read_only_in(session.shared.env.clone(), PATH, options) {
         Ok(db) => db,
         Err(error) => return session.met("opening read-only", &error),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use braid::vfs::faulty::{Fault, Faults, Operation};
 use braid::vfs::{Env, FileSystem as _, ThreadSpawn};
-use braid::{Database, Error};
+use braid::{Database, Error, Options};
 use braid_vfs::simulation::SimulatedClock;
 use fastrand::Rng;
 
@@ -117,7 +117,8 @@ impl World {
             return Ok(None);
         }
         let machine = self.machine_now();
-        let found = Database::open_read_only_in(machine.env.clone(), PATH).and_then(|db| dump(&db));
+        let found = Database::open_read_only_in(machine.env.clone(), PATH, Options::default())
+            .and_then(|db| dump(&db));
         if machine.faults.counters().changes() > 0 {
             return Err("an open for reading only has written".to_owned());
         }
