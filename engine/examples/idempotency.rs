@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use braid::{Database, Error, JournalMode, Result, RetryPolicy, Table, Timestamp, TransactionOptions};
+use braid::{
+    Database, Error, JournalMode, Result, RetryPolicy, Sequence, Table, Timestamp, TransactionOptions,
+};
 
 const APPLES: i64 = 10;
 
@@ -15,9 +17,9 @@ fn once(request: &str) -> TransactionOptions {
 }
 
 /// Places an order, and says where it stands in the history: now, or from when the same request came before.
-fn place_order(db: &Database, request: &str) -> Result<Timestamp> {
+/// The sequence was opened once, for all of them: each handle reserves numbers of its own, with a commit.
+fn place_order(db: &Database, numbers: &Sequence, request: &str) -> Result<Timestamp> {
     let (stock, orders) = (db.table("stock")?, db.table("orders")?);
-    let numbers = db.sequence("order numbers")?;
     let policy = RetryPolicy { transaction: once(request), ..RetryPolicy::default() };
     let placed = db.transact_with(policy, |tx| {
         tx.add(&stock, "apples", -1)?;
@@ -39,8 +41,9 @@ fn apples(db: &Database, stock: &Table) -> Result<i64> {
 /// A process that takes two requests, and dies before it has answered either.
 fn die_half_way(path: &Path) -> Result<Timestamp> {
     let db = Database::open(path)?;
+    let numbers = db.sequence("order numbers")?;
     // This one is committed. But nobody is told.
-    let unanswered = place_order(&db, "request 1")?;
+    let unanswered = place_order(&db, &numbers, "request 1")?;
     // Of this one the work is done, and it is not committed.
     let mut tx = db.begin_with(once("request 2"))?;
     tx.add(&db.table("stock")?, "apples", -1)?;
@@ -58,17 +61,18 @@ fn run(path: &Path) -> Result<()> {
     let unanswered = die_half_way(path)?;
 
     let db = Database::open(path)?;
+    let numbers = db.sequence("order numbers")?;
     // The same is to be asked after `Error::CommitUnknown`, once the database is open again.
     for request in ["request 1", "request 2"] {
         match db.was_committed(request)? {
             Some(timestamp) => println!("{request} was committed at {timestamp}"),
-            None => println!("{request} was not, and is placed at {}", place_order(&db, request)?),
+            None => println!("{request} was not, and is placed at {}", place_order(&db, &numbers, request)?),
         }
     }
     assert_eq!(db.was_committed("request 1")?, Some(unanswered));
 
     // A client that has had no answer asks nothing, and sends it again.
-    assert_eq!(place_order(&db, "request 1")?, unanswered);
+    assert_eq!(place_order(&db, &numbers, "request 1")?, unanswered);
 
     let (stock, orders) = (db.table("stock")?, db.table("orders")?);
     // Numbers ascend and never repeat. What the dead process had reserved of them is left out.

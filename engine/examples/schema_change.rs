@@ -11,17 +11,34 @@ struct New {
     by_last_name: Table,
 }
 
-/// Writes the rows that take the place of one; an error where it does not fit, perhaps half way.
-fn convert(tx: &mut Transaction, new: &New, id: &[u8], full_name: &[u8]) -> Result<()> {
-    let full_name = str::from_utf8(full_name).map_err(Error::other)?;
+/// Why a row was not converted.
+enum Stopped {
+    /// It does not fit.
+    Misfit(&'static str),
+    /// The database could not do it. That says nothing of the row, and is not to be committed around.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        match error {
+            // Two of one name are told apart by hand.
+            Error::KeyExists { .. } => Self::Misfit("somebody else has that last name"),
+            error => Self::Failed(error),
+        }
+    }
+}
+
+/// Writes the rows that take the place of one. It may stop half way.
+fn convert(tx: &mut Transaction, new: &New, id: &[u8], full_name: &[u8]) -> Result<(), Stopped> {
+    let full_name = str::from_utf8(full_name).map_err(|_| Stopped::Misfit("it is no text"))?;
     let (first, rest) = full_name.split_once(' ').unwrap_or((full_name, ""));
     tx.put(&new.people, [id, b" first"].concat(), first)?;
     tx.put(&new.people, [id, b" last"].concat(), rest)?;
     if rest.is_empty() {
-        return Err(Error::other("there is no last name"));
+        return Err(Stopped::Misfit("there is no last name"));
     }
-    // Two of one name are told apart by hand.
-    tx.insert(&new.by_last_name, rest, id)
+    Ok(tx.insert(&new.by_last_name, rest, id)?)
 }
 
 /// How many rows were put aside.
@@ -33,12 +50,16 @@ fn migrate(tx: &mut Transaction) -> Result<usize> {
     for row in tx.scan(&old)? {
         let (id, full_name) = row?;
         let before = tx.savepoint()?;
-        if let Err(why) = convert(tx, &new, &id, &full_name) {
-            println!("{} is put aside: {why}", String::from_utf8_lossy(&full_name));
-            // What the row has left in the new tables goes; what was written before it stays.
-            tx.rollback_to(&before)?;
-            tx.put(&aside, &id, &full_name)?;
-            put_aside += 1;
+        match convert(tx, &new, &id, &full_name) {
+            Ok(()) => {}
+            Err(Stopped::Failed(error)) => return Err(error),
+            Err(Stopped::Misfit(why)) => {
+                println!("{} is put aside: {why}", String::from_utf8_lossy(&full_name));
+                // What the row has left in the new tables goes; what was written before it stays.
+                tx.rollback_to(&before)?;
+                tx.put(&aside, &id, &full_name)?;
+                put_aside += 1;
+            }
         }
         tx.release(before)?;
     }
