@@ -67,7 +67,7 @@ fn remembered_tokens_are_counted_in_the_file() {
     let commit = || -> braid::Result<()> {
         let db = Database::open(&path)?;
         for request in ["one", "other"] {
-            db.begin_with(TransactionOptions::default().token(request.as_bytes()))?.commit()?;
+            db.begin_with(TransactionOptions::default().token(request))?.commit()?;
         }
         db.close()
     };

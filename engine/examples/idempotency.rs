@@ -13,7 +13,7 @@ use braid::{
 const APPLES: i64 = 10;
 
 fn once(request: &str) -> TransactionOptions {
-    TransactionOptions::default().token(request.as_bytes())
+    TransactionOptions::default().token(request)
 }
 
 /// Places an order, and says where it stands in the history: now, or from when the same request came before.

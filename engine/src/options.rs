@@ -282,7 +282,7 @@ impl TransactionOptions {
     ///
     /// let db = Database::in_memory()?;
     /// let orders = db.table("orders")?;
-    /// let once = || TransactionOptions::default().token(*b"order 4711");
+    /// let once = || TransactionOptions::default().token("order 4711");
     /// let mut tx = db.begin_with(once())?;
     /// tx.put(&orders, "4711", "three apples")?;
     /// let commit = tx.commit()?;
@@ -291,8 +291,8 @@ impl TransactionOptions {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn token(mut self, token: impl Into<Arc<[u8]>>) -> Self {
-        self.token = Some(token.into());
+    pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
+        self.token = Some(token.as_ref().into());
         self
     }
 }

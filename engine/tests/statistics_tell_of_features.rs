@@ -68,7 +68,7 @@ fn a_transaction_with_savepoints_is_one() -> Result<()> {
 #[test]
 fn work_that_comes_twice_is_counted_whether_it_is_found_at_the_begin_or_at_the_commit() -> Result<()> {
     let (db, table) = database()?;
-    let once = || concurrent().token(*b"request");
+    let once = || concurrent().token("request");
     let (mut first, mut second) = (db.begin_with(once())?, db.begin_with(once())?);
     first.put(&table, "a", "1")?;
     second.put(&table, "b", "2")?;
@@ -79,7 +79,7 @@ fn work_that_comes_twice_is_counted_whether_it_is_found_at_the_begin_or_at_the_c
     assert_eq!(db.stats().tokens.refused, 2);
     assert_eq!(db.remembered_tokens()?, 1);
     db.checkpoint()?;
-    let mut other = db.begin_with(concurrent().token(*b"other"))?;
+    let mut other = db.begin_with(concurrent().token("other"))?;
     other.put(&table, "a", "1")?;
     other.commit()?;
     assert_eq!(db.remembered_tokens()?, 2, "one in the tree, one above it");

@@ -361,7 +361,7 @@ fn dropped_once_it_is_installed_it_has_committed() {
 /// What it was to do was done by another, and may be lost with the power yet.
 #[test]
 fn it_waits_for_the_other_one_with_its_token_and_holds_nothing() {
-    let token = TransactionOptions::default().token(*b"once");
+    let token = TransactionOptions::default().token("once");
     for losses in [0, u32::MAX] {
         let (db, table, go_on) = with_a_long_sync();
         let alarm = Arc::new(Alarm::default());

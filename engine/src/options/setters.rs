@@ -7,9 +7,9 @@ use super::{Admission, Durability, Isolation, JournalMode, Options, SnapshotOpti
 use crate::base::PageCache;
 use crate::sequence::SequenceOptions;
 
-/// Sets a field of the same name. A field that may be `None` takes what is in it.
+/// Sets a field of the same name. A field that may be `None` takes that, or what is in it; a name anything that is text.
 macro_rules! setters {
-    ($options:ty { $($name:ident: $value:ty,)* } optional { $($maybe:ident: $inner:ty,)* }) => {
+    ($options:ty { $($name:ident: $value:ty,)* } optional { $($maybe:ident: $inner:ty,)* } text { $($text:ident,)* }) => {
         impl $options {
             $(
                 #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
@@ -21,8 +21,15 @@ macro_rules! setters {
             $(
                 #[doc = concat!("Sets [`", stringify!($maybe), "`](Self#structfield.", stringify!($maybe), ").")]
                 #[must_use]
-                pub fn $maybe(self, $maybe: impl Into<$inner>) -> Self {
-                    Self { $maybe: Some($maybe.into()), ..self }
+                pub fn $maybe(self, $maybe: impl Into<Option<$inner>>) -> Self {
+                    Self { $maybe: $maybe.into(), ..self }
+                }
+            )*
+            $(
+                #[doc = concat!("Sets [`", stringify!($text), "`](Self#structfield.", stringify!($text), ").")]
+                #[must_use]
+                pub fn $text(self, $text: impl Into<Arc<str>>) -> Self {
+                    Self { $text: Some($text.into()), ..self }
                 }
             )*
         }
@@ -49,7 +56,15 @@ setters! {
         journal_mode: JournalMode,
         snapshot_max_age: Duration,
         snapshot_max_pinned_bytes: u64,
-        page_cache: Arc<dyn PageCache>,
+    } text {}
+}
+
+impl Options {
+    /// Sets [`page_cache`](Self#structfield.page_cache).
+    // Of this very type, so that an `Arc` of any cache becomes one.
+    #[must_use]
+    pub fn page_cache(self, page_cache: Arc<dyn PageCache>) -> Self {
+        Self { page_cache: Some(page_cache), ..self }
     }
 }
 
@@ -60,15 +75,17 @@ setters! {
     } optional {
         durability: Durability,
         busy_timeout: Duration,
-        name: Arc<str>,
         max_age: Duration,
+    } text {
+        name,
     }
 }
 
 setters! {
     SnapshotOptions {} optional {
-        name: Arc<str>,
         max_age: Duration,
+    } text {
+        name,
     }
 }
 
@@ -76,7 +93,7 @@ setters! {
     SequenceOptions {
         block: u64,
         start: u64,
-    } optional {}
+    } optional {} text {}
 }
 
 #[cfg(all(test, not(any(shuttle, loom))))]
@@ -101,12 +118,12 @@ mod tests {
             .max_transaction_bytes(6)
             .max_snapshots(7)
             .snapshot_max_age(2 * second)
-            .snapshot_max_pinned_bytes(8_u64)
+            .snapshot_max_pinned_bytes(1 << 30)
             .deferred_sync_interval(3 * second)
             .token_retention(4 * second)
             .page_bytes(9)
             .map_log(false)
-            .page_cache(Arc::new(ClockCache::for_pages_of(4096, 1 << 20)) as Arc<dyn PageCache>);
+            .page_cache(Arc::new(ClockCache::new(1 << 20)));
         let written = Options {
             create: false,
             durability: Durability::Deferred,
@@ -120,7 +137,7 @@ mod tests {
             max_transaction_bytes: 6,
             max_snapshots: 7,
             snapshot_max_age: Some(2 * second),
-            snapshot_max_pinned_bytes: Some(8),
+            snapshot_max_pinned_bytes: Some(1 << 30),
             deferred_sync_interval: 3 * second,
             token_retention: 4 * second,
             page_bytes: 9,
@@ -129,6 +146,9 @@ mod tests {
         };
         assert_eq!(format!("{chain:?}"), format!("{written:?}"));
         assert!(chain.page_cache.is_some());
+        let no_limits = chain.snapshot_max_age(None).snapshot_max_pinned_bytes(None).journal_mode(None);
+        assert_eq!((no_limits.snapshot_max_age, no_limits.snapshot_max_pinned_bytes), (None, None));
+        assert_eq!(no_limits.snapshot_max_age(Some(second)).snapshot_max_age, Some(second));
 
         let chain = TransactionOptions::default()
             .admission(Admission::Immediate)
@@ -136,7 +156,8 @@ mod tests {
             .durability(Durability::Deferred)
             .busy_timeout(second)
             .name("name")
-            .max_age(2 * second);
+            .max_age(2 * second)
+            .token("token");
         let written = TransactionOptions {
             admission: Admission::Immediate,
             isolation: Isolation::Serializable,
@@ -144,7 +165,7 @@ mod tests {
             busy_timeout: Some(second),
             name: Some("name".into()),
             max_age: Some(2 * second),
-            token: None,
+            token: Some(b"token"[..].into()),
         };
         assert_eq!(format!("{chain:?}"), format!("{written:?}"));
         let chain = SequenceOptions::default().block(2).start(3);

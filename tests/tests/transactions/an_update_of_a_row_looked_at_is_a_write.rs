@@ -426,7 +426,7 @@ fn a_token_that_was_committed_comes_first() -> Result<()> {
     let db = place.open_mvcc(Options::default())?;
     let table = db.table("rows")?;
     db.put(&table, ROW, bytes(FULL))?;
-    let begin = || db.begin_with(TransactionOptions::default().token(*b"work"));
+    let begin = || db.begin_with(TransactionOptions::default().token("work"));
     let (mut one, mut other) = (begin()?, begin()?);
     one.put(&table, ROW, bytes(1))?;
     other.get(&table, ROW)?;
