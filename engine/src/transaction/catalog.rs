@@ -224,7 +224,7 @@ impl Transaction {
 mod tests {
     use crate::{Database, Error, Options, Result, Table};
 
-    fn is_none(answer: Result<Option<Vec<u8>>>) {
+    fn is_none(answer: &Result<Option<Vec<u8>>>) {
         assert!(matches!(answer, Err(Error::NoSuchTable(_))), "{answer:?}");
     }
 
@@ -252,8 +252,8 @@ mod tests {
             assert_eq!(tx.get(&first, "row").unwrap(), None);
         }
         for made in &handles {
-            is_none(tx.get(made, "row"));
-            is_none(db.get(made, "row"));
+            is_none(&tx.get(made, "row"));
+            is_none(&db.get(made, "row"));
         }
         tx.rollback_to(&before).unwrap();
         assert_eq!(known(), 2);
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(db.get(&kept, "row").unwrap(), None);
         handles.extend([early, first]);
         for made in &handles {
-            is_none(db.get(made, "row"));
+            is_none(&db.get(made, "row"));
         }
     }
 
