@@ -120,7 +120,7 @@ pub struct TokenStats {
 }
 
 /// Waits for exclusive transactions, of threads and of futures. Those who gave up after `busy_timeout` are among them; how many
-/// those were, [`ConflictStats::locked`] says.
+/// those were, [`ConflictStats::timeout`] says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GateStats {
