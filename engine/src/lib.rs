@@ -82,7 +82,8 @@ pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{
-    Admission, Durability, Isolation, JournalMode, Options, SnapshotOptions, TransactionOptions,
+    Admission, Durability, Isolation, JournalMode, Options, ParseNameError, SnapshotOptions,
+    TransactionOptions,
 };
 pub use retry::{Outcome, RetryPolicy, TransactFuture};
 pub use sequence::{Sequence, SequenceOptions};
@@ -101,12 +102,17 @@ const _: () = {
     shared::<Snapshot>();
     shared::<Table>();
     shared::<Sequence>();
+    shared::<Consumer>();
     shared::<Error>();
     sent::<Transaction>();
     sent::<Cursor>();
     sent::<Range>();
     sent::<Loader>();
     sent::<CommitFuture>();
+    sent::<TransactFuture<(), fn(&mut Transaction) -> Result<()>>>();
+    sent::<Changes>();
+    sent::<ChangeSet>();
+    sent::<NextChanges<'_>>();
 };
 
 /// The examples of the README are tests too.

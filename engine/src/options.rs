@@ -1,5 +1,6 @@
 //! What a database and a transaction can be told. Defaults are safe.
 
+mod names;
 mod setters;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use crate::limits::{
     MAX_LOG_SEGMENT_BYTES, MAX_PAGE_BYTES, MAX_SNAPSHOTS, MAX_TRANSACTION_BYTES, MIN_LOG_SEGMENT_BYTES,
     MIN_PAGE_BYTES, MIN_ROW_STORE_BYTES,
 };
+
+pub use names::ParseNameError;
 
 /// Who may write. Kept in the file, shared by every handle, switchable at any time while no write transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -251,7 +254,7 @@ pub enum Admission {
 /// let tx = db.begin_with(TransactionOptions::default().durability(Durability::Deferred))?;
 /// # tx.rollback(); Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionOptions {
     /// How it is admitted. Default: [`Admission::ByMode`].
     pub admission: Admission,
@@ -324,7 +327,7 @@ impl Default for TransactionOptions {
 /// let snapshot = db.snapshot_with(options)?;
 /// # drop(snapshot); Ok(()) }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotOptions {
     /// A name, for statistics.
     pub name: Option<Arc<str>>,

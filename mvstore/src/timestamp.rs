@@ -47,7 +47,16 @@ impl From<Timestamp> for u64 {
     }
 }
 
-/// Text that is no [`Timestamp`].
+/// Numbers that come from elsewhere; see [`Timestamp::new`].
+impl TryFrom<u64> for Timestamp {
+    type Error = ParseTimestampError;
+
+    fn try_from(number: u64) -> Result<Self, ParseTimestampError> {
+        Self::new(number).ok_or(ParseTimestampError)
+    }
+}
+
+/// Text, or a number, that is no [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no timestamp; give a whole number up to {}, as the timestamp was printed", Timestamp::MAX)]
 pub struct ParseTimestampError;
@@ -77,8 +86,11 @@ mod tests {
         for ts in [Timestamp::ZERO, Timestamp(7), Timestamp::MAX] {
             assert_eq!(ts.to_string().parse(), Ok(ts));
             assert_eq!(u64::from(ts), ts.get());
+            assert_eq!(Timestamp::try_from(ts.get()), Ok(ts));
         }
-        let beyond = (Timestamp::MAX.get() + 1).to_string();
+        let beyond = Timestamp::MAX.get() + 1;
+        assert_eq!(Timestamp::try_from(beyond), Err(ParseTimestampError));
+        let beyond = beyond.to_string();
         for wrong in ["", "-1", "one", &beyond, "99999999999999999999"] {
             assert_eq!(wrong.parse::<Timestamp>(), Err(ParseTimestampError), "{wrong}");
         }

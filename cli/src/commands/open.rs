@@ -1,66 +1,29 @@
 //! Opening what must exist, and refusing to write over what does.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use braid::{Database, Error, Options};
-use clap::ValueEnum;
+use braid::{Database, Durability, Error, JournalMode, Options, ParseNameError};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::exit::{Code, Failure, Result};
 
-/// Who may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    /// One writer at a time
-    Wal,
-    /// Concurrent writers
-    Mvcc,
+/// The names of a mode, as an argument.
+pub(crate) fn modes() -> impl TypedValueParser<Value = JournalMode> {
+    named([("wal", "One writer at a time"), ("mvcc", "Concurrent writers")])
 }
 
-impl Mode {
-    /// That of a database, if this program knows it.
-    pub(crate) fn of(mode: braid::JournalMode) -> Option<Self> {
-        Self::value_variants().iter().copied().find(|known| braid::JournalMode::from(*known) == mode)
-    }
-
-    /// Its name, as options, dumps and statistics have it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Wal => "wal",
-            Self::Mvcc => "mvcc",
-        }
-    }
-
-    /// The one of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::value_variants().iter().copied().find(|mode| mode.name() == name)
-    }
+/// The names of a durability, as an argument.
+pub(crate) fn durabilities() -> impl TypedValueParser<Value = Durability> {
+    named([("sync", "It survives a power cut"), ("deferred", "It survives the death of the process")])
 }
 
-impl From<Mode> for braid::JournalMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Wal => Self::Wal,
-            Mode::Mvcc => Self::Mvcc,
-        }
-    }
-}
-
-/// What a commit promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Durability {
-    /// It survives a power cut
-    Sync,
-    /// It survives the death of the process
-    Deferred,
-}
-
-impl From<Durability> for braid::Durability {
-    fn from(durability: Durability) -> Self {
-        match durability {
-            Durability::Sync => Self::Sync,
-            Durability::Deferred => Self::Deferred,
-        }
-    }
+fn named<T, const N: usize>(names: [(&'static str, &'static str); N]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = ParseNameError> + Clone + Send + Sync + 'static,
+{
+    let names = names.map(|(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 /// The database at `path`, for reading.
@@ -105,13 +68,13 @@ fn is_free(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn names(parser: &impl TypedValueParser) -> Vec<String> {
+        parser.possible_values().unwrap().map(|value| value.get_name().to_owned()).collect()
+    }
+
     #[test]
-    fn a_mode_has_one_name() {
-        for mode in Mode::value_variants() {
-            let option = mode.to_possible_value().unwrap();
-            assert_eq!(option.get_name(), mode.name());
-            assert_eq!(Mode::named(mode.name()), Some(*mode));
-            assert_eq!(Mode::of((*mode).into()), Some(*mode));
-        }
+    fn every_name_is_an_argument() {
+        assert_eq!(names(&modes()), "".parse::<JournalMode>().unwrap_err().names());
+        assert_eq!(names(&durabilities()), "".parse::<Durability>().unwrap_err().names());
     }
 }

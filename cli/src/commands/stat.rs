@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use braid::{Database, OpenSnapshot, PastConflicts};
 use serde_json::json;
 
-use crate::commands::open::{self, Mode};
+use crate::commands::open;
 use crate::commands::{conflicts, sequences};
 use crate::exit::{Code, Result};
 use crate::output::{bytes, count, facts, say, table};
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let db = open::read_only(&args.path)?;
     let tables = row_counts(&db)?;
-    let mode = Mode::of(db.journal_mode()).map_or("newer than this program", Mode::name);
+    let mode = db.journal_mode().to_string();
     let stats = db.stats();
     if args.json {
         let tables: serde_json::Map<_, _> =
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result {
         return Ok(Code::Done);
     }
     let summary = facts([
-        ("journal mode", mode.to_owned()),
+        ("journal mode", mode),
         ("newest commit", db.snapshot()?.timestamp().to_string()),
         ("file", bytes(stats.file.bytes)),
         ("page", bytes(stats.file.page_bytes)),

@@ -18,7 +18,7 @@ use crate::options::TransactionOptions;
 /// // Long work, which backs off further, and is admitted alone after three losses.
 /// let _ = RetryPolicy::backoff(Duration::from_millis(1), Duration::from_millis(200)).exclusive_after(3);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts in all, the first included, which is always made. Default: 64.
     pub max_attempts: u32,

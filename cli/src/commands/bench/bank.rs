@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use braid::{Database, Options};
+use braid::{Database, Durability, JournalMode, Options};
 use clap::ValueEnum;
 
 use super::crew::{scratch_folder, together};
@@ -14,7 +14,7 @@ use super::report::{Report, Totals, commits_per_sync};
 use super::teller::{Shared, Tally, work};
 use super::{finish, seconds};
 use crate::commands::conflicts;
-use crate::commands::open::{Durability, Mode};
+use crate::commands::open;
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{count, plural, rate, ratio};
@@ -46,10 +46,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds::parse)]
     seconds: Duration,
     /// Who may write
-    #[arg(long, value_enum, default_value_t = Mode::Mvcc)]
-    mode: Mode,
+    #[arg(long, value_parser = open::modes(), default_value_t = JournalMode::Mvcc)]
+    mode: JournalMode,
     /// What a commit promises
-    #[arg(long, value_enum, default_value_t = Durability::Sync)]
+    #[arg(long, value_parser = open::durabilities(), default_value_t = Durability::Sync)]
     durability: Durability,
     /// Whether the writers share one handle, or each opens the file by itself
     #[arg(long, value_enum, default_value_t = Handles::Shared)]
@@ -80,10 +80,10 @@ pub(crate) fn run(args: &Args) -> Result {
             (folder.path().join("bank.braid"), Some(folder))
         }
     };
-    let options = Options { durability: args.durability.into(), ..Options::default() };
+    let options = Options { durability: args.durability, ..Options::default() };
     let db = Database::open_with(&path, options.clone())?;
     let ledger = Ledger::open(&db, args.accounts, DEFAULT_ACCOUNTS, &interrupt)?;
-    db.set_journal_mode(args.mode.into())?;
+    db.set_journal_mode(args.mode)?;
     let found = ledger.total(&db.snapshot()?)?;
     if found != ledger.expected() {
         return Err(Failure::new(
@@ -189,8 +189,8 @@ fn title(args: &Args, accounts: u64) -> String {
         "{} accounts, {}, mode {}, durability {}, handles {}, seed {}",
         count(accounts),
         plural(args.writers, "writer"),
-        args.mode.name(),
-        name(args.durability.to_possible_value()),
+        args.mode,
+        args.durability,
         name(args.handles.to_possible_value()),
         args.seed
     )

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use braid::{Database, Error, Options, RetryPolicy, Table};
+use braid::{Database, Durability, Error, Options, RetryPolicy, Table};
 use clap::ValueEnum;
 use serde_json::json;
 
 use super::crew::{self, Scratch};
 use super::{finish, seconds};
 use crate::commands::conflicts;
-use crate::commands::open::Durability;
+use crate::commands::open;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{count, duration, facts, plural};
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     by: Option<By>,
     /// What a commit promises
-    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    #[arg(long, value_parser = open::durabilities(), default_value_t = Durability::Deferred)]
     durability: Durability,
     /// Report as JSON
     #[arg(long)]
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let ways = args.by.map_or_else(|| By::value_variants().to_vec(), |by| vec![by]);
     let (mut texts, mut values, mut wrong, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
     for by in ways {
-        let options = Options { durability: args.durability.into(), ..Options::default() };
+        let options = Options { durability: args.durability, ..Options::default() };
         let scratch = Scratch::create(options)?;
         let (db, table) = (&scratch.db, &scratch.db.table(TABLE)?);
         let done = crew::run(

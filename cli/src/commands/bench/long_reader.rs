@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use braid::{Database, Error, Options, SnapshotOptions, Table};
+use braid::{Database, Durability, Error, Options, SnapshotOptions, Table};
 use serde_json::json;
 
 use super::crew::{self, Scratch, digest};
 use super::{finish, seconds};
 use crate::commands::conflicts;
-use crate::commands::open::Durability;
+use crate::commands::open;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{bytes, count, plural, rate, table};
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     row_store: u64,
     /// What a commit promises
-    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    #[arg(long, value_parser = open::durabilities(), default_value_t = Durability::Deferred)]
     durability: Durability,
     /// Report as JSON
     #[arg(long)]
@@ -85,7 +85,7 @@ fn write(db: &Database, rows: &Table, (writer, writers): (u64, u64), repetition:
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let row_store_bytes = usize::try_from(args.row_store << 20).unwrap_or(usize::MAX);
-    let options = Options { durability: args.durability.into(), row_store_bytes, ..Options::default() };
+    let options = Options { durability: args.durability, row_store_bytes, ..Options::default() };
     let scratch = Scratch::create(options)?;
     let (db, rows) = (&scratch.db, &fill(&scratch.db)?);
     let mut samples = Vec::new();

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use braid::{Database, Error, Isolation, Options, RetryPolicy, Table, TransactionOptions};
+use braid::{Database, Durability, Error, Isolation, Options, RetryPolicy, Table, TransactionOptions};
 use serde_json::json;
 
 use super::crew::{self, Scratch};
 use super::{finish, seconds};
 use crate::commands::conflicts;
-use crate::commands::open::Durability;
+use crate::commands::open;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{count, plural, table};
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", default_value = "3", value_parser = seconds::parse)]
     seconds: Duration,
     /// What a commit promises
-    #[arg(long, value_enum, default_value_t = Durability::Deferred)]
+    #[arg(long, value_parser = open::durabilities(), default_value_t = Durability::Deferred)]
     durability: Durability,
     /// Report as JSON
     #[arg(long)]
@@ -89,8 +89,8 @@ fn both_off(db: &Database, rota: &Table, pairs: u64) -> Result<u64, Error> {
 pub(crate) fn run(args: &Args) -> Result {
     let interrupt = Interrupt::listen();
     let (mut rows, mut values, mut wrong, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
-    for (isolation, name) in [(Isolation::Snapshot, "snapshot"), (Isolation::Serializable, "serializable")] {
-        let options = Options { durability: args.durability.into(), ..Options::default() };
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        let options = Options { durability: args.durability, ..Options::default() };
         let scratch = Scratch::create(options)?;
         let (db, rota) = (&scratch.db, &scratch.db.table(TABLE)?);
         let anomalies = AtomicU64::new(0);
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result {
             &interrupt,
             |_, _| {
                 let seen = anomalies.load(Ordering::Relaxed);
-                Ok(format!("\n  {name}: {}{}", plural(seen, "skew"), conflicts::live(db)))
+                Ok(format!("\n  {isolation}: {}{}", plural(seen, "skew"), conflicts::live(db)))
             },
             |writer, repetition| {
                 let pair = repetition.wrapping_mul(7).wrapping_add(writer / 2) % args.pairs;
@@ -114,14 +114,14 @@ pub(crate) fn run(args: &Args) -> Result {
             wrong.push("write skew under Serializable".to_owned());
         }
         rows.push([
-            name.to_owned(),
+            isolation.to_string(),
             count(anomalies),
             count(done.commits),
             count(done.per_second()),
             done.attempts_per_commit(),
         ]);
         values.push(json!({
-            "isolation": name,
+            "isolation": isolation.to_string(),
             "anomalies": anomalies,
             "commits": done.commits,
             "commits_per_second": done.per_second(),

@@ -11,9 +11,8 @@
 //! K and V are text where the bytes are UTF-8, else `{"hex":"..."}`: every row of bytes has one line and every line one row.
 //! The dump of one table is its rows alone.
 
+use braid::JournalMode;
 use serde_json::{Map, Value, json};
-
-use crate::commands::open::Mode;
 
 /// The format that this code writes, and the newest that it reads.
 const FORMAT: u64 = 1;
@@ -31,7 +30,7 @@ pub(crate) enum Line {
 /// What the first line says of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    pub(crate) mode: Mode,
+    pub(crate) mode: JournalMode,
     pub(crate) page_bytes: u64,
 }
 
@@ -48,7 +47,7 @@ impl Line {
     pub(crate) fn json(self) -> Value {
         match self {
             Self::Head(Head { mode, page_bytes }) => {
-                json!({"braid_dump": FORMAT, "journal_mode": mode.name(), "page_bytes": page_bytes})
+                json!({"braid_dump": FORMAT, "journal_mode": mode.to_string(), "page_bytes": page_bytes})
             }
             Self::Table(name) => json!({"table": name}),
             Self::Row { key, value } => json!({"key": text_or_hex(key), "value": text_or_hex(value)}),
@@ -97,7 +96,7 @@ fn head(format: &Value, object: &mut Map<String, Value>) -> Result<Head, String>
         return Err(format!("the dump has format {format}, and this version reads format {FORMAT}"));
     }
     let mode = object.remove("journal_mode");
-    let mode = mode.as_ref().and_then(Value::as_str).and_then(Mode::named);
+    let mode = mode.as_ref().and_then(Value::as_str).and_then(|name| name.parse().ok());
     let page_bytes = object.remove("page_bytes").as_ref().and_then(Value::as_u64);
     let (mode, page_bytes) =
         mode.zip(page_bytes).ok_or("the head of the dump does not say all that it must")?;
@@ -172,8 +171,8 @@ mod tests {
             values.iter().map(|value| Line::Row { key: key.to_vec(), value: value.to_vec() })
         });
         let others = [
-            Line::Head(Head { mode: Mode::Wal, page_bytes: 512 }),
-            Line::Head(Head { mode: Mode::Mvcc, page_bytes: 65_536 }),
+            Line::Head(Head { mode: JournalMode::Wal, page_bytes: 512 }),
+            Line::Head(Head { mode: JournalMode::Mvcc, page_bytes: 65_536 }),
             Line::Table("odd \u{1b}\n name".to_owned()),
             Line::Sequence { name: "s".to_owned(), next: u64::MAX },
             Line::End(Totals { tables: 1, rows: 2, sequences: 3 }),

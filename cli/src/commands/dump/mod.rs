@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use braid::{Database, Error, Snapshot, Table};
 
-use crate::commands::open::{self, Mode};
+use crate::commands::open;
 use crate::commands::sequences;
-use crate::exit::{Code, Failure, Result};
+use crate::exit::{Code, Result};
 use crate::output::{json_line, stdout};
 pub(super) use line::{Head, Line, Totals, text_or_hex};
 
@@ -60,14 +60,7 @@ fn existing(db: &Database, name: &str) -> Result<Table> {
 }
 
 fn whole(out: &mut impl Write, db: &Database, snapshot: &Snapshot) -> Result<()> {
-    let mode = Mode::of(db.journal_mode()).ok_or_else(|| {
-        Failure::new(
-            Code::NewerFormat,
-            "a dump has no name for the mode of this database",
-            "install the newest braid",
-        )
-    })?;
-    let head = Head { mode, page_bytes: db.stats().file.page_bytes };
+    let head = Head { mode: db.journal_mode(), page_bytes: db.stats().file.page_bytes };
     writeln!(out, "{}", json_line(&Line::Head(head).json()))?;
     let mut totals = Totals::default();
     for name in db.tables()? {

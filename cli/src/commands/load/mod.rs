@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use braid::limits::MAX_TRANSACTION_BYTES;
-use braid::{Database, JournalMode, Options};
+use braid::{Database, Durability, JournalMode, Options};
 use indicatif::ProgressBar;
 
-use crate::commands::open::{Durability, Mode};
+use crate::commands::open;
 use crate::commands::sequences;
 use crate::exit::{Code, Failure, Result, ends};
 use crate::interrupt::Interrupt;
@@ -82,10 +82,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Who may write from now on [default: for a database without tables as the dump says, or mvcc; else as it is]
-    #[arg(long, value_enum)]
-    mode: Option<Mode>,
+    #[arg(long, value_parser = open::modes())]
+    mode: Option<JournalMode>,
     /// What a commit promises
-    #[arg(long, value_enum, default_value_t = Durability::Sync)]
+    #[arg(long, value_parser = open::durabilities(), default_value_t = Durability::Sync)]
     durability: Durability,
     /// Write every rejected record here, as lines of line number, tab and reason
     #[arg(long, value_name = "OUT")]
@@ -294,8 +294,8 @@ fn input(file: &Path) -> Result<(Box<dyn Read>, ProgressBar)> {
 }
 
 fn open(path: &Path, args: &Args, source: &Source) -> Result<Database> {
-    let mut options = Options { durability: args.durability.into(), ..Options::default() };
-    let mut new = Mode::Mvcc;
+    let mut options = Options { durability: args.durability, ..Options::default() };
+    let mut new = JournalMode::Mvcc;
     if let Source::Dump(dumped) = source {
         // The longest value is a transaction's own, and it stood in one before.
         options.max_transaction_bytes = usize::try_from(MAX_TRANSACTION_BYTES).unwrap_or(usize::MAX);
@@ -307,8 +307,8 @@ fn open(path: &Path, args: &Args, source: &Source) -> Result<Database> {
     }
     let db = Database::open_with(path, options)?;
     let mode = match args.mode {
-        None if db.tables()?.is_empty() => Some(new.into()),
-        mode => mode.map(JournalMode::from),
+        None if db.tables()?.is_empty() => Some(new),
+        mode => mode,
     };
     if let Some(mode) = mode.filter(|&mode| mode != db.journal_mode()) {
         db.set_journal_mode(mode)?;
