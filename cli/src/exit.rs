@@ -67,10 +67,6 @@ pub(crate) enum Failure {
 /// What to do about a file that is something else.
 const LEFT_AS_IT_IS: &str = "give the path of the database file itself; the file was left as it is";
 
-fn foreign(path: &Path, reason: &str) -> String {
-    format!("{} is not a Braid database: {reason}", path.display())
-}
-
 impl Failure {
     /// A failure with a hint.
     pub(crate) fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -88,11 +84,6 @@ impl Failure {
             _ => (Code::Other, "check the path and the disk"),
         };
         Self::new(code, format!("{}: {error}", path.display()), hint)
-    }
-
-    /// A file that is something else.
-    pub(crate) fn foreign(path: &Path, reason: &str) -> Self {
-        Self::new(Code::Foreign, foreign(path, reason), LEFT_AS_IT_IS)
     }
 
     /// The same, with another hint.
@@ -179,7 +170,9 @@ impl From<Error> for Failure {
             Error::Corrupt(what) => format!("corrupt: {what}"),
             Error::NoSpace(source) => format!("no space left: {source}"),
             Error::NotFound(path) => format!("there is no database at {}", path.display()),
-            Error::NotABraidDatabase { path, reason, .. } => foreign(path, reason),
+            Error::NotABraidDatabase { path, reason, .. } => {
+                format!("{} is not a Braid database: {reason}", path.display())
+            }
             Error::NoSuchTable(name) => format!("there is no table `{name}`"),
             Error::CommitUnknown { commit_ts, source, .. } => {
                 format!("it is not known whether commit {commit_ts} was kept: {source}")

@@ -47,8 +47,8 @@ impl Index {
     /// What one change makes of it.
     fn apply(&mut self, db: &Database, change: Change) -> Result<()> {
         match change {
-            Change::Put { table, key, value } if table.id == self.table => self.set(key, Some(value)),
-            Change::Delete { table, key } if table.id == self.table => self.set(key, None),
+            Change::Put { table, key, value, .. } if table.id == self.table => self.set(key, Some(value)),
+            Change::Delete { table, key, .. } if table.id == self.table => self.set(key, None),
             Change::Drop(table) if table.id == self.table => *self = Self::default(),
             // Another table comes to be the one: made, loaded, or renamed. The rows that it has already do not follow. What
             // follows may be older than what is read here, and comes to the same in the end.
