@@ -499,7 +499,6 @@ impl Database {
     /// `transparent` variant hides.
     ///
     /// ```
-    /// # fn main() -> Result<(), Refused> {
     /// use braid::{Database, RetryPolicy};
     ///
     /// #[derive(Debug, thiserror::Error)]
@@ -510,15 +509,16 @@ impl Database {
     ///     Database(#[from] braid::Error),
     /// }
     ///
+    /// # fn main() -> Result<(), Refused> {
     /// let db = Database::in_memory()?;
     /// let stock = db.table("stock")?;
     /// db.put(&stock, "apple", [2])?;
     /// let sell = |number: u8| {
     ///     db.try_transact(RetryPolicy::default(), |tx| {
     ///         let left = tx.get(&stock, "apple")?.and_then(|bytes| bytes.first().copied()).unwrap_or(0);
-    ///         let rest = left.checked_sub(number).ok_or(Refused::TooFew(number - left))?;
+    ///         let rest = left.checked_sub(number).ok_or_else(|| Refused::TooFew(number - left))?;
     ///         tx.put(&stock, "apple", [rest])?;
-    ///         Ok(rest)
+    ///         Ok::<_, Refused>(rest)
     ///     })
     /// };
     /// assert_eq!(sell(1)?.value, 1);

@@ -290,7 +290,7 @@ impl TransactionOptions {
     /// tx.put(&orders, "4711", "three apples")?;
     /// let commit = tx.commit()?;
     /// assert_eq!(db.was_committed("order 4711")?, Some(commit.timestamp));
-    /// assert!(matches!(db.begin_with(once()), Err(Error::AlreadyCommitted { timestamp }) if timestamp == commit.timestamp));
+    /// assert!(matches!(db.begin_with(once()), Err(Error::AlreadyCommitted { timestamp, .. }) if timestamp == commit.timestamp));
     /// # Ok(()) }
     /// ```
     #[must_use]
