@@ -401,6 +401,14 @@ impl Database {
         transaction::begin_own_snapshot(&self.handle, None)?.get(table, key)
     }
 
+    /// Whether there is such a row now.
+    ///
+    /// # Errors
+    /// As for [`Snapshot::contains`].
+    pub fn contains(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
+        transaction::begin_own_snapshot(&self.handle, None)?.contains(table, key)
+    }
+
     /// Writes one row, in a transaction of its own: while a transaction is open, use [`Transaction::put`] of that. An
     /// exclusive one of the same thread is waited for until `busy_timeout`.
     ///
@@ -409,6 +417,14 @@ impl Database {
     /// in the closure of an exclusive [`transact`](Self::transact).
     pub fn put(&self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
         self.one_statement(|tx| tx.put(table, key.as_ref(), value.as_ref()))
+    }
+
+    /// Writes one row that must not exist yet, in a transaction of its own. Of two that do so at once one writes.
+    ///
+    /// # Errors
+    /// [`Error::KeyExists`], and as for [`put`](Self::put).
+    pub fn insert(&self, table: &Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
+        self.one_statement(|tx| tx.insert(table, key.as_ref(), value.as_ref()))
     }
 
     /// Deletes one row, whether it exists or not, in a transaction of its own.

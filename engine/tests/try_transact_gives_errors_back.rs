@@ -118,7 +118,7 @@ fn errors_of_braids_are_told_in_the_callers_type() -> Result<()> {
     });
     assert!(matches!(&itself, Err(Error::KeyExists { .. })), "{itself:?}");
     assert_eq!(calls, 2, "neither is tried again");
-    let reader = Database::open_read_only_in(env, "/db")?;
+    let reader = Database::open_read_only_in(env, "/db", Options::default())?;
     let refused = reader.try_transact(quick(), |_| -> Result<(), Refused> { unreachable!() });
     assert!(matches!(&refused, Err(Refused::Store(Error::ReadOnly))), "{refused:?}");
     Ok(())

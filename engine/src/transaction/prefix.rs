@@ -29,6 +29,15 @@ impl Snapshot {
         Range::new(self, table, Bound::Included(prefix.to_vec()), end_of_prefix(prefix))
     }
 
+    /// How many rows have keys that begin with `prefix`: exact, and at the cost of [`count`](Self::count).
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn count_prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> Result<u64> {
+        let prefix = prefix.as_ref();
+        self.count_range::<Vec<u8>>(table, (Bound::Included(prefix.to_vec()), end_of_prefix(prefix)))
+    }
+
     /// The rows after `key`, which need not be there, in key order and from either end: the next page after the last row of
     /// one, say.
     ///
@@ -50,6 +59,30 @@ impl Snapshot {
 }
 
 impl Transaction {
+    /// Deletes every row that the transaction sees and whose key begins with `prefix`, and says how many: as
+    /// [`delete_range`](Self::delete_range) does, all or nothing.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// let files = db.table("files")?;
+    /// let mut tx = db.begin_immediate()?;
+    /// for path in ["src/lib.rs", "src/main.rs", "tests/all.rs"] {
+    ///     tx.put(&files, path, "")?;
+    /// }
+    /// assert_eq!(tx.count_prefix(&files, "src/")?, 2);
+    /// assert_eq!(tx.delete_prefix(&files, "src/")?, 2);
+    /// assert_eq!(tx.count(&files)?, 1);
+    /// # tx.commit()?; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`delete_range`](Self::delete_range).
+    pub fn delete_prefix(&mut self, table: &Table, prefix: impl AsRef<[u8]>) -> Result<u64> {
+        let prefix = prefix.as_ref();
+        self.delete_range::<Vec<u8>>(table, (Bound::Included(prefix.to_vec()), end_of_prefix(prefix)))
+    }
+
     /// Deletes every row of a table that the transaction sees, and says how many: as
     /// [`delete_range`](Self::delete_range) does with a range of all keys. To drop the table and make it anew costs
     /// less, and gives it another id.
@@ -101,6 +134,14 @@ mod tests {
             let backward: Vec<_> = tx.range_prefix(&table, &asked).unwrap().rev().collect();
             let wanted: Vec<_> = keys().into_iter().filter(|key| key.starts_with(&asked)).collect();
             assert_eq!((&forward, backward.len()), (&wanted, wanted.len()), "{asked:?}");
+            assert_eq!(tx.count_prefix(&table, &asked).unwrap(), wanted.len() as u64, "{asked:?}");
+            let before = tx.savepoint().unwrap();
+            assert_eq!(tx.delete_prefix(&table, &asked).unwrap(), wanted.len() as u64, "{asked:?}");
+            let left: Vec<_> = keys().into_iter().filter(|key| !key.starts_with(&asked)).collect();
+            assert_eq!(found(tx.scan(&table).unwrap()), left, "{asked:?}");
+            assert_eq!(tx.count_prefix(&table, &asked).unwrap(), 0, "{asked:?}");
+            tx.rollback_to(&before).unwrap();
+            tx.release(before).unwrap();
             let after: Vec<_> = keys().into_iter().filter(|key| *key > asked).collect();
             assert_eq!(found(tx.range_after(&table, &asked).unwrap()), after, "{asked:?}");
         }

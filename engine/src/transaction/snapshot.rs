@@ -164,7 +164,8 @@ impl Snapshot {
         self.count_between(table, Bound::Unbounded, Bound::Unbounded)
     }
 
-    /// How many rows a key range has: exact, and at the cost of [`count`](Self::count).
+    /// How many rows a key range has: exact, and at the cost of [`count`](Self::count). For the keys with a prefix there is
+    /// [`count_prefix`](Self::count_prefix).
     ///
     /// # Errors
     /// As for [`get`](Self::get).

@@ -215,8 +215,33 @@ impl Transaction {
         self.delete_row(table.info().id, key.as_ref())
     }
 
+    /// Deletes a row, and gives the value that it had; nothing is written where there is none.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// # let db = braid::Database::in_memory()?;
+    /// let jobs = db.table("jobs")?;
+    /// db.put(&jobs, "1", "sweep")?;
+    /// let mut tx = db.begin_immediate()?;
+    /// assert_eq!(tx.take(&jobs, "1")?.as_deref(), Some(&b"sweep"[..]));
+    /// assert_eq!(tx.take(&jobs, "1")?, None);
+    /// # tx.commit()?; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`get`](Snapshot::get) and [`delete`](Self::delete).
+    pub fn take(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        let key = key.as_ref();
+        let found = self.get(table, key)?;
+        if found.is_some() {
+            self.delete(table, key)?;
+        }
+        Ok(found)
+    }
+
     /// Deletes every row of a key range that the transaction sees, and says how many. Rows that others insert into the
     /// range meanwhile stay, unless the transaction is `Serializable`: then one of the two commits is `Busy`.
+    /// For the keys with a prefix there is [`delete_prefix`](Self::delete_prefix), for all [`clear`](Self::clear).
     ///
     /// # Errors
     /// As for [`put`](Self::put), and when the file cannot be read. Then no row was deleted.

@@ -1,7 +1,7 @@
 //! `insert` tells an existing key from a new one in every layer, and leaves the transaction usable.
 
-use braid::{Error, Result};
-use braid_tests::{Place, assert_clean, contents};
+use braid::{Database, Error, JournalMode, Options, Result};
+use braid_tests::{Place, assert_clean, contents, together};
 
 #[test]
 fn in_every_layer() -> Result<()> {
@@ -37,4 +37,23 @@ fn in_every_layer() -> Result<()> {
     ];
     assert_eq!(rows, expected);
     assert_clean(&db)
+}
+
+#[test]
+fn of_many_at_once_one_inserts() -> Result<()> {
+    let db = Database::in_memory_with(Options::default().journal_mode(JournalMode::Mvcc))?;
+    let table = &db.table("rows")?;
+    for round in 0..50_u8 {
+        assert!(!db.contains(table, [round])?);
+        let inserted = together(4, |thread| match db.insert(table, [round], thread.to_string()) {
+            Ok(_) => Ok(Some(thread.to_string())),
+            Err(Error::KeyExists { .. }) => Ok(None),
+            Err(error) => Err(error),
+        })?;
+        let inserted: Vec<_> = inserted.into_iter().flatten().collect();
+        assert_eq!(inserted.len(), 1, "{inserted:?}");
+        assert_eq!(db.get(table, [round])?.as_deref(), Some(inserted[0].as_bytes()));
+        assert!(db.contains(table, [round])?);
+    }
+    Ok(())
 }
