@@ -40,6 +40,9 @@
 //! | look after a file | [`Database::check`], [`Database::backup`], [`Database::compact`], [`salvage`] |
 //! | bring your own files, or test without any | [`Database::open_in`], [`vfs`] |
 //!
+//! What transactions see and when they lose, error by error, is in [`docs/isolation.md`](https://github.com/braid-db/braid/blob/main/docs/isolation.md); what survives what, in
+//! [`docs/durability.md`](https://github.com/braid-db/braid/blob/main/docs/durability.md); how much there may be of everything, in [`docs/limits.md`](https://github.com/braid-db/braid/blob/main/docs/limits.md).
+//!
 //! The engine tells subscribers of `tracing` what it does. They may use the database: nothing is held while they are
 //! told, on the thread that called it or, of work in the background, on one for which nobody waits. What they do is
 //! told too. A subscriber that is set for one thread alone hears nothing of the background.
@@ -119,3 +122,8 @@ const _: () = {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// And those of the one that is in the package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct PackageReadme;

@@ -1,4 +1,5 @@
-//! How much there may be of everything. `docs/limits.md` says where each limit is enforced and what the error is.
+//! How much there may be of everything. [`docs/limits.md`](https://github.com/braid-db/braid/blob/main/docs/limits.md) says where
+//! each limit is enforced and what the error is.
 //!
 //! ```
 //! use braid::limits::{MAX_VALUE_BYTES, max_key_bytes};

@@ -1,5 +1,7 @@
 //! Braid's versioned row store: timestamps, version chains, generations, write sets and the registry of snapshots.
 //!
+//! It is a part of the crate `braid`, and internal to it: its API promises no stability. `braid` depends on this very version.
+//!
 //! It does no I/O, and knows nothing of the log or of pages. The engine puts it together:
 //!
 //! - a transaction begins in the [`SnapshotRegistry`], which pins what it reads, and collects its changes in a

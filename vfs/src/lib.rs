@@ -1,5 +1,7 @@
 //! Everything that Braid asks of the world outside its process: files, time, randomness and threads.
 //!
+//! It is a part of the crate `braid`, and internal to it: its API promises no stability. `braid` depends on this very version.
+//!
 //! The engine sees these as traits only. Three families stand behind them: the real ones ([`Env::real`]), files
 //! that live in memory ([`memory`]), and a layer that makes any of them fail on demand ([`faulty`]).
 //!

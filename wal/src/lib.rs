@@ -1,5 +1,7 @@
 //! Braid's log: record framing, segments, group commit and the recovery scan. Payloads are bytes to it.
 //!
+//! It is a part of the crate `braid`, and internal to it: its API promises no stability. `braid` depends on this very version.
+//!
 //! A log is a directory of segment files that together hold one endless run of bytes, addressed by [`Lsn`]. One
 //! [`Appender`] adds records, inside its owner's commit section, by a memory copy into a segment that was made ready
 //! ahead; any number of threads wait for durability through [`Log::sync_through`], which makes one sync serve all of
