@@ -100,12 +100,19 @@ impl Recovery {
             open_end = Some(walk.segment(&mut reader, entry, link)?);
         }
         match open_end {
-            Some(End::Rotated(next)) if !catalog.holds(next) => walk.lacks(None)?,
+            Some(End::Rotated(next)) if is_elsewhere(&catalog, next) => walk.lacks(None)?,
             None => walk.lacks(None)?,
             Some(End::Rotated(_) | End::Told | End::Open) => walk.ends()?,
         }
         Ok(walk.salvaged)
     }
+}
+
+/// Whether the segment that the last one names is nowhere, or where it does not follow: files have each other's names. One that has
+/// no header may have lost it to a power cut with all that was in it, and one that is damaged was told.
+fn is_elsewhere(catalog: &Catalog, next: u64) -> bool {
+    let named = catalog.entries.iter().find(|entry| entry.sequence == next);
+    named.is_none_or(|entry| entry.header.is_some())
 }
 
 /// How the last segment ends.

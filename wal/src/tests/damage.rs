@@ -342,6 +342,31 @@ fn salvage_tells_of_whatever_is_gone_or_cut() {
 }
 
 #[test]
+fn salvage_tells_of_segments_that_have_the_names_of_others() {
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, short(small()), 120, |_| true);
+    let all: Vec<_> = (0..120).collect();
+    let whole: Vec<_> = paths(&fs).into_iter().map(|path| (read(&fs, &path), path)).collect();
+    assert!(log.spans().len() > 3);
+    for (at, (bytes, path)) in whole.iter().enumerate() {
+        remove(&fs, path);
+        put(&fs, &segment(100), bytes);
+        let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+        assert!(lost || tags == all, "{path:?} renamed: {tags:?}");
+        remove(&fs, &segment(100));
+        put(&fs, path, bytes);
+        for (other_bytes, other) in &whole[..at] {
+            put(&fs, path, other_bytes);
+            put(&fs, other, bytes);
+            let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+            assert!(lost || tags == all, "{path:?} and {other:?} exchanged: {tags:?}");
+            put(&fs, other, other_bytes);
+        }
+        put(&fs, path, bytes);
+    }
+}
+
+#[test]
 fn salvage_tells_of_an_end_that_the_caller_or_the_log_knows_of() {
     let fs = CrashFileSystem::new();
     let (log, mut appender) = filled(&fs, small(), 5, |_| false);
