@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) header: Option<SegmentHeader>,
     /// Not whole, and not that of a segment that was never used either.
     pub(super) damaged: bool,
+    /// A whole header that is that of a segment of another name.
+    pub(super) of_another: Option<SegmentHeader>,
 }
 
 /// Every segment file, in order of the sequence numbers.
@@ -54,18 +56,28 @@ impl Catalog {
         Self::load_with(files, dir, |path, sequence| Entry::load(files, path, sequence, uuid))
     }
 
-    /// The same, with segments that are foreign or newer taken for damaged ones.
+    /// The same, with segments that are foreign or newer taken for damaged ones, and those that have the name of another for what
+    /// their headers say that they are.
     pub(super) fn load_lenient(
         files: &dyn FileSystem,
         dir: &Path,
         uuid: &[u8; 16],
     ) -> Result<Self, RecoveryError> {
-        Self::load_with(files, dir, |path, sequence| match Entry::load(files, path, sequence, uuid) {
-            Err(RecoveryError::NewerFormat { path, .. } | RecoveryError::Mismatch { path }) => {
-                Ok(Entry { sequence, path, bytes: 0, header: None, damaged: true })
+        let mut catalog =
+            Self::load_with(files, dir, |path, sequence| match Entry::load(files, path, sequence, uuid) {
+                Err(RecoveryError::NewerFormat { path, .. } | RecoveryError::Mismatch { path }) => {
+                    Ok(Entry { sequence, path, bytes: 0, header: None, damaged: true, of_another: None })
+                }
+                entry => entry,
+            })?;
+        for entry in &mut catalog.entries {
+            if let Some(header) = entry.of_another {
+                (entry.sequence, entry.header, entry.damaged) = (header.sequence, Some(header), false);
             }
-            entry => entry,
-        })
+        }
+        // Of two, the one that has its own name comes last, and is the one that counts.
+        catalog.entries.sort_by_key(|entry| (entry.sequence, entry.of_another.is_none()));
+        Ok(catalog)
     }
 
     fn load_with(
@@ -148,17 +160,19 @@ impl Entry {
         // A file too short for a header was never finished, or has lost its contents; what follows decides.
         let state =
             block.and_then(|block| block.first_chunk()).map_or(HeaderState::Damaged, SegmentHeader::decode);
-        let (header, damaged) = match state {
+        let (mut header, mut damaged, mut of_another) = (None, false, None);
+        match state {
             HeaderState::Newer(version) => return Err(RecoveryError::NewerFormat { path, version }),
             HeaderState::Valid(header) if header.uuid != *uuid && !planted!(ForeignLogAccepted) => {
                 return Err(RecoveryError::Mismatch { path });
             }
-            HeaderState::Valid(header) if header.sequence == sequence => (Some(header), false),
+            HeaderState::Valid(whole) if whole.sequence == sequence => header = Some(whole),
             // A segment under another's name is none.
-            HeaderState::Valid(_) | HeaderState::Damaged => (None, true),
-            HeaderState::Unused => (None, false),
-        };
-        Ok(Self { sequence, path, bytes, header, damaged })
+            HeaderState::Valid(whole) => (damaged, of_another) = (true, Some(whole)),
+            HeaderState::Damaged => damaged = true,
+            HeaderState::Unused => {}
+        }
+        Ok(Self { sequence, path, bytes, header, damaged, of_another })
     }
 }
 

@@ -108,8 +108,8 @@ impl Recovery {
     }
 }
 
-/// Whether the segment that the last one names is nowhere, or where it does not follow: files have each other's names. One that has
-/// no header may have lost it to a power cut with all that was in it, and one that is damaged was told.
+/// Whether the segment that the last one names is nowhere, or where it does not follow. One that has no header may have lost it to a
+/// power cut with all that was in it, and one that is damaged was told.
 fn is_elsewhere(catalog: &Catalog, next: u64) -> bool {
     let named = catalog.entries.iter().find(|entry| entry.sequence == next);
     named.is_none_or(|entry| entry.header.is_some())

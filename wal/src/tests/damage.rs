@@ -342,27 +342,42 @@ fn salvage_tells_of_whatever_is_gone_or_cut() {
 }
 
 #[test]
-fn salvage_tells_of_segments_that_have_the_names_of_others() {
+fn salvage_goes_by_what_segments_are_and_not_by_their_names() {
     let fs = CrashFileSystem::new();
     let (log, _appender) = filled(&fs, short(small()), 120, |_| true);
-    let all: Vec<_> = (0..120).collect();
+    let all = ((0..120).collect(), false);
     let whole: Vec<_> = paths(&fs).into_iter().map(|path| (read(&fs, &path), path)).collect();
     assert!(log.spans().len() > 3);
     for (at, (bytes, path)) in whole.iter().enumerate() {
-        remove(&fs, path);
         put(&fs, &segment(100), bytes);
-        let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
-        assert!(lost || tags == all, "{path:?} renamed: {tags:?}");
+        assert_eq!(salvage_from(&fs, Lsn::FIRST, Lsn::ZERO), all, "{path:?} twice");
+        remove(&fs, path);
+        assert_eq!(salvage_from(&fs, Lsn::FIRST, Lsn::ZERO), all, "{path:?} renamed");
         remove(&fs, &segment(100));
-        put(&fs, path, bytes);
         for (other_bytes, other) in &whole[..at] {
             put(&fs, path, other_bytes);
             put(&fs, other, bytes);
-            let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
-            assert!(lost || tags == all, "{path:?} and {other:?} exchanged: {tags:?}");
+            assert_eq!(
+                salvage_from(&fs, Lsn::FIRST, Lsn::ZERO),
+                all,
+                "{path:?} as {other:?}, and it as that"
+            );
             put(&fs, other, other_bytes);
         }
         put(&fs, path, bytes);
+    }
+}
+
+#[test]
+fn salvage_takes_no_older_copy_of_a_segment_under_another_name() {
+    let fs = CrashFileSystem::new();
+    let (_log, mut appender) = filled(&fs, small(), 5, |_| true);
+    let older = read(&fs, &segment(1));
+    append(&mut appender, 5, &payload(5)).unwrap();
+    for name in [0, 100] {
+        put(&fs, &segment(name), &older);
+        assert_eq!(salvage_from(&fs, Lsn::FIRST, Lsn::ZERO), ((0..=5).collect(), false), "{name}");
+        remove(&fs, &segment(name));
     }
 }
 
