@@ -508,14 +508,14 @@ impl Database {
         transact(&self.handle, &policy, body)
     }
 
-    /// [`transact_with`](Self::transact_with) for a closure that returns an error type of its own, which comes out as it is.
+    /// [`transact`](Self::transact) for a closure that returns an error type of its own, which comes out as it is.
     ///
     /// It is tried again like an error of Braid's where it was caused by one, as its
     /// [`source`](std::error::Error::source), that [is retryable](Error::is_retryable); see [`Error::other`] for what a
     /// `transparent` variant hides.
     ///
     /// ```
-    /// use braid::{Database, RetryPolicy};
+    /// use braid::Database;
     ///
     /// #[derive(Debug, thiserror::Error)]
     /// enum Refused {
@@ -530,7 +530,7 @@ impl Database {
     /// let stock = db.table("stock")?;
     /// db.put(&stock, "apple", [2])?;
     /// let sell = |number: u8| {
-    ///     db.try_transact(RetryPolicy::default(), |tx| {
+    ///     db.try_transact(|tx| {
     ///         let left = tx.get(&stock, "apple")?.and_then(|bytes| bytes.first().copied()).unwrap_or(0);
     ///         let rest = left.checked_sub(number).ok_or_else(|| Refused::TooFew(number - left))?;
     ///         tx.put(&stock, "apple", [rest])?;
@@ -545,6 +545,20 @@ impl Database {
     /// # Errors
     /// What `body` returned. An error of Braid's that it did not is converted: as for [`transact`](Self::transact).
     pub fn try_transact<T, E>(
+        &self,
+        body: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<Outcome<T>, E>
+    where
+        E: From<Error> + std::error::Error + Send + Sync + 'static,
+    {
+        self.try_transact_with(RetryPolicy::default(), body)
+    }
+
+    /// The same with a policy of one's own.
+    ///
+    /// # Errors
+    /// As for [`try_transact`](Self::try_transact).
+    pub fn try_transact_with<T, E>(
         &self,
         policy: RetryPolicy,
         mut body: impl FnMut(&mut Transaction) -> Result<T, E>,

@@ -44,7 +44,7 @@ fn the_callers_own_error_comes_back_itself() -> Result<()> {
     let receipt = Box::new(Receipt(7));
     let (address, mut receipt) = (std::ptr::from_ref(&*receipt), Some(receipt));
     let mut calls = 0;
-    let refused = db.try_transact(quick(), |tx| {
+    let refused = db.try_transact_with(quick(), |tx| {
         calls += 1;
         tx.put(&table, "a", "1")?;
         Err::<(), _>(Refused::Mine(receipt.take().expect("it is called once")))
@@ -62,7 +62,7 @@ fn a_conflict_inside_is_tried_again() -> Result<()> {
     let mut attempts = 0_u32;
     let mut losing = |times: u32, most: u32| {
         attempts = 0;
-        db.try_transact(quick().max_attempts(most), |tx| {
+        db.try_transact_with(quick().max_attempts(most), |tx| {
             attempts += 1;
             tx.put(&table, "other", attempts.to_le_bytes())?;
             if attempts <= times {
@@ -85,7 +85,7 @@ fn a_lost_commit_is_tried_again() -> Result<()> {
     let (db, table) = database(&Env::in_memory())?;
     let racing = |times: u32, policy: RetryPolicy| {
         let mut attempts = 0;
-        db.try_transact(policy, |tx| {
+        db.try_transact_with(policy, |tx| {
             attempts += 1;
             tx.put(&table, "row", "late")?;
             if attempts <= times {
@@ -106,20 +106,20 @@ fn errors_of_braids_are_told_in_the_callers_type() -> Result<()> {
     let (db, table) = database(&env)?;
     db.put(&table, "a", "1")?;
     let mut calls = 0;
-    let refused = db.try_transact(quick(), |tx| {
+    let refused = db.try_transact_with(quick(), |tx| {
         calls += 1;
         tx.insert(&table, "a", "2")?;
         Ok::<_, Refused>(())
     });
     assert!(matches!(&refused, Err(Refused::Store(Error::KeyExists { .. }))), "{refused:?}");
-    let itself = db.try_transact(quick(), |tx| {
+    let itself = db.try_transact_with(quick(), |tx| {
         calls += 1;
         tx.insert(&table, "a", "2")
     });
     assert!(matches!(&itself, Err(Error::KeyExists { .. })), "{itself:?}");
     assert_eq!(calls, 2, "neither is tried again");
     let reader = Database::open_read_only_in(env, "/db", Options::default())?;
-    let refused = reader.try_transact(quick(), |_| -> Result<(), Refused> { unreachable!() });
+    let refused = reader.try_transact_with(quick(), |_| -> Result<(), Refused> { unreachable!() });
     assert!(matches!(&refused, Err(Refused::Store(Error::ReadOnly))), "{refused:?}");
     Ok(())
 }
@@ -128,7 +128,7 @@ fn errors_of_braids_are_told_in_the_callers_type() -> Result<()> {
 fn a_panic_passes_through() -> Result<()> {
     let (db, table) = database(&Env::in_memory())?;
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        db.try_transact(quick().exclusive_after(0), |tx| -> Result<(), Refused> {
+        db.try_transact_with(quick().exclusive_after(0), |tx| -> Result<(), Refused> {
             tx.put(&table, "a", "1")?;
             panic!("the closure panics, as this test wants it to");
         })
