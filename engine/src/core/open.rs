@@ -339,7 +339,7 @@ fn open_read_write(
     join(request, store, locks, replayed, None, Some((log, appender, clock)))
 }
 
-/// Reads what every open needs of the base, before the first byte is written: the log begins a segment at each open, and whoever
+/// Reads what every open needs of the base, before the log is written: it begins a segment at each open, and whoever
 /// tries again and again must not fill the disk because of a page that cannot be read.
 fn read_system_trees(store: &Arc<BaseStore>, base: &Base) -> Result<()> {
     for tree in [NAMES, SEQUENCES, CONSUMERS] {

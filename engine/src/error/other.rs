@@ -74,7 +74,10 @@ impl Error {
     pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(braids) => *braids,
-            Err(error) => Self::Other(CallerError(Arc::new(error))),
+            Err(error) => match error.downcast::<CallerError>() {
+                Ok(callers) => Self::Other(*callers),
+                Err(error) => Self::Other(CallerError(Arc::new(error))),
+            },
         }
     }
 
@@ -204,6 +207,8 @@ mod tests {
         let shared = shared.downcast::<io::Error>().unwrap_err();
         assert!(matches!(shared.downcast::<Mine>(), Ok(Mine::Short(7))));
         assert!(matches!(Error::Closed.downcast::<Mine>(), Err(Error::Closed)));
+        let Error::Other(callers) = Error::other(Mine::Short(8)) else { panic!("it is the caller's") };
+        assert!(matches!(Error::other(callers).downcast::<Mine>(), Ok(Mine::Short(8))), "wrapped once");
         assert!(
             matches!(Error::other("text").downcast::<Mine>(), Err(Error::Other(why)) if why.to_string() == "text")
         );

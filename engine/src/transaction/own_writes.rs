@@ -48,7 +48,7 @@ impl OwnWrites {
         if is_open() { Some(WritesGuard::of(writes)) } else { None }
     }
 
-    /// The same, unless somebody has it locked: a commit does for as long as it waits.
+    /// The same, unless somebody has it locked: for a moment, or an attempt of a future to commit.
     pub(super) fn try_lock(&self) -> Option<WritesGuard<'_>> {
         let writes = self.0.try_lock()?;
         writes.is_some().then_some(WritesGuard(writes))

@@ -61,8 +61,8 @@ impl Recovery {
     /// them and what is missing. For rescue only: what comes after a gap may depend on what is missing. Writes nothing.
     /// `proven_durable` is as for [`scan`](Self::scan): a log that ends before is told as one whose end is missing.
     ///
-    /// A log that a scan accepts has nothing skipped or missing from `start` on, but where a segment that was not in use yet is
-    /// damaged.
+    /// A log that a scan accepts has nothing missing from `start` on. Skipped is of such a one what lies before whole records in a
+    /// torn tail, and a segment that is damaged and was not in use yet.
     ///
     /// # Errors
     /// [`ScanError::Recovery`] where files cannot be read; [`ScanError::Stopped`] with what `deliver` said.
@@ -85,15 +85,29 @@ impl Recovery {
             salvaged: Salvaged::default(),
             deliver,
         };
+        let mut unknown = Vec::new();
         for entry in catalog.entries.iter_mut().filter(|entry| entry.header.is_none()) {
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
             entry.header = infer(&mut reader, entry.sequence, uuid, start)?;
             if entry.damaged && entry.header.is_none() {
-                walk.tell(Salvage::SkippedSegment { segment: entry.sequence })?;
+                unknown.push(entry.sequence);
+            }
+        }
+        let chain = catalog.chain();
+        // Those before the segment that holds the start are no longer needed.
+        let holds_start = chain
+            .iter()
+            .filter(|link| link.identity.base <= start.get())
+            .filter_map(|link| catalog.entries.get(link.entry))
+            .map(|entry| entry.sequence)
+            .max();
+        for segment in unknown {
+            if holds_start.is_none_or(|first| segment > first) {
+                walk.tell(Salvage::SkippedSegment { segment })?;
             }
         }
         let mut open_end = None;
-        for link in catalog.chain().iter().filter(|link| link.limit > start.get()) {
+        for link in chain.iter().filter(|link| link.limit > start.get()) {
             let Some(entry) = catalog.entries.get(link.entry) else { continue };
             walk.arrive(link)?;
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
@@ -168,6 +182,12 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
                 // one may claim to begin at every step: then they are passed over whole.
                 Found::BadPayload(header) => {
                     self.durable = self.durable.max(header.durable);
+                    // Nobody needs what ends before the start.
+                    if let Some(end) = lsn_of(identity.base, offset.saturating_add(header.size()))
+                        && end <= self.start
+                    {
+                        self.reached = self.reached.max(end);
+                    }
                     gap.get_or_insert(offset);
                     offset = offset.saturating_add(patience.step_over(header.size()));
                     continue;

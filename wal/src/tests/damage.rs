@@ -424,6 +424,13 @@ fn salvage_takes_damage_that_nobody_needs_for_no_loss() {
     bad[4096 + 8] ^= 1;
     put(&fs, &segment(1), &bad);
     assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![], false));
+    // The last one, behind which there is nothing yet.
+    let whole = bad.clone();
+    let last = place_of(checkpoint.get()) - 16;
+    bad[last] ^= 1;
+    put(&fs, &segment(1), &bad);
+    assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![], false));
+    put(&fs, &segment(1), &whole);
     append(&mut appender, 5, &payload(5)).unwrap();
     assert_eq!(salvage_from(&fs, checkpoint, checkpoint), (vec![5], false));
     log.close(appender).unwrap();
