@@ -117,6 +117,8 @@ mod bugs {
         SegmentReleasedEarly,
         /// A segment is released though nothing of the one after it was ever synced, its header neither.
         SuccessorNotSynced,
+        /// A salvage takes the records that a spare segment has kept for the end of the log, as its number is the highest.
+        SpareOutranksTheLog,
         /// A segment that is used again has its old header until it comes into use.
         SpareKeepsHeader,
         /// A scan reads on in an old segment past the place where the next one took over.

@@ -128,40 +128,24 @@ impl Log {
         }
     }
 
-    /// Removes every segment in `dir`, and the directory if nothing else is in it: for a database that is to be deleted. Does
-    /// nothing where there is no directory.
-    ///
-    /// # Errors
-    /// [`LogError::Io`].
-    pub fn remove(files: &dyn FileSystem, dir: &Path) -> Result<(), LogError> {
-        if Self::remove_segments(files, dir)? {
-            files.remove_dir(dir).map_err(failed("remove", dir))?;
-        }
-        Ok(())
-    }
-
     /// Removes every segment in `dir`: for a database whose creation was cut short. The directory stays, as a file system may be
-    /// mounted there. Whether there is one, with nothing else in it.
+    /// mounted there. Does nothing where there is none.
     ///
     /// # Errors
     /// [`LogError::Io`].
-    pub fn remove_segments(files: &dyn FileSystem, dir: &Path) -> Result<bool, LogError> {
+    pub fn remove_segments(files: &dyn FileSystem, dir: &Path) -> Result<(), LogError> {
         let names = match files.read_dir(dir) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed("list", dir)(error)),
         };
-        let mut others = false;
         for name in names {
             if sequence_of(&name, SEGMENT_SUFFIX).or(sequence_of(&name, TEMPORARY_SUFFIX)).is_some() {
                 let path = dir.join(name);
                 files.remove_file(&path).map_err(failed("remove", &path))?;
-            } else {
-                others = true;
             }
         }
-        files.sync_dir(dir).map_err(failed("sync", dir))?;
-        Ok(!others)
+        files.sync_dir(dir).map_err(failed("sync", dir))
     }
 
     pub(crate) fn start(env: &Env, start: Start) -> Result<(Arc<Self>, Appender), LogError> {

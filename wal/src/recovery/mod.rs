@@ -20,6 +20,7 @@ mod reader;
 mod recovered;
 mod salvage;
 mod scan;
+mod stray;
 
 pub use recovered::{CutTail, Recovered};
 pub use salvage::{Salvage, Salvaged};

@@ -6,11 +6,12 @@ use braid_vfs::FileSystem;
 
 use super::Recovery;
 use super::catalog::{Catalog, Entry, Link};
-use super::reader::{Found, SegmentReader, lsn_of};
+use super::reader::{Found, SegmentReader, lsn_of, offset_of};
 use super::scan::RecoveredRecord;
+use super::stray::infer_headers;
 use crate::record::{ALIGNMENT, HeaderKey, RecordKind};
-use crate::segment::{BLOCK_BYTES, SegmentHeader};
-use crate::{LogOptions, Lsn, RecoveryError, ScanError};
+use crate::segment::BLOCK_BYTES;
+use crate::{LogOptions, Lsn, ScanError};
 
 /// A damaged segment is read so many times its length at most.
 const READINGS: u64 = 16;
@@ -85,14 +86,7 @@ impl Recovery {
             salvaged: Salvaged::default(),
             deliver,
         };
-        let mut unknown = Vec::new();
-        for entry in catalog.entries.iter_mut().filter(|entry| entry.header.is_none()) {
-            let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
-            entry.header = infer(&mut reader, entry.sequence, uuid, start)?;
-            if entry.damaged && entry.header.is_none() {
-                unknown.push(entry.sequence);
-            }
-        }
+        let (mut strays, unknown) = infer_headers(&mut catalog, files, &uuid, limit, start)?;
         let chain = catalog.chain();
         // Those before the segment that holds the start are no longer needed.
         let holds_start = chain
@@ -106,12 +100,31 @@ impl Recovery {
                 walk.tell(Salvage::SkippedSegment { segment })?;
             }
         }
-        let mut open_end = None;
-        for link in chain.iter().filter(|link| link.limit > start.get()) {
-            let Some(entry) = catalog.entries.get(link.entry) else { continue };
+        let read = |walk: &mut Walk<_>, link: &Link, from: u64| {
+            let Some(entry) = catalog.entries.get(link.entry) else { return Ok(End::Open) };
             walk.arrive(link)?;
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
-            open_end = Some(walk.segment(&mut reader, entry, link)?);
+            walk.segment(&mut reader, entry, link, from)
+        };
+        let mut open_end = None;
+        // What was released and is not overwritten yet, as far as it was not read elsewhere.
+        let first = chain.first().map_or(u64::MAX, |link| link.identity.base);
+        let released = strays.partition_point(|stray| stray.link.identity.base < first);
+        for stray in strays.drain(..released).filter(|_| first > start.get()) {
+            let from = walk.reached.max(walk.start);
+            open_end = Some(read(&mut walk, &Link { limit: first, ..stray.link }, from)?);
+        }
+        for link in chain.iter().filter(|link| link.limit > start.get()) {
+            let mut end = read(&mut walk, link, link.identity.base)?;
+            // What the log says that it went on in.
+            while let End::Rotated(next) = end
+                && let Some(at) = strays.iter().position(|stray| stray.follows(next, walk.reached))
+            {
+                let stray = strays.remove(at);
+                let from = walk.reached;
+                end = read(&mut walk, &Link { limit: link.limit, ..stray.link }, from)?;
+            }
+            open_end = Some(end);
         }
         match open_end {
             Some(End::Rotated(next)) if is_elsewhere(&catalog, next) => walk.lacks(None)?,
@@ -163,15 +176,16 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
         Ok(())
     }
 
-    /// Gives what is in a segment.
+    /// Gives what is in a segment from position `from` on.
     fn segment(
         &mut self,
         reader: &mut SegmentReader<'_>,
         entry: &Entry,
         link: &Link,
+        from: u64,
     ) -> Result<End, ScanError<E>> {
         let Link { identity, limit, .. } = *link;
-        let mut offset = BLOCK_BYTES;
+        let mut offset = offset_of(identity.base, from).unwrap_or(BLOCK_BYTES);
         let mut gap = None;
         let mut patience = Patience::with(entry.bytes);
         while !reader.is_past_end(offset) {
@@ -276,34 +290,6 @@ impl Patience {
         self.left = self.left.saturating_sub(size);
         if self.left == 0 { size } else { ALIGNMENT }
     }
-}
-
-/// What the lost header of a segment must have said, going by the first record at or after `start`.
-fn infer(
-    reader: &mut SegmentReader<'_>,
-    sequence: u64,
-    uuid: [u8; 16],
-    start: Lsn,
-) -> Result<Option<SegmentHeader>, RecoveryError> {
-    let mut offset = BLOCK_BYTES;
-    let wanted = |_, lsn: u64, _| lsn >= start.get() && lsn.is_multiple_of(ALIGNMENT);
-    while let Some(at) = reader.next_wanted(offset, wanted)? {
-        if let Some(record) = reader.header(at, |_, _| true)? {
-            let base = record.lsn.checked_sub(at).and_then(|base| base.checked_add(BLOCK_BYTES));
-            return Ok(base.filter(|base| *base != 0).map(|base| SegmentHeader {
-                uuid,
-                sequence,
-                base,
-                salt: record.salt,
-                durable: 0,
-                previous: 0,
-                recycled: true,
-                bytes: 0,
-            }));
-        }
-        offset = at + ALIGNMENT;
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -238,7 +238,7 @@ fn a_crash_while_the_log_is_created_leaves_all_or_nothing() {
                 Ok((records, _)) => assert_eq!(records.len(), 0),
                 Err(error) => assert!(created.is_err(), "step {at}, {cut:?}: {error}"),
             }
-            Log::remove(&fs, dir()).unwrap();
+            Log::remove_segments(&fs, dir()).unwrap();
             Log::create(&env(&fs, 1), dir(), UUID, small()).unwrap();
         }
     }

@@ -416,6 +416,61 @@ fn salvage_tells_of_an_end_that_the_caller_or_the_log_knows_of() {
 }
 
 #[test]
+fn salvage_takes_no_spare_for_the_end_of_the_log() {
+    for spares in [1, 3] {
+        let fs = CrashFileSystem::new();
+        let (log, mut appender) = filled(&fs, short(small()), 60, |tag| tag % 4 == 3);
+        let released = log.durable();
+        for tag in 60..120 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+        }
+        log.sync_now().unwrap();
+        log.release_before(released).unwrap();
+        for _ in 0..spares {
+            log.prepare(0).unwrap();
+        }
+        let spare = paths(&fs).pop().unwrap();
+        let kept = read(&fs, &spare);
+        assert!(kept[..4096].iter().all(|byte| *byte == 0) && kept[4096..].iter().any(|byte| *byte != 0));
+        for start in [Lsn::FIRST, released] {
+            let (tags, lost) = salvage_from(&fs, start, start);
+            assert!(tags.ends_with(&(60..120).collect::<Vec<_>>()), "from {start:?}: {tags:?}");
+            assert!(tags.is_sorted_by(|before, after| before < after), "{tags:?}");
+            assert_eq!(lost, start == Lsn::FIRST && tags.len() < 120, "{tags:?}");
+        }
+        // It comes into use, and a power cut takes what was written to it.
+        let mut tag = 120;
+        let rotations = log.stats().rotations;
+        while log.stats().rotations == rotations {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+            tag += 1;
+        }
+        put(&fs, &spare, &kept);
+        let (tags, lost) = salvage_from(&fs, released, released);
+        assert!(!lost && tags.ends_with(&(60..tag - 1).collect::<Vec<_>>()), "{tags:?}");
+    }
+}
+
+#[test]
+fn salvage_goes_on_where_a_header_has_become_zeros() {
+    let fs = CrashFileSystem::new();
+    let (log, _appender) = filled(&fs, short(small()), 120, |_| true);
+    let spans = log.spans().len() as u64;
+    assert!(spans > 4);
+    for zeroed in 1..=spans {
+        for second in zeroed..=spans {
+            let whole = [zeroed, second].map(|sequence| (segment(sequence), read(&fs, &segment(sequence))));
+            for (path, bytes) in &whole {
+                put(&fs, path, &[vec![0; 4096], bytes[4096..].to_vec()].concat());
+            }
+            let found = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+            assert_eq!(found, ((0..120).collect(), false), "segments {zeroed} and {second}");
+            whole.iter().for_each(|(path, bytes)| put(&fs, path, bytes));
+        }
+    }
+}
+
+#[test]
 fn salvage_takes_damage_that_nobody_needs_for_no_loss() {
     let fs = CrashFileSystem::new();
     let (log, mut appender) = filled(&fs, small(), 5, |_| true);

@@ -332,7 +332,7 @@ fn a_log_is_created_once_and_removed_whole() {
     drop((log, appender));
     let again = Log::create(&env(&fs, 2), dir(), UUID, small());
     assert!(matches!(again, Err(LogError::AlreadyExists { .. })));
-    Log::remove(&fs, dir()).unwrap();
+    Log::remove_segments(&fs, dir()).unwrap();
     assert_eq!(paths(&fs), Vec::<std::path::PathBuf>::new());
     Log::create(&env(&fs, 2), dir(), UUID, small()).unwrap();
 }
@@ -342,12 +342,12 @@ fn a_log_exists_as_long_as_there_are_segments() {
     let fs = CrashFileSystem::new();
     let exists = || Log::exists(&fs, dir()).unwrap();
     assert!(!exists(), "no directory, no log");
-    Log::remove(&fs, dir()).unwrap();
+    Log::remove_segments(&fs, dir()).unwrap();
     drop(filled(&fs, small(), 3, |_| true));
     assert!(exists());
     let notes = dir().join("notes");
     put(&fs, &notes, b"mine");
-    Log::remove(&fs, dir()).unwrap();
+    Log::remove_segments(&fs, dir()).unwrap();
     assert!(!exists());
     assert_eq!(paths(&fs), [notes], "what is not the log's stays");
 }
@@ -358,7 +358,7 @@ fn a_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
     // A file in its place, which the system refuses to list.
     drop(fs.open(dir(), OpenOptions::new(OpenMode::CreateNew)).unwrap());
     assert!(matches!(Log::exists(&fs, dir()), Err(LogError::Io { action: "list", .. })));
-    assert!(matches!(Log::remove(&fs, dir()), Err(LogError::Io { action: "list", .. })));
+    assert!(matches!(Log::remove_segments(&fs, dir()), Err(LogError::Io { action: "list", .. })));
     let refused = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
     assert!(matches!(refused, RecoveryError::Io { action: "list", .. }), "{refused}");
 }
@@ -424,13 +424,13 @@ fn the_directory_is_for_those_who_may_read_the_files() {
     let env = braid_vfs::Env::real();
     for (file_bits, dir_bits) in [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755)] {
         let dir = std::env::temp_dir().join(format!("braid-wal-{file_bits:o}-{}", std::process::id()));
-        Log::remove(&*env.files, &dir).unwrap();
         drop(Log::create(&env, &dir, UUID, LogOptions { permissions: file_bits, ..small() }).unwrap());
         let found = dir.metadata().unwrap().permissions().mode() & 0o777;
         // What the process's umask takes away is not the log's to give.
         assert_eq!(found & !dir_bits, 0, "{found:o} for files of {file_bits:o}");
         assert_eq!(found & 0o700, 0o700);
-        Log::remove(&*env.files, &dir).unwrap();
+        Log::remove_segments(&*env.files, &dir).unwrap();
+        env.files.remove_dir(&dir).unwrap();
     }
 }
 
@@ -438,7 +438,6 @@ fn the_directory_is_for_those_who_may_read_the_files() {
 fn real_files_hold_it_as_well() {
     let env = braid_vfs::Env::real();
     let dir = std::env::temp_dir().join(format!("braid-wal-{}", std::process::id()));
-    Log::remove(&*env.files, &dir).unwrap();
     let mut count = 0;
     for round in 0..3 {
         let options = if round == 1 { plain() } else { small() };
@@ -460,7 +459,8 @@ fn real_files_hold_it_as_well() {
         }
         log.close(appender).unwrap();
     }
-    Log::remove(&*env.files, &dir).unwrap();
+    Log::remove_segments(&*env.files, &dir).unwrap();
+    env.files.remove_dir(&dir).unwrap();
 }
 
 #[test]
