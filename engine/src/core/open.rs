@@ -222,7 +222,8 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
             Ok((opened.store, opened.base))
         }
         Opened::Unfinished if request.read_only || !request.options.create => {
-            Err(Error::NotABraidDatabase { path: path.clone(), reason: "it is empty".to_owned() })
+            let reason = "it is empty, or its creation was cut short".to_owned();
+            Err(Error::NotABraidDatabase { path: path.clone(), reason })
         }
         Opened::Unfinished => {
             refuse_orphaned_log(request)?;
