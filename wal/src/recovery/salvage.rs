@@ -8,7 +8,7 @@ use super::Recovery;
 use super::catalog::{Catalog, Entry, Link};
 use super::reader::{Found, SegmentReader, lsn_of, offset_of};
 use super::scan::RecoveredRecord;
-use super::stray::infer_headers;
+use super::stray::{Stray, infer_headers};
 use crate::record::{ALIGNMENT, HeaderKey, RecordKind};
 use crate::segment::BLOCK_BYTES;
 use crate::{LogOptions, Lsn, ScanError};
@@ -100,7 +100,7 @@ impl Recovery {
                 walk.tell(Salvage::SkippedSegment { segment })?;
             }
         }
-        let read = |walk: &mut Walk<_>, link: &Link, from: u64| {
+        let read = |walk: &mut Walk<_>, link: &Link, from: Option<u64>| {
             let Some(entry) = catalog.entries.get(link.entry) else { return Ok(End::Open) };
             walk.arrive(link)?;
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
@@ -112,19 +112,22 @@ impl Recovery {
         let released = strays.partition_point(|stray| stray.link.identity.base < first);
         for stray in strays.drain(..released).filter(|_| first > start.get()) {
             let from = walk.reached.max(walk.start);
-            open_end = Some(read(&mut walk, &Link { limit: first, ..stray.link }, from)?);
+            open_end = Some(read(&mut walk, &Link { limit: first, ..stray.link }, Some(from))?);
         }
         for link in chain.iter().filter(|link| link.limit > start.get()) {
-            let mut end = read(&mut walk, link, link.identity.base)?;
+            let mut end = read(&mut walk, link, None)?;
             // What the log says that it went on in.
             while let End::Rotated(next) = end
                 && let Some(at) = strays.iter().position(|stray| stray.follows(next, walk.reached))
             {
                 let stray = strays.remove(at);
                 let from = walk.reached;
-                end = read(&mut walk, &Link { limit: link.limit, ..stray.link }, from)?;
+                end = read(&mut walk, &Link { limit: link.limit, ..stray.link }, Some(from))?;
             }
             open_end = Some(end);
+        }
+        for Stray { sequence, .. } in strays.into_iter().filter(|stray| stray.damaged) {
+            walk.tell(Salvage::SkippedSegment { segment: sequence })?;
         }
         match open_end {
             Some(End::Rotated(next)) if is_elsewhere(&catalog, next) => walk.lacks(None)?,
@@ -176,16 +179,16 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
         Ok(())
     }
 
-    /// Gives what is in a segment from position `from` on.
+    /// Gives what is in a segment; in a stray one from position `from` on, where the log may have gone on before its end.
     fn segment(
         &mut self,
         reader: &mut SegmentReader<'_>,
         entry: &Entry,
         link: &Link,
-        from: u64,
+        from: Option<u64>,
     ) -> Result<End, ScanError<E>> {
         let Link { identity, limit, .. } = *link;
-        let mut offset = offset_of(identity.base, from).unwrap_or(BLOCK_BYTES);
+        let mut offset = from.and_then(|from| offset_of(identity.base, from)).unwrap_or(BLOCK_BYTES);
         let mut gap = None;
         let mut patience = Patience::with(entry.bytes);
         while !reader.is_past_end(offset) {
@@ -232,9 +235,9 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
         let made = entry.header.map_or(0, |header| header.bytes);
         match gap {
             // The log goes on elsewhere, so these bytes were part of it.
-            Some(from) if limit != u64::MAX => {
+            Some(begun) if limit != u64::MAX && from.is_none() => {
                 let to = lsn_of(identity.base, offset).unwrap_or(u64::MAX).min(limit);
-                self.skip(entry, from, offset, to)?;
+                self.skip(entry, begun, offset, to)?;
             }
             // What is cut off the end may have been more of it.
             _ if limit == u64::MAX && made > entry.bytes => {

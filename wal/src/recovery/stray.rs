@@ -3,7 +3,7 @@
 use braid_vfs::{FileSystem, planted};
 
 use super::catalog::{Catalog, Entry, Link};
-use super::reader::{Identity, SegmentReader};
+use super::reader::{Identity, SegmentReader, lsn_of};
 use crate::record::{ALIGNMENT, HeaderKey};
 use crate::segment::{BLOCK_BYTES, SegmentHeader};
 use crate::{Lsn, RecoveryError};
@@ -16,6 +16,8 @@ use crate::{Lsn, RecoveryError};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stray {
     pub(super) sequence: u64,
+    /// Its header is not the zeros of a spare.
+    pub(super) damaged: bool,
     /// What of it may be read: `limit` is to be set to where the next segment begins.
     pub(super) link: Link,
 }
@@ -23,7 +25,7 @@ pub(super) struct Stray {
 impl Stray {
     /// Whether it may be the segment of this number that the log went on in at `lsn`, and not what the file held before.
     pub(super) fn follows(&self, sequence: u64, lsn: u64) -> bool {
-        self.sequence == sequence && self.link.identity.base >= lsn
+        self.sequence == sequence && self.link.identity.base == lsn
     }
 }
 
@@ -38,7 +40,7 @@ pub(super) fn infer_headers(
     start: Lsn,
 ) -> Result<(Vec<Stray>, Vec<u64>), RecoveryError> {
     let key = HeaderKey::new(uuid);
-    let whole: Vec<_> = catalog
+    let mut known: Vec<_> = catalog
         .entries
         .iter()
         .filter_map(|entry| entry.header.map(|header| (entry.sequence, header.base)))
@@ -55,8 +57,14 @@ pub(super) fn infer_headers(
             }
             continue;
         };
-        if agrees(entry, identity.base, &whole) || planted!(SpareOutranksTheLog) {
+        let in_place = match agrees(entry, identity.base, &known) {
+            Place::Fits => true,
+            Place::Behind => entry.damaged || was_in_use(&mut reader, identity)?,
+            Place::Elsewhere => planted!(SpareOutranksTheLog),
+        };
+        if in_place {
             let Identity { base, salt } = identity;
+            known.push((entry.sequence, base));
             let (uuid, sequence) = (*uuid, entry.sequence);
             let of_file = SegmentHeader {
                 uuid,
@@ -72,19 +80,49 @@ pub(super) fn infer_headers(
         } else {
             let link =
                 Link { entry: index, identity, durable: 0, recycled: true, previous: 0, limit: u64::MAX };
-            strays.push(Stray { sequence: entry.sequence, link });
+            strays.push(Stray { sequence: entry.sequence, damaged: entry.damaged, link });
         }
     }
     strays.sort_unstable_by_key(|stray| stray.link.identity.base);
     Ok((strays, unknown))
 }
 
-/// Whether the segments with `whole` headers, each with its sequence number and base, leave `base` to that of `entry`. A header
-/// of zeros behind all of them may be that of a segment that is to come.
-fn agrees(entry: &Entry, base: u64, whole: &[(u64, u64)]) -> bool {
-    let mut before = whole.iter().filter(|(sequence, _)| *sequence < entry.sequence);
-    let mut after = whole.iter().filter(|(sequence, _)| *sequence > entry.sequence);
-    before.all(|(_, earlier)| *earlier < base) && (entry.damaged || after.any(|(_, later)| *later > base))
+/// How a base goes with the headers that are known.
+enum Place {
+    /// Between those of lower and of higher sequence numbers.
+    Fits,
+    /// Behind all of them.
+    Behind,
+    /// Not where its sequence number is.
+    Elsewhere,
+}
+
+/// Where `base` is among the `known` sequence numbers and bases.
+fn agrees(entry: &Entry, base: u64, known: &[(u64, u64)]) -> Place {
+    let mut before = known.iter().filter(|(sequence, _)| *sequence <= entry.sequence);
+    let mut after = known.iter().filter(|(sequence, _)| *sequence > entry.sequence);
+    if known.is_empty() && !entry.damaged || before.any(|(_, earlier)| *earlier >= base) {
+        Place::Elsewhere
+    } else if after.any(|(_, later)| *later > base) {
+        Place::Fits
+    } else {
+        Place::Behind
+    }
+}
+
+/// Whether the log went on here for good: a record says that a part of the segment was synced, and its header was then. What a
+/// recovery has cut off never was.
+fn was_in_use(reader: &mut SegmentReader<'_>, identity: Identity) -> Result<bool, RecoveryError> {
+    let mut offset = BLOCK_BYTES;
+    let wanted = |at, lsn: u64, _| lsn_of(identity.base, at) == Some(lsn);
+    while let Some(at) = reader.next_wanted(offset, wanted)? {
+        let record = reader.header(at, |_, _| true)?;
+        if record.is_some_and(|record| record.salt == identity.salt && record.durable > identity.base) {
+            return Ok(true);
+        }
+        offset = at + ALIGNMENT;
+    }
+    Ok(false)
 }
 
 /// What the header of a segment must have said, going by the first record at or after `start`.

@@ -176,6 +176,7 @@ fn a_fresh_segment_without_its_header_is_damage() {
         put(&fs, &segment(2), &bad);
         let error = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap_err();
         assert!(matches!(error, RecoveryError::Corrupt { .. }), "{error}");
+        assert_eq!(salvage_from(&fs, Lsn::FIRST, Lsn::ZERO), ((0..6).collect(), false), "of {fill}");
     }
 }
 
@@ -417,24 +418,23 @@ fn salvage_tells_of_an_end_that_the_caller_or_the_log_knows_of() {
 
 #[test]
 fn salvage_takes_no_spare_for_the_end_of_the_log() {
-    for spares in [1, 3] {
+    for every in [4, 7] {
         let fs = CrashFileSystem::new();
-        let (log, mut appender) = filled(&fs, short(small()), 60, |tag| tag % 4 == 3);
+        let (log, mut appender) = filled(&fs, short(small()), 60, |tag| tag % every == every - 1);
         let released = log.durable();
         for tag in 60..120 {
             append(&mut appender, tag, &payload(tag)).unwrap();
         }
         log.sync_now().unwrap();
         log.release_before(released).unwrap();
-        for _ in 0..spares {
-            log.prepare(0).unwrap();
-        }
+        log.prepare(0).unwrap();
         let spare = paths(&fs).pop().unwrap();
         let kept = read(&fs, &spare);
         assert!(kept[..4096].iter().all(|byte| *byte == 0) && kept[4096..].iter().any(|byte| *byte != 0));
         for start in [Lsn::FIRST, released] {
             let (tags, lost) = salvage_from(&fs, start, start);
             assert!(tags.ends_with(&(60..120).collect::<Vec<_>>()), "from {start:?}: {tags:?}");
+            assert!(start == released || tags[0] < 50, "what the spare has kept: {tags:?}");
             assert!(tags.is_sorted_by(|before, after| before < after), "{tags:?}");
             assert_eq!(lost, start == Lsn::FIRST && tags.len() < 120, "{tags:?}");
         }
@@ -446,8 +446,11 @@ fn salvage_takes_no_spare_for_the_end_of_the_log() {
             tag += 1;
         }
         put(&fs, &spare, &kept);
-        let (tags, lost) = salvage_from(&fs, released, released);
-        assert!(!lost && tags.ends_with(&(60..tag - 1).collect::<Vec<_>>()), "{tags:?}");
+        for start in [Lsn::FIRST, released] {
+            let (tags, lost) = salvage_from(&fs, start, start);
+            assert!(tags.ends_with(&(60..tag - 1).collect::<Vec<_>>()), "{tags:?}");
+            assert_eq!(lost, start == Lsn::FIRST, "{tags:?}");
+        }
     }
 }
 
@@ -467,6 +470,39 @@ fn salvage_goes_on_where_a_header_has_become_zeros() {
             assert_eq!(found, ((0..120).collect(), false), "segments {zeroed} and {second}");
             whole.iter().for_each(|(path, bytes)| put(&fs, path, bytes));
         }
+    }
+}
+
+/// No record names the segment that a recovery begins.
+#[test]
+fn salvage_goes_on_in_a_segment_of_a_recovery_whose_header_is_lost() {
+    for fill in [0, 0xFF] {
+        let fs = CrashFileSystem::new();
+        drop(filled(&fs, small(), 5, |_| true));
+        let (_, recovered) = scan(&fs, Lsn::FIRST, Lsn::ZERO).unwrap();
+        let (log, mut appender) = recovered.into_log(&env(&fs, 2), small()).unwrap();
+        for tag in 5..200 {
+            append(&mut appender, tag, &payload(tag)).unwrap();
+            log.sync_now().unwrap();
+        }
+        let fresh = paths(&fs).into_iter().nth(1).unwrap();
+        for path in [&fresh, &paths(&fs).pop().unwrap()] {
+            let whole = read(&fs, path);
+            put(&fs, path, &[vec![fill; 4096], whole[4096..].to_vec()].concat());
+            assert_eq!(
+                salvage_from(&fs, Lsn::FIRST, Lsn::ZERO),
+                ((0..200).collect(), false),
+                "{path:?}, {fill}"
+            );
+            put(&fs, path, &whole);
+        }
+        // The only one behind the first.
+        for path in paths(&fs).iter().skip(2) {
+            remove(&fs, path);
+        }
+        put(&fs, &fresh, &[vec![fill; 4096], read(&fs, &fresh)[4096..].to_vec()].concat());
+        let (tags, lost) = salvage_from(&fs, Lsn::FIRST, Lsn::ZERO);
+        assert!(tags.len() > 10 && lost, "{tags:?}");
     }
 }
 
