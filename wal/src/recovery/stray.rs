@@ -57,7 +57,7 @@ pub(super) fn infer_headers(
             }
             continue;
         };
-        let in_place = match agrees(entry, identity.base, &known) {
+        let in_place = match place_of(entry, identity.base, &known) {
             Place::Fits => true,
             Place::Behind => entry.damaged || was_in_use(&mut reader, identity)?,
             Place::Elsewhere => planted!(SpareOutranksTheLog),
@@ -98,7 +98,7 @@ enum Place {
 }
 
 /// Where `base` is among the `known` sequence numbers and bases.
-fn agrees(entry: &Entry, base: u64, known: &[(u64, u64)]) -> Place {
+fn place_of(entry: &Entry, base: u64, known: &[(u64, u64)]) -> Place {
     let mut before = known.iter().filter(|(sequence, _)| *sequence <= entry.sequence);
     let mut after = known.iter().filter(|(sequence, _)| *sequence > entry.sequence);
     if known.is_empty() && !entry.damaged || before.any(|(_, earlier)| *earlier >= base) {
