@@ -230,8 +230,10 @@ impl Database {
 
     /// The table of that name, if there is one.
     ///
+    /// What is told is durable: where a table was made or dropped just now, it waits for the sync of that.
+    ///
     /// # Errors
-    /// When the handle is of no use any more.
+    /// When the handle is of no use any more, and [`Error::Poisoned`] where that sync fails.
     pub fn existing_table(&self, name: &str) -> Result<Option<Table>> {
         self.core().check_process()?;
         let table = self.core().tables.by_name(name).map(|info| Table::new(info, name));
@@ -241,8 +243,10 @@ impl Database {
 
     /// The names of all tables, in order.
     ///
+    /// What is told is durable: where a table was made or dropped just now, it waits for the sync of that.
+    ///
     /// # Errors
-    /// When the handle is of no use any more.
+    /// When the handle is of no use any more, and [`Error::Poisoned`] where that sync fails.
     pub fn tables(&self) -> Result<Vec<String>> {
         self.core().check_process()?;
         let names = self.core().tables.names();
@@ -393,7 +397,8 @@ impl Database {
         transaction::begin_snapshot(&self.handle, options.name.as_deref(), options.max_age)
     }
 
-    /// The value of a row now.
+    /// The value of a row now: a snapshot of its own. Inside of [`transact`](Self::transact) it reads beside the transaction, does
+    /// not see what that has written, and takes part in no validation; the transaction has a `get` of its own.
     ///
     /// # Errors
     /// As for [`Snapshot::get`].
@@ -484,7 +489,8 @@ impl Database {
     /// as often. After [`Error::CommitUnknown`] it is not run again.
     ///
     /// `body` is to write through the transaction that it is given: the database's own [`put`](Self::put) and the like are
-    /// transactions beside it, which wait for it where it is exclusive.
+    /// transactions beside it, which wait for it where it is exclusive. The database's own [`get`](Self::get),
+    /// [`contains`](Self::contains) and [`snapshot`](Self::snapshot) read beside it too: not what it wrote, and nothing that its commit validates.
     ///
     /// # Errors
     /// What `body` returned, or what the last attempt met. [`Error::Busy`] with

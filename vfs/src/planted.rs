@@ -251,6 +251,10 @@ mod bugs {
         TableIdReused,
         /// A loaded table is named when only one of the two meta blocks has its rows.
         LoadInOneMetaBlock,
+        /// A backup has its rows in one of its two meta blocks only.
+        BackupInOneMetaBlock,
+        /// A file whose newer meta page is damaged opens as an empty one where the other is from before the first row.
+        EmptyForALostMetaPage,
         /// A snapshot that is older than a loaded table reads its rows.
         LoadSeenEarly,
         /// The rows of a load that a crash cut short stay in the file for good.

@@ -41,7 +41,7 @@ pub use cache::{CachedPage, ClockCache, Page, PageCache};
 pub(crate) use compact::Compacted;
 pub(crate) use cursor::{BaseCursor, Direction as BaseDirection};
 pub(crate) use error::BaseError;
-pub(crate) use fold::{Change, ChangeSource};
+pub(crate) use fold::{Change, ChangeSource, NoChanges};
 pub(crate) use ids::TreeId;
 pub use ids::{PageGeneration, PageId};
 pub use meta::FORMAT_VERSION;

@@ -61,6 +61,8 @@ pub(crate) struct OpenedBase {
     /// Whether the other meta block is damaged. It may have been newer, unless the base is the one a file is created
     /// with: the caller compares with its log.
     pub(crate) other_damaged: bool,
+    /// Whether the file goes on behind the meta blocks, though the base knows of no page.
+    pub(crate) has_unknown_pages: bool,
 }
 
 impl BaseStore {
@@ -162,8 +164,9 @@ impl BaseStore {
                 &mut |loss| losses.push(loss),
             )?;
         }
+        let has_unknown_pages = meta.end == 0 && end > 0;
         let base = Arc::new(Base::new(*meta, roots));
-        Ok((OpenedBase { store, base, other_damaged }, losses))
+        Ok((OpenedBase { store, base, other_damaged, has_unknown_pages }, losses))
     }
 
     fn assemble(
@@ -175,7 +178,8 @@ impl BaseStore {
         other_damaged: bool,
     ) -> Result<OpenedBase> {
         let physical_end = pages_within(&*file, meta.page_size)?;
-        if physical_end < meta.end {
+        let len = length(&*file)?;
+        if len < PAGES_AT || physical_end < meta.end {
             return Err(BaseError::CorruptHead { what: "the file is shorter than it says" });
         }
         let space = Space::new(Extents::default(), meta.end);
@@ -200,6 +204,7 @@ impl BaseStore {
                 Ok(())
             })?;
         }
+        let has_unknown_pages = meta.end == 0 && len > PAGES_AT;
         let base = Arc::new(Base::new(meta, roots));
         {
             let mut writer = store.writer.lock();
@@ -208,7 +213,7 @@ impl BaseStore {
             writer.bases.insert(base.meta.generation, Arc::downgrade(&base));
             store.publish_space(&writer.space);
         }
-        Ok(OpenedBase { store: Arc::new(store), base, other_damaged })
+        Ok(OpenedBase { store: Arc::new(store), base, other_damaged, has_unknown_pages })
     }
 }
 
@@ -237,11 +242,13 @@ enum Slots {
     Found { slot: usize, meta: Box<Meta>, other_damaged: bool },
 }
 
+fn length(file: &dyn File) -> Result<u64> {
+    file.len().map_err(|source| BaseError::Io { doing: "asking for the length of the file", source })
+}
+
 /// Pages that a file is long enough for.
 fn pages_within(file: &dyn File, page_size: PageSize) -> Result<u32> {
-    let len =
-        file.len().map_err(|source| BaseError::Io { doing: "asking for the length of the file", source })?;
-    let pages = len.saturating_sub(PAGES_AT) / u64::from(page_size.get());
+    let pages = length(file)?.saturating_sub(PAGES_AT) / u64::from(page_size.get());
     Ok(u32::try_from(pages).unwrap_or(super::space::MAX_PAGES))
 }
 

@@ -15,7 +15,7 @@ use braid_vfs::sync::Arc;
 
 use super::shared::Core;
 use super::tables::is_users_table;
-use crate::base::{BaseError, Change, ChangeSource, EngineState, TreeId};
+use crate::base::{ChangeSource, EngineState, NoChanges, TreeId};
 use crate::error::{Error, Result};
 
 impl Core {
@@ -37,7 +37,7 @@ impl Core {
         if planted!(LoadInOneMetaBlock) {
             return Ok(());
         }
-        self.fold_aside(&mut Nothing, &[])
+        self.fold_aside(&mut NoChanges, &[])
     }
 
     /// Removes a tree that is to have no name, if any of it was folded.
@@ -45,7 +45,7 @@ impl Core {
         if self.current_view().base.root(id.into()).is_none() {
             return Ok(());
         }
-        self.fold_aside(&mut Nothing, &[id.into()])
+        self.fold_aside(&mut NoChanges, &[id.into()])
     }
 
     /// Removes the trees of loads that a death of the process cut short. A core that only reads passes them over. What
@@ -64,7 +64,7 @@ impl Core {
         let trees: Vec<_> = orphans.iter().copied().map(TreeId::from).collect();
         *self.unnamed.lock() = orphans;
         let Some(writer) = &self.writer else { return Ok(()) };
-        if let Err(error) = self.fold_aside(&mut Nothing, &trees) {
+        if let Err(error) = self.fold_aside(&mut NoChanges, &trees) {
             let trees = trees.len();
             tell(move || {
                 tracing::warn!(error = %error.in_full(), trees, "trees of unfinished loads stay until the next open");
@@ -107,14 +107,5 @@ impl Core {
             self.publish_fold(writer, base, &[]);
             Ok(())
         })
-    }
-}
-
-/// No rows.
-struct Nothing;
-
-impl ChangeSource for Nothing {
-    fn next(&mut self) -> Result<Option<Change<'_>>, BaseError> {
-        Ok(None)
     }
 }

@@ -67,13 +67,19 @@ fn open_now(request: OpenRequest) -> Result<Arc<Core>> {
     let kind = if request.read_only { LockKind::Shared } else { LockKind::Exclusive };
     locks.extend(lock_log(&*request.env.files, &request.path, kind)?);
     unless_opened.0.clone_from(&locks);
-    let (store, base) = open_store(&request)?;
-    let core = if request.read_only {
-        open_read_only(request, store, base, locks)?
+    let (store, base, other_damaged) = open_store(&request)?;
+    let path = request.path.clone();
+    let opened = if request.read_only {
+        open_read_only(request, store, base, locks)
     } else {
-        open_read_write(request, store, base, locks)?
+        open_read_write(request, store, base, locks)
     };
-    let core = Arc::new(core);
+    let core = Arc::new(opened.map_err(|error| match error {
+        Error::Mismatch(_) if other_damaged => {
+            newer_meta_page_lost(&path, "its log does not go with the other one")
+        }
+        error => error,
+    })?);
     let start =
         || core.start_background().map_err(|error| Error::io("starting the background threads", error));
     let started = core.fold_after_short_lives().and_then(|()| start());
@@ -189,7 +195,16 @@ pub(crate) fn check_log_dir(files: &dyn FileSystem, path: &Path) -> Result<()> {
     }
 }
 
-fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
+/// What is said when nothing goes with the meta page that is whole: no other file was put there, this one is damaged.
+fn newer_meta_page_lost(path: &Path, why: &str) -> Error {
+    Error::Corrupt(format!(
+        "{}: the newer one of its two meta pages is damaged ({why}); restore a backup, or save what it holds with `braid salvage`",
+        path.display()
+    ))
+}
+
+/// Opens the store or makes it; with whether one of its meta pages is damaged.
+fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>, bool)> {
     let path = &request.path;
     let from_base = |error| Error::from_opening(error, path);
     let mode = if request.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
@@ -216,12 +231,22 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
                     );
                 });
             }
+            // A creation that was cut short leaves two meta pages and no more; and whatever comes after it has a log, or, as a
+            // backup, both meta pages for its rows.
+            if opened.other_damaged
+                && opened.has_unknown_pages
+                && !has_log(&opened.base)
+                && !planted!(EmptyForALostMetaPage)
+            {
+                return Err(newer_meta_page_lost(path, "the other one is from before the first row"));
+            }
             if !request.read_only {
                 opened.store.confirm().map_err(from_base)?;
             }
-            Ok((opened.store, opened.base))
+            Ok((opened.store, opened.base, opened.other_damaged))
         }
         Opened::Unfinished if request.read_only || !request.options.create => {
+            refuse_orphaned_log(request)?;
             let reason = "it is empty, or its creation was cut short".to_owned();
             Err(Error::NotABraidDatabase { path: path.clone(), reason })
         }
@@ -237,7 +262,8 @@ fn open_store(request: &OpenRequest) -> Result<(Arc<BaseStore>, Arc<Base>)> {
             };
             let created = BaseStore::create(file, cache, &params).map_err(from_base)?;
             sync_parent(request)?;
-            Ok(created)
+            let (store, base) = created;
+            Ok((store, base, false))
         }
     }
 }

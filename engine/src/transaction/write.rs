@@ -240,7 +240,8 @@ impl Transaction {
     }
 
     /// Deletes every row of a key range that the transaction sees, and says how many. Rows that others insert into the
-    /// range meanwhile stay, unless the transaction is `Serializable`: then one of the two commits is `Busy`.
+    /// range meanwhile stay. A `Serializable` transaction is `Busy` where such a row was committed before it; one that is
+    /// committed after it comes after the deletion, and stays.
     /// For the keys with a prefix there is [`delete_prefix`](Self::delete_prefix), for all [`clear`](Self::clear).
     ///
     /// # Errors

@@ -410,6 +410,8 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("TableIdReused", &["tests/sharing tables_last::a_dropped_table_is_gone_and_its_id_with_it"]),
     ("LoadInOneMetaBlock", &["engine/a_load_is_all_or_nothing a_damaged_meta_block_takes_no_rows_along"]),
+    ("BackupInOneMetaBlock", &["engine/a_backup_outlives_damage a_damaged_meta_page_takes_nothing"]),
+    ("EmptyForALostMetaPage", &["engine/a_backup_outlives_damage no_other_file_passes_for_an_empty_one"]),
     ("LoadSeenEarly", &["engine/a_load_is_all_or_nothing nobody_sees_it_before_it_is_whole"]),
     ("OrphanTreeKept", &["engine/a_load_is_all_or_nothing a_power_cut_before_the_end_leaves_nothing"]),
     ("PoisonedCoreAdmits", &["tests/durability a_failed_sync_poisons_the_core::of_the_log_under_one_writer"]),

@@ -23,6 +23,16 @@ pub(crate) trait ChangeSource {
     fn next(&mut self) -> Result<Option<Change<'_>>>;
 }
 
+/// No changes: the fold publishes what there is once more, in the other meta block.
+#[derive(Debug)]
+pub(crate) struct NoChanges;
+
+impl ChangeSource for NoChanges {
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        Ok(None)
+    }
+}
+
 /// Changes that are asked about the work after this many.
 const CHANGES_BETWEEN_CHECKS: u32 = 1024;
 

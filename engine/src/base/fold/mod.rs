@@ -10,6 +10,6 @@ mod run;
 mod tree;
 mod write_buffer;
 
-pub(crate) use changes::{Change, ChangeSource};
+pub(crate) use changes::{Change, ChangeSource, NoChanges};
 pub(super) use checkpoint::Checkpoint;
 pub(super) use run::Directory;

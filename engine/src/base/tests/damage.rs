@@ -150,7 +150,7 @@ fn salvage_all(image: Vec<u8>) -> (Model, Vec<Loss>, bool) {
     file.forbid_writes();
     let cache = std::sync::Arc::new(ClockCache::new(1 << 16));
     let (damaged, lost_trees) = BaseStore::open_damaged(file, cache).unwrap();
-    let OpenedBase { store, base, other_damaged } = &damaged;
+    let OpenedBase { store, base, other_damaged, has_unknown_pages: _ } = &damaged;
     let orphans = store.find_orphans(base, !lost_trees.is_empty(), *other_damaged);
     let mut seen = store.no_pages();
     let (mut model, mut losses) = (Model::new(), lost_trees);
