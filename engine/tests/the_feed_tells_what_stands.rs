@@ -274,7 +274,9 @@ fn a_consumer_goes_on_where_it_was_after_closes_and_crashes() {
             next += 1;
         }
         match life % 3 {
-            0 => db.close().unwrap(),
+            0 => {
+                db.close().unwrap();
+            }
             1 => drop(db),
             _ => {
                 let after = machine.crash(CrashChoice::KeepNone);
@@ -634,6 +636,67 @@ fn who_has_everything_is_not_behind() {
     }
     db.remove_consumer("one").unwrap();
     assert_eq!(lags(), [false], "its row is nothing for a feed");
+}
+
+/// What a killed process left is given by the next open for writing, if not to who only reads.
+#[test]
+fn who_only_reads_is_told_who_is_behind_as_well() {
+    let mut machine = CrashFileSystem::new();
+    let lag = |machine: &CrashFileSystem| {
+        let env = Env::with_files(Arc::new(machine.clone()));
+        let reader = Database::open_read_only_in(env, "/db", Options::default()).unwrap();
+        let one = reader.consumers().unwrap().remove(0);
+        assert_eq!(one.lag_bytes == 0, one.lag_timestamps == 0, "{one:?}");
+        one.lag_timestamps
+    };
+    let read_all = |db: &Database| {
+        let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+        let mut changes = consumer.changes().unwrap();
+        let lines = lines(&mut changes);
+        consumer.acknowledge(changes.passed()).unwrap();
+        lines
+    };
+    let db = small(&machine);
+    db.table("t").unwrap();
+    read_all(&db);
+    db.close().unwrap();
+    assert_eq!(lag(&machine), 0);
+
+    let db = small(&machine);
+    db.put(&db.table("t").unwrap(), "row", "1").unwrap();
+    let killed = machine.crash(CrashChoice::KeepAll);
+    drop(db);
+    machine = killed;
+    assert!(lag(&machine) > 0, "the commit stands, which nothing in the log proves yet");
+    let db = small(&machine);
+    assert_eq!(read_all(&db), ["t[row]=1"]);
+    db.close().unwrap();
+    assert_eq!(lag(&machine), 0);
+}
+
+/// After a process was killed timestamps go on behind a gap, and no segment begins with the one after the position.
+#[test]
+fn who_only_reads_finds_where_a_consumer_stands() {
+    for lives in 0..4 {
+        let mut machine = CrashFileSystem::new();
+        small(&machine).table("t").unwrap();
+        for _ in 0..lives {
+            small(&machine).close().unwrap();
+        }
+        let idle = small(&machine);
+        let killed = machine.crash(CrashChoice::KeepAll);
+        drop(idle);
+        machine = killed;
+        let db = small(&machine);
+        let start = db.snapshot().unwrap().timestamp();
+        db.consumer("index", start).unwrap();
+        db.close().unwrap();
+        let env = Env::with_files(Arc::new(machine.clone()));
+        let reader = Database::open_read_only_in(env, "/db", Options::default()).unwrap();
+        let told = reader.consumers().unwrap().remove(0);
+        assert_eq!((told.position, told.lag_timestamps, told.lost), (start, 0, false), "{lives} lives");
+        assert!(reader.changes(start).unwrap().try_next().unwrap().is_none());
+    }
 }
 
 /// What it has installed stands, and is acknowledged once more.

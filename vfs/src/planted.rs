@@ -373,6 +373,8 @@ mod bugs {
         BlockGivenTwice,
         /// A change feed passes over a commit whose payload it could not read.
         FeedPassesOverFailure,
+        /// Who only reads is told that a consumer has everything, though a commit after it is not proven to be on the disk.
+        UnprovenNotBehind,
         /// Who watches a log for progress leaves its waker without a look whether there is some.
         ProgressOverlooked,
         /// The change feed reads to the end of the log, durable or not.

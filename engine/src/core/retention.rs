@@ -23,6 +23,7 @@ use braid_vfs::planted;
 use braid_vfs::sync::{Arc, Mutex};
 use braid_wal::{Log, LogHistory, Lsn};
 
+use super::clock::timestamp;
 use super::shared::{Core, Writer};
 use super::tables::CONSUMERS;
 use crate::error::{Error, Result};
@@ -304,6 +305,22 @@ impl Core {
             });
         })?;
         Ok(consumers)
+    }
+
+    /// Where whoever wants everything after `after` may start for certain on a core that only reads, if anywhere: at the end of
+    /// what is folded, or where a consumer stands.
+    pub(crate) fn stored_anchor_before(&self, history: &LogHistory, after: Timestamp) -> Option<Lsn> {
+        let state = *self.current_view().base.state();
+        let mut usable = (timestamp(state.checkpoint_ts) <= after).then(|| Lsn::new(state.checkpoint_lsn));
+        let oldest = history.segments().first().copied();
+        // Those that cannot be read are of no use here, and told to whoever asks for them.
+        self.each_consumer(&mut |_, position| {
+            if position.timestamp <= after && oldest.is_some_and(|oldest| position.lsn >= oldest) {
+                usable = usable.max(Some(position.lsn));
+            }
+        })
+        .unwrap_or_default();
+        usable
     }
 
     fn each_consumer(&self, take: &mut dyn FnMut(&str, Anchor)) -> Result<()> {

@@ -97,10 +97,7 @@ impl Changes {
         };
         let anchor = match writer {
             Some(writer) => writer.retention.anchor_before(after),
-            None => {
-                let state = *core.current_view().base.state();
-                (timestamp(state.checkpoint_ts) <= after).then(|| Lsn::new(state.checkpoint_lsn))
-            }
+            None => core.stored_anchor_before(&history, after),
         };
         let (found, oldest) = locate(&history, floor.unwrap_or_default(), anchor, after)
             .map_err(|error| Error::from_history(error, after, feed.oldest(None)))?;
@@ -138,13 +135,16 @@ impl Changes {
         self.failed || self.core.is_shut() || closed_log
     }
 
-    /// Whether there is nothing more to give, not even what has yet to come to the disk.
+    /// Whether there is nothing more to give, not even what has yet to come to the disk. On a core that only reads, that is what
+    /// the log holds and does not prove to be there: the next open for writing has it given.
     pub(super) fn has_nothing_left(&mut self) -> Result<bool> {
-        let end = match self.core.writer() {
-            Ok(writer) => writer.log.appended(),
-            Err(_) => self.core.history().map_or(Lsn::ZERO, |history| history.durable()),
-        };
-        Ok(self.try_next()?.is_none() && self.begins_at() >= end)
+        if self.try_next()?.is_some() {
+            return Ok(false);
+        }
+        Ok(match self.core.writer() {
+            Ok(writer) => self.begins_at() >= writer.log.appended(),
+            Err(_) => planted!(UnprovenNotBehind) || self.passed >= self.core.acked_ts(),
+        })
     }
 
     /// Where in the log it goes on.

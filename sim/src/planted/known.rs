@@ -755,5 +755,9 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["engine/panics_of_the_host_are_outlived nobody_waits_for_the_sync_of_a_change_of_the_mode"],
     ),
     ("FeedPassesOverFailure", &["engine/the_feed_tells_what_stands a_read_that_fails_passes_over_nothing"]),
+    (
+        "UnprovenNotBehind",
+        &["engine/the_feed_tells_what_stands who_only_reads_is_told_who_is_behind_as_well"],
+    ),
     ("ProgressOverlooked", &["wal tests::history::watchers_are_woken_once_by_progress_and_by_the_end"]),
 ];
