@@ -1,6 +1,6 @@
 //! The database handle.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use braid_mvstore::Timestamp;
 use braid_vfs::planted;
@@ -181,6 +181,13 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.core().path.as_deref()
+    }
+
+    /// The directory of the log, [`log_dir`](crate::log_dir) of [`path`](Self::path); `None` in memory. It belongs to the
+    /// file: they are moved, copied and deleted together, and only while nobody has them open.
+    #[must_use]
+    pub fn log_dir(&self) -> Option<PathBuf> {
+        self.path().map(crate::log_dir)
     }
 
     /// Whether this handle only reads.

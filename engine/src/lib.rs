@@ -78,7 +78,7 @@ pub use braid_mvstore::{ParseTimestampError, Refusal, Timestamp};
 pub use conflicts::{
     AttemptsBucket, ConflictReport, HotKey, NamedConflicts, PastConflicts, TableConflicts, WastedWork,
 };
-pub use core::{CheckpointReport, Commit, ConsumerInfo};
+pub use core::{CheckpointReport, Commit, ConsumerInfo, log_dir};
 pub use database::Database;
 pub use error::{CallerError, Conflict, ConflictKind, Error, Result, SnapshotLoss};
 pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};

@@ -87,10 +87,8 @@ fn run(cx: &Context, order: Order, unfolded: bool) -> Result<Readings> {
 }
 
 fn log_bytes(path: &std::path::Path) -> Result<u64> {
-    let mut dir = path.as_os_str().to_owned();
-    dir.push("-wal");
     let mut bytes = 0;
-    for entry in std::fs::read_dir(PathBuf::from(dir))? {
+    for entry in std::fs::read_dir(braid::log_dir(path))? {
         bytes += entry?.metadata()?.len();
     }
     Ok(bytes)

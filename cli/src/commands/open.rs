@@ -47,9 +47,7 @@ pub(crate) fn present(path: &Path) -> Result<()> {
 
 /// Refuses an output path at which there is something, or beside which there is a log.
 pub(crate) fn absent(path: &Path) -> Result<()> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    is_free(path).and(is_free(Path::new(&log)))
+    is_free(path).and(is_free(&braid::log_dir(path)))
 }
 
 fn is_free(path: &Path) -> Result<()> {

@@ -38,7 +38,7 @@ pub(crate) use commit::{CommitRequest, Installed};
 pub(crate) use exclusive::{Exclusive, TurnWait};
 pub(crate) use leases::LeaseTerms;
 pub(crate) use open::{OpenRequest, check_log_dir, lock_log, new_uuid, open};
-pub(crate) use recovery::log_dir;
+pub use recovery::log_dir;
 pub use retention::ConsumerInfo;
 pub(crate) use retention::{Anchor, Pin};
 pub(crate) use schema::{SchemaChanges, named_id};

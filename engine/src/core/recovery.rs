@@ -34,9 +34,22 @@ use crate::record::{self, Malformed, changes, decode_mode, decode_timestamp, kin
 
 mod filling;
 
-/// Where the log of a database lies.
-pub(crate) fn log_dir(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+/// Where the log of the database at `path` lies, or would lie: in a directory beside the file, of its name with `-wal` behind.
+/// For whoever has no handle: who looks whether a path is free, or moves both. [`Database::log_dir`] knows it of a database
+/// that is open.
+///
+/// The log lies beside the file itself: where `path` is a symbolic link, it is the path that the link leads to that counts.
+///
+/// ```
+/// use std::path::Path;
+///
+/// assert_eq!(braid::log_dir("shops/main.braid"), Path::new("shops/main.braid-wal"));
+/// ```
+///
+/// [`Database::log_dir`]: crate::Database::log_dir
+#[must_use]
+pub fn log_dir(path: impl AsRef<Path>) -> PathBuf {
+    let mut name = path.as_ref().as_os_str().to_owned();
     name.push("-wal");
     name.into()
 }
