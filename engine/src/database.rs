@@ -81,8 +81,17 @@ impl Database {
 
     /// Opens a database that exists, for reading. Not a byte is written: what the log holds is replayed in memory.
     ///
+    /// It shows the database as it was at the moment of this open, however long it is open, and keeps every writer out for
+    /// as long: it has a shared lock of the file and of the directory of its log, until the last of its handles goes, and of
+    /// what was made with them. Any number of processes may read at once, but one that wants to write gets
+    /// [`Error::Locked`], and an [`open`](Self::open) for writing in this process [`Error::OptionsConflict`]. To let others
+    /// write, and see what they have written, close it and open it again.
+    ///
+    /// Where this process has it open for writing already, this is another handle of the same: it sees every commit, and
+    /// only refuses to write itself.
+    ///
     /// # Errors
-    /// [`Error::NotFound`], and as for [`open`](Self::open).
+    /// [`Error::Locked`] when another process has it open for writing, [`Error::NotFound`], and as for [`open`](Self::open).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         opening::open_read_only(Env::real(), path.as_ref(), None)
     }

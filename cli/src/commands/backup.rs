@@ -10,6 +10,8 @@ use crate::progress;
 /// Copies a database, as of now, into a new file
 ///
 /// No other process may have it open for writing: a program that runs takes its backups itself, with `Database::backup`.
+/// One that wants to write meanwhile is refused as `Locked`, until the copy is done. Others may read.
+///
 /// One that was interrupted leaves `OUT.partial`: remove it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -24,6 +24,9 @@ pub(super) use line::{Head, Line, Totals, text_or_hex};
 ///
 /// With --table, the rows of that table and nothing else; `braid load --format dump --table T` reads them back.
 /// Idempotency tokens and positions of consumers of the change feed are in no dump.
+///
+/// The dump is of the moment when it began. No program may have the database open for writing; one that tries while the
+/// dump is written is refused as `Locked`, until it is done. Others may read.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
