@@ -64,6 +64,10 @@ pub(crate) enum Failure {
     },
 }
 
+/// What to do about transactions that were in each other's way for too long.
+const TOO_SLOW: &str = "the command's own writers waited for one another for too long, as they do where the disk is slow; try again, \
+                        with fewer --writers where there are more than one";
+
 /// What to do about a file that is something else.
 const LEFT_AS_IT_IS: &str = "give the path of the database file itself; the file was left as it is";
 
@@ -130,9 +134,11 @@ impl From<Error> for Failure {
                     "read the tables with `braid dump`; `braid changes --consumer NAME` has the log kept from then on",
                 ),
             ),
-            Error::Locked { .. } | Error::Busy(_) | Error::BusySnapshot { .. } => {
+            Error::Locked { .. } => {
                 (Code::Locked, Some("wait for the other process to end, or end it, and try again"))
             }
+            // No other process: one at a time has a database open for writing.
+            Error::Busy(_) | Error::BusySnapshot { .. } => (Code::Other, Some(TOO_SLOW)),
             Error::NotABraidDatabase { .. } => (Code::Foreign, Some(LEFT_AS_IT_IS)),
             Error::NewerFormat { .. } => {
                 (Code::NewerFormat, Some("install the newest braid; the file was left as it is"))
@@ -224,4 +230,24 @@ pub(crate) fn report(result: Result) -> ExitCode {
         }
     };
     ExitCode::from(code as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use braid::{Database, Options};
+
+    use super::*;
+
+    #[test]
+    fn a_turn_that_does_not_come_is_not_blamed_on_another_process() {
+        let db = Database::in_memory_with(Options::default().busy_timeout(Duration::ZERO)).unwrap();
+        let _holder = db.begin().unwrap();
+        let Failure::Told { code, hint, .. } = Failure::from(db.begin().unwrap_err()) else {
+            panic!("it is told")
+        };
+        assert_eq!(code, Code::Other);
+        assert!(hint.as_ref().is_some_and(|hint| !hint.contains("process")), "{hint:?}");
+    }
 }

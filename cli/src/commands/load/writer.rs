@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use braid::{Database, Error, RetryPolicy, Table, Transaction};
+use braid::{Database, Error, RetryPolicy, Table, Transaction, TransactionOptions};
 
 use super::rejects::Rejects;
 
@@ -11,6 +12,10 @@ use super::rejects::Rejects;
 const MAX_ROWS: usize = 500;
 /// The bytes after which a transaction takes no further row.
 const MAX_BYTES: usize = 1 << 20;
+
+/// How long a writer waits for its turn. Where one writes at a time, the others wait behind whoever waits for a checkpoint, and
+/// that takes as long as the disk does: to give up would end the load over a slow disk.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// A row on its way.
 #[derive(Debug)]
@@ -74,7 +79,8 @@ pub(super) fn work(
     batches: Receiver<Batch>,
     rejects: &Rejects,
 ) -> (Rows, Result<(), Error>) {
-    let policy = RetryPolicy { deadline: None, ..RetryPolicy::default() };
+    let patient = TransactionOptions::default().busy_timeout(AS_LONG_AS_IT_TAKES);
+    let policy = RetryPolicy::default().without_deadline().transaction(patient);
     let mut all = Rows::default();
     for batch in batches {
         let (rows, rejected) = match db.transact_with(policy.clone(), |tx| write(tx, table, &batch)) {
@@ -109,4 +115,37 @@ fn write(tx: &mut Transaction, table: &Table, batch: &Batch) -> Result<Written, 
         }
     }
     Ok((rows, rejected))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use braid::Options;
+
+    use super::*;
+
+    /// The database's own `busy_timeout` is none at all, so whoever goes by it gives up at once.
+    #[test]
+    fn a_writer_waits_for_its_turn_as_long_as_it_takes() {
+        let db = Database::in_memory_with(Options::default().busy_timeout(Duration::ZERO)).unwrap();
+        let table = db.table("t").unwrap();
+        let holder = db.begin().unwrap();
+        let (send, batches) = mpsc::channel();
+        let mut batch = Batch::default();
+        batch.add(1, b"key".to_vec(), b"value".to_vec(), false);
+        send.send(batch).unwrap();
+        drop(send);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| work(&db, &table, batches, &Rejects::new(None).unwrap()));
+            // Long enough to be in the queue, mostly; if it is not yet, it has nothing to wait for.
+            thread::sleep(Duration::from_millis(100));
+            drop(holder);
+            let (rows, outcome) = writer.join().unwrap();
+            outcome.unwrap();
+            assert_eq!(rows.added, 1);
+        });
+        assert_eq!(db.get(&table, "key").unwrap().as_deref(), Some(&b"value"[..]));
+    }
 }
