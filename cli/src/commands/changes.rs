@@ -1,7 +1,7 @@
 //! `braid changes`: what was committed, as JSON lines.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use crate::progress::note;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What is to be done where the log was not kept for a consumer.
-const LOST: &str = "more was committed than the log is kept for; read the tables with `braid dump`, and have the consumer \
-                    forgotten (`--forget`) or give another name, which has the log kept from now on";
+const LOST: &str = "more was committed than the log is kept for, or the database was opened too often since; read the \
+                    tables with `braid dump`, and have the consumer forgotten (`--forget`) or give another name, which \
+                    has the log kept from now on";
 
 /// Prints what was committed, as JSON lines, in the order of the commits
 ///
@@ -31,6 +32,10 @@ const LOST: &str = "more was committed than the log is kept for; read the tables
 /// The changes are read from the log, which a checkpoint or a clean close lets go, but for what a named consumer has not
 /// acknowledged.
 ///
+/// A program that has the database open for writing keeps this command out, and the other way round: while the changes are
+/// read, a program that opens it for writing is refused as `Locked`. With --follow that is a moment twice a second: have
+/// the program try again.
+///
 /// Ctrl-C ends the list after a whole commit, which --consumer then goes on behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -39,12 +44,14 @@ pub(crate) struct Args {
     /// Only what was committed after this timestamp; without it, as far back as the log reaches
     #[arg(long, value_name = "TS")]
     from: Option<u64>,
-    /// Goes on until interrupted: prints what others commit, each time that they have closed the database. Without --consumer
-    /// it ends with code 3 once they have let go of the log before it was printed
+    /// Goes on until interrupted: prints what others commit, each time that they have closed the database. It looks twice a
+    /// second, and has the database open at these moments alone. Without --consumer it ends with code 3 once they have let go
+    /// of the log before it was printed
     #[arg(long)]
     follow: bool,
     /// Goes on where this consumer stands, has the log kept for it, and acknowledges what was printed; a new one begins at
-    /// --from, or now. It stays, and the log with it, until --forget. Opens the database for writing
+    /// --from, or now. It stays, and the log with it, until --forget. Opens the database for writing; with --follow only
+    /// when there is something to print
     #[arg(long, value_name = "NAME")]
     consumer: Option<String>,
     /// Forgets the consumer instead, and lets go of the log that was kept for it
@@ -57,10 +64,20 @@ pub(crate) fn run(args: &Args) -> Result {
         return forget(args, name);
     }
     let interrupt = Interrupt::listen();
+    print_all(args, &interrupt, &mut stdout, &mut || thread::sleep(LOOK_AGAIN))
+}
+
+/// Prints to what `out` gives, and with `--follow` again and again, after a wait each time.
+fn print_all<W: Write>(
+    args: &Args,
+    interrupt: &Interrupt,
+    out: &mut dyn FnMut() -> W,
+    wait: &mut dyn FnMut(),
+) -> Result {
     let mut from = args.from.map(|from| Timestamp::new(from).unwrap_or(Timestamp::MAX));
     let mut told = false;
     loop {
-        let printed = match print_new(args, &mut from, &interrupt) {
+        let printed = match print_new(args, &mut from, interrupt, &mut out()) {
             // Somebody has it open: there is something to print once it is closed.
             Err(Failure::Told { code: Code::Locked, .. }) if args.follow => {
                 if !told {
@@ -82,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result {
         if interrupt.requested() {
             return Ok(Code::Done);
         }
-        thread::sleep(LOOK_AGAIN);
+        wait();
         if interrupt.requested() {
             return Ok(Code::Done);
         }
@@ -111,17 +128,25 @@ enum Printed {
 }
 
 /// Prints what there is after `from`, and moves that on.
-fn print_new(args: &Args, from: &mut Option<Timestamp>, interrupt: &Interrupt) -> Result<Printed> {
+fn print_new(
+    args: &Args,
+    from: &mut Option<Timestamp>,
+    interrupt: &Interrupt,
+    out: &mut dyn Write,
+) -> Result<Printed> {
     let Some(name) = &args.consumer else {
         let db = open::read_only(&args.path)?;
         let mut changes = match *from {
             Some(from) => db.changes(from)?,
             None => everything(&db)?,
         };
-        let printed = print(&mut changes, interrupt)?;
+        let printed = print(&mut changes, interrupt, out)?;
         *from = Some(changes.passed());
         return Ok(printed);
     };
+    if args.follow && has_all(&args.path, name)? {
+        return Ok(Printed::Nothing);
+    }
     let db = open::existing(&args.path)?;
     let start = match *from {
         Some(from) => from,
@@ -133,13 +158,20 @@ fn print_new(args: &Args, from: &mut Option<Timestamp>, interrupt: &Interrupt) -
         let failure = Failure::from(error);
         if lost { failure.advise(LOST) } else { failure }
     })?;
-    let printed = print(&mut changes, interrupt)?;
+    let printed = print(&mut changes, interrupt, out)?;
     if printed != Printed::Nothing {
         consumer.acknowledge(changes.passed())?;
     }
     drop(changes);
     db.close()?;
     Ok(printed)
+}
+
+/// Whether there is nothing to print for a consumer. To know it, nothing is written: each open for writing begins a file of the
+/// log, which is kept for the consumer, so that one who looks often would lose it by looking.
+fn has_all(path: &Path, name: &str) -> Result<bool> {
+    let consumers = open::read_only(path)?.consumers()?;
+    Ok(consumers.iter().any(|one| one.name == name && !one.lost && one.lag_timestamps == 0))
 }
 
 /// All that the log holds.
@@ -154,8 +186,7 @@ fn everything(db: &Database) -> Result<Changes> {
 }
 
 /// Prints until there is nothing more, or the user wants no more of it.
-fn print(changes: &mut Changes, interrupt: &Interrupt) -> Result<Printed> {
-    let mut out = stdout();
+fn print(changes: &mut Changes, interrupt: &Interrupt, out: &mut dyn Write) -> Result<Printed> {
     let mut printed = Printed::Nothing;
     while let Some(set) = changes.try_next()? {
         let timestamp = set.timestamp();
@@ -189,5 +220,125 @@ fn line(timestamp: Timestamp, change: Change) -> Value {
         Change::Rename { table, from, .. } => with(about("rename", &table), "from", json!(from.as_deref())),
         Change::Drop(table) => about("drop", &table),
         other => about("other", other.table()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::ffi::OsString;
+    use std::io;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// How often it looks in vain.
+    const IDLE: usize = 40;
+
+    #[derive(Clone, Debug, Default)]
+    struct Paper(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Every file of the log, and how long it is.
+    fn log_of(path: &Path) -> Vec<(OsString, u64)> {
+        let entries = std::fs::read_dir(braid::log_dir(path)).unwrap().map(|entry| entry.unwrap());
+        let mut files: Vec<_> =
+            entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().len())).collect();
+        files.sort();
+        files
+    }
+
+    /// Follows as the consumer `index`, and calls `between` after each look, with its number, until that ends it.
+    fn follow(path: &Path, mut between: impl FnMut(usize, &Interrupt, &str)) {
+        let args = Args {
+            path: path.to_owned(),
+            from: None,
+            follow: true,
+            consumer: Some("index".to_owned()),
+            forget: false,
+        };
+        let (interrupt, paper) = (Interrupt::default(), Paper::default());
+        let mut looks = 0;
+        let mut wait = || {
+            looks += 1;
+            let text = String::from_utf8(paper.0.borrow().clone()).unwrap();
+            between(looks, &interrupt, &text);
+        };
+        let ended = print_all(&args, &interrupt, &mut || paper.clone(), &mut wait);
+        assert!(matches!(ended, Ok(Code::Done)), "{ended:?}");
+    }
+
+    fn put(path: &Path, key: &str) -> Database {
+        let db = Database::open(path).unwrap();
+        db.put(&db.table("t").unwrap(), key, "1").unwrap();
+        db
+    }
+
+    fn behind(path: &Path) -> u64 {
+        Database::open_read_only(path).unwrap().consumers().unwrap()[0].lag_timestamps
+    }
+
+    #[test]
+    fn who_follows_in_vain_leaves_the_log_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.braid");
+        put(&path, "before").close().unwrap();
+        let mut idle = Vec::new();
+        follow(&path, |looks, interrupt, text| match looks {
+            // The first registers it.
+            1 => idle = log_of(&path),
+            ..IDLE => {
+                assert_eq!(log_of(&path), idle, "after {looks} looks");
+                assert_eq!(text, "");
+            }
+            IDLE => {
+                put(&path, "after").close().unwrap();
+            }
+            _ if looks == IDLE + 1 => {
+                assert!(text.contains(r#""key":"after""#), "{text}");
+                assert_eq!((text.lines().count(), behind(&path)), (1, 0));
+                idle = log_of(&path);
+            }
+            _ if looks < 2 * IDLE => assert_eq!(log_of(&path), idle, "after {looks} looks"),
+            _ => {
+                assert_eq!(text.lines().count(), 1, "{text}");
+                interrupt.request();
+            }
+        });
+    }
+
+    /// The end of its log is proven to be on the disk only by the next open for writing.
+    #[test]
+    fn what_a_program_left_that_did_not_close_is_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.braid");
+        put(&path, "before").close().unwrap();
+        let copy = folder.path().join("copy.braid");
+        follow(&path, |_, interrupt, _| interrupt.request());
+        // A copy of the files at this moment is what `kill -9` leaves.
+        let open = put(&path, "last");
+        std::fs::create_dir(braid::log_dir(&copy)).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        for (name, _) in log_of(&path) {
+            let from = braid::log_dir(&path).join(&name);
+            std::fs::copy(from, braid::log_dir(&copy).join(&name)).unwrap();
+        }
+        open.close().unwrap();
+        follow(&copy, |looks, interrupt, text| {
+            assert!(text.contains(r#""key":"last""#), "{text}");
+            if looks == 3 {
+                assert_eq!((text.lines().count(), behind(&copy)), (1, 0));
+                interrupt.request();
+            }
+        });
     }
 }
