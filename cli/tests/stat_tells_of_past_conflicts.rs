@@ -23,7 +23,8 @@ fn lose(path: &str, times: u32) -> braid::Result<()> {
     late.add(&rows, "count", 1)?;
     db.add(&rows, "count", 1)?;
     late.commit()?;
-    db.close()
+    db.close()?;
+    Ok(())
 }
 
 #[test]
@@ -69,7 +70,8 @@ fn remembered_tokens_are_counted_in_the_file() {
         for request in ["one", "other"] {
             db.begin_with(TransactionOptions::default().token(request))?.commit()?;
         }
-        db.close()
+        db.close()?;
+        Ok(())
     };
     commit().unwrap();
     assert_eq!(braid(&["stat", &path]).code(0).fact("remembered tokens"), "2");

@@ -11,7 +11,7 @@ use braid_vfs::sync::Arc;
 use crate::core::{CheckpointReport, Commit, ConsumerInfo, Core};
 use crate::error::{Error, Result};
 use crate::feed::{Changes, Consumer};
-use crate::handle::Handle;
+use crate::handle::{Closed, Handle};
 use crate::load::Loader;
 use crate::maintenance::{BackupReport, CheckReport, CompactReport};
 use crate::options::{JournalMode, Options, SnapshotOptions, TransactionOptions};
@@ -169,16 +169,31 @@ impl Database {
         if self.read_only { Err(Error::ReadOnly) } else { Ok(core) }
     }
 
-    /// Gives this handle up. If it is the last, everything committed is folded into the database file first, so that the
-    /// next open has no log to replay, and what goes wrong on the way is reported. Dropping a handle does neither: the
-    /// last one syncs the log, so that `Deferred` commits stand, and what goes wrong is only traced.
+    /// Gives this handle up, and says whether that closed the file. If it is the last when this is called, everything
+    /// committed is folded into the database file first, so that the next open has no log to replay, and what goes wrong on
+    /// the way is reported. Dropping a handle does neither: the last one syncs the log, so that `Deferred` commits stand,
+    /// and what goes wrong is only traced.
     ///
     /// While something of the database lives, be it another handle, a transaction, a snapshot, a cursor, a
-    /// [`Sequence`], a [`CommitFuture`](crate::CommitFuture) or a [`TransactFuture`], this returns at once, folds nothing, and the file stays open and locked.
+    /// [`Sequence`], a [`CommitFuture`](crate::CommitFuture) or a [`TransactFuture`], this returns at once with
+    /// [`Closed::StillInUse`], folds nothing, and the file stays open and locked.
+    ///
+    /// ```
+    /// # fn main() -> braid::Result<()> {
+    /// use braid::{Closed, Database};
+    ///
+    /// let db = Database::in_memory()?;
+    /// let snapshot = db.snapshot()?;
+    /// let other = db.clone();
+    /// assert_eq!(other.close()?, Closed::StillInUse);
+    /// drop(snapshot);
+    /// assert_eq!(db.close()?, Closed::Now);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// What the last checkpoint or the close met. Commits that were acknowledged are in the log all the same.
-    pub fn close(self) -> Result<()> {
+    pub fn close(self) -> Result<Closed> {
         self.core().check_process()?;
         let is_last = Arc::strong_count(&self.handle) == 1;
         let folds = is_last && !self.read_only && self.core().writer().is_ok();

@@ -20,6 +20,16 @@ use braid_vfs::sync::{Arc, Condvar, Mutex, Weak, lazy_static};
 use crate::core::Core;
 use crate::error::{Error, Result};
 
+/// What [`Database::close`](crate::Database::close) has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// The file is closed and its lock given up: whoever wants it may open it.
+    Now,
+    /// Nothing yet: another handle, a transaction or something else of the database lives, or was made meanwhile. The file
+    /// stays open and locked until the last of them goes.
+    StillInUse,
+}
+
 /// What all handles, transactions and cursors of one open file share; the last one to go closes the core.
 pub(crate) struct Handle {
     core: Arc<Core>,
@@ -47,12 +57,15 @@ impl Handle {
         &self.core
     }
 
-    /// Gives a handle up; if it was the last, closes the core and says what went wrong. Whether it is the last is decided
+    /// Gives a handle up, and says whether it was the last; that closes the core, or says what went wrong. Whether it is the last is decided
     /// in one step with nobody being able to share it any more: an open that came before keeps the core, one that comes
     /// after waits for the close.
-    pub(crate) fn close(self: Arc<Self>) -> Result<()> {
+    pub(crate) fn close(self: Arc<Self>) -> Result<Closed> {
         // What is told of the close is told once the file can be opened again.
-        later(|| Arc::into_inner(self).map_or(Ok(()), |last| last.core.shut_down()))
+        later(|| match Arc::into_inner(self) {
+            Some(last) => last.core.shut_down().map(|()| Closed::Now),
+            None => Ok(Closed::StillInUse),
+        })
     }
 }
 

@@ -82,6 +82,7 @@ pub use core::{CheckpointReport, Commit, ConsumerInfo, log_dir};
 pub use database::Database;
 pub use error::{CallerError, Conflict, ConflictKind, Error, Result, SnapshotLoss};
 pub use feed::{Change, ChangeSet, ChangedTable, Changes, Consumer, NextChanges};
+pub use handle::Closed;
 pub use load::{LoadReport, Loader};
 pub use maintenance::{BackupReport, CheckReport, CompactReport, SalvageReport, salvage, salvage_in};
 pub use options::{

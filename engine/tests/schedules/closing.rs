@@ -56,7 +56,9 @@ fn a_close_does_not_take_the_core_from_a_new_handle() {
         };
         let sibling = {
             let db = db.clone();
-            thread::spawn(move || db.close().unwrap())
+            thread::spawn(move || {
+                db.close().unwrap();
+            })
         };
         drop(table);
         db.close().unwrap();

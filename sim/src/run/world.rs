@@ -282,8 +282,8 @@ impl World {
         let began = shared.moment();
         if closes {
             match db.close() {
-                Ok(()) if !shared.has_power() => {}
-                Ok(()) => history.promises.push(oracle::Promise { began }),
+                Ok(_) if !shared.has_power() => {}
+                Ok(_) => history.promises.push(oracle::Promise { began }),
                 Err(error) => {
                     self.trace.say(format_args!("close: {error}"));
                     let damage =

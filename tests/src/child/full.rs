@@ -41,7 +41,7 @@ pub(super) fn full(path: &str) -> Result<()> {
             let (db, table) = small.take().ok_or(Error::Closed)?;
             drop(table);
             match db.close() {
-                Ok(()) | Err(Error::NoSpace(_)) => {}
+                Ok(_) | Err(Error::NoSpace(_)) => {}
                 Err(error) => return Err(error),
             }
         }

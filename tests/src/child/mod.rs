@@ -80,7 +80,8 @@ fn hold(opened: Result<Database>) -> Result<()> {
     let mut input = Vec::new();
     // Whatever ends the input ends the wait.
     let _ = std::io::stdin().read_to_end(&mut input);
-    db.close()
+    db.close()?;
+    Ok(())
 }
 
 /// The name of an error's kind, for the process that listens.

@@ -32,7 +32,7 @@ pub(super) fn steps(path: &str, count: i64, mapped: bool) {
             go_on(&db, &table, before + 1..=before + count);
             drop(table);
             say(&match db.close() {
-                Ok(()) => "closed".to_owned(),
+                Ok(_) => "closed".to_owned(),
                 Err(error) => format!("close {} {error}", kind(&error)),
             });
         }

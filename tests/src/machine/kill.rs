@@ -249,7 +249,7 @@ impl KillLoop {
         }
         self.figures.commits = u64::try_from(commits).unwrap_or(0);
         drop(table);
-        if self.rng.bool() { db.close().map_err(failed) } else { Ok(()) }
+        if self.rng.bool() { db.close().map(drop).map_err(failed) } else { Ok(()) }
     }
 
     /// Goes on from the consumer's place to the end; a new consumer stands at `now`.

@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result {
         (Source::Records(_), None) => (Fed::default(), Ok(())),
     };
     bar.finish_and_clear();
-    let outcome = outcome.and_then(|()| Ok(db.close()?));
+    let outcome = outcome.and_then(|()| Ok(db.close().map(drop)?));
     let elapsed = began.elapsed();
 
     let (rejected, unwritten) = rejects.tell();
