@@ -176,7 +176,8 @@ impl Database {
     ///
     /// While something of the database lives, be it another handle, a transaction, a snapshot, a cursor, a
     /// [`Sequence`], a [`CommitFuture`](crate::CommitFuture) or a [`TransactFuture`], this returns at once with
-    /// [`Closed::StillInUse`], folds nothing, and the file stays open and locked.
+    /// [`Closed::StillInUse`], folds nothing, and the file stays open and locked. Of handles that are closed at one moment
+    /// none may be the last at its call: then the file is closed with its log as it is, for the next open to replay.
     ///
     /// ```
     /// # fn main() -> braid::Result<()> {

@@ -76,9 +76,9 @@ pub struct Options {
     /// How long a call waits for its turn before `Busy(Timeout)`: a transaction that begins or commits, and a `put` or a
     /// [`transact`](crate::Database::transact) in all its attempts together. Default: 5 seconds. A commit that waits for room in
     /// the row store is not bounded by it: it goes on at the speed of the checkpoint, or fails as that does. But whoever waits
-    /// behind such a commit is: this has to outlast the longest hold of an exclusive transaction, which in
-    /// [`JournalMode::Wal`] every write transaction is, with a whole checkpoint in it where the row store is full, and so many of
-    /// them as may stand in the queue. On a slow disk that is many seconds.
+    /// behind such a commit is. So this has to outlast all exclusive transactions that may stand in the queue, which in
+    /// [`JournalMode::Wal`] all that write are, and the checkpoint that one of them waits for where the row store is full: on a
+    /// slow disk, many seconds.
     pub busy_timeout: Duration,
     /// Who may write a database that this call makes; one that is there already keeps its mode, as it keeps what
     /// [`set_journal_mode`](crate::Database::set_journal_mode) sets. Default: `None`, which is [`JournalMode::Wal`].
