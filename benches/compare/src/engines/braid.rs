@@ -91,7 +91,8 @@ impl Engine for Braid {
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        Ok(self.db.close()?)
+        self.db.close()?;
+        Ok(())
     }
 }
 
