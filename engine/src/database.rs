@@ -380,6 +380,9 @@ impl Database {
     /// Begins an exclusive write transaction: it waits for its turn, up to `busy_timeout`, and then cannot lose. In
     /// [`JournalMode::Mvcc`] concurrent transactions go on beside it, and their commits wait until it has ended.
     ///
+    /// The wait holds the thread, also that of an asynchronous runtime: there [`transact_async`](Self::transact_async) waits for a
+    /// turn as a future, and [concurrent](Self::begin_concurrent) transactions wait for none.
+    ///
     /// # Errors
     /// [`Error::Busy`] with [`ConflictKind::Timeout`](crate::ConflictKind::Timeout) when the turn does not come in time;
     /// [`Error::ReadOnly`], [`Error::Poisoned`], and [`Error::TooManySnapshots`].
@@ -393,7 +396,7 @@ impl Database {
     /// Begins a write transaction as the journal mode has it: like [`begin_immediate`](Self::begin_immediate) in
     /// [`JournalMode::Wal`], in which a new database is, and like [`begin_concurrent`](Self::begin_concurrent) in
     /// [`JournalMode::Mvcc`]. While an exclusive one is open, other calls that write wait for it, those of its own thread
-    /// in vain.
+    /// in vain. Where it waits it holds the thread, as `begin_immediate` does.
     ///
     /// # Errors
     /// As for the one of the two that it is.

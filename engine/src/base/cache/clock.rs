@@ -234,7 +234,7 @@ impl PageCache for ClockCache {
                 let found = slot.load();
                 if found.id() == page && found.generation() == generation {
                     set.mark_used(way);
-                    return Some(found.into());
+                    return Some(CachedPage::guarded(found));
                 }
             }
         }

@@ -17,6 +17,11 @@ enum Held {
 }
 
 impl CachedPage {
+    /// What a slot of the cache of this crate gives. No conversion of the public interface, as `arc-swap` is not a part of that.
+    pub(super) fn guarded(page: arc_swap::Guard<Page>) -> Self {
+        Self(Held::Guard(page))
+    }
+
     /// The page with a reference count of its own, to be held for longer.
     #[must_use]
     pub fn into_shared(self) -> Page {
@@ -41,11 +46,5 @@ impl Deref for CachedPage {
 impl From<Page> for CachedPage {
     fn from(page: Page) -> Self {
         Self(Held::Shared(page))
-    }
-}
-
-impl From<arc_swap::Guard<Page>> for CachedPage {
-    fn from(guard: arc_swap::Guard<Page>) -> Self {
-        Self(Held::Guard(guard))
     }
 }
