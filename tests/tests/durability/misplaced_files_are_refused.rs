@@ -146,11 +146,15 @@ fn a_database_that_knows_of_no_log_beside_one() -> Result<()> {
     let (mut damaged, mut restored) = (disk.clone(), disk);
     damaged.files[main].1[4096] ^= 1;
     restored.files[main].1 = copy;
-    for (disk, what) in [(damaged, "its newest meta page damaged"), (restored, "a backup with a log")] {
-        assert_refused(&disk, what);
+    let read_only = |disk: &Disk| {
         let (env, path) = disk.mount();
-        let read_only = Database::open_read_only_in(env, path, Options::default());
-        assert!(matches!(read_only, Err(Error::Mismatch(_))), "{what}, read only: {read_only:?}");
-    }
+        Database::open_read_only_in(env, path, Options::default())
+    };
+    assert_refused(&damaged, "its newest meta page damaged");
+    let opened = read_only(&damaged);
+    assert!(matches!(opened, Err(Error::Corrupt(_))), "nothing else was put there: {opened:?}");
+    assert_refused(&restored, "a backup with a log");
+    let opened = read_only(&restored);
+    assert!(matches!(opened, Err(Error::Mismatch(_))), "read only: {opened:?}");
     Ok(())
 }
