@@ -119,6 +119,8 @@ mod bugs {
         SuccessorNotSynced,
         /// A salvage takes the records that a spare segment has kept for the end of the log, as its number is the highest.
         SpareOutranksTheLog,
+        /// A salvage takes a sector that cannot be read for one that was never written.
+        UnreadableTakenForUnused,
         /// A segment that is used again has its old header until it comes into use.
         SpareKeepsHeader,
         /// A scan reads on in an old segment past the place where the next one took over.

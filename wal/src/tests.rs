@@ -2,6 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "positions and lengths of these logs are small")]
 
+mod bad_sectors;
 mod crashes;
 mod damage;
 mod failures;

@@ -16,6 +16,7 @@
 //!
 //! The caller holds the lock on the file before either.
 
+use std::io;
 use std::sync::Arc;
 
 use braid_vfs::File;
@@ -128,15 +129,16 @@ impl BaseStore {
         self.file.sync_data().map_err(BaseError::from_sync)
     }
 
-    /// Opens what can be opened of a file whose directory or free list is damaged, for reading only; with what is lost.
+    /// Opens what can be opened of a file whose directory, free list or one meta block is damaged or cannot be read, for reading
+    /// only; with what is lost.
     ///
     /// # Errors
-    /// When not even a meta block is valid, and what reading gives.
+    /// When not even a meta block is valid: what reading gave, if that failed.
     pub(crate) fn open_damaged(
         file: Arc<dyn File>,
         cache: Arc<dyn PageCache>,
     ) -> Result<(OpenedBase, Vec<Loss>)> {
-        let Slots::Found { slot, meta, other_damaged } = read_slots(&*file)? else {
+        let Slots::Found { slot, meta, other_damaged } = read_damaged_slots(&*file)? else {
             return Err(BaseError::CorruptHead { what: "nothing was ever stored" });
         };
         // A base that only the damaged block knew of may reach beyond the end of this one.
@@ -253,16 +255,53 @@ fn pages_within(file: &dyn File, page_size: PageSize) -> Result<u32> {
 }
 
 fn read_slots(file: &dyn File) -> Result<Slots> {
-    let reading = |source| BaseError::Io { doing: "reading the head of the file", source };
-    let len = file.len().map_err(reading)?;
+    let len = file_length(file)?;
+    choose(len, &[read_slot(file, len, 0)?, read_slot(file, len, 1)?])
+}
+
+/// The same for a rescue: a block that cannot be read, at the second attempt either, is a damaged one, as long as the other one
+/// is whole.
+fn read_damaged_slots(file: &dyn File) -> Result<Slots> {
+    let len = file_length(file)?;
+    let mut unreadable = None;
+    let blocks = [0, 1].map(|slot| {
+        let read = read_slot(file, len, slot).or_else(|_| read_slot(file, len, slot));
+        read.unwrap_or_else(|error| {
+            unreadable.get_or_insert(error);
+            vec![UNREADABLE; META_BYTES]
+        })
+    });
+    match (choose(len, &blocks), unreadable) {
+        (found @ (Ok(Slots::Found { .. }) | Err(BaseError::NewerFormat { .. })), _) | (found, None) => found,
+        (_, Some(unreadable)) => Err(unreadable),
+    }
+}
+
+/// What stands for each byte of a meta block that cannot be read: neither a block nor the zeros of one that was never written.
+const UNREADABLE: u8 = 0xFF;
+
+fn reading_the_head(source: io::Error) -> BaseError {
+    BaseError::Io { doing: "reading the head of the file", source }
+}
+
+fn file_length(file: &dyn File) -> Result<u64> {
+    file.len().map_err(reading_the_head)
+}
+
+/// The bytes of a meta block, with zeros where the file of this length ends before.
+fn read_slot(file: &dyn File, len: u64, slot: u64) -> Result<Vec<u8>> {
+    let mut block = vec![0; META_BYTES];
+    let start = slot * META_BYTES as u64;
+    let here = usize::try_from(len.saturating_sub(start)).unwrap_or(META_BYTES).min(META_BYTES);
+    file.read_exact_at(&mut block[..here], start).map_err(reading_the_head)?;
+    Ok(block)
+}
+
+fn choose(len: u64, blocks: &[Vec<u8>; 2]) -> Result<Slots> {
     let mut slots = Vec::new();
     let mut newer = None;
-    for slot in 0..2_u64 {
-        let mut block = vec![0; META_BYTES];
-        let start = slot * META_BYTES as u64;
-        let here = usize::try_from(len.saturating_sub(start)).unwrap_or(META_BYTES).min(META_BYTES);
-        file.read_exact_at(&mut block[..here], start).map_err(reading)?;
-        match Meta::decode(&block) {
+    for block in blocks {
+        match Meta::decode(block) {
             Ok(slot) => slots.push(slot),
             Err(error @ BaseError::NewerFormat { .. }) => newer = Some(error),
             Err(error) => return Err(error),

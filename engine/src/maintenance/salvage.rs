@@ -1,6 +1,6 @@
 //! Salvage: everything readable of a damaged database, into a new one, with a list of what was not.
 //!
-//! The damaged files are only read. First the rows of the database file, tree by tree, passing over damaged pages; then
+//! The damaged files are only read, and a part of one that cannot be read is a damaged part. First the rows of the database file, tree by tree, passing over damaged pages; then
 //! the whole records of the log, in order, on top. Where the way down to rows is damaged, the leaves that hold them are
 //! searched for. What comes after a gap in the log may build on what is missing: the new database is what can be had,
 //! not a moment of the old one's history.
@@ -21,7 +21,7 @@ use std::path::Path;
 use braid_mvstore::TableId;
 use braid_vfs::sync::Arc;
 use braid_vfs::{Env, FileIdentity, LockAttempt, LockKind, OpenMode, OpenOptions};
-use braid_wal::{Log, LogOptions, Lsn, Recovery, Salvage, ScanError};
+use braid_wal::{Log, LogOptions, Lsn, Recovery, RecoveryError, Salvage, ScanError};
 
 use crate::base::{Base, BaseError, BaseStore, ClockCache, Loss, Orphans, PageSet, Piece, TreeId};
 use crate::core::{
@@ -75,7 +75,9 @@ pub struct SalvageReport {
 /// `out-wal` stay as far as they came: remove both before another try.
 ///
 /// # Errors
-/// When neither meta page is whole, when the database is open elsewhere, or when `out` exists or cannot be written.
+/// When neither meta page is whole, when a file of the log cannot be opened or nothing of the log can be read, when the database
+/// is open elsewhere, or when `out` exists or cannot be written. What a failing disk does not give of its files is no error: it is
+/// lost, and told.
 pub fn salvage(path: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<SalvageReport> {
     salvage_in(&Env::real(), path, out)
 }
@@ -148,7 +150,8 @@ pub fn salvage_in(env: &Env, path: impl AsRef<Path>, out: impl AsRef<Path>) -> R
         });
     }
     if opened.other_damaged {
-        let loss = "one of the two meta pages is damaged; what only that one knew of is missing";
+        let loss =
+            "one of the two meta pages is damaged or cannot be read; what only that one knew of is missing";
         rescue.report.losses.push(loss.to_owned());
     }
     rescue.read_names()?;
@@ -407,8 +410,14 @@ impl Rescue {
                 Salvage::Record(record) if record.kind == kind::COMMIT && record.tag > in_base => {
                     self.replay(record.payload)?;
                 }
-                Salvage::Skipped { segment, offset, bytes } => self.report.lose(|| {
-                    format!("log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record")
+                Salvage::Skipped { segment, offset, bytes, unreadable } => self.report.lose(|| {
+                    let cause = match unreadable {
+                        0 => String::new(),
+                        unreadable => format!("; {unreadable} of them cannot be read"),
+                    };
+                    format!(
+                        "log segment {segment:016x}: {bytes} byte(s) at {offset} hold no whole record{cause}"
+                    )
                 }),
                 Salvage::SkippedSegment { segment } => {
                     self.report.lose(|| format!("log segment {segment:016x}: nothing could be read"));
@@ -427,10 +436,8 @@ impl Rescue {
         match salvaged {
             Ok(_) => Ok(()),
             Err(ScanError::Stopped(error)) => Err(error),
-            Err(ScanError::Recovery(error)) => {
-                self.report.lose(|| format!("the log: {error}"));
-                Ok(())
-            }
+            // Not a place of it that is damaged: what could be read elsewhere is not to pass for all that there is.
+            Err(ScanError::Recovery(error)) => Err(cannot_read_log(error, &dir)),
         }
     }
 
@@ -581,6 +588,18 @@ fn keep_sequence(sequences: &mut BTreeMap<String, u64>, name: &[u8], next: Optio
 
 fn provisional_name(id: TableId) -> String {
     format!("salvaged table {id}")
+}
+
+fn cannot_read_log(error: RecoveryError, dir: &Path) -> Error {
+    let RecoveryError::Io { action, path, source } = error else {
+        return Error::from_recovery(error, dir);
+    };
+    let what = format!(
+        "could not {action} {}; let it be read, or move {} away to save what the database file holds without it",
+        path.display(),
+        dir.display()
+    );
+    Error::io(what, source)
 }
 
 fn reading(error: BaseError) -> Error {

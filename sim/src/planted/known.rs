@@ -159,6 +159,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["wal tests::failures::a_segment_stays_until_something_of_the_next_one_is_on_the_disk"],
     ),
     ("SpareOutranksTheLog", &["wal tests::damage::salvage_takes_no_spare_for_the_end_of_the_log"]),
+    ("UnreadableTakenForUnused", &["wal tests::bad_sectors::a_segment_of_which_nothing_can_be_read_is_told"]),
     (
         "SpareKeepsHeader",
         &["wal tests::segments::released_segments_are_reused_and_their_stale_records_stay_dead"],

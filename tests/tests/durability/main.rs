@@ -12,5 +12,6 @@ mod kill_nine_loses_nothing;
 mod misplaced_files_are_refused;
 mod power_cuts_lose_no_acknowledged_commit;
 mod read_errors_are_reported;
+mod salvage_goes_around_bad_sectors;
 mod salvage_saves_what_is_readable;
 mod workload;

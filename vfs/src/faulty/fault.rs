@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use super::Operation;
 pub struct Fault {
     operations: Vec<Operation>,
     paths: Option<PathMatch>,
+    bytes: Option<Range<u64>>,
     nth: u64,
     again: Again,
     effect: Effect,
@@ -70,6 +72,7 @@ impl Fault {
         Self {
             operations: operations.to_vec(),
             paths: None,
+            bytes: None,
             nth: 1,
             again: Again::Never,
             effect: Effect::Errno(EIO),
@@ -112,6 +115,13 @@ impl Fault {
         self.on_paths(move |path| path.to_string_lossy().ends_with(&suffix))
     }
 
+    /// Meets, and counts, only reads and writes that touch these bytes of a file: a bad place on the disk.
+    #[must_use]
+    pub fn on_bytes(mut self, bytes: Range<u64>) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
     /// The call fails with the system's error of this number, and does nothing.
     #[must_use]
     pub fn errno(mut self, errno: i32) -> Self {
@@ -148,8 +158,11 @@ impl Fault {
     }
 
     /// What becomes of a call, if this fault meets it; counts it where it is of its kind.
-    pub(super) fn meet(&mut self, operation: Operation, path: &Path) -> Option<Effect> {
-        if !self.operations.contains(&operation) || self.paths.as_ref().is_some_and(|matches| !matches(path))
+    pub(super) fn meet(&mut self, operation: Operation, path: &Path, bytes: &Range<u64>) -> Option<Effect> {
+        let elsewhere = |bad: &Range<u64>| bytes.start >= bad.end || bad.start >= bytes.end;
+        if !self.operations.contains(&operation)
+            || self.paths.as_ref().is_some_and(|matches| !matches(path))
+            || self.bytes.as_ref().is_some_and(elsewhere)
         {
             return None;
         }

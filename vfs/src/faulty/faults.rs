@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,12 +113,22 @@ impl Faults {
 
     /// Counts a call, and decides what becomes of it.
     pub(super) fn meet(&self, operation: Operation, path: &Path) -> io::Result<Verdict> {
+        self.meet_at(operation, path, 0..0)
+    }
+
+    /// The same of a call that reads or writes these bytes.
+    pub(super) fn meet_at(
+        &self,
+        operation: Operation,
+        path: &Path,
+        bytes: Range<u64>,
+    ) -> io::Result<Verdict> {
         let effect = {
             let mut state = self.state.lock();
             state.counters.count_call(operation, path);
             let mut decided = None;
             for fault in &mut state.faults {
-                let effect = fault.meet(operation, path);
+                let effect = fault.meet(operation, path, &bytes);
                 decided = decided.or(effect);
             }
             state.fired += u64::from(decided.is_some());

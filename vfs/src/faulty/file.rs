@@ -54,7 +54,11 @@ impl FaultyFile {
 
 impl File for FaultyFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let verdict = self.faults.meet(Operation::Read, &self.path)?;
+        let verdict = self.faults.meet_at(
+            Operation::Read,
+            &self.path,
+            offset..offset.saturating_add(buf.len() as u64),
+        )?;
         let count = buf.len().min(verdict.bytes_max.unwrap_or(usize::MAX));
         let result = self.inner.read_at(&mut buf[..count], offset);
         if let Ok(read) = result {
@@ -64,7 +68,11 @@ impl File for FaultyFile {
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        let verdict = self.faults.meet(Operation::Write, &self.path)?;
+        let verdict = self.faults.meet_at(
+            Operation::Write,
+            &self.path,
+            offset..offset.saturating_add(buf.len() as u64),
+        )?;
         let count = buf.len().min(verdict.bytes_max.unwrap_or(usize::MAX));
         let result = self.within_quota(
             |quota| quota.take_for_write(self.identity, offset, count),

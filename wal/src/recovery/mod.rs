@@ -16,6 +16,7 @@
 
 mod catalog;
 mod evidence;
+mod lenient;
 mod reader;
 mod recovered;
 mod salvage;

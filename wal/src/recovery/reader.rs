@@ -120,6 +120,11 @@ impl<'a> SegmentReader<'a> {
         Ok(Self { path, window, key, max_record_bytes })
     }
 
+    /// The length of the file.
+    pub(super) fn len(&self) -> u64 {
+        self.window.len()
+    }
+
     /// Whether the file ends before a record at `offset` could have a header.
     pub(super) fn is_past_end(&self, offset: u64) -> bool {
         offset.checked_add(HEADER_SIZE).is_none_or(|end| end > self.window.len())

@@ -1,12 +1,14 @@
 //! What can still be had from a log that recovery refuses.
 
+use std::ops::Range;
 use std::path::Path;
 
 use braid_vfs::FileSystem;
 
 use super::Recovery;
 use super::catalog::{Catalog, Entry, Link};
-use super::reader::{Found, SegmentReader, lsn_of, offset_of};
+use super::lenient::{LenientFiles, Unreadable};
+use super::reader::{Found, Identity, SegmentReader, lsn_of, offset_of};
 use super::scan::RecoveredRecord;
 use super::stray::{Stray, infer_headers};
 use crate::record::{ALIGNMENT, HeaderKey, RecordKind};
@@ -22,7 +24,7 @@ const READINGS: u64 = 16;
 pub enum Salvage<'a> {
     /// A whole record.
     Record(RecoveredRecord<'a>),
-    /// Bytes in which no whole record starts, with records after them.
+    /// Bytes in which no whole record starts, with records after them, or some that cannot be read among them.
     Skipped {
         /// The segment's sequence number.
         segment: u64,
@@ -30,6 +32,8 @@ pub enum Salvage<'a> {
         offset: u64,
         /// How many.
         bytes: u64,
+        /// How many of them the disk does not give.
+        unreadable: u64,
     },
     /// A segment of which nothing can be had.
     SkippedSegment {
@@ -65,8 +69,11 @@ impl Recovery {
     /// A log that a scan accepts has nothing missing from `start` on. Skipped is of such a one what lies before whole records in a
     /// torn tail, and a segment that is damaged and was not in use yet.
     ///
+    /// What the disk does not give is damage, down to a sector, and skipped; behind the last record it is told as well, as nobody
+    /// knows whether there were more.
+    ///
     /// # Errors
-    /// [`ScanError::Recovery`] where files cannot be read; [`ScanError::Stopped`] with what `deliver` said.
+    /// [`ScanError::Recovery`] where a file cannot be opened, or nothing of any can be read; [`ScanError::Stopped`] with what `deliver` said.
     pub fn salvage<E>(
         files: &dyn FileSystem,
         dir: &Path,
@@ -78,8 +85,10 @@ impl Recovery {
     ) -> Result<Salvaged, ScanError<E>> {
         let limit = options.normalized().max_record_bytes;
         let key = HeaderKey::new(&uuid);
+        let files = &LenientFiles::new(files);
         let mut catalog = Catalog::load_lenient(files, dir, &uuid)?;
         let mut walk = Walk {
+            files,
             start: start.get(),
             reached: 0,
             durable: proven_durable.max(start).get(),
@@ -87,6 +96,8 @@ impl Recovery {
             deliver,
         };
         let (mut strays, unknown) = infer_headers(&mut catalog, files, &uuid, limit, start)?;
+        // By now something of each file was asked for, and all of those that have no header.
+        files.all_failed()?;
         let chain = catalog.chain();
         // Those before the segment that holds the start are no longer needed.
         let holds_start = chain
@@ -100,7 +111,7 @@ impl Recovery {
                 walk.tell(Salvage::SkippedSegment { segment })?;
             }
         }
-        let read = |walk: &mut Walk<_>, link: &Link, from: Option<u64>| {
+        let read = |walk: &mut Walk<'_, _>, link: &Link, from: Option<u64>| {
             let Some(entry) = catalog.entries.get(link.entry) else { return Ok(End::Open) };
             walk.arrive(link)?;
             let mut reader = SegmentReader::open(files, &entry.path, &key, limit)?;
@@ -157,7 +168,8 @@ enum End {
 }
 
 /// The way through the log, from segment to segment.
-struct Walk<F> {
+struct Walk<'f, F> {
+    files: &'f LenientFiles<'f>,
     start: u64,
     /// Up to here all is delivered or told.
     reached: u64,
@@ -167,7 +179,7 @@ struct Walk<F> {
     deliver: F,
 }
 
-impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
+impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<'_, F> {
     /// Comes to the next segment: what lies before it must have been in those before.
     fn arrive(&mut self, link: &Link) -> Result<(), ScanError<E>> {
         let base = link.identity.base;
@@ -232,20 +244,22 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
                 _ => {}
             }
         }
-        let made = entry.header.map_or(0, |header| header.bytes);
-        match gap {
+        if let Some(begun) = gap {
             // The log goes on elsewhere, so these bytes were part of it.
-            Some(begun) if limit != u64::MAX && from.is_none() => {
+            if limit != u64::MAX && from.is_none() {
                 let to = lsn_of(identity.base, offset).unwrap_or(u64::MAX).min(limit);
                 self.skip(entry, begun, offset, to)?;
+            } else {
+                let end = offset_of(identity.base, limit).unwrap_or(u64::MAX).min(reader.len());
+                self.leave(entry, identity, begun..end)?;
             }
-            // What is cut off the end may have been more of it.
-            _ if limit == u64::MAX && made > entry.bytes => {
-                let bytes = made - entry.bytes;
-                self.tell(Salvage::Skipped { segment: entry.sequence, offset: entry.bytes, bytes })?;
-                return Ok(End::Told);
-            }
-            _ => {}
+        }
+        let made = entry.header.map_or(0, |header| header.bytes);
+        // What is cut off the end may have been more of it.
+        if limit == u64::MAX && made > entry.bytes {
+            let (offset, bytes) = (entry.bytes, made - entry.bytes);
+            self.tell(Salvage::Skipped { segment: entry.sequence, offset, bytes, unreadable: 0 })?;
+            return Ok(End::Told);
         }
         Ok(End::Open)
     }
@@ -269,7 +283,21 @@ impl<E, F: FnMut(Salvage<'_>) -> Result<(), E>> Walk<F> {
         if lsn <= self.start {
             return Ok(());
         }
-        self.tell(Salvage::Skipped { segment: entry.sequence, offset: from, bytes: to - from })
+        let unreadable =
+            self.files.unreadable(&entry.path, from..to).map_or(0, |unreadable| unreadable.bytes);
+        self.tell(Salvage::Skipped { segment: entry.sequence, offset: from, bytes: to - from, unreadable })
+    }
+
+    /// Tells of what cannot be read behind the last record of a segment, where there may have been more of them.
+    fn leave(&mut self, entry: &Entry, identity: Identity, behind: Range<u64>) -> Result<(), ScanError<E>> {
+        let Some(Unreadable { span, bytes: unreadable }) = self.files.unreadable(&entry.path, behind) else {
+            return Ok(());
+        };
+        if lsn_of(identity.base, span.end).is_some_and(|end| end <= self.start) {
+            return Ok(());
+        }
+        let bytes = span.end - span.start;
+        self.tell(Salvage::Skipped { segment: entry.sequence, offset: span.start, bytes, unreadable })
     }
 
     fn tell(&mut self, loss: Salvage<'_>) -> Result<(), ScanError<E>> {

@@ -237,7 +237,7 @@ fn salvage(fs: &CrashFileSystem) -> (Vec<u64>, Vec<Skip>) {
                 assert_eq!(record.payload, payload(record.tag));
                 tags.push(record.tag);
             }
-            Salvage::Skipped { segment, offset, bytes } => skips.push((segment, offset, bytes)),
+            Salvage::Skipped { segment, offset, bytes, .. } => skips.push((segment, offset, bytes)),
             Salvage::SkippedSegment { segment } => skips.push((segment, 0, 0)),
             Salvage::Missing { from, to } => {
                 skips.push((0, from.get(), to.map_or(0, |to| to.get() - from.get())));
