@@ -129,14 +129,18 @@ fn an_open_leaves_to_a_checkpoint_what_the_row_store_has_room_for() {
     for (row_store_bytes, generations, folds) in
         [(64 << 10, 1, true), (256 << 10, 2, false), (64 << 20, 1, false)]
     {
+        let (opened, _) = open_unless_it_folds(&killed_with_a_long_log(), row_store_bytes);
+        assert_eq!(opened.is_err(), folds, "{row_store_bytes}");
+        if folds {
+            continue;
+        }
+        drop(opened);
         let machine = killed_with_a_long_log();
         let files = machine.under_faults();
         let faults = files.faults();
         // The first write is that of the meta page that the open makes sure of.
         faults.inject(Fault::on(Operation::Write).on_paths_ending(PATH).nth(2).sticky());
-        let opened = open_on(Arc::new(files), row_store_bytes);
-        assert_eq!(opened.is_err(), folds, "{row_store_bytes}");
-        let Ok(db) = opened else { continue };
+        let db = open_on(Arc::new(files), row_store_bytes).unwrap();
         // The checkpoint that fails may have sealed one more.
         assert!(db.stats().row_store.generations >= generations, "{row_store_bytes}");
         assert_eq!(prefix(&db), ROWS);
@@ -161,14 +165,22 @@ fn an_open_leaves_to_a_checkpoint_what_the_row_store_has_room_for() {
     }
 }
 
+/// Opens what was killed, unless the open has to fold: whatever is synced after the meta page that it makes sure of fails. And what it
+/// keeps, no checkpoint takes away.
+fn open_unless_it_folds(
+    killed: &CrashFileSystem,
+    row_store_bytes: usize,
+) -> (braid::Result<Database>, CrashFileSystem) {
+    let machine = killed.kill();
+    let files = machine.under_faults();
+    files.faults().inject(Fault::on(Operation::SyncData).on_paths_ending(PATH).nth(2).sticky());
+    (open_on(Arc::new(files), row_store_bytes), machine)
+}
+
 /// Opens what was killed with all sizes of the row store from the least on; how many of these opens had to fold.
 fn open_with_budgets(killed: &CrashFileSystem, budgets: RangeInclusive<usize>, step: usize) -> usize {
     let opens = budgets.step_by(step).filter(|row_store_bytes| {
-        let machine = killed.kill();
-        let files = machine.under_faults();
-        // Whatever comes after the meta page that the open makes sure of: what it keeps, no checkpoint takes away.
-        files.faults().inject(Fault::on(Operation::Write).on_paths_ending(PATH).nth(2).sticky());
-        let opened = open_on(Arc::new(files), *row_store_bytes);
+        let (opened, machine) = open_unless_it_folds(killed, *row_store_bytes);
         let folds = opened.is_err();
         let db = opened.unwrap_or_else(|_| open(&machine.kill(), *row_store_bytes).unwrap());
         let stats = db.stats().row_store;

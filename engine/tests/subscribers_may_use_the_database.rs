@@ -41,6 +41,7 @@ const TRIED: &[&str] = &[
     "poisoned: the database file could not be synced",
     "replayed the log",
     "the database was not closed cleanly; the next open replays its log",
+    "the log could not be folded; all that is left of it stays in memory",
     "the log was not kept for it any longer",
     "the next log segment could not be prepared",
     "the rows of an unfinished load stay until the next open",
@@ -300,6 +301,10 @@ fn an_open() {
     let machine = Machine::new(roomy);
     let db = machine.open().unwrap();
     fill(&db, "t", 600);
+    let machine = machine.killed(db, small());
+    // After the meta page that the open makes sure of.
+    machine.faults.inject(Fault::on(Operation::Write).on_paths_ending("/db").nth(2).sticky());
+    let db = machine.open().unwrap();
     let mut machine = machine.killed(db, small());
     machine.env.spawn = Arc::new(NoReplayers);
     let db = machine.open().unwrap();

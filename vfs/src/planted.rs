@@ -101,6 +101,10 @@ mod bugs {
         PageCacheTrusted,
         /// An open folds what the row store has no room for before the log is on the disk.
         FoldedBeforeTheLog,
+        /// An open whose fold fails lets go of the rows that it was to fold.
+        RowsOfAFailedFoldLost,
+        /// A recovery on a full disk removes the segment that the log says it went on in.
+        NamedSegmentTakenForSpare,
         /// After a rotation, records bear the salt of the segment before.
         WrongSalt,
         /// A record says that the log is durable up to where it starts.

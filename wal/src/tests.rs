@@ -10,4 +10,5 @@ mod folios;
 mod helpers;
 mod history;
 mod io_faults;
+mod scarcity;
 mod segments;

@@ -268,8 +268,10 @@ impl Core {
             }),
         )?;
         writer.background.tasks.lock().push(log_keeper);
-        if !self.current_view().sealed.is_empty() {
-            // What the log had more of than one generation holds.
+        let view = self.current_view();
+        if !view.sealed.is_empty() || view.active.bytes() >= writer.budget.seal_bytes() {
+            // What the log had more of than one generation holds, or than could be folded on the way.
+            drop(view);
             writer.background.request_checkpoint();
         }
         Ok(())

@@ -11,6 +11,10 @@
 //! reads may be in the page cache alone. After a power cut the base would hold commits that the log has not, and whoever
 //! follows the log would miss them.
 //!
+//! A fold that fails, on a full disk or over a page that cannot be read, is no reason not to open: the database file is as it
+//! was, and the rest of the log goes into memory, however much it is, as it does at a read-only open. The checkpoint that the open
+//! asks for tries again. After a failed sync nobody knows what is in the file, and the open fails.
+//!
 //! Such a fold does not move the place where replay starts, and replay passes over commits that the base holds already. The
 //! log is let go only by later checkpoints.
 
@@ -27,7 +31,7 @@ use braid_wal::{Appender, Log, LogOptions, Lsn, ReadError, RecordKind, Recovered
 use self::filling::Filling;
 use super::clock::timestamp;
 use super::tables::{FIRST_USER_TABLE, TABLES, is_table};
-use crate::base::{Base, BaseStore, EngineState};
+use crate::base::{Base, BaseError, BaseStore, EngineState};
 use crate::error::{Error, Result};
 use crate::options::JournalMode;
 use crate::record::{self, Malformed, changes, decode_mode, decode_timestamp, kind};
@@ -289,7 +293,8 @@ impl<'a> Replay<'a> {
         Ok(Replayed { base, sealed: sealed.into_iter().collect(), generation, rights, said })
     }
 
-    /// Puts what was replayed so far into the base.
+    /// Puts what was replayed so far into the base. Where that fails, but for a failed sync, all is as it was, and there is no bound any
+    /// more to what is kept.
     fn fold(&mut self) -> Result<()> {
         let Said { last_ts, clock_floor, mode, next_table_id, .. } = self.said;
         let state = EngineState {
@@ -300,12 +305,34 @@ impl<'a> Replay<'a> {
             ..*self.base.state()
         };
         let newest = Arc::clone(self.rows.settle()?);
-        let sealed: Vec<_> = iter::once(newest).chain(self.sealed.take()).collect();
-        let (base, rows) = super::checkpoint::fold(self.store, &self.base, &sealed, state, &|| Ok(()))
-            .map_err(|error| Error::from_base(error, "folding the log into the database file"))?;
+        let sealed: Vec<_> = iter::once(newest).chain(self.sealed.clone()).collect();
+        let folded = super::checkpoint::fold(self.store, &self.base, &sealed, state, &|| Ok(()));
+        let (base, rows) = match folded {
+            Ok(folded) => folded,
+            Err(error) => return self.do_without(error),
+        };
+        self.sealed = None;
         tell(move || tracing::info!(timestamp = %last_ts, rows, "folded a part of the log"));
         self.base = base;
         self.rows.renew(last_ts);
+        Ok(())
+    }
+
+    /// Goes on after a fold that failed: with the rows that it was to fold, and without a bound for those to come.
+    fn do_without(&mut self, error: BaseError) -> Result<()> {
+        let poisons = matches!(error, BaseError::SyncFailed { .. } | BaseError::Poisoned { .. });
+        let error = Error::from_base(error, "folding the log into the database file");
+        if poisons {
+            return Err(error);
+        }
+        tell(move || {
+            tracing::warn!(error = %error.in_full(), "the log could not be folded; all that is left of it stays in memory");
+        });
+        if planted!(RowsOfAFailedFoldLost) {
+            self.sealed = None;
+            self.rows.renew(self.said.last_ts);
+        }
+        self.room.row_store = None;
         Ok(())
     }
 }

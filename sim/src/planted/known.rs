@@ -130,6 +130,11 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "RowsOfAFailedFoldLost",
+        &["engine/opens_outlive_a_fold_that_fails a_full_disk_while_an_open_folds_keeps_nobody_out"],
+    ),
+    ("NamedSegmentTakenForSpare", &["wal tests::scarcity::the_segment_that_the_log_went_on_in_is_no_spare"]),
+    (
         "WrongSalt",
         &[
             "wal tests::crashes::a_crash_at_any_step_of_recovery_leaves_a_log_that_recovers",

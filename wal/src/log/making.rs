@@ -2,23 +2,19 @@
 //!
 //! All of it happens outside the commit section, under the lock of [`Making`], which is held across the I/O.
 
-use std::io;
-
 use braid_vfs::events::keep;
 use braid_vfs::sync::atomic::Ordering;
 
 use super::Log;
 use super::demand::Demand;
 use super::folios::FillSize;
+use super::scarce::{LEAST_SEGMENT_BYTES, half, is_full};
 use super::segments::LiveSegment;
 use super::shared::failed;
 use crate::bytes::round_up;
 use crate::record::HEADER_SIZE;
 use crate::segment::{BLOCK_BYTES, SEGMENT_SUFFIX, SegmentFile, path_of, prepare, recycle};
 use crate::{LogError, Lsn};
-
-/// No segment is made shorter for want of space than this, or than the first one is.
-const LEAST_SEGMENT_BYTES: u64 = 64 << 10;
 
 /// The next segment to create, and which are worth keeping.
 #[derive(Debug)]
@@ -155,11 +151,11 @@ impl Log {
                     return Ok(spare);
                 }
                 Err(error) if length > least && is_full(&error) => {
-                    let half = round_up(length / 2, BLOCK_BYTES).ok_or(LogError::Exhausted)?;
+                    let shorter = half(length, least);
                     keep(move || {
                         tracing::debug!(%error, length, "no room for a segment; a shorter one is tried");
                     });
-                    length = half.clamp(least, length - BLOCK_BYTES);
+                    length = shorter;
                 }
                 Err(error) => return Err(failed("prepare", &path)(error)),
             }
@@ -262,10 +258,4 @@ impl Log {
         self.counters.removed.add(1);
         Ok(())
     }
-}
-
-/// Whether there was no room for what was to be written.
-fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

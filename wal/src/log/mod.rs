@@ -5,6 +5,7 @@ mod demand;
 mod folios;
 mod fresh;
 mod making;
+mod scarce;
 mod segments;
 mod shared;
 mod stats;

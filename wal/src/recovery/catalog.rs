@@ -138,6 +138,15 @@ impl Catalog {
         parts
     }
 
+    /// The segments behind the `last` of the log whose headers are zeros, but for the one that the log says it `goes_on_in`.
+    pub(super) fn unused_after(&self, last: u64, goes_on_in: Option<u64>) -> Vec<(u64, PathBuf)> {
+        let unused = self.entries.iter().filter(|entry| {
+            let behind = entry.sequence > last && Some(entry.sequence) != goes_on_in;
+            behind && entry.header.is_none() && !entry.damaged
+        });
+        unused.map(|entry| (entry.sequence, entry.path.clone())).collect()
+    }
+
     /// Whether there is a file of this sequence number.
     pub(super) fn holds(&self, sequence: u64) -> bool {
         self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).is_ok()

@@ -21,6 +21,7 @@ mod reader;
 mod recovered;
 mod salvage;
 mod scan;
+mod spares;
 mod stray;
 
 pub use recovered::{CutTail, Recovered};

@@ -14,6 +14,7 @@ use braid_vfs::events::tell;
 use braid_vfs::planted;
 
 use super::reader::{Found, Identity, SegmentReader};
+use super::spares::{Look, remove_stray};
 use crate::history::{Extent, LogHistory};
 use crate::log::{Appender, Copier, FreshSegment, LiveSegment, Log, Plan, Start, failed};
 use crate::record::HeaderKey;
@@ -46,6 +47,8 @@ pub struct Recovered {
     pub(super) parts: Vec<Part>,
     pub(super) last_sequence: u64,
     pub(super) temporaries: Vec<PathBuf>,
+    /// The segments behind the end whose headers are zeros, without the one that the log says it went on in.
+    pub(super) spares: Vec<(u64, PathBuf)>,
     pub(super) files: Vec<(u64, PathBuf)>,
 }
 
@@ -74,7 +77,7 @@ pub(super) struct Part {
 impl Recovered {
     /// Starts the log in a fresh segment. Once this returns, everything that the scan delivered is on the disk, a cut
     /// tail cannot come back, and files that are no part of the log are gone. A crash on the way leaves a log that a
-    /// scan finds the same in.
+    /// scan finds the same in. Where the disk is full, the room of segments that were made ready and not used is taken.
     ///
     /// # Errors
     /// [`LogError`]; the log is as it was, and another scan may be tried.
@@ -97,13 +100,29 @@ impl Recovered {
             copied_end: self.end.get(),
         };
         let copied = before.last().into_iter().chain(void);
-        let fresh = FreshSegment::write(env, &plan, |copier| self.copy(env, &options, copied, base, copier))?;
+        // They count for nothing, and the fresh segment may need their room.
+        for path in &self.temporaries {
+            remove_stray(&*env.files, path);
+        }
+        let key = HeaderKey::new(&self.uuid);
+        let max_record_bytes = options.max_record_bytes;
+        let look = Look { files: &*env.files, key: &key, max_record_bytes, start: self.start };
+        let mut gone = Vec::new();
+        let fresh = FreshSegment::write(
+            env,
+            &plan,
+            |copier| self.copy(env, &options, copied.clone(), base, copier),
+            || {
+                gone = look.remove_spares(&self.spares);
+                !gone.is_empty()
+            },
+        )?;
         let (dir, segment, end) = (self.dir.clone(), plan.sequence, fresh.end.get());
         tell(move || {
             tracing::info!(dir = %dir.display(), segment, base, end, "log goes on in a fresh segment");
         });
         let before: Vec<_> = self.history.iter().chain(before).collect();
-        self.remove_strays(env, &before);
+        self.remove_strays(env, &before, &gone);
         let before = before
             .into_iter()
             .map(|part| LiveSegment {
@@ -163,20 +182,13 @@ impl Recovered {
         Ok(())
     }
 
-    /// Removes the files that are no longer part of the log. They do no harm if they stay.
-    fn remove_strays(&self, env: &Env, kept: &[&Part]) {
-        let strays = self
-            .files
-            .iter()
-            .filter(|(sequence, _)| !kept.iter().any(|part| part.sequence == *sequence))
-            .map(|(_, path)| path);
-        for path in strays.chain(&self.temporaries) {
-            if let Err(error) = env.files.remove_file(path) {
-                let path = path.clone();
-                tell(move || {
-                    tracing::warn!(path = %path.display(), %error, "a stray log segment could not be removed");
-                });
-            }
+    /// Removes the files that are no longer part of the log, but for those that are `gone` already.
+    fn remove_strays(&self, env: &Env, kept: &[&Part], gone: &[u64]) {
+        let strays = self.files.iter().filter(|(sequence, _)| {
+            !kept.iter().any(|part| part.sequence == *sequence) && !gone.contains(sequence)
+        });
+        for (_, path) in strays {
+            remove_stray(&*env.files, path);
         }
     }
 }

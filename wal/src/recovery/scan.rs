@@ -94,6 +94,12 @@ impl Recovery {
         }
         let (cut, reached) = scan.judge(&halt, progress.durable, proven_durable)?;
         let clean_close = matches!(halt.stop, Stop::Closed);
+        let gone_on_in = match halt.stop {
+            Stop::Rotated(next) if !planted!(NamedSegmentTakenForSpare) => Some(next),
+            _ => None,
+        };
+        let last = progress.parts.last().map_or(u64::MAX, |part| part.sequence);
+        let spares = catalog.unused_after(last, gone_on_in);
         let durable = progress.durable.max(proven_durable.get()).max(start.get());
         let (path, start_at, end, records) = (dir.to_path_buf(), start.get(), halt.lsn, progress.records);
         tell(move || {
@@ -118,6 +124,7 @@ impl Recovery {
             parts: progress.parts,
             last_sequence: catalog.last_sequence,
             temporaries: catalog.temporaries,
+            spares,
             files: catalog.entries.into_iter().map(|entry| (entry.sequence, entry.path)).collect(),
         })
     }
