@@ -35,7 +35,7 @@ fn killed() -> CrashFileSystem {
     let table = db.table("t").unwrap();
     for row in 0..ROWS {
         db.put(&table, row.to_be_bytes(), [7; 1000]).unwrap();
-        if row == ROWS / 2 {
+        if row + 5 == ROWS {
             db.sync().unwrap();
         }
     }
@@ -225,4 +225,43 @@ fn opens_that_find_no_room_for_the_log_leave_it_as_it_is() {
     assert!((1..10).contains(&refused), "{refused}");
     let db = open(machine, SCARCE).unwrap();
     assert_eq!(rows(&db), ROWS);
+}
+
+/// Files of the log that are kept for use again are room for the segment that an open begins.
+#[test]
+fn a_kill_on_a_full_disk_leaves_a_database_that_opens() {
+    let machine = CrashFileSystem::new();
+    let files = machine.under_faults();
+    let faults = files.faults();
+    let db = open(files, 64 << 20).unwrap();
+    let table = db.table("t").unwrap();
+    for row in 0..ROWS {
+        db.put(&table, row.to_be_bytes(), [7; 1000]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    faults.set_quota(Some(faults.bytes_used()));
+    let quota = faults.bytes_used();
+    for row in ROWS..ROWS + 20 {
+        db.put(&table, row.to_be_bytes(), [7; 1000]).unwrap();
+    }
+    db.sync().unwrap();
+    assert!(db.stats().log.spare_bytes > 0);
+    let killed = machine.kill();
+    drop((db, table));
+    for at in 0.. {
+        let machine = killed.kill();
+        let files = limited(&machine);
+        files.faults().set_quota(Some(quota));
+        machine.cut_power_after(at);
+        let opened = open(files, 64 << 20).map(|db| rows(&db));
+        let done = opened.as_ref().is_ok_and(|rows| *rows == ROWS + 20);
+        for left in [machine.after_kill(), machine.after_crash(CrashChoice::KeepNone)] {
+            let db = open(left, 64 << 20).unwrap_or_else(|error| panic!("step {at}: {error}"));
+            assert_eq!(rows(&db), ROWS + 20, "step {at}");
+        }
+        if done {
+            break;
+        }
+        assert!(at < 1000, "it opens when nothing cuts it short: {opened:?}");
+    }
 }
