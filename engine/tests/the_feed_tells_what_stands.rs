@@ -721,6 +721,32 @@ fn an_acknowledgement_that_was_dropped_is_made_good() {
     assert_eq!(consumer.position().unwrap(), last);
 }
 
+/// The way back for a consumer is to be registered again; what was under way for the one before is not for it.
+#[test]
+fn a_late_acknowledgement_is_not_for_who_took_the_name() {
+    let files = CrashFileSystem::new().under_faults();
+    let faults = files.faults();
+    let db = Database::open_in(Env::with_files(Arc::new(files)), "/db", Options::default()).unwrap();
+    db.put(&db.table("t").unwrap(), "row", "value").unwrap();
+    let last = db.snapshot().unwrap().timestamp();
+    let consumer = db.consumer("index", Timestamp::ZERO).unwrap();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let goes_on = Mutex::new(goes_on);
+    faults.inject(Fault::on(Operation::SyncData).call(move || {
+        let _ = goes_on.lock().unwrap().recv_timeout(Duration::from_secs(30));
+    }));
+    let mut late = Box::pin(consumer.acknowledge_async(last));
+    assert!(Arc::new(executor::Alarm::default()).poll(&mut late).is_pending());
+    go_on.send(()).unwrap();
+    assert!(db.remove_consumer("index").unwrap());
+    let again = db.consumer("index", Timestamp::ZERO).unwrap();
+    executor::block_on(late).unwrap();
+    assert_eq!(again.position().unwrap(), Timestamp::ZERO);
+    assert_eq!(lines(&mut again.changes().unwrap()), ["create t", "t[row]=value"]);
+    again.acknowledge(last).unwrap();
+    assert_eq!(again.position().unwrap(), last);
+}
+
 #[test]
 fn a_position_is_acknowledged_by_a_future_too() {
     let db = Database::in_memory().unwrap();

@@ -257,6 +257,8 @@ mod bugs {
         TableIdReused,
         /// A loaded table is named when only one of the two meta blocks has its rows.
         LoadInOneMetaBlock,
+        /// An acknowledgement that comes late moves a consumer on that was registered anew under its name.
+        AcknowledgedByName,
         /// A backup has its rows in one of its two meta blocks only.
         BackupInOneMetaBlock,
         /// A file whose newer meta page is damaged opens as an empty one where the other is from before the first row.

@@ -44,7 +44,7 @@ pub(crate) struct Anchor {
 #[derive(Debug)]
 pub(crate) struct Retention {
     state: Mutex<State>,
-    /// Held by whoever has a consumer stand as its row says, so that the last to do so has read the newest row.
+    /// Held by whoever has a consumer stand as its row says, or further on, so that the last to do so has read the newest row.
     standing: Mutex<()>,
 }
 
@@ -208,8 +208,25 @@ impl Retention {
         state.consumers.entry(name.to_owned()).or_insert(kept);
     }
 
-    /// A consumer has acknowledged `position`, by a commit before `end`.
-    pub(crate) fn advance_consumer(&self, name: &str, position: Anchor, end: Lsn, durable: Lsn) {
+    /// A consumer has acknowledged `position`, by a commit that is in the log. Its row says whether it is the consumer still that
+    /// did: one that was registered again since, further back, has not.
+    pub(crate) fn advance_consumer(
+        &self,
+        name: &str,
+        position: Anchor,
+        stored: impl FnOnce() -> Result<Option<Anchor>>,
+        log: &Log,
+    ) -> Result<()> {
+        let _one_at_a_time = self.standing.lock();
+        let is_stored = stored()?.is_some_and(|stored| stored.timestamp >= position.timestamp)
+            || planted!(AcknowledgedByName);
+        if is_stored {
+            self.advance(name, position, log.appended(), log.durable());
+        }
+        Ok(())
+    }
+
+    fn advance(&self, name: &str, position: Anchor, end: Lsn, durable: Lsn) {
         let mut state = self.state.lock();
         let kept_from = state.kept_from;
         if let Some(kept) = state.consumers.get_mut(name)

@@ -162,12 +162,13 @@ impl Consumer {
         Ok(Some(Anchor { timestamp, lsn }))
     }
 
-    /// The position is stored. Whoever stored it may have gone before it came to this: a future that was dropped.
-    fn acknowledged(&self, handle: &Handle, stored: Anchor) -> Result<()> {
+    /// The position was stored. Whoever stored it may have gone before it came to this, a future that was dropped; or come late,
+    /// when the consumer was removed and registered anew, further back.
+    fn acknowledged(&self, handle: &Arc<Handle>, position: Anchor) -> Result<()> {
         let writer = handle.core().writer()?;
         let log = &writer.log;
-        writer.retention.advance_consumer(&self.name, stored, log.appended(), log.durable());
-        Ok(())
+        let row = || stored(&begin_own_snapshot(handle, None)?, &self.name);
+        writer.retention.advance_consumer(&self.name, position, row, log)
     }
 }
 

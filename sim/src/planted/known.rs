@@ -416,6 +416,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("TableIdReused", &["tests/sharing tables_last::a_dropped_table_is_gone_and_its_id_with_it"]),
     ("LoadInOneMetaBlock", &["engine/a_load_is_all_or_nothing a_damaged_meta_block_takes_no_rows_along"]),
+    (
+        "AcknowledgedByName",
+        &["engine/the_feed_tells_what_stands a_late_acknowledgement_is_not_for_who_took_the_name"],
+    ),
     ("BackupInOneMetaBlock", &["engine/a_backup_outlives_damage a_damaged_meta_page_takes_nothing"]),
     ("EmptyForALostMetaPage", &["engine/a_backup_outlives_damage no_other_file_passes_for_an_empty_one"]),
     ("LoadSeenEarly", &["engine/a_load_is_all_or_nothing nobody_sees_it_before_it_is_whole"]),

@@ -71,7 +71,9 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
     blocks.push(heading(2, "Targets"));
     blocks.push(Block::Text(format!(
         "{met} met, {missed} missed, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
-         way better is: the median of the ratios within each round, as a disk may be twice as fast in one as in another."
+         way better is: the median of the ratios within each round, each to the best rival of that round, as a disk may be twice as fast in one as in another; \
+         in small the least and the most. The rival that is named is the one with the best median. One that was measured in other rounds alone is held \
+         against by its median, where that is worse for Braid."
     )));
     blocks.push(Block::List(vec![
         format!(
@@ -95,15 +97,23 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
     let head = ["cell", "target", "braid", "against", "ratio", "wanted", "verdict"];
     let rows = verdicts.iter().map(|verdict| {
         let ratio = match verdict.outcome {
-            Outcome::Met { ratio } | Outcome::Missed { ratio } => format::times(ratio),
-            _ => "–".to_owned(),
+            Outcome::Met { ratio } | Outcome::Missed { ratio } => {
+                let shown = Entry::plain(format::times(ratio));
+                match verdict.rounds {
+                    Some((least, most)) => {
+                        shown.with_note(format!("{} – {}", format::times(least), format::times(most)))
+                    }
+                    None => shown,
+                }
+            }
+            _ => Entry::plain("–"),
         };
         vec![
             Entry::plain(&verdict.cell).with_note(&verdict.metric),
             Entry::plain(verdict.aim),
             Entry::plain(or_dash(&verdict.ours)),
             Entry::plain(or_dash(&verdict.against)),
-            Entry::plain(ratio),
+            ratio,
             Entry::plain(format::times(verdict.wanted)),
             outcome(verdict),
         ]

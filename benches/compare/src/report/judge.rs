@@ -1,15 +1,13 @@
 //! Whether the [targets](super::targets) are met.
 //!
-//! A ratio says how many times better ours is, whichever way better is: 2 is twice the rate, or half the time. It is the
-//! median of the ratios within each round, as a machine and its disk are another from one round to the next. A rival that
+//! By the [ratio](super::ratio) to the best of each round, or to what else is wanted. A rival that
 //! does not sync is no measure in a durable cell. A target that cannot be judged says what was not there.
-
-use braid_measure::Spread;
 
 use crate::cell::{Better, metrics};
 use crate::pattern::fits;
 
 use super::format;
+use super::ratio::{Ratio, Rival};
 use super::summary::{Cell, Figure, Line, Summary};
 use super::targets::{Against, BUSY, Metric, Target};
 
@@ -28,6 +26,8 @@ pub(super) struct Verdict {
     pub(super) against: String,
     pub(super) wanted: f64,
     pub(super) outcome: Outcome,
+    /// The least and the most ratio of a round.
+    pub(super) rounds: Option<(f64, f64)>,
     /// A figure on either side is of polluted readings only.
     pub(super) polluted: bool,
 }
@@ -79,6 +79,7 @@ impl Verdict {
             against: String::new(),
             wanted: target.wanted,
             outcome,
+            rounds: None,
             polluted: false,
         }
     }
@@ -117,28 +118,10 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
         return verdict;
     }
     verdict.polluted |= measure.polluted;
-    let Some(ratio) = ratio(line.better, ours, &measure) else { return verdict };
+    let Some(Ratio { value: ratio, rounds }) = measure.rival.ratio(line.better, ours) else { return verdict };
+    verdict.rounds = rounds;
     verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
     verdict
-}
-
-/// How many times better ours is; `None` where there is no better.
-fn ratio(better: Better, ours: &Figure, measure: &Measure) -> Option<f64> {
-    let times = |our: f64, their: f64| {
-        let ratio = match better {
-            Better::More => our / their,
-            Better::Less => their / our,
-            Better::Neither => return None,
-        };
-        // 0 ÷ 0: nothing is as good as nothing.
-        Some(if ratio.is_nan() { 1.0 } else { ratio })
-    };
-    let their = |round| measure.rounds.iter().find(|(other, _)| *other == round).map(|&(_, value)| value);
-    let both = ours.rounds.iter().filter_map(|&(round, our)| times(our, their(round)?));
-    // Without a round that has both, as with a number that is wanted, the medians have to do.
-    Spread::of(&both.collect::<Vec<_>>())
-        .map(|spread| spread.median)
-        .or_else(|| times(ours.spread.median, measure.value))
 }
 
 /// What becomes of a target that is of cells only in which the processor rests, in one where it does not.
@@ -153,9 +136,7 @@ fn without_rest(cell: &Cell) -> Option<Outcome> {
 
 /// What ours is held against.
 struct Measure {
-    value: f64,
-    /// Of each round, where it was measured and is not a number that is wanted.
-    rounds: Vec<(usize, f64)>,
+    rival: Rival,
     shown: String,
     polluted: bool,
 }
@@ -168,28 +149,30 @@ fn measure(
     machine: &[String],
 ) -> Option<Measure> {
     let number = |value: f64| Measure {
-        value,
-        rounds: Vec::new(),
+        rival: Rival::number(value),
         shown: format::value(value, &line.unit),
         polluted: false,
     };
     let best = |may: &dyn Fn(&Figure) -> bool| {
-        let figure = line.best(|figure| figure.engine != OURS && may(figure))?;
+        let fair = |figure: &Figure| figure.engine != OURS && may(figure);
+        let figure = line.best(fair)?;
         let shown =
             format!("{} {}", summary.name(figure.engine), format::value(figure.spread.median, &line.unit));
-        Some(Measure { shown, ..of_figure(figure, 1.0) })
+        let all = line.figures.iter().filter(|figure| !figure.struck && fair(figure));
+        let rival = Rival::best_of(line.better, all)?;
+        Some(Measure { rival, shown, polluted: figure.polluted })
     };
     let of_ours = |names: &[&str], factor: f64| {
         let other = first_of(cell, names)?;
         let measure = of_figure(other.figure(OURS)?, factor);
-        Some(Measure { shown: format::value(measure.value, &other.unit), ..measure })
+        Some(Measure { shown: format::value(measure.rival.median, &other.unit), ..measure })
     };
     let threads = cell.threads as f64;
     match against {
         Against::BestRival => best(&|_| true),
         Against::BestRivalIn(names) => {
-            let cells = summary.cells().filter(|cell| names.contains(&cell.name.as_str()));
-            let bests = cells.filter_map(|cell| {
+            let cells: Vec<_> = summary.cells().filter(|cell| names.contains(&cell.name.as_str())).collect();
+            let bests = cells.iter().filter_map(|cell| {
                 let line = cell.primaries().next()?;
                 Some((line.best(|figure| figure.engine != OURS)?, cell))
             });
@@ -199,7 +182,11 @@ fn measure(
                 if line.better == Better::Less { bests.min_by(by_value) } else { bests.max_by(by_value) }?;
             let shown = format::value(value(figure), &line.unit);
             let shown = format!("{} {shown} in {}", summary.name(figure.engine), cell.name);
-            Some(Measure { shown, ..of_figure(figure, 1.0) })
+            let lines = cells.iter().filter_map(|cell| cell.primaries().next());
+            let fair = |figure: &&Figure| !figure.struck && figure.engine != OURS;
+            let all = lines.flat_map(|line| line.figures.iter().filter(fair));
+            let rival = Rival::best_of(line.better, all)?;
+            Some(Measure { rival, shown, polluted: figure.polluted })
         }
         Against::BestOf(names) => best(&|figure| names.contains(&summary.name(figure.engine))),
         Against::BestWithAsMuch(metric, share) => {
@@ -213,7 +200,7 @@ fn measure(
         Against::OursIn(name, factor) => {
             let other = summary.cells().find(|other| other.name == name)?;
             let measure = of_figure(other.line(&line.metric)?.figure(OURS)?, factor);
-            Some(Measure { shown: format::value(measure.value, &line.unit), ..measure })
+            Some(Measure { shown: format::value(measure.rival.median, &line.unit), ..measure })
         }
         Against::OursPerThread(names, factor) => of_ours(names, factor * threads),
         Against::Cores { rows, micros } => Some(number(cores(machine)? * rows / micros * 1e6)),
@@ -258,12 +245,7 @@ fn has_as_much(other: &Line, engine: usize, least: f64) -> bool {
 }
 
 fn of_figure(figure: &Figure, factor: f64) -> Measure {
-    Measure {
-        value: figure.spread.median * factor,
-        rounds: figure.rounds.iter().map(|&(round, value)| (round, value * factor)).collect(),
-        shown: String::new(),
-        polluted: figure.polluted,
-    }
+    Measure { rival: Rival::figure(figure, factor), shown: String::new(), polluted: figure.polluted }
 }
 
 fn first_of<'a>(cell: &'a Cell, names: &[&str]) -> Option<&'a Line> {

@@ -11,6 +11,7 @@ mod html;
 mod judge;
 mod markdown;
 mod plots;
+mod ratio;
 mod read;
 mod run;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::cell::Better;
 use crate::engine::UNRANKED;
 
 use super::format;
+use super::ratio::Rival;
 use super::read::{Input, Reading};
 
 /// The engine that all this is about.
@@ -140,8 +141,8 @@ impl Line {
     pub(super) fn lead(&self) -> Option<(f64, &Figure, &Figure)> {
         let ours = self.figure(0)?;
         let rival = self.best(|figure| figure.engine != 0)?;
-        let (our, their) = (ours.spread.median, rival.spread.median);
-        let ratio = if self.better == Better::More { our / their } else { their / our };
+        let fair = self.figures.iter().filter(|figure| !figure.struck && figure.engine != 0);
+        let ratio = Rival::best_of(self.better, fair)?.ratio(self.better, ours)?.value;
         (ratio.is_finite() && ratio > 0.0).then_some((ratio, ours, rival))
     }
 

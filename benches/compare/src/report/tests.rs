@@ -230,6 +230,19 @@ fn ratios_are_within_a_round() {
         (4, "lmdb", 900.0, false),
     ];
     assert_eq!(verdict(&rounds, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
+    // The best of each round, whoever that is: 2.0 in the first, 1.0 in the second.
+    let taking_turns = [
+        (1, "braid", 100.0, false),
+        (2, "braid", 100.0, false),
+        (1, "lmdb", 50.0, false),
+        (2, "lmdb", 10.0, false),
+        (1, "redb", 10.0, false),
+        (2, "redb", 100.0, false),
+    ];
+    assert_eq!(verdict(&taking_turns, Against::BestRival, 1.5), Outcome::Met { ratio: 1.5 });
+    // Who was never beside ours does not win by that.
+    let stranger = [(1, "braid", 100.0, false), (1, "lmdb", 50.0, false), (2, "redb", 80.0, false)];
+    assert_eq!(verdict(&stranger, Against::BestRival, 1.5), Outcome::Missed { ratio: 1.25 });
     // Rounds of which each has another one: the medians.
     let apart = [(1, "braid", 100.0, false), (2, "lmdb", 50.0, false)];
     assert_eq!(verdict(&apart, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
