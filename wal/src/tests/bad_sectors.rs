@@ -98,7 +98,7 @@ fn salvage_gives_all_that_lies_in_no_bad_sector_and_tells_of_it() {
             let len = read(&files, path).len() as u64;
             for start in (0..len).step_by(SECTOR as usize) {
                 // Each in the first segment, of the long ones some.
-                if segment > 1 && start > UNIT && !(start / SECTOR).is_multiple_of(5) {
+                if segment > 1 && start > UNIT && !(start / SECTOR).is_multiple_of(11) {
                     continue;
                 }
                 let context = format!("closed {closed}, segment {segment}, sector at {start}");
@@ -133,7 +133,7 @@ fn salvage_gives_all_that_lies_in_no_bad_sector_and_tells_of_it() {
                 if saved.len() < whole.len() { lost += 1 } else { none += 1 }
             }
         }
-        assert!(lost > 50 && none > 8, "{lost} {none}");
+        assert!(lost > 20 && none > 8, "{lost} {none}");
     }
 }
 
