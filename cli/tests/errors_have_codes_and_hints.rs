@@ -162,7 +162,7 @@ fn a_full_disk() {
     let folder = Folder::new();
     let db = folder.arg("db.braid");
     // A limit on the size of files stands for a full disk.
-    let script = "ulimit -f 600; trap '' XFSZ; exec \"$0\" load \"$1\" \"$2\" --table t --key icao";
+    let script = "ulimit -f 100; trap '' XFSZ; exec \"$0\" load \"$1\" \"$2\" --table t --key icao";
     let run = || {
         let mut shell = std::process::Command::new("sh");
         let output =

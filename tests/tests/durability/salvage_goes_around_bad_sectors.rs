@@ -84,7 +84,7 @@ fn of_the_log() -> Result<()> {
             lost += u64::from(rows < 400);
         }
     }
-    assert!(lost > 5, "{lost}");
+    assert!(lost > 0, "no sector mattered");
     Ok(())
 }
 
