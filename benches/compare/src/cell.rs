@@ -23,6 +23,14 @@ pub(crate) struct Cell {
     pub(crate) run: Box<dyn Fn(&Context) -> Result<Readings>>,
 }
 
+impl Cell {
+    /// What an engine is opened with to do it.
+    pub(crate) fn settings(&self) -> Settings {
+        let Self { durability, cache_bytes, threads, .. } = *self;
+        Settings { durability, cache_bytes, threads }
+    }
+}
+
 /// A cache that holds all rows of most cells.
 pub(crate) const AMPLE_CACHE: usize = 1 << 30;
 

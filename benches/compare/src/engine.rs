@@ -71,7 +71,8 @@ pub(crate) struct Facts {
     pub(crate) notes: &'static str,
 }
 
-/// The engine that promises less than the others in deferred cells: it is shown there, and not ranked.
+/// The engine whose deferred commits promise less than those of the others: that a power cut leaves a database with the first
+/// so many of the commits, on a file system that keeps the order of writes at least. It is shown in deferred cells, and not ranked.
 pub(crate) const UNRANKED: &str = "lmdb-writemap";
 
 /// An engine that can be chosen.

@@ -62,6 +62,8 @@ enum Command {
         engine: String,
         rows: u64,
         #[arg(long)]
+        cache_bytes: usize,
+        #[arg(long)]
         dir: PathBuf,
     },
     /// Makes tables, plots and one page of what was measured
@@ -82,9 +84,11 @@ fn main() -> ExitCode {
             println!("{}", asked.try_out());
             Ok(())
         }
-        Command::HelpCell { task, engine, rows, dir } => runner::plan::engine(engines::ALL, &engine)
-            .map_err(Failure::from)
-            .and_then(|kind| workloads::helper::run(task, kind, &dir, rows)),
+        Command::HelpCell { task, engine, rows, cache_bytes, dir } => {
+            runner::plan::engine(engines::ALL, &engine)
+                .map_err(Failure::from)
+                .and_then(|kind| workloads::helper::run(task, kind, &dir, rows, cache_bytes))
+        }
         Command::Report(arguments) => report::run(&arguments),
     };
     match outcome {

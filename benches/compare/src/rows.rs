@@ -123,8 +123,11 @@ pub(crate) fn id_of(key: &[u8]) -> Option<u64> {
     key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-/// A value that says its row's number and in which round it was written. About half of it does not compress, as in RocksDB's
-/// own benchmark.
+/// Bytes of a value that say what the sum of the others is.
+const SUM_BYTES: usize = 4;
+
+/// A value that says its row's number, in which round it was written, and the sum of all that. About half of it does not
+/// compress, as in RocksDB's own benchmark.
 pub(crate) fn value(number: u64, round: u64) -> [u8; VALUE_BYTES] {
     let mut value = [b'v'; VALUE_BYTES];
     value[..8].copy_from_slice(&number.to_le_bytes());
@@ -134,17 +137,32 @@ pub(crate) fn value(number: u64, round: u64) -> [u8; VALUE_BYTES] {
         noise = scramble(noise);
         word.copy_from_slice(&noise.to_le_bytes());
     }
+    if let Some((rest, said)) = value.split_last_chunk_mut::<SUM_BYTES>() {
+        *said = sum(rest).to_le_bytes();
+    }
     value
 }
 
-/// The number that a value says.
+/// The number that a value says, which has all of its bytes: who reads a row reads all of it, whether the engine lends the
+/// value or copies it.
 pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
-    value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    let (rest, said) = value.split_last_chunk::<SUM_BYTES>()?;
+    let whole = value.len() == VALUE_BYTES && sum(rest) == u32::from_le_bytes(*said);
+    whole.then(|| word(value, 0)).flatten()
 }
 
 /// The round that a value says.
 pub(crate) fn round_of(value: &[u8]) -> Option<u64> {
-    number_of(value.get(8..)?)
+    word(value, 8)
+}
+
+fn word(value: &[u8], from: usize) -> Option<u64> {
+    value.get(from..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+fn sum(bytes: &[u8]) -> u32 {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().fold(0, |sum: u32, word| sum.wrapping_add(u32::from_le_bytes(*word)))
 }
 
 /// The same number each time for one thread's repetition, and otherwise like a throw of dice.
@@ -200,5 +218,15 @@ mod tests {
         assert_eq!(number_of(&value(7, 1)), Some(7));
         assert_eq!(round_of(&value(7, 1)), Some(1));
         assert_eq!(number_of(b"short"), None);
+        assert_eq!(number_of(&value(7, 1)[..99]), None);
+    }
+
+    #[test]
+    fn a_value_with_a_wrong_byte_says_nothing() {
+        for place in 0..VALUE_BYTES {
+            let mut value = value(7, 1);
+            value[place] ^= 1;
+            assert_eq!(number_of(&value), None, "byte {place}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! canopydb: a B-tree with versions of its pages and a log; concurrent write transactions that conflict on leaf pages.
+//! canopydb: a B-tree with versions of its pages and a log; write transactions one at a time, or concurrent ones that conflict on leaf pages.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ pub(super) const KIND: Kind = Kind {
     name: "canopydb",
     version: "0.2.5",
     facts: Facts {
-        writers: "many, optimistic by leaf page; one at a time commits",
+        writers: "one here; many are possible, optimistic by leaf page",
         isolation: "snapshot",
         durable: Some("Transaction::commit_with(true)"),
         deferred: "without a sync at the commit",
         deferred_survives_kill: true,
         notes: "Durable commits sync by themselves: Database::sync does not wait for a sync of another thread that is \
-                under way. Concurrent write transactions where several threads wait for syncs, which they share; else exclusive \
-                ones, which are faster on two cores. Checkpoints at a quarter of the cache, 64 MiB at least.",
+                under way. Exclusive write transactions: commits, and their \
+                syncs, are one after the other anyway, and concurrent ones conflict on leaf pages, so that they were slower in every cell. Checkpoints at a quarter of the cache, 64 MiB at least.",
     },
     log: &["WAL-*"],
     open,
@@ -30,7 +30,6 @@ const LOAD_BATCH: u64 = 100_000;
 
 struct Canopy {
     db: Database,
-    concurrent: bool,
     sync: bool,
 }
 
@@ -49,7 +48,7 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     drop(tx.get_or_create_tree(ROWS)?);
     tx.commit_with(true)?;
     let sync = settings.durability == Durability::Durable;
-    Ok(Box::new(Canopy { db, concurrent: sync && settings.threads > 1, sync }))
+    Ok(Box::new(Canopy { db, sync }))
 }
 
 impl Engine for Canopy {
@@ -108,7 +107,7 @@ impl Session for Handle<'_> {
     }
 
     fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
-        let tx = self.engine.db.begin_write_with(self.engine.concurrent)?;
+        let tx = self.engine.db.begin_write()?;
         let mut rooted = Rooted(tree(&tx)?);
         // Dropped by an error, it is rolled back.
         body(&mut rooted)?;

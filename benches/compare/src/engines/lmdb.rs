@@ -31,10 +31,10 @@ pub(super) const KIND: Kind = Kind {
 pub(super) const WRITE_MAP_KIND: Kind = Kind {
     name: UNRANKED,
     facts: Facts {
-        durable: None,
+        durable: Some("WRITE_MAP: the map synced, then the meta page"),
         deferred: "NO_SYNC | WRITE_MAP",
-        notes: "LMDB as above, with its pages changed in the map. A power cut may then leave no database at all, on any file \
-                system, where the others' deferred commits lose their end: shown for what it makes, and not ranked.",
+        notes: "LMDB as above, with its pages changed in the map. Without syncs a power cut may then leave no database at all, on any \
+                file system, where the others' deferred commits lose their end: shown for what it makes, and not ranked in deferred cells.",
         ..KIND.facts
     },
     open: |dir, settings| open(dir, settings, EnvFlags::WRITE_MAP),

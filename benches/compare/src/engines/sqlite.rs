@@ -21,9 +21,10 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("WAL, synchronous=FULL"),
         deferred: "WAL, synchronous=NORMAL: syncs at checkpoints",
         deferred_survives_kill: true,
-        notes: "INTEGER PRIMARY KEY; cached statements; BEGIN IMMEDIATE with a busy handler that waits as the \
-                harness does after a conflict, since the built-in one's 1 to 100 ms leave the lock idle. Half of the cache is mapped \
-                (mmap_size), half is shared out to the connections. A checkpoint by itself once the log is a quarter of the cache.",
+        notes: "INTEGER PRIMARY KEY; cached statements; BEGIN IMMEDIATE under a lock of the program's, as its busy handler would \
+                let the writers' turn pass while they sleep. Half of the cache is mapped (mmap_size), half is shared out to the \
+                connections. A checkpoint by itself at its default of 1,000 pages where commits sync, so that the log is written over and \
+                stays as long as it is; else once the log is a quarter of the cache, as a checkpoint syncs.",
     },
     log: &["compare.sqlite-wal"],
     open,
@@ -39,19 +40,23 @@ const BUSY_WAITS: i32 = 120_000;
 
 /// Its default.
 const PAGE_BYTES: usize = 4096;
+/// Its default, of what starts a checkpoint.
+const LOG_PAGES: usize = 1000;
 
 struct Sqlite {
     path: PathBuf,
     settings: Settings,
     /// For what concerns all; and the log stays as long as there is a connection.
     first: Mutex<Connection>,
+    /// Held by the writer.
+    turn: Mutex<()>,
 }
 
 fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     let path = dir.join("compare.sqlite");
     let first = connect(&path, settings)?;
     first.execute_batch("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, value BLOB NOT NULL)")?;
-    Ok(Box::new(Sqlite { path, settings, first: Mutex::new(first) }))
+    Ok(Box::new(Sqlite { path, settings, first: Mutex::new(first), turn: Mutex::default() }))
 }
 
 fn connect(path: &Path, settings: Settings) -> Result<Connection> {
@@ -67,8 +72,11 @@ fn connect(path: &Path, settings: Settings) -> Result<Connection> {
     let mapped = settings.cache_bytes / 2;
     // One more is the engine's own.
     let cache_kib = (settings.cache_bytes - mapped) / 1024 / (settings.threads + 1);
-    // A checkpoint syncs: not more often than the memory that other engines have for recent rows is full.
-    let log_pages = (settings.cache_bytes / 4 / PAGE_BYTES).max(1000);
+    let log_pages = match settings.durability {
+        Durability::Durable => LOG_PAGES,
+        // A checkpoint syncs: not more often than the memory that other engines have for recent rows is full.
+        Durability::Deferred => (settings.cache_bytes / 4 / PAGE_BYTES).max(LOG_PAGES),
+    };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
          PRAGMA mmap_size = {mapped}; PRAGMA cache_size = -{cache_kib};
@@ -85,7 +93,7 @@ impl Sqlite {
 
 impl Engine for Sqlite {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(Handle { connection: connect(&self.path, self.settings)? }))
+        Ok(Box::new(Handle { connection: connect(&self.path, self.settings)?, turn: &self.turn }))
     }
 
     fn load(&self, rows: &dyn Rows) -> Result<()> {
@@ -137,11 +145,12 @@ fn lost(error: rusqlite::Error) -> Failure {
     }
 }
 
-struct Handle {
+struct Handle<'a> {
     connection: Connection,
+    turn: &'a Mutex<()>,
 }
 
-impl Handle {
+impl Handle<'_> {
     fn execute(&self, sql: &str) -> Result<()> {
         self.connection.prepare_cached(sql)?.execute([]).map_err(lost)?;
         Ok(())
@@ -150,7 +159,7 @@ impl Handle {
     /// Runs `body` between `begin` and a commit, or a rollback.
     fn within(&self, begin: &str, body: impl FnOnce(&mut Rooted<'_>) -> Result<()>) -> Result<()> {
         self.execute(begin)?;
-        let outcome = Rooted::new(&self.connection).and_then(|mut rooted| body(&mut rooted));
+        let outcome = body(&mut Rooted { connection: &self.connection, get: None, put: None });
         let outcome = outcome.and_then(|()| self.execute("COMMIT"));
         if outcome.is_err() && !self.connection.is_autocommit() {
             self.execute("ROLLBACK")?;
@@ -159,7 +168,7 @@ impl Handle {
     }
 }
 
-impl Session for Handle {
+impl Session for Handle<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         get(&mut self.connection.prepare_cached(GET)?, key, see)
     }
@@ -169,6 +178,7 @@ impl Session for Handle {
     }
 
     fn write(&mut self, body: &mut dyn FnMut(&mut dyn Writer) -> Result<()>) -> Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.within("BEGIN IMMEDIATE", |rooted| body(rooted))
     }
 }
@@ -176,19 +186,17 @@ impl Session for Handle {
 /// The statements of one transaction, each prepared when it is wanted first.
 struct Rooted<'a> {
     connection: &'a Connection,
-    get: CachedStatement<'a>,
+    get: Option<CachedStatement<'a>>,
     put: Option<CachedStatement<'a>>,
-}
-
-impl<'a> Rooted<'a> {
-    fn new(connection: &'a Connection) -> Result<Self> {
-        Ok(Self { connection, get: connection.prepare_cached(GET)?, put: None })
-    }
 }
 
 impl Reader for Rooted<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        get(&mut self.get, key, see)
+        let statement = match &mut self.get {
+            Some(statement) => statement,
+            none => none.insert(self.connection.prepare_cached(GET)?),
+        };
+        get(statement, key, see)
     }
 
     fn scan(&mut self, from: &[u8], limit: u64, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<u64> {

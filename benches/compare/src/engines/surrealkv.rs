@@ -18,7 +18,7 @@ pub(super) const KIND: Kind = Kind {
         durable: Some("Durability::Immediate"),
         deferred: "Durability::Eventual (its default), synced when a log segment is full",
         deferred_survives_kill: true,
-        notes: "with_wal_preallocation, which makes its syncs cheaper; commits are awaited on the session's \
+        notes: "memtables of a quarter of the cache; with_wal_preallocation, which makes its syncs cheaper; commits are awaited on the session's \
                 thread, and its commit, flush and compaction tasks run on a tokio runtime of their own, so a \
                 commit is two thread switches; tasks await their commits on an executor beside that one; \
                 loads by write-only transactions; it has no cursor without an \
@@ -48,6 +48,7 @@ fn open(dir: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     let options = Options::new()
         .with_path(dir.join("surrealkv"))
         .with_block_cache_capacity(settings.cache_bytes as u64)
+        .with_max_memtable_size(settings.cache_bytes / 4)
         .with_wal_preallocation(true);
     let runtime = Builder::new_multi_thread().worker_threads(TASK_THREADS).enable_all().build()?;
     let tree = {

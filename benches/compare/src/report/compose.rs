@@ -18,7 +18,8 @@ pub(super) fn compose(input: &Input, summary: &Summary) -> Vec<Block> {
     introduction(&mut blocks, input, summary);
     let verdicts = judge(TARGETS, summary, &input.machine);
     blocks.extend(plots::lead(summary).map(Block::Plot));
-    targets(&mut blocks, &verdicts);
+    let ranked = judge(TARGETS, &Summary::with_all_ranked(input), &input.machine);
+    targets(&mut blocks, &verdicts, &ranked);
     for group in &summary.groups {
         self::group(&mut blocks, summary, group);
     }
@@ -61,21 +62,45 @@ fn introduction(blocks: &mut Vec<Block>, input: &Input, summary: &Summary) {
     }
 }
 
-fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
+/// What the verdicts would be, were nobody struck out for promising less.
+fn if_ranked(ranked: &[Verdict], verdicts: &[Verdict]) -> String {
+    let met = |verdict: &&Verdict| matches!(verdict.outcome, Outcome::Met { .. });
+    let fewer: Vec<_> = verdicts
+        .iter()
+        .zip(ranked)
+        .filter(|(as_is, ranked)| met(as_is) && !met(ranked))
+        .filter_map(|(_, ranked)| match ranked.outcome {
+            Outcome::Missed { ratio } | Outcome::Undecided { ratio } => {
+                let [ratio, wanted] = [ratio, ranked.wanted].map(format::times);
+                Some(format!("{} ({ratio} of {wanted})", ranked.cell))
+            }
+            _ => None,
+        })
+        .collect();
+    if fewer.is_empty() {
+        format!("Were {UNRANKED} ranked in deferred cells too, no target that is met would not be.")
+    } else {
+        format!("Were {UNRANKED} ranked in deferred cells too, these would not be met: {}.", fewer.join(", "))
+    }
+}
+
+fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict], ranked: &[Verdict]) {
     let count =
         |wanted: fn(&Outcome) -> bool| verdicts.iter().filter(|verdict| wanted(&verdict.outcome)).count();
     let met = count(|outcome| matches!(outcome, Outcome::Met { .. }));
     let missed = count(|outcome| matches!(outcome, Outcome::Missed { .. } | Outcome::Failed(_)));
     let elsewhere = count(|outcome| matches!(outcome, Outcome::DoesNotApply(_)));
-    let unknown = verdicts.len() - met - missed - elsewhere;
+    let undecided = count(|outcome| matches!(outcome, Outcome::Undecided { .. }));
+    let unknown = verdicts.len() - met - missed - undecided - elsewhere;
     blocks.push(heading(2, "Targets"));
     blocks.push(Block::Text(format!(
-        "{met} met, {missed} missed, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
+        "{met} met, {missed} missed, {undecided} undecided, which are met in some rounds and missed in others, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
          way better is: the median of the ratios within each round, each to the best rival of that round, as a disk may be twice as fast in one as in another; \
          in small the least and the most. The rival that is named is the one with the best median. One that was measured in other rounds alone is held \
          against by its median, where that is worse for Braid."
     )));
     blocks.push(Block::List(vec![
+        if_ranked(ranked, verdicts),
         format!(
             "Who replays as much at a reopen is measured: \"{}\" is what the files of an engine's log hold when its process is \
              killed, without blocks of zeros, which are room that it has reserved. A rival counts that has half as much for \
@@ -97,7 +122,7 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict]) {
     let head = ["cell", "target", "braid", "against", "ratio", "wanted", "verdict"];
     let rows = verdicts.iter().map(|verdict| {
         let ratio = match verdict.outcome {
-            Outcome::Met { ratio } | Outcome::Missed { ratio } => {
+            Outcome::Met { ratio } | Outcome::Missed { ratio } | Outcome::Undecided { ratio } => {
                 let shown = Entry::plain(format::times(ratio));
                 match verdict.rounds {
                     Some((least, most)) => {
@@ -134,6 +159,11 @@ fn outcome(verdict: &Verdict) -> Entry {
         }
         Outcome::Missed { ratio } => Entry::new(format!("missed{warning}"), Look::Missed)
             .with_note(format!("by {:.0} %", (-percent(*ratio)).ceil())),
+        Outcome::Undecided { ratio } => Entry::plain(format!("undecided{warning}")).with_note(format!(
+            "{}{:.0} %",
+            if percent(*ratio) < 0.0 { "" } else { "+" },
+            percent(*ratio)
+        )),
         Outcome::DoesNotApply(why) => Entry::new("does not apply", Look::Muted).with_note(why),
         Outcome::Failed(reason) => Entry::new("failed", Look::Missed).with_note(reason),
         Outcome::NotMeasured(why) => Entry::new("not measured", Look::Muted).with_note(*why),

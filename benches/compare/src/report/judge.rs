@@ -40,6 +40,10 @@ pub(super) enum Outcome {
     Missed {
         ratio: f64,
     },
+    /// Some rounds meet it and some miss it.
+    Undecided {
+        ratio: f64,
+    },
     /// The target is not of this cell, as it turned out. And why.
     DoesNotApply(String),
     /// Ours failed in the cell.
@@ -120,8 +124,20 @@ fn one(target: &Target, cell: &Cell, summary: &Summary, machine: &[String]) -> V
     verdict.polluted |= measure.polluted;
     let Some(Ratio { value: ratio, rounds }) = measure.rival.ratio(line.better, ours) else { return verdict };
     verdict.rounds = rounds;
-    verdict.outcome = if ratio >= target.wanted { Outcome::Met { ratio } } else { Outcome::Missed { ratio } };
+    verdict.outcome = outcome(ratio, rounds, target.wanted);
     verdict
+}
+
+/// What is met in some rounds and missed in others is neither. A median that a rival of other rounds has made worse than all
+/// rounds is a miss.
+fn outcome(ratio: f64, rounds: Option<(f64, f64)>, wanted: f64) -> Outcome {
+    match rounds {
+        Some((least, most)) if least < wanted && wanted <= most && ratio >= least => {
+            Outcome::Undecided { ratio }
+        }
+        _ if ratio >= wanted => Outcome::Met { ratio },
+        _ => Outcome::Missed { ratio },
+    }
 }
 
 /// What becomes of a target that is of cells only in which the processor rests, in one where it does not.

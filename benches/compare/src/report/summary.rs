@@ -4,7 +4,7 @@
 //!    has none, the polluted ones are kept and the figure says so.
 //! 2. A ratio of the tables is the median divided by the best median of the same cell and metric, never of another cell.
 //! 3. An engine that was seen not to sync is never the best of a durable cell, and one that promises less in deferred cells is
-//!    the best of none.
+//!    the best of none of those.
 
 use braid_measure::Spread;
 
@@ -86,6 +86,15 @@ pub(super) struct Failed {
 
 impl Summary {
     pub(super) fn of(input: &Input) -> Self {
+        Self::with(input, Some(UNRANKED))
+    }
+
+    /// As if who promises less in deferred cells did not.
+    pub(super) fn with_all_ranked(input: &Input) -> Self {
+        Self::with(input, None)
+    }
+
+    fn with(input: &Input, unranked: Option<&str>) -> Self {
         let engines = engines(input);
         let mut groups: Vec<Group> = Vec::new();
         let readings = with_process(&input.readings);
@@ -93,7 +102,7 @@ impl Summary {
             let name = &reading.group;
             if !groups.iter().any(|group| group.name == *name) {
                 let of_group: Vec<_> = readings.iter().filter(|reading| reading.group == *name).collect();
-                groups.push(Group { name: name.clone(), cells: cells(&of_group, &engines, input) });
+                groups.push(Group { name: name.clone(), cells: cells(&of_group, &engines, input, unranked) });
             }
         }
         Self { engines, groups }
@@ -189,7 +198,7 @@ fn with_process(readings: &[Reading]) -> Vec<Reading> {
     all
 }
 
-fn cells(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Cell> {
+fn cells(readings: &[&Reading], engines: &[String], input: &Input, unranked: Option<&str>) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
     for first in readings {
         if cells.iter().any(|cell| cell.name == first.cell) {
@@ -205,7 +214,7 @@ fn cells(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Cell> 
             family: family.to_owned(),
             threads: first.threads,
             rounds: rounds.len(),
-            lines: lines(&of_cell, engines, input),
+            lines: lines(&of_cell, engines, input, unranked),
             failed: failures(&first.cell, engines, input),
         });
     }
@@ -215,7 +224,7 @@ fn cells(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Cell> 
     cells
 }
 
-fn lines(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Line> {
+fn lines(readings: &[&Reading], engines: &[String], input: &Input, unranked: Option<&str>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for first in readings {
         if lines.iter().any(|line| line.metric == first.metric) {
@@ -224,7 +233,11 @@ fn lines(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Line> 
         let of_line: Vec<_> = readings.iter().copied().filter(|other| other.metric == first.metric).collect();
         let figures = engines.iter().enumerate().filter_map(|(number, name)| {
             let of_engine: Vec<_> = of_line.iter().copied().filter(|other| other.engine == *name).collect();
-            figure(number, &of_engine, first.durability.eq_ignore_ascii_case("durable"), input)
+            let mut figure = figure(number, &of_engine)?;
+            let durable = first.durability.eq_ignore_ascii_case("durable");
+            let refuted = || input.syncs.iter().any(|syncs| syncs.engine == *name && syncs.is_refuted());
+            figure.struck = if durable { refuted() } else { unranked == Some(name.as_str()) };
+            Some(figure)
         });
         let mut line = Line {
             metric: first.metric.clone(),
@@ -240,13 +253,11 @@ fn lines(readings: &[&Reading], engines: &[String], input: &Input) -> Vec<Line> 
     lines
 }
 
-fn figure(engine: usize, readings: &[&Reading], durable: bool, input: &Input) -> Option<Figure> {
-    let first = readings.first()?;
+fn figure(engine: usize, readings: &[&Reading]) -> Option<Figure> {
     let polluted = readings.iter().all(|reading| reading.polluted);
     let kept = readings.iter().filter(|reading| polluted || !reading.polluted);
     let rounds: Vec<_> = kept.map(|reading| (reading.round, reading.value)).collect();
     let values: Vec<_> = rounds.iter().map(|&(_, value)| value).collect();
-    let refuted = || input.syncs.iter().any(|syncs| syncs.engine == first.engine && syncs.is_refuted());
     Some(Figure {
         engine,
         spread: Spread::of(&values)?,
@@ -254,7 +265,7 @@ fn figure(engine: usize, readings: &[&Reading], durable: bool, input: &Input) ->
         kept: values.len(),
         left_out: readings.len() - values.len(),
         polluted,
-        struck: first.engine == UNRANKED || durable && refuted(),
+        struck: false,
         ratio: None,
         best: false,
     })

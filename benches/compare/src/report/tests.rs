@@ -249,12 +249,42 @@ fn ratios_are_within_a_round() {
 }
 
 #[test]
-fn who_promises_less_is_shown_and_not_ranked() {
+fn who_promises_less_is_shown_in_deferred_cells_and_not_ranked() {
     let all = [(1, "braid", 10.0, false), (1, "lmdb", 5.0, false), (1, crate::engine::UNRANKED, 90.0, false)];
-    assert_eq!(verdict(&all, Against::BestRival, 2.0), Outcome::Met { ratio: 2.0 });
-    let input = rates(&all);
+    let mut input = rates(&all);
+    let judged = |summary: &Summary| {
+        let target = Target {
+            aim: "",
+            cells: &["c-8"],
+            metric: Metric::Primary,
+            against: Against::BestRival,
+            wanted: 2.0,
+            with_rest: false,
+        };
+        judge(&[target], summary, &[]).remove(0).outcome
+    };
+    // It syncs with the others.
+    assert!(matches!(judged(&Summary::of(&input)), Outcome::Missed { .. }));
+    for reading in &mut input.readings {
+        "deferred".clone_into(&mut reading.durability);
+    }
+    assert_eq!(judged(&Summary::of(&input)), Outcome::Met { ratio: 2.0 });
+    assert!(matches!(judged(&Summary::with_all_ranked(&input)), Outcome::Missed { .. }));
     let blocks = compose(&input, &Summary::of(&input));
     assert!(markdown::write(&blocks).contains("| c-8 | **10** | 5 (×0.50) | ~~90~~ |"));
+}
+
+#[test]
+fn what_only_some_rounds_meet_is_undecided() {
+    let rounds = [
+        (1, "braid", 100.0, false),
+        (1, "lmdb", 40.0, false),
+        (2, "braid", 100.0, false),
+        (2, "lmdb", 60.0, false),
+    ];
+    assert!(matches!(verdict(&rounds, Against::BestRival, 2.0), Outcome::Undecided { .. }));
+    assert!(matches!(verdict(&rounds, Against::BestRival, 1.5), Outcome::Met { .. }));
+    assert!(matches!(verdict(&rounds, Against::BestRival, 3.0), Outcome::Missed { .. }));
 }
 
 #[test]
@@ -264,7 +294,7 @@ fn a_target_without_its_cell_is_not_measured() {
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::NotMeasured("no such cell")));
     let text = markdown::write(&compose(&input, &Summary::of(&input)));
     let count: usize = TARGETS.iter().map(|target| target.cells.len()).sum();
-    assert!(text.contains(&format!("0 met, 0 missed, 0 that do not apply, {count} not measured.")));
+    assert!(text.contains(&format!("0 met, 0 missed, 0 undecided, which are met in some rounds and missed in others, 0 that do not apply, {count} not measured.")));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cell::{Context, Size};
-use crate::engine::{Durability, Result, Settings};
+use crate::engine::{Durability, Result};
 use crate::process::{self, Priority};
 use crate::raw::RawLog;
 use crate::runner::{child, plan};
@@ -46,9 +46,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if let Some(raw) = &mut raw {
         raw.run(RAW_SLICE)?;
     }
-    let settings =
-        Settings { durability: cell.durability, cache_bytes: cell.cache_bytes, threads: cell.threads };
-    let mut readings = (cell.run)(&Context { kind, dir, size, settings })?.0;
+    let mut readings = (cell.run)(&Context { kind, dir, size, settings: cell.settings() })?.0;
     if let Some(mut raw) = raw {
         raw.run(RAW_SLICE)?;
         readings.push(raw.finish()?);

@@ -165,12 +165,13 @@ fn priority(arguments: &Arguments, durability: Durability) -> Result<String> {
     Ok(said.trim().to_owned())
 }
 
-/// All pieces in their order: round by round, cell by cell, the engines in another order in each round.
+/// All pieces in their order: round by round, cell by cell, and with each cell and each round another engine first, so that in
+/// one round alone none is always the first or the second after a pause or after another.
 fn turns<'a>(kinds: &[Kind], cells: &'a [Cell], rounds: u32) -> Vec<Turn<'a>> {
     let mut turns = Vec::new();
     for round in 1..=rounds {
-        for cell in cells {
-            for kind in plan::rotated(kinds, round as usize - 1) {
+        for (place, cell) in cells.iter().enumerate() {
+            for kind in plan::rotated(kinds, place + round as usize - 1) {
                 if plan::fits(&kind, cell) {
                     turns.push(Turn { round, cell, kind });
                 }

@@ -167,7 +167,8 @@ pub(crate) fn probe(probe: Probe) -> Result<()> {
     let Probe { engine, durability, commits, writers, dir } = probe;
     let kind = plan::engine(engines::ALL, &engine)?;
     process::die_with_parent();
-    let settings = Settings { durability, cache_bytes: AMPLE_CACHE, threads: usize::try_from(writers)? };
+    let threads = usize::try_from(writers)?;
+    let settings = Settings { durability, cache_bytes: AMPLE_CACHE, threads };
     let size = Size { seconds: 1.0, percent: 100 };
     let engine = Context { kind, dir, size, settings }.open()?;
     let fastest: Result<Vec<Duration>> = std::thread::scope(|scope| {

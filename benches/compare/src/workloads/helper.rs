@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cell::{AMPLE_CACHE, Context, MODEST_CACHE};
+use crate::cell::Context;
 use crate::engine::{Durability, Engine, Kind, Result, Settings};
 use crate::rows::{Fresh, Order, value};
 
@@ -47,19 +47,19 @@ pub(super) fn surviving(kind: &Kind) -> Result<(Durability, u64)> {
     }
 }
 
-/// The other process: does its task.
-pub(crate) fn run(task: Task, kind: Kind, dir: &Path, rows: u64) -> Result<()> {
-    let open = |durability, cache_bytes| (kind.open)(dir, Settings { durability, cache_bytes, threads: 1 });
+/// The other process: does its task, with the cache of the cell, as engines make their files for the memory that they have.
+pub(crate) fn run(task: Task, kind: Kind, dir: &Path, rows: u64, cache_bytes: usize) -> Result<()> {
+    let open = |durability| (kind.open)(dir, Settings { durability, cache_bytes, threads: 1 });
     match task {
         Task::Load => {
-            let engine = open(Durability::Deferred, AMPLE_CACHE)?;
+            let engine = open(Durability::Deferred)?;
             engine.load(&Fresh { order: Order::Sequential, count: rows })?;
             engine.settle()?;
             engine.close()
         }
         Task::Commit => {
             let (durability, of_commit) = surviving(&kind)?;
-            let engine = open(durability, MODEST_CACHE)?;
+            let engine = open(durability)?;
             let committed = commit(&*engine, rows, of_commit)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "committed {committed}")?;
@@ -132,7 +132,8 @@ impl Drop for Helper {
 #[cfg(not(test))]
 fn command(cx: &Context, task: Task, rows: u64) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["help-cell", task.name(), cx.kind.name, &rows.to_string(), "--dir"]).arg(&cx.dir);
+    command.args(["help-cell", task.name(), cx.kind.name, &rows.to_string()]);
+    command.args(["--cache-bytes", &cx.settings.cache_bytes.to_string(), "--dir"]).arg(&cx.dir);
     Ok(command)
 }
 
@@ -143,6 +144,7 @@ fn command(cx: &Context, task: Task, rows: u64) -> Result<Command> {
     command.args(["--exact", "workloads::helper::tests::the_other_process", "--ignored", "--nocapture"]);
     command.env("HELPER_TASK", task.name()).env("HELPER_ENGINE", cx.kind.name);
     command.env("HELPER_ROWS", rows.to_string()).env("HELPER_DIR", &cx.dir);
+    command.env("HELPER_CACHE", cx.settings.cache_bytes.to_string());
     Ok(command)
 }
 
@@ -160,6 +162,7 @@ mod tests {
         let engine = variable("HELPER_ENGINE");
         let kind = crate::workloads::tests::engines().into_iter().find(|kind| kind.name == engine).unwrap();
         let rows = variable("HELPER_ROWS").parse().unwrap();
-        run(task, kind, Path::new(&variable("HELPER_DIR")), rows).unwrap();
+        let cache_bytes = variable("HELPER_CACHE").parse().unwrap();
+        run(task, kind, Path::new(&variable("HELPER_DIR")), rows, cache_bytes).unwrap();
     }
 }

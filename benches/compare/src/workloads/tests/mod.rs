@@ -20,9 +20,7 @@ const TINY: Size = Size { seconds: 0.02, percent: 1 };
 /// Runs a cell with one engine in a directory of its own.
 fn run(cell: &Cell, kind: Kind) -> Result<Readings> {
     let dir = tempfile::tempdir()?;
-    let settings =
-        Settings { durability: cell.durability, cache_bytes: cell.cache_bytes, threads: cell.threads };
-    (cell.run)(&Context { kind, dir: dir.path().to_owned(), size: TINY, settings })
+    (cell.run)(&Context { kind, dir: dir.path().to_owned(), size: TINY, settings: cell.settings() })
 }
 
 fn cell(name: &str) -> Cell {
