@@ -94,9 +94,9 @@ fn targets(blocks: &mut Vec<Block>, verdicts: &[Verdict], ranked: &[Verdict]) {
     let unknown = verdicts.len() - met - missed - undecided - elsewhere;
     blocks.push(heading(2, "Targets"));
     blocks.push(Block::Text(format!(
-        "{met} met, {missed} missed, {undecided} undecided, which are met in some rounds and missed in others, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
+        "{met} met, {missed} missed, {undecided} undecided, {elsewhere} that do not apply, {unknown} not measured. A ratio here says how many times better Braid is, whichever \
          way better is: the median of the ratios within each round, each to the best rival of that round, as a disk may be twice as fast in one as in another; \
-         in small the least and the most. The rival that is named is the one with the best median. One that was measured in other rounds alone is held \
+         in small the least and the most. What is met in some rounds and missed in others is undecided. The rival that is named is the one with the best median. One that was measured in other rounds alone is held \
          against by its median, where that is worse for Braid."
     )));
     blocks.push(Block::List(vec![

@@ -4,7 +4,7 @@
 mod mock;
 
 use crate::cell::{Cell, Context, Readings, Size, metrics};
-use crate::engine::{Failure, Kind, Result, Settings};
+use crate::engine::{Failure, Kind, Result};
 use crate::rows::{KEY_BYTES, VALUE_BYTES};
 
 use super::all;
